@@ -1,0 +1,3 @@
+"""pybuild: Dockerfile in, OCI image out. Start reading at `builder/engine.py`."""
+
+__version__ = "0.1.0"

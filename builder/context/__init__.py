@@ -1,0 +1,1 @@
+"""What COPY and ADD read: directories, archives, git, URLs; ignore files; selections."""

@@ -1,0 +1,1 @@
+"""Dockerfile text in, AST with exact source spans out; word expansion. Pure."""

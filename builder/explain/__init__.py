@@ -1,0 +1,1 @@
+"""Layers and build records in, tables a person can read out."""

@@ -1,0 +1,1 @@
+"""Trees on disk, safely: entries, walking, resolving beneath a root."""

@@ -1,0 +1,1 @@
+"""Blobs and records in, images out: load, choose a platform, assemble, validate."""

@@ -1,0 +1,1 @@
+"""Trees and selections in, layer tars out, and back: whiteouts, index, merged view, compression."""

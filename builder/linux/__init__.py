@@ -1,0 +1,1 @@
+"""System calls. The only ctypes in the house; raises OSError."""

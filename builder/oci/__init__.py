@@ -1,0 +1,1 @@
+"""The vocabulary: digests, media types, platforms, manifests, configs, references. Values only, pure."""

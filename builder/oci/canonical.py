@@ -1,0 +1,31 @@
+"""Canonical JSON: sorted keys, no blanks, UTF-8. The form of everything we hash (manifest.md asks for it)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from builder.errors import ImageError
+
+MAX_DOCUMENT_BYTES = 4 << 20
+"""Largest manifest, index or config accepted: what registries accept and container-libs reads."""
+
+
+def encode(document: Any) -> bytes:
+    """Return the canonical bytes of a JSON document."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def decode(data: bytes, what: str) -> dict[str, Any]:
+    """Parse `data` as one JSON object. Raises ImageError naming `what` for anything else."""
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise ImageError(f"{what} is {len(data)} bytes long; at most {MAX_DOCUMENT_BYTES} are accepted")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ImageError(f"{what} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise ImageError(f"{what} is not a JSON object")
+    return document

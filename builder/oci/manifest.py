@@ -1,0 +1,77 @@
+"""Image manifests and indexes, OCI and Docker schema 2 (image-spec manifest.md, image-index.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from builder.errors import ImageError
+from builder.oci import canonical
+from builder.oci.descriptor import Descriptor, descriptor_from_json
+from builder.oci.media_type import CONFIG_TYPES, INDEX_TYPES, MANIFEST_TYPES, OCI_MANIFEST
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image: its config and its layers, base first."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    media_type: str = OCI_MANIFEST
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schemaVersion": 2,
+            "mediaType": self.media_type,
+            "config": self.config.to_json(),
+            "layers": [layer.to_json() for layer in self.layers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Many images, by platform."""
+
+    manifests: tuple[Descriptor, ...]
+    media_type: str
+
+
+def parse_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index:
+    """Read a manifest or index from its exact bytes.
+
+    `media_type` is what the carrier (descriptor, Content-Type) says; it must agree with the document. A document
+    that could be read both ways is refused (CVE-2021-41190). Raises ImageError.
+    """
+    document = canonical.decode(data, what)
+    if document.get("schemaVersion") == 1:
+        raise ImageError(
+            f"{what} is a Docker schema 1 manifest, which is no longer supported",
+            hint="Push the image again with a current tool.",
+        )
+    inner = document.get("mediaType")
+    if inner and media_type and inner != media_type:
+        raise ImageError(f"{what} calls itself {inner} but was delivered as {media_type}")
+    kind = inner or media_type
+    if "manifests" in document and ("layers" in document or "config" in document):
+        raise ImageError(f"{what} is both an index and a manifest; such documents are refused (CVE-2021-41190)")
+    if kind in INDEX_TYPES or (not kind and "manifests" in document):
+        return Index(_descriptors(document, "manifests", what), kind)
+    if kind in MANIFEST_TYPES or (not kind and "layers" in document):
+        return Manifest(
+            descriptor_from_json(document.get("config"), f"the config of {what}"),
+            _descriptors(document, "layers", what),
+            kind or OCI_MANIFEST,
+        )
+    raise ImageError(f"{what} has the media type {kind!r}, which is neither an image manifest nor an index")
+
+
+def is_image(manifest: Manifest) -> bool:
+    """Say whether a manifest describes a container image, as opposed to another artifact."""
+    return manifest.config.media_type in CONFIG_TYPES
+
+
+def _descriptors(document: dict[str, Any], member: str, what: str) -> tuple[Descriptor, ...]:
+    members = document.get(member) or []
+    if not isinstance(members, list):
+        raise ImageError(f"{what}: {member} is not a list")
+    return tuple(descriptor_from_json(item, f"{member}[{number}] of {what}") for number, item in enumerate(members))

@@ -1,0 +1,91 @@
+"""Image names: registry/repository:tag@digest, as docker reads them (distribution/reference grammar).
+
+reference := name [":" tag] ["@" digest]      name := [domain "/"] path, at most 255 characters
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from builder.errors import ReferenceFormatError
+from builder.oci.digest import Digest, parse_digest
+
+DEFAULT_REGISTRY = "docker.io"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+_MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A normalised name: `registry` and `repository` are always set; a tag, a digest, or both."""
+
+    registry: str
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+    @property
+    def name(self) -> str:
+        """registry/repository, without tag or digest."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
+    def familiar(self) -> str:
+        """The short form people type: docker.io/library/x:1 is x:1."""
+        name = self.name
+        if self.registry == DEFAULT_REGISTRY:
+            name = self.repository
+            rest = name.removeprefix("library/")
+            if rest != name and "/" not in rest:
+                name = rest
+        return name + self._suffix()
+
+    def __str__(self) -> str:
+        return self.name + self._suffix()
+
+    def with_tag(self, tag: str) -> Reference:
+        return replace(self, tag=tag, digest=None)
+
+    def with_digest(self, digest: Digest) -> Reference:
+        return replace(self, digest=digest)
+
+    def _suffix(self) -> str:
+        return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+def parse_reference(text: str) -> Reference:
+    """Parse and normalise an image name; no tag and no digest means `:latest`. Raises ReferenceFormatError."""
+    if _IMAGE_ID.fullmatch(text):
+        raise _refused(text, "64 hex digits are an image ID, not a name")
+    rest, at, digest_text = text.partition("@")
+    digest = parse_digest(digest_text) if at else None
+    head, slash, tail = rest.partition("/")
+    if slash and (head == "localhost" or any(mark in head for mark in ".:") or head != head.lower()):
+        registry, path = head, tail
+    else:
+        registry, path = DEFAULT_REGISTRY, rest
+    path, colon, tag = path.partition(":")
+    if registry == "index.docker.io":
+        registry = DEFAULT_REGISTRY
+    if path != path.lower():
+        raise _refused(
+            text, "the repository part must be lower-case", hint=f"Did you mean {text.replace(path, path.lower())}?"
+        )
+    if not _DOMAIN.fullmatch(registry) or not _PATH.fullmatch(path):
+        raise _refused(text, "it does not follow [registry/]repository[:tag][@digest]")
+    if colon and not _TAG.fullmatch(tag):
+        raise _refused(text, f"{tag!r} is not a tag (letters, digits, '_', '.', '-'; at most 128)")
+    if registry == DEFAULT_REGISTRY and "/" not in path:
+        path = f"library/{path}"
+    if len(registry) + 1 + len(path) > _MAX_NAME:
+        raise _refused(text[:40] + "…", f"the name is longer than {_MAX_NAME} characters")
+    return Reference(registry, path, tag if colon else ("" if digest else "latest"), digest)
+
+
+def _refused(text: str, reason: str, hint: str = "") -> ReferenceFormatError:
+    return ReferenceFormatError(f"invalid reference format: {text!r}: {reason}", hint=hint)

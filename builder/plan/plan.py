@@ -1,0 +1,80 @@
+"""The plan: steps in an order that can be executed, and the image that the target becomes.
+
+History is given with the id of the step that makes the layer; assembling fills in `created`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from builder.errors import Location
+from builder.oci.config import ImageConfig
+from builder.oci.digest import Digest
+from builder.oci.platform import Platform
+from builder.plan.step import Step, StepID
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """Something that is not wrong but worth a line. `rule` is the build check's name, or empty."""
+
+    rule: str
+    message: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedHistory:
+    """A history record to be. `step` makes its layer; None means the record is an `empty_layer` one."""
+
+    created_by: str
+    step: StepID | None = None
+    comment: str = "pybuild.dockerfile.v0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedImage:
+    """What the target becomes: the base's config with this build's changes, and the history to add.
+
+    `config.diff_ids` and `config.history` are those of the base image; the layers of `result` follow from the solver.
+    """
+
+    result: StepID | None
+    """The last step of the stage; None when it is empty (FROM scratch alone)."""
+    config: ImageConfig
+    history: tuple[PlannedHistory, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    steps: tuple[Step, ...]
+    image: PlannedImage
+    platform: Platform
+    target: str = ""
+    warnings: tuple[Warning, ...] = ()
+    inputs: tuple[tuple[str, str, str], ...] = ()
+    """(reference, platform, manifest digest) of every image resolved: the plan holds as long as these do."""
+    unused_build_args: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = field(default=())
+    """Names of the build contexts that are read; "" is the main one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedImage:
+    """What an image name stands for today."""
+
+    reference: str
+    manifest_digest: Digest
+    config: ImageConfig
+
+
+class ImageResolver(Protocol):
+    """Finds images for the planner: in the store, a registry, or a layout."""
+
+    def resolve(self, reference: str, platform: Platform) -> ResolvedImage:
+        """Return what `reference` (a normalised name, or `oci-layout://path[:tag][@digest]`) is for `platform`.
+
+        Raises PybuildError subclasses when it can't be found.
+        """
+        ...

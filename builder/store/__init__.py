@@ -1,0 +1,1 @@
+"""Blobs by digest, names, cache records, locks: an OCI image layout and one SQLite file."""

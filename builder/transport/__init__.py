@@ -1,0 +1,1 @@
+"""The places an image lives: OCI layouts, archives, registries, root file system exports."""
