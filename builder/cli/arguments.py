@@ -1,0 +1,133 @@
+"""argv → values. The flags of `docker build`, with their meanings; what differs is said in --help.
+
+Booleans accept docker's `--flag=true|false` as well. Anything wrong raises UsageError (exit code 2).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from builder import __version__
+from builder.errors import UsageError
+
+EPILOG = """\
+other commands:
+  pybuild images | inspect | history | tag | rmi | run | prune | info | version
+  pybuild plan PATH       the steps, with cache key and hit or miss for each; nothing is executed
+  pybuild parse FILE...   the syntax tree as JSON, one document a file
+  pybuild COMMAND --help  tells more. A context folder that bears a command's name is written ./NAME.
+
+environment:
+  PYBUILD_ROOT        the store (like --root)
+  SOURCE_DATE_EPOCH   seconds since 1970 for every time in the image (like --timestamp)
+  NO_COLOR            no colours
+
+exit codes:
+  0 success   1 the build failed (RUN's own code is shown)   2 wrong usage   130 interrupted
+"""
+
+_BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "squash", "compress", "load", "push")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"See '{self.prog} --help'.")
+
+
+def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.ArgumentParser:
+    """Return a parser that raises UsageError, never abbreviates, and keeps its epilog's lines."""
+    return _Parser(
+        prog=prog,
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", metavar="DIR", help="the store (default: $PYBUILD_ROOT, /var/lib/pybuild as root, else XDG data)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild [OPTIONS] PATH|URL|-`."""
+    parser = new_parser("pybuild", "Build an OCI image from a Dockerfile, without a daemon.", epilog=EPILOG)
+    parser.usage = "pybuild [OPTIONS] PATH | URL | -"
+    parser.add_argument("path", nargs="?", metavar="PATH", help="context folder, git or http URL, or - for a tar or Dockerfile on stdin")
+    parser.add_argument("--version", action="version", version=f"pybuild {__version__}")
+    _add_image_options(parser)
+    _add_cache_options(parser)
+    _add_run_options(parser)
+    _add_output_options(parser)
+    for flag in ("--rm", "--force-rm", "--compress", "--load", "--squash"):
+        parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+    add_root(parser)
+    return parser
+
+
+def _add_image_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to build")
+    group.add_argument("-t", "--tag", action="append", default=[], metavar="NAME[:TAG]", help="name the image; may be repeated")
+    group.add_argument("-f", "--file", metavar="FILE", help="the Dockerfile (default: PATH/Dockerfile or PATH/Containerfile; - is stdin)")
+    group.add_argument("--target", default="", metavar="STAGE", help="the stage to build (default: the last)")
+    group.add_argument("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="a value for ARG; without VALUE from the environment")
+    group.add_argument("--build-context", action="append", default=[], metavar="NAME=WHERE", help="a further context: folder, oci-layout://, docker-image://, URL")
+    group.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label for the image")
+    group.add_argument("--platform", action="append", default=[], metavar="OS/ARCH", help="the platform to build for (default: this machine's)")
+    group.add_argument("--timestamp", metavar="SECONDS", help="all times in the image, as SOURCE_DATE_EPOCH; 'git' takes the context's commit time")
+    group.add_argument("--check", action="store_true", help="check the Dockerfile instead of building it")
+    group.add_argument("--call", default="build", metavar="METHOD", help="build, check, outline or targets[,format=json]")
+    group.add_argument("--format", default="", dest="check_format", metavar="FORMAT", help="output of --check: text, json or sarif")
+
+
+def _add_cache_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("cache")
+    group.add_argument("--no-cache", action="store_true", help="run every step again")
+    group.add_argument("--no-cache-filter", action="append", default=[], metavar="STAGE", help="run the steps of these stages again")
+    group.add_argument("--pull", action="store_true", help="look for newer base images, also when they are here")
+    group.add_argument("--jobs", type=int, default=0, metavar="N", help="steps that may run at once (default: as many as are ready)")
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("RUN")
+    group.add_argument("--network", default="default", metavar="MODE", help="default, host or none")
+    group.add_argument("--secret", action="append", default=[], metavar="id=ID[,src=FILE|,env=NAME]", help="a secret for RUN --mount=type=secret")
+    group.add_argument("--ssh", action="append", default=[], metavar="ID[=SOCKET|KEY]", help="an SSH agent for RUN --mount=type=ssh")
+    group.add_argument("--add-host", action="append", default=[], metavar="HOST:IP", help="a line for /etc/hosts")
+    group.add_argument("--shm-size", default="", metavar="BYTES", help="size of /dev/shm (default: 64m)")
+    group.add_argument("--ulimit", action="append", default=[], metavar="TYPE=SOFT[:HARD]", help="a limit for the processes of RUN")
+    group.add_argument("--allow", action="append", default=[], metavar="WHAT", help="network.host or security.insecure")
+    group.add_argument("--isolation", default="", metavar="MODE", help="native, oci or chroot (default: the first that works here)")
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("results")
+    group.add_argument("-o", "--output", action="append", default=[], metavar="type=TYPE[,dest=PATH]", help="oci, docker, local or tar; may be repeated")
+    group.add_argument("--iidfile", metavar="FILE", help="write the image ID here")
+    group.add_argument("--metadata-file", metavar="FILE", help="write what was built here, as JSON")
+    group.add_argument("--progress", default="auto", metavar="MODE", help="auto, tty, plain, rawjson or quiet")
+    group.add_argument("-q", "--quiet", action="store_true", help="print only the image ID")
+
+
+def split_boolean_values(argv: list[str]) -> list[str]:
+    """Turn docker's `--no-cache=true` into `--no-cache`, and drop `--no-cache=false`. Stops at `--`."""
+    result: list[str] = []
+    for position, word in enumerate(argv):
+        if word == "--":
+            return result + argv[position:]
+        name, equals, value = word.partition("=")
+        if equals and name.startswith("--") and name[2:] in _BOOLEANS:
+            if value.lower() in {"1", "t", "true"}:
+                result.append(name)
+            elif value.lower() not in {"0", "f", "false"}:
+                raise UsageError(f"{name} takes true or false, not {value!r}")
+            continue
+        result.append(word)
+    return result
+
+
+def program_name() -> str:
+    """Return how the program was called, for messages."""
+    return "python -m builder" if sys.argv[0].endswith("__main__.py") else "pybuild"

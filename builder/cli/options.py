@@ -1,0 +1,157 @@
+"""The words of an argument that has a form of its own: sizes, limits, secrets, hosts, KEY=VALUE."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from builder.errors import UsageError
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?", re.IGNORECASE)
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+# The names of setrlimit(2)'s resources as docker spells them.
+_LIMITS = (
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "sigpending", "stack",
+)  # fmt: skip
+
+
+def parse_size(text: str, what: str) -> int:
+    """Parse `64m`, `1g`, `65536` as bytes. Raises UsageError."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{what} {text!r} is not a size", hint="Write a number with b, k, m or g, for example 64m.")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def parse_ulimits(words: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
+    """Parse `nofile=1024:2048` words into (name, soft, hard); -1 is unlimited. Raises UsageError."""
+    result = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        soft, colon, hard = value.partition(":")
+        if name not in _LIMITS or not equals:
+            raise UsageError(f"--ulimit {word!r} is not TYPE=SOFT[:HARD]", hint=f"TYPE is one of {', '.join(_LIMITS)}.")
+        try:
+            pair = (int(soft), int(hard if colon else soft))
+        except ValueError:
+            raise UsageError(f"--ulimit {word!r}: the limits must be whole numbers") from None
+        if pair[1] != -1 and (pair[0] > pair[1] or pair[0] == -1):
+            raise UsageError(f"--ulimit {word!r}: the soft limit is above the hard one")
+        result.append((name, *pair))
+    return tuple(result)
+
+
+def parse_hosts(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Parse `name:ip` or `name=ip` words into (name, ip). `host-gateway` is this machine. Raises UsageError."""
+    import ipaddress  # 5 ms: only when a host is given
+
+    result = []
+    for word in words:
+        mark = "=" if "=" in word else ":"
+        name, _, address = word.partition(mark)
+        address = address.removeprefix("[").removesuffix("]")
+        if address == "host-gateway":
+            address = "127.0.0.1"
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise UsageError(f"--add-host {word!r}: {address!r} is not an IP address", hint="Write HOST:IP.") from None
+        if not name or any(character.isspace() for character in name):
+            raise UsageError(f"--add-host {word!r} has no host name", hint="Write HOST:IP.")
+        result.append((name, address))
+    return tuple(result)
+
+
+def parse_pairs(words: Sequence[str], flag: str, *, need_value: bool = True) -> dict[str, str]:
+    """Parse `KEY=VALUE` words; a lone KEY is an empty value unless one is needed. Raises UsageError."""
+    result: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or (need_value and not equals):
+            raise UsageError(f"{flag} {word!r} is not KEY=VALUE")
+        result[key] = value
+    return result
+
+
+def parse_build_args(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Parse --build-arg words; a lone NAME takes its value from the environment, or is left out when unset."""
+    result: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name:
+            raise UsageError(f"--build-arg {word!r} has no name", hint="Write NAME=VALUE or NAME.")
+        if equals:
+            result[name] = value
+        elif name in environment:
+            result[name] = environment[name]
+    return result
+
+
+def parse_fields(word: str, flag: str) -> dict[str, str]:
+    """Parse a `key=value,key=value` word (CSV: quotes protect commas); keys in lower case. Raises UsageError."""
+    import csv  # only for flags of this form
+
+    try:
+        cells = next(csv.reader([word], strict=True), [])
+    except csv.Error as error:
+        raise UsageError(f"{flag} {word!r}: {error}") from error
+    result: dict[str, str] = {}
+    for cell in cells:
+        key, equals, value = cell.partition("=")
+        if not equals:
+            raise UsageError(f"{flag} {word!r}: {cell!r} is not key=value")
+        result[key.strip().lower()] = value
+    return result
+
+
+def parse_secrets(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, bytes]:
+    """Read every --secret: `id=ID[,src=FILE]`, `id=ID,env=NAME`. Values are bytes, at most 500 KiB (as BuildKit).
+
+    Without src and env the environment variable ID is taken when set, else the file ID. Raises UsageError.
+    """
+    result: dict[str, bytes] = {}
+    for word in words:
+        fields = parse_fields(word, "--secret")
+        unknown = set(fields) - {"id", "src", "source", "env", "type"}
+        if unknown:
+            raise UsageError(f"--secret {word!r}: unknown key {min(unknown)!r}", hint="Write id=ID,src=FILE or id=ID,env=NAME.")
+        identifier = fields.get("id", "")
+        if not identifier:
+            raise UsageError(f"--secret {word!r} has no id")
+        kind, source = fields.get("type", ""), fields.get("src", fields.get("source", ""))
+        variable = fields.get("env", "")
+        if kind not in {"", "file", "env"}:
+            raise UsageError(f"--secret {word!r}: type is file or env, not {kind!r}")
+        if kind == "env" and source and not variable:
+            variable, source = source, ""
+        if not source and not variable and kind != "file" and identifier in environment:
+            variable = identifier
+        result[identifier] = _secret_value(word, source or identifier, variable, environment)
+    return result
+
+
+_MAX_SECRET_BYTES = 500 << 10
+
+
+def _secret_value(word: str, path: str, variable: str, environment: Mapping[str, str]) -> bytes:
+    if variable:
+        if variable not in environment:
+            raise UsageError(f"--secret {word!r}: the environment variable {variable} is not set")
+        return os.fsencode(environment[variable])
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            value = file.read(_MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"--secret {word!r}: cannot read {path}: {error.strerror}") from error
+    if len(value) > _MAX_SECRET_BYTES:
+        raise UsageError(f"--secret {word!r}: {path} is larger than {_MAX_SECRET_BYTES} bytes")
+    return value
+
+
+def parse_epoch(text: str, what: str) -> int:
+    """Parse seconds since 1970. Raises UsageError."""
+    if not re.fullmatch(r"\d{1,12}", text.strip()):
+        raise UsageError(f"invalid {what}: {text!r} is not a number of seconds since 1970")
+    return int(text)
