@@ -53,7 +53,10 @@ class UsageError(PybuildError):
 
 
 class SourceError(PybuildError):
-    """A fault in a source file; `others` holds further errors found in the same run of the parser."""
+    """A fault in a source file; `others` holds further errors found in the same run of the parser.
+
+    `source` is the text of the file, put there by whoever holds it, so that the excerpt can be shown.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class SourceError(PybuildError):
         super().__init__(message, hint=hint)
         self.location = location
         self.others = others
+        self.source = ""
 
 
 class DockerfileSyntaxError(SourceError):

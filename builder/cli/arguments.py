@@ -48,14 +48,18 @@ def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.Arg
 
 
 def add_root(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--root", metavar="DIR", help="the store (default: $PYBUILD_ROOT, /var/lib/pybuild as root, else XDG data)")
+    parser.add_argument(
+        "--root", metavar="DIR", help="the store (default: $PYBUILD_ROOT, /var/lib/pybuild as root, else XDG data)"
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild [OPTIONS] PATH|URL|-`."""
     parser = new_parser("pybuild", "Build an OCI image from a Dockerfile, without a daemon.", epilog=EPILOG)
     parser.usage = "pybuild [OPTIONS] PATH | URL | -"
-    parser.add_argument("path", nargs="?", metavar="PATH", help="context folder, git or http URL, or - for a tar or Dockerfile on stdin")
+    parser.add_argument(
+        "path", nargs="?", metavar="PATH", help="context folder, git or http URL, or - for a tar or Dockerfile on stdin"
+    )
     parser.add_argument("--version", action="version", version=f"pybuild {__version__}")
     _add_image_options(parser)
     _add_cache_options(parser)
@@ -69,42 +73,98 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_image_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to build")
-    group.add_argument("-t", "--tag", action="append", default=[], metavar="NAME[:TAG]", help="name the image; may be repeated")
-    group.add_argument("-f", "--file", metavar="FILE", help="the Dockerfile (default: PATH/Dockerfile or PATH/Containerfile; - is stdin)")
+    group.add_argument(
+        "-t", "--tag", action="append", default=[], metavar="NAME[:TAG]", help="name the image; may be repeated"
+    )
+    group.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="the Dockerfile (default: PATH/Dockerfile or PATH/Containerfile; - is stdin)",
+    )
     group.add_argument("--target", default="", metavar="STAGE", help="the stage to build (default: the last)")
-    group.add_argument("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="a value for ARG; without VALUE from the environment")
-    group.add_argument("--build-context", action="append", default=[], metavar="NAME=WHERE", help="a further context: folder, oci-layout://, docker-image://, URL")
+    group.add_argument(
+        "--build-arg",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="a value for ARG; without VALUE from the environment",
+    )
+    group.add_argument(
+        "--build-context",
+        action="append",
+        default=[],
+        metavar="NAME=WHERE",
+        help="a further context: folder, oci-layout://, docker-image://, URL",
+    )
     group.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label for the image")
-    group.add_argument("--platform", action="append", default=[], metavar="OS/ARCH", help="the platform to build for (default: this machine's)")
-    group.add_argument("--timestamp", metavar="SECONDS", help="all times in the image, as SOURCE_DATE_EPOCH; 'git' takes the context's commit time")
+    group.add_argument(
+        "--platform",
+        action="append",
+        default=[],
+        metavar="OS/ARCH",
+        help="the platform to build for (default: this machine's)",
+    )
+    group.add_argument(
+        "--timestamp",
+        metavar="SECONDS",
+        help="all times in the image, as SOURCE_DATE_EPOCH; 'git' takes the context's commit time",
+    )
     group.add_argument("--check", action="store_true", help="check the Dockerfile instead of building it")
-    group.add_argument("--call", default="build", metavar="METHOD", help="build, check, outline or targets[,format=json]")
-    group.add_argument("--format", default="", dest="check_format", metavar="FORMAT", help="output of --check: text, json or sarif")
+    group.add_argument(
+        "--call", default="build", metavar="METHOD", help="build, check, outline or targets[,format=json]"
+    )
+    group.add_argument(
+        "--format", default="", dest="check_format", metavar="FORMAT", help="output of --check: text, json or sarif"
+    )
 
 
 def _add_cache_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("cache")
     group.add_argument("--no-cache", action="store_true", help="run every step again")
-    group.add_argument("--no-cache-filter", action="append", default=[], metavar="STAGE", help="run the steps of these stages again")
+    group.add_argument(
+        "--no-cache-filter", action="append", default=[], metavar="STAGE", help="run the steps of these stages again"
+    )
     group.add_argument("--pull", action="store_true", help="look for newer base images, also when they are here")
-    group.add_argument("--jobs", type=int, default=0, metavar="N", help="steps that may run at once (default: as many as are ready)")
+    group.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="steps that may run at once (default: as many as are ready)"
+    )
 
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("RUN")
     group.add_argument("--network", default="default", metavar="MODE", help="default, host or none")
-    group.add_argument("--secret", action="append", default=[], metavar="id=ID[,src=FILE|,env=NAME]", help="a secret for RUN --mount=type=secret")
-    group.add_argument("--ssh", action="append", default=[], metavar="ID[=SOCKET|KEY]", help="an SSH agent for RUN --mount=type=ssh")
+    group.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="id=ID[,src=FILE|,env=NAME]",
+        help="a secret for RUN --mount=type=secret",
+    )
+    group.add_argument(
+        "--ssh", action="append", default=[], metavar="ID[=SOCKET|KEY]", help="an SSH agent for RUN --mount=type=ssh"
+    )
     group.add_argument("--add-host", action="append", default=[], metavar="HOST:IP", help="a line for /etc/hosts")
     group.add_argument("--shm-size", default="", metavar="BYTES", help="size of /dev/shm (default: 64m)")
-    group.add_argument("--ulimit", action="append", default=[], metavar="TYPE=SOFT[:HARD]", help="a limit for the processes of RUN")
+    group.add_argument(
+        "--ulimit", action="append", default=[], metavar="TYPE=SOFT[:HARD]", help="a limit for the processes of RUN"
+    )
     group.add_argument("--allow", action="append", default=[], metavar="WHAT", help="network.host or security.insecure")
-    group.add_argument("--isolation", default="", metavar="MODE", help="native, oci or chroot (default: the first that works here)")
+    group.add_argument(
+        "--isolation", default="", metavar="MODE", help="native, oci or chroot (default: the first that works here)"
+    )
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("results")
-    group.add_argument("-o", "--output", action="append", default=[], metavar="type=TYPE[,dest=PATH]", help="oci, docker, local or tar; may be repeated")
+    group.add_argument(
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="type=TYPE[,dest=PATH]",
+        help="oci, docker, local or tar; may be repeated",
+    )
     group.add_argument("--iidfile", metavar="FILE", help="write the image ID here")
     group.add_argument("--metadata-file", metavar="FILE", help="write what was built here, as JSON")
     group.add_argument("--progress", default="auto", metavar="MODE", help="auto, tty, plain, rawjson or quiet")

@@ -116,7 +116,9 @@ def parse_secrets(words: Sequence[str], environment: Mapping[str, str]) -> dict[
         fields = parse_fields(word, "--secret")
         unknown = set(fields) - {"id", "src", "source", "env", "type"}
         if unknown:
-            raise UsageError(f"--secret {word!r}: unknown key {min(unknown)!r}", hint="Write id=ID,src=FILE or id=ID,env=NAME.")
+            raise UsageError(
+                f"--secret {word!r}: unknown key {min(unknown)!r}", hint="Write id=ID,src=FILE or id=ID,env=NAME."
+            )
         identifier = fields.get("id", "")
         if not identifier:
             raise UsageError(f"--secret {word!r} has no id")

@@ -1,0 +1,124 @@
+"""The one renderer of errors and warnings: what, where, the excerpt with the words underlined, what to do.
+
+Dockerfile:3:6: error: unknown instruction: RUNN (did you mean RUN?)
+   2 | FROM busybox
+>  3 | RUNN make
+     | ^^^^
+   4 | CMD ["sh"]
+hint: …
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+from builder.cli.text import clean
+from builder.errors import Location, PybuildError, SourceError, StepFailed
+
+_CONTEXT_LINES = 2
+_MAX_WIDTH = 160
+_TAIL_LINES = 20
+
+
+def render_error(error: PybuildError, *, colour: bool = False, verbose_tail: bool = True) -> str:
+    """Return the whole message as text, several lines, without a final newline."""
+    lines: list[str] = []
+    if isinstance(error, StepFailed) and error.tail and verbose_tail:
+        lines += _tail(error)
+    errors = [error, *error.others] if isinstance(error, SourceError) else [error]
+    for number, each in enumerate(errors):
+        if number:
+            lines.append("")
+        lines += _one(each, getattr(each, "source", "") or getattr(error, "source", ""), colour)
+    if len(errors) > 1:
+        lines.append(f"{len(errors)} errors")
+    return "\n".join(lines)
+
+
+def _one(error: PybuildError, source: str, colour: bool) -> Iterator[str]:
+    location = error.location if isinstance(error, SourceError) else None
+    place = f"{_place(location)}: " if location and location.line else ""
+    yield f"{place}{_paint('error:', '1;31', colour)} {clean(error.message)}"
+    if location and location.line and source:
+        yield from excerpt(source, location, colour=colour)
+    if error.hint:
+        yield f"{_paint('hint:', '1;36', colour)} {clean(error.hint)}"
+
+
+def _tail(error: StepFailed) -> Iterator[str]:
+    yield "------"
+    yield f" > {clean(error.step)}:"
+    hidden = len(error.tail) - _TAIL_LINES
+    if hidden > 0:
+        yield f" … {hidden} earlier lines"
+    for line in error.tail[-_TAIL_LINES:]:
+        yield f" {clean(line)}"
+    yield "------"
+
+
+def _place(location: Location) -> str:
+    column = f":{location.column}" if location.column else ""
+    return f"{clean(location.file)}:{location.line}{column}"
+
+
+def _paint(text: str, code: str, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+
+def excerpt(source: str, location: Location, *, colour: bool = False) -> Iterator[str]:
+    """Yield the lines around `location`, numbered; those at fault are marked, the words underlined when on one line."""
+    lines = source.split("\n")
+    first = location.line
+    last = max(first, location.end_line)
+    around = _CONTEXT_LINES if first == last else 1
+    for number in range(max(1, first - around), min(len(lines), last + around) + 1):
+        text = lines[number - 1].rstrip("\r")
+        marked = first <= number <= last
+        shown = clean(text)[:_MAX_WIDTH] + ("…" if len(text) > _MAX_WIDTH else "")
+        yield _paint(f"{'>' if marked else ' '}{number:4} | {shown}", "1" if marked else "2", colour)
+        if number == first and location.column:
+            if first == last and location.end_column > location.column:
+                end = location.end_column
+            else:
+                end = len(text) + 1 if last > first else location.column + 1
+            yield "      | " + _underline(text, location.column, end)
+
+
+def _underline(text: str, column: int, end: int) -> str:
+    """Return blanks and carets below columns [column, end); tabs stay tabs, wide characters get two carets."""
+    pad = "".join(
+        "\t" if character == "\t" else " " * _width(character) for character in text[: column - 1][:_MAX_WIDTH]
+    )
+    marked = text[column - 1 : end - 1][: max(1, _MAX_WIDTH - len(pad))]
+    return pad + ("^" * sum(_width(character) for character in marked) or "^")
+
+
+def _width(character: str) -> int:
+    if ord(character) < 0x300:
+        return 1 if character.isprintable() or character == "\t" else 4
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def location_to_json(location: Location | None) -> dict[str, object] | None:
+    """Return a location as an object, without the members that are unknown."""
+    return {key: value for key, value in location._asdict().items() if value} if location else None
+
+
+def error_to_json(error: PybuildError) -> dict[str, object]:
+    """Return an error as data: what `--progress=rawjson` and `--metadata-file` carry."""
+    document: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "exit_code": error.exit_code}
+    if error.hint:
+        document["hint"] = error.hint
+    if isinstance(error, SourceError):
+        if error.location:
+            document["location"] = location_to_json(error.location)
+        if error.others:
+            document["others"] = [error_to_json(other) for other in error.others]
+    if isinstance(error, StepFailed):
+        document["step"] = error.step
+        document["command_exit_code"] = error.command_exit_code
+        document["tail"] = list(error.tail)
+    return document

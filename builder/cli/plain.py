@@ -1,0 +1,133 @@
+"""Displays for pipes, logs and machines: plain lines, JSON lines, silence.
+
+Plain follows the habit of docker's: `#4 [2/3] RUN make`, `#4 0.31 output`, `#4 DONE 0.4s`. A step that the cache could
+not serve says why on the line below its title. Nothing is clipped.
+
+rawjson prints one object a line: `{"event": "step-started", …}` with the fields of the event, errors as data.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from builder.cli.text import clean, short_digest, size_text
+from builder.solve import events as e
+
+
+class PlainDisplay:
+    """Prints each event as lines to `stream`; `verbose` False leaves out the output of steps."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._numbers: dict[int, int] = {}
+        self._started: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: e.Event) -> None:
+        with self._lock:
+            for line in self._lines(event):
+                self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is pending: every event was printed when it came."""
+
+    def _number(self, step: int) -> int:
+        return self._numbers.setdefault(step, len(self._numbers) + 1)
+
+    def _lines(self, event: e.Event) -> list[str]:
+        match event:
+            case e.StepStarted(step, title, reason):
+                self._started[step] = time.monotonic()
+                head = f"#{self._number(step)} {clean(title)}"
+                return [head, f"#{self._number(step)} ({clean(reason)})"] if reason else [head]
+            case e.StepOutput(step, line):
+                elapsed = time.monotonic() - self._started.get(step, time.monotonic())
+                return [f"#{self._number(step)} {elapsed:.3f} {clean(line.decode('utf-8', 'replace'))}"]
+            case e.StepCached(step, title):
+                return [f"#{self._number(step)} {clean(title)}", f"#{self._number(step)} CACHED"]
+            case e.StepFinished(step, _, seconds, layer, files, size):
+                made = f" {short_digest(layer)} {files} files {size_text(size)}" if layer else ""
+                return [f"#{self._number(step)} DONE {seconds:.1f}s{made}"]
+            case e.StepErrored(step, _, error):
+                return [f"#{self._number(step)} ERROR: {clean(error.message)}"]
+            case e.StepCancelled(step, _):
+                return [f"#{self._number(step)} CANCELED"]
+            case e.Noted(text):
+                return [f"note: {clean(text)}"]
+            case e.Warned(warning):
+                where = f" (line {warning.location.line})" if warning.location and warning.location.line else ""
+                return [f"warning: {clean(warning.rule + ': ' if warning.rule else '')}{clean(warning.message)}{where}"]
+            case e.BuildStarted() | e.ImageWritten():
+                return []
+
+
+class JsonDisplay:
+    """Prints each event as one JSON object a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def __call__(self, event: e.Event) -> None:
+        import json
+
+        line = json.dumps(event_to_json(event), ensure_ascii=True)
+        with self._lock:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is pending."""
+
+
+class QuietDisplay:
+    """Shows nothing but warnings that would otherwise be lost: none; errors are the caller's."""
+
+    def __call__(self, event: e.Event) -> None:
+        return
+
+    def close(self) -> None:
+        """Nothing is pending."""
+
+
+_NAMES: dict[type, str] = {
+    e.BuildStarted: "build-started",
+    e.StepStarted: "step-started",
+    e.StepOutput: "step-output",
+    e.StepCached: "step-cached",
+    e.StepFinished: "step-finished",
+    e.StepErrored: "step-failed",
+    e.StepCancelled: "step-cancelled",
+    e.Noted: "note",
+    e.Warned: "warning",
+    e.ImageWritten: "image-written",
+}
+
+
+def event_to_json(event: e.Event) -> dict[str, object]:
+    """Return the event's name and fields as JSON values; output lines are text with replacement characters."""
+    from builder.cli.diagnostics import error_to_json, location_to_json
+
+    document: dict[str, object] = {"event": _NAMES[type(event)], "time": round(time.time(), 6)}
+    match event:
+        case e.StepOutput(step, line):
+            return document | {"step": step, "line": line.decode("utf-8", "replace")}
+        case e.StepErrored(step, title, error):
+            return document | {"step": step, "title": title, "error": error_to_json(error)}
+        case e.Warned(warning):
+            return document | {
+                "rule": warning.rule,
+                "message": warning.message,
+                "location": location_to_json(warning.location),
+            }
+        case _:
+            return document | {name: getattr(event, name) for name in event.__slots__}
+
+
+def new_plain_display(mode: str, stream: TextIO) -> Callable[[e.Event], None]:
+    """Return the display for `plain`, `rawjson` or `quiet`."""
+    return {"plain": PlainDisplay, "rawjson": JsonDisplay}[mode](stream) if mode != "quiet" else QuietDisplay()

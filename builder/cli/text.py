@@ -1,0 +1,44 @@
+"""How values look on a screen: sizes, digests, ages, and text from outside without its control characters."""
+
+from __future__ import annotations
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t"}
+# Bidirectional overrides can make a line read as something else (Trojan Source, CVE-2021-42574).
+_CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def clean(text: str) -> str:
+    """Return `text` fit for a terminal: control and direction-changing characters are shown, not obeyed."""
+    if text.isascii() and text.isprintable():
+        return text
+    return text.translate(_CONTROL).encode("utf-8", "replace").decode("utf-8")
+
+
+def size_text(size: float) -> str:
+    """Return bytes in decimal units with three digits, as docker prints them: 1.23MB."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 999.5 or unit == "TB":
+            break
+        size /= 1000
+    return f"{size:.0f}{unit}" if unit == "B" else f"{size:.3g}{unit}"
+
+
+def short_digest(digest: str) -> str:
+    """Return the first 12 hex digits, the length docker shows."""
+    return digest.rpartition(":")[2][:12]
+
+
+def age_text(seconds: float) -> str:
+    """Return how long ago in words: 3 minutes ago."""
+    for unit, length in (
+        ("year", 31_536_000),
+        ("month", 2_592_000),
+        ("week", 604_800),
+        ("day", 86_400),
+        ("hour", 3600),
+        ("minute", 60),
+    ):
+        if seconds >= 2 * length or (seconds >= length and unit in {"hour", "minute", "day"}):
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return f"{max(0, int(seconds))} seconds ago"

@@ -1,0 +1,121 @@
+"""The display for a terminal: one line a step, the running ones with a clock and their last lines of output.
+
+    [+] building demo:latest  3.2s  4/7 steps, 2 cached
+     ✔ [base 1/2] FROM busybox                     cached
+     ✔ [base 2/2] RUN make                         1.2s   +14 files  2.3MB
+     ⠋ [app 2/3] RUN ./configure                   0.8s
+         │ checking for gcc... yes
+Finished lines scroll up for good; only the running steps are drawn again. Failed steps leave their whole tail to the
+error message.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from builder.cli.text import clean, size_text
+from builder.solve import events as e
+
+_OUTPUT_LINES = 4
+_REFRESH_PER_SECOND = 10
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+class _Running:
+    def __init__(self, title: str, reason: str) -> None:
+        self.title = title
+        self.reason = reason
+        self.started = time.monotonic()
+        self.lines: deque[str] = deque(maxlen=_OUTPUT_LINES)
+
+
+class TtyDisplay:
+    """A rich Live view of the event stream. `close` leaves the cursor below everything that was printed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream, highlight=False, soft_wrap=False)
+        self._running: dict[int, _Running] = {}
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self._total = self._done = self._cached = 0
+        self._live = Live(
+            get_renderable=self._render, console=self._console, refresh_per_second=_REFRESH_PER_SECOND, transient=True
+        )
+        self._live.start()
+
+    def __call__(self, event: e.Event) -> None:
+        with self._lock:
+            self._take(event)
+
+    def close(self) -> None:
+        self._running.clear()
+        self._live.stop()
+
+    def _take(self, event: e.Event) -> None:
+        match event:
+            case e.BuildStarted(steps, _):
+                self._total = steps
+            case e.StepStarted(step, title, reason):
+                self._running[step] = _Running(title, reason)
+            case e.StepOutput(step, line):
+                if step in self._running:
+                    text = line.decode("utf-8", "replace").rsplit("\r", 1)[-1]
+                    self._running[step].lines.append(clean(text))
+            case e.StepCached(step, title):
+                self._finish(step, title, "✔", "green", "cached")
+                self._cached += 1
+            case e.StepFinished(step, title, seconds, layer, files, size):
+                made = f"{seconds:.1f}s" + (f"  +{files} files  {size_text(size)}" if layer else "")
+                self._finish(step, title, "✔", "green", made)
+            case e.StepErrored(step, title, _):
+                self._finish(step, title, "✘", "bold red", "failed")
+            case e.StepCancelled(step, title):
+                self._finish(step, title, "-", "yellow", "cancelled")
+            case e.Noted(text):
+                self._print(Text(f"note: {clean(text)}", style="dim"))
+            case e.Warned(warning):
+                where = f" (line {warning.location.line})" if warning.location and warning.location.line else ""
+                rule = f"{warning.rule}: " if warning.rule else ""
+                self._print(Text(f"warning: {clean(rule + warning.message)}{where}", style="yellow"))
+            case e.ImageWritten():
+                pass
+
+    def _finish(self, step: int, title: str, mark: str, style: str, result: str) -> None:
+        running = self._running.pop(step, None)
+        self._done += 1
+        reason = f"  ({running.reason})" if running and running.reason else ""
+        line = Text(f" {mark} ", style=style)
+        line.append(clean(title), style="")
+        line.append(f"  {result}{reason}", style="dim")
+        self._print(line)
+
+    def _print(self, line: Text) -> None:
+        line.no_wrap, line.overflow = True, "ellipsis"
+        self._console.print(line)
+
+    def _render(self) -> Table:
+        grid = Table.grid(padding=0)
+        if not self._running:
+            return grid
+        now = time.monotonic()
+        cached = f", {self._cached} cached" if self._cached else ""
+        grid.add_row(Text(f"[+] {now - self._started:.1f}s  {self._done}/{self._total} steps{cached}", style="bold"))
+        spinner = _SPINNER[int(now * _REFRESH_PER_SECOND) % len(_SPINNER)]
+        for running in list(self._running.values()):
+            row = Text(f" {spinner} ", style="cyan", no_wrap=True, overflow="ellipsis")
+            row.append(clean(running.title))
+            row.append(f"  {now - running.started:.1f}s", style="dim")
+            if running.reason:
+                row.append(f"  ({clean(running.reason)})", style="dim")
+            grid.add_row(row)
+            for text in list(running.lines):
+                grid.add_row(Text(f"    │ {text}", style="dim", no_wrap=True, overflow="ellipsis"))
+        return grid
