@@ -1,0 +1,115 @@
+"""What a process may be: namespaces, host name, parent-death signal, descriptors, environment (man 2 clone, prctl).
+
+`clone` forks with a raw system call so that a child can be born straight into new namespaces. It must only be used
+by a process with one thread: Python's own after-fork work is skipped (harmless there, and cheaper).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from builder.linux.libc import SYS_CLOSE_RANGE, call, older_number, syscall
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_SECCOMP = 22
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_SIGCHLD = 17
+_CLOSE_RANGE_CLOEXEC = 1 << 2
+_LAST_DESCRIPTOR = 0xFFFFFFFF
+
+
+def unshare(flags: int) -> None:
+    """Move the calling process into new namespaces (CLONE_NEW*). Raises OSError."""
+    call("unshare", flags)
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """Join the namespace that `descriptor` refers to. Raises OSError."""
+    call("setns", descriptor, flags)
+
+
+def clone(flags: int) -> int:
+    """Fork into new namespaces: the child's process id in the parent, 0 in the child. Single-threaded callers only."""
+    return syscall(older_number("clone"), flags | _SIGCHLD, 0, 0, 0, 0)
+
+
+def prctl(option: int, argument: int = 0, third: int = 0, fourth: int = 0, fifth: int = 0) -> int:
+    """Call prctl(2). Raises OSError."""
+    return call("prctl", option, argument, third, fourth, fifth)
+
+
+def die_with_parent(parent: int, signal_number: int = 9) -> None:
+    """Ask for `signal_number` when the parent ends; exits at once if it is not `parent` any more (man 2 prctl)."""
+    prctl(PR_SET_PDEATHSIG, signal_number)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def set_hostname(name: str) -> None:
+    """Set the host name of the UTS namespace. Raises OSError."""
+    encoded = name.encode()
+    call("sethostname", encoded, len(encoded))
+
+
+def close_on_exec_from(first: int) -> None:
+    """Mark every descriptor from `first` up close-on-exec (man 2 close_range), by /proc where the kernel is older."""
+    try:
+        syscall(SYS_CLOSE_RANGE, first, _LAST_DESCRIPTOR, _CLOSE_RANGE_CLOEXEC)
+    except OSError:
+        for descriptor in _open_descriptors(first):
+            try:
+                os.set_inheritable(descriptor, False)
+            except OSError:
+                continue  # the descriptor of the listing itself
+
+
+def close_all_except(keep: frozenset[int]) -> None:
+    """Close every descriptor but those in `keep`."""
+    start = 0
+    for descriptor in [*sorted(keep), _LAST_DESCRIPTOR]:
+        if descriptor > start:
+            _close_range(start, descriptor - 1)
+        start = descriptor + 1
+
+
+def wipe_environment() -> None:
+    """Overwrite the environment this process was started with, so that /proc/PID/environ shows nothing of it.
+
+    The kernel shows the bytes between env_start and env_end of the initial stack (man 5 proc, /proc/pid/stat fields
+    50 and 51), whatever the program has made of its environment since.
+    """
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[47]), int(fields[48])  # fields 50 and 51; the first two stand before the ")"
+    os.environ.clear()
+    if 0 < start < end:
+        ctypes.memset(start, 0, end - start)
+
+
+def _close_range(first: int, last: int) -> None:
+    try:
+        syscall(SYS_CLOSE_RANGE, first, last, 0)
+    except OSError:
+        for descriptor in _open_descriptors(first):
+            if descriptor <= last:
+                os.closerange(descriptor, descriptor + 1)
+
+
+def _open_descriptors(first: int) -> list[int]:
+    return [number for number in map(int, os.listdir("/proc/self/fd")) if number >= first]

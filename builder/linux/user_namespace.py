@@ -1,0 +1,160 @@
+"""User namespaces: how an ordinary user becomes root among their own files (man 7 user_namespaces, man 5 subuid).
+
+    /etc/subuid, /etc/subgid  "tester:100000:65536"
+        inside 0          = the user
+        inside 1..65536   = 100000..165535      written by newuidmap and newgidmap, which are set-user-ID root
+
+Without such a line, or without those programs, only the user's own id is mapped, as 0; setgroups(2) is then off for
+good. The maps must be written by a process outside the new namespace, so a helper is forked before it is entered.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from builder.linux.process import CLONE_NEWUSER, unshare
+
+_SUBORDINATE_LIMIT = 65536
+"""As many ids as are used of a longer range: images know no more."""
+
+_TOOL_DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin")
+
+
+@dataclass(frozen=True, slots=True)
+class IdMaps:
+    """What a new user namespace got."""
+
+    uids: int
+    """How many user ids are mapped, from 0 up."""
+
+    gids: int
+
+    reason: str = ""
+    """Why there is only one id, when there is."""
+
+
+def enter_user_namespace(flags: int = 0) -> IdMaps:
+    """Move this process, which must have one thread, into a new user namespace (and others in `flags`), as its root.
+
+    Raises OSError when the namespace cannot be had; the process is then unchanged.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    ready_read, ready_write = os.pipe()
+    answer_read, answer_write = os.pipe()
+    helper = os.fork()
+    if helper == 0:
+        os.close(ready_write)
+        os.close(answer_read)
+        _run_helper(os.getppid(), uid, gid, ready_read, answer_write)
+    os.close(ready_read)
+    os.close(answer_write)
+    try:
+        unshare(CLONE_NEWUSER | flags)
+        os.write(ready_write, b"x")
+    finally:
+        os.close(ready_write)
+        answer = _read_all(answer_read)
+        os.close(answer_read)
+        os.waitpid(helper, 0)
+    uids, gids, reason = answer.split("\n", 2)
+    if uids == "0":
+        raise OSError(1, f"the id maps of a new user namespace cannot be written: {reason}")
+    return IdMaps(int(uids), int(gids), reason)
+
+
+def subordinate_range(path: str, user: str, uid: int) -> tuple[int, int] | None:
+    """The first range (start, count) that the file gives to `user` (by name or number); None when there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        owner, _, rest = line.partition(":")
+        start, _, count = rest.partition(":")
+        if owner in (user, str(uid)) and start.isdecimal() and count.strip().isdecimal() and int(count) > 0:
+            return int(start), min(int(count), _SUBORDINATE_LIMIT)
+    return None
+
+
+def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> None:
+    """Write the maps of `target` once it says it is inside; report "uids, gids, reason", a line each."""
+    try:
+        if os.read(ready, 1) == b"x":
+            maps = _write_maps(target, uid, gid)
+            os.write(answer, f"{maps.uids}\n{maps.gids}\n{maps.reason}".encode())
+        else:
+            os.write(answer, b"0\n0\n")
+    except Exception as error:  # the helper has no one else to tell
+        os.write(answer, f"0\n0\n{error}".encode())
+    finally:
+        os._exit(0)
+
+
+def _write_maps(target: int, uid: int, gid: int) -> IdMaps:
+    reason = ""
+    if uid == 0:
+        uids = gids = _SUBORDINATE_LIMIT  # root inside another container: all that it has, as it is
+        try:
+            for name in ("uid_map", "gid_map"):
+                _write(f"/proc/{target}/{name}", f"0 0 {uids}")
+            return IdMaps(uids, gids)
+        except OSError as error:
+            reason = str(error)
+    else:
+        try:
+            return _write_ranges(target, uid, gid)
+        except OSError as error:
+            reason = error.strerror or str(error)
+    _write(f"/proc/{target}/setgroups", "deny")
+    _write(f"/proc/{target}/uid_map", f"0 {uid} 1")
+    _write(f"/proc/{target}/gid_map", f"0 {gid} 1")
+    return IdMaps(1, 1, reason)
+
+
+def _write_ranges(target: int, uid: int, gid: int) -> IdMaps:
+    user = _user_name(uid)
+    uids = subordinate_range("/etc/subuid", user, uid)
+    gids = subordinate_range("/etc/subgid", user, uid)
+    if uids is None or gids is None:
+        raise OSError(2, f"no range for {user or uid} in /etc/subuid and /etc/subgid")
+    _run_tool("newuidmap", target, uid, uids)
+    _run_tool("newgidmap", target, gid, gids)
+    return IdMaps(1 + uids[1], 1 + gids[1])
+
+
+def _run_tool(name: str, target: int, own: int, subordinate: tuple[int, int]) -> None:
+    path = next((f"{folder}/{name}" for folder in _TOOL_DIRECTORIES if os.access(f"{folder}/{name}", os.X_OK)), None)
+    if path is None:
+        raise OSError(2, f"{name} is not installed (Debian package uidmap)")
+    start, count = subordinate
+    arguments = [name, str(target), "0", str(own), "1", "1", str(start), str(count)]
+    # The tool inherits what this process has; its complaints must not appear in the middle of a build.
+    null = os.open(os.devnull, os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, null, number) for number in range(3)]
+    child = os.posix_spawn(path, arguments, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status != 0:
+        raise OSError(1, f"{name} refused the range {start}:{count} (exit code {status})")
+
+
+def _user_name(uid: int) -> str:
+    import pwd  # only needed by ordinary users
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def _read_all(descriptor: int) -> str:
+    parts = []
+    while part := os.read(descriptor, 4096):
+        parts.append(part)
+    return b"".join(parts).decode(errors="replace") or "0\n0\n"

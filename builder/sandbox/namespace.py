@@ -1,0 +1,88 @@
+"""Where the whole program stands before it builds: a mount namespace of its own, and root among its own files.
+
+`enter_build_namespace` is called once, by the main process, while it has one thread. Afterwards:
+
+    HostRoot         real root, mounts of ours are seen by nobody else
+    MappedRoot       an ordinary user, root of a user namespace with a range of ids
+    SingleIdRoot     the same with one id: everything belongs to it, RUN is told that chown worked
+    NoNamespace      nothing could be had (a plain container, a hardened machine): only `chroot` is left
+
+As MappedRoot and SingleIdRoot the process is uid 0 to itself and unpacks layers as root would.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from builder.linux.mount import make_private
+from builder.linux.process import CLONE_NEWNS, unshare
+from builder.linux.user_namespace import enter_user_namespace
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoot:
+    user_namespace = False
+
+
+@dataclass(frozen=True, slots=True)
+class MappedRoot:
+    uids: int
+    """Ids 0 to uids - 1 exist."""
+
+    gids: int
+    user_namespace = True
+
+
+@dataclass(frozen=True, slots=True)
+class SingleIdRoot:
+    reason: str
+    """Why there is no range."""
+
+    user_namespace = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoNamespace:
+    reason: str
+    user_namespace = False
+
+
+BuildNamespace = HostRoot | MappedRoot | SingleIdRoot | NoNamespace
+
+
+def enter_build_namespace() -> BuildNamespace:
+    """Move this process, which must have one thread, into the namespaces it builds in. Never raises."""
+    reason = ""
+    if os.geteuid() == 0:
+        try:
+            unshare(CLONE_NEWNS)
+            make_private()
+            return HostRoot()
+        except OSError as error:
+            reason = f"root may not make a mount namespace here ({error.strerror})"
+    try:
+        maps = enter_user_namespace(CLONE_NEWNS)
+    except OSError as error:
+        also = f"no user namespace: {error.strerror or error}"
+        return NoNamespace(f"{reason}; {also}" if reason else also)
+    try:
+        make_private()
+    except OSError as error:
+        return NoNamespace(f"a user namespace was given, but no mount may be made in it ({error.strerror})")
+    if maps.uids > 1 and maps.gids > 1:
+        return MappedRoot(maps.uids, maps.gids)
+    return SingleIdRoot(maps.reason)
+
+
+def describe(namespace: BuildNamespace) -> str:
+    """One line for `pybuild info`."""
+    match namespace:
+        case HostRoot():
+            return "root, in a mount namespace of its own"
+        case MappedRoot(uids, gids):
+            return f"an ordinary user, root of a user namespace with {uids} user ids and {gids} group ids"
+        case SingleIdRoot(reason):
+            return f"an ordinary user, root of a user namespace with a single id ({reason})"
+        case NoNamespace(reason):
+            return f"no namespaces ({reason})"

@@ -1,0 +1,129 @@
+"""What is to be run, in which root, with what mounted: frozen values that can be printed, compared and sent as JSON.
+
+Paths in `target`, `cwd` and `subpath` are POSIX paths inside a root (the first two absolute); `source`, `lower`,
+`upper`, `work` and `socket` are paths of the host. Everything between them is the runner's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Network = Literal["default", "host", "none"]
+
+DEFAULT_HOSTNAME = "buildkitsandbox"
+"""What BuildKit calls the machine; some build scripts have come to know it."""
+
+DEFAULT_SHM_BYTES = 64 << 20
+"""Docker's size of /dev/shm."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayRoot:
+    """A stack of directories, mounted with overlayfs for the one run."""
+
+    lower: tuple[str, ...]
+    """Unpacked layers, the topmost first; may be empty."""
+
+    upper: str
+    """Where changes go; empty for a stack that is only read."""
+
+    work: str
+    """An empty directory on the file system of `upper`, the sandbox's own: overlay's work area, stubs, scratch.
+
+    It holds nothing worth keeping afterwards. May be empty when `upper` is.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRoot:
+    """A plain directory; changes are made in place."""
+
+    path: str
+
+
+Rootfs = OverlayRoot | DirectoryRoot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindMount:
+    """A part of another tree. What is written to a writable one is thrown away afterwards."""
+
+    source: Rootfs
+    subpath: str = ""
+    target: str
+    readonly: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheMount:
+    """A host directory that outlives the run."""
+
+    source: str
+    subpath: str = ""
+    target: str
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TmpfsMount:
+    target: str
+    size: int | None = None
+    """Bytes; None for the kernel's own limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretMount:
+    """A file that exists only while the process runs, and never on a disk."""
+
+    content: bytes = field(repr=False)
+    target: str
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshMount:
+    """The socket of an SSH agent. Connections are relayed, so that it can have an owner and mode of its own."""
+
+    socket: str
+    target: str
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+
+
+Mount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """One process. Masked and read-only parts of /proc and /sys are implied, unless `insecure`."""
+
+    rootfs: Rootfs
+    argv: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    """ "NAME=value"; the process sees these and no others. A secret given as a variable is not part of the repr."""
+
+    cwd: str = "/"
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    network: Network = "default"
+    hostname: str = DEFAULT_HOSTNAME
+    add_hosts: tuple[tuple[str, str], ...] = ()
+    """(host, address) pairs for /etc/hosts."""
+
+    shm_size: int | None = None
+    """Bytes of /dev/shm; None for Docker's 64 MiB."""
+
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    """(name, soft, hard); -1 is unlimited."""
+
+    insecure: bool = False
+    """All capabilities and the host's devices (`RUN --security=insecure`)."""
+
+    files: tuple[tuple[str, bytes, int], ...] = field(default=(), repr=False)
+    """(path, content, mode) of read-only files such as heredoc scripts under /dev/pipes/."""
