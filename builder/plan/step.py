@@ -197,3 +197,19 @@ class WorkdirStep(_Step):
 
 
 Step = ImageStep | RunStep | CopyStep | WorkdirStep
+
+
+def dependencies(step: Step) -> tuple[StepID, ...]:
+    """Return the ids of the steps whose results `step` reads: its parent, copied trees, mounted trees."""
+    found: dict[StepID, None] = {} if step.parent is None else {step.parent: None}
+    sources: list[object] = []
+    match step:
+        case CopyStep():
+            sources = [source.source for source in step.sources if isinstance(source, Paths)]
+        case RunStep():
+            sources = [mount.source for mount in step.mounts if isinstance(mount, BindMount)]
+            sources += [mount.base for mount in step.mounts if isinstance(mount, CacheMount)]
+    for source in sources:
+        if isinstance(source, StepSource) and source.step is not None:
+            found[source.step] = None
+    return tuple(found)

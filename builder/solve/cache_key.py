@@ -1,0 +1,111 @@
+"""What a step's cache key is made of.
+
+The key is the digest of a *preimage*: canonical JSON of everything that can reach the layer, and nothing else. The
+preimage is kept with the record, so a miss is explained by comparing two of them (`reason.py`), never by guessing.
+
+    {"version": 1, "operation": "run" | "copy" | "workdir",
+     "parent":  chain ID of the layers below (absent for COPY --link, which does not see them),
+     …          the step's own fields, expanded,
+     "epoch":   the time that clamps the layer's times, when there is one,
+     "inputs":  digests of the content that is read: selected files, bind mounts, remote files}
+
+In no preimage: modification times, owners on the host, display text, comments, locations, values of secrets, proxy
+variables, addresses of extra hosts, the number of jobs.
+
+The *definition* is the preimage without its inputs. When no record has a step's definition, the step is a miss whatever
+its files hold, and they need not be read twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from builder.oci.canonical import encode
+from builder.oci.digest import ChainID, Digest, digest_of
+from builder.plan.step import CopyStep, RunStep, WorkdirStep
+
+VERSION = 1
+"""Raised whenever the bytes of a layer change for the same preimage."""
+
+LayerStep = RunStep | CopyStep | WorkdirStep
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What reaches layers without standing in the Dockerfile. `single_id`: all files have one owner (rootless)."""
+
+    epoch: int | None = None
+    single_id: bool = False
+    hostname: str = ""
+    hosts: tuple[str, ...] = ()
+    """Names of extra hosts; addresses don't count (as BuildKit)."""
+    shm_size: int | None = None
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+
+
+def definition(step: LayerStep, parent: ChainID, circumstances: Circumstances) -> dict[str, Any]:
+    """Return the preimage of `step` on top of `parent`, but for its inputs."""
+    document: dict[str, Any] = {"version": VERSION, "parent": str(parent)}
+    if circumstances.epoch is not None:
+        document["epoch"] = circumstances.epoch
+    if circumstances.single_id:
+        document["single_id"] = True
+    match step:
+        case RunStep():
+            document |= _run(step, circumstances)
+        case CopyStep():
+            document |= _copy(step)
+        case WorkdirStep():
+            document |= {"operation": "workdir", "path": step.path, "user": step.user}
+        case _:
+            assert_never(step)
+    return document
+
+
+def definition_digest(document: dict[str, Any]) -> Digest:
+    """Return the digest of a definition."""
+    return digest_of(encode(document))
+
+
+def preimage(document: dict[str, Any], inputs: Any) -> bytes:
+    """Return the canonical bytes whose digest is the cache key."""
+    return encode(document | {"inputs": inputs})
+
+
+def _run(step: RunStep, circumstances: Circumstances) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "operation": "run",
+        "argv": list(step.argv),
+        "env": list(step.env),
+        "user": step.user,
+        "cwd": step.cwd,
+        "network": step.network,
+        "security": step.security,
+        "platform": str(step.platform),
+        "hostname": circumstances.hostname,
+    }
+    if step.script:
+        document |= {"script": step.script, "script_path": step.script_path}
+    if circumstances.hosts:
+        document["hosts"] = sorted(circumstances.hosts)
+    if circumstances.shm_size is not None:
+        document["shm_size"] = circumstances.shm_size
+    if circumstances.ulimits:
+        document["ulimits"] = [list(limit) for limit in circumstances.ulimits]
+    return document
+
+
+def _copy(step: CopyStep) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "operation": "add" if step.is_add else "copy",
+        "destination": step.destination,
+        "chown": step.chown,
+        "chmod": step.chmod,
+        "link": step.link,
+        "parents": step.parents,
+        "exclude": list(step.exclude),
+    }
+    if step.is_add:
+        document["unpack"] = step.unpack
+    return document

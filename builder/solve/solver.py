@@ -1,0 +1,294 @@
+"""The machine room: walks a plan and finds or makes each step's layer.
+
+First, on one thread and in order, every step that the cache already has: a build that changes nothing ends here. Then,
+if anything is missing, the workshop is opened (namespaces are entered while there is still one thread) and the remaining
+steps run on a pool, each as soon as what it reads from is there. The first failure cancels the rest.
+
+A layer step is found by its key (`cache_key.py`). When two steps of one build turn out to have the same key, the second
+waits for the first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from builder.errors import Cancelled, PybuildError
+from builder.oci.digest import EMPTY_CHAIN, Digest, digest_of
+from builder.plan.plan import Plan
+from builder.plan.step import CopyStep, ImageStep, Step, StepID, dependencies
+from builder.solve import events
+from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
+from builder.solve.reason import NO_CACHE, main_reason
+from builder.solve.solution import Solution, Solved, Stack, stack_of
+
+if TYPE_CHECKING:
+    from builder.solve.operation import Operation
+    from builder.solve.workshop import Workshop
+    from builder.store.records import CacheRecord
+
+_MAX_THREADS = 32
+
+
+def solve(plan: Plan, workshop: Workshop, sink: events.EventSink, *, jobs: int = 0) -> Solution:
+    """Find or make every layer of `plan`. `jobs` 0 runs all that is ready (at most 32 at once).
+
+    Raises the first step's error, after everything that was running has ended.
+    """
+    return _Solver(plan, workshop, sink, jobs or _MAX_THREADS).solve()
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of a layer step before it runs."""
+
+    step: LayerStep
+    parent: Stack
+    operation: Operation
+    definition: dict[str, Any]
+    definition_digest: Digest
+    inputs: Any = None
+    preimage: bytes = b""
+    key: Digest | None = None
+
+
+@dataclass(slots=True)
+class _Solver:
+    plan: Plan
+    workshop: Workshop
+    sink: events.EventSink
+    jobs: int
+    solution: Solution = field(default_factory=Solution)
+    cancel: threading.Event = field(default_factory=threading.Event)
+    _flight: dict[Digest, threading.Event] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ordinals: dict[StepID, str] = field(default_factory=dict)
+
+    def solve(self) -> Solution:
+        self._name_steps()
+        missing = [step for step in self.plan.steps if not self._take_from_cache(step)]
+        if missing:
+            self.workshop.open(missing)
+            self._run_all(missing)
+        return self.solution
+
+    def _name_steps(self) -> None:
+        """Give each layer step the name under which the next build of this context looks for it: stage and position."""
+        counts: dict[str, int] = {}
+        for step in self.plan.steps:
+            counts[step.stage] = counts.get(step.stage, 0) + 1
+            self._ordinals[step.id] = f"{self.workshop.build_name}\0{step.stage}\0{counts[step.stage]}"
+
+    # --- the cached part: one thread, no side effects -------------------------------------------------------------
+
+    def _take_from_cache(self, step: Step) -> bool:
+        if any(needed not in self.solution.steps for needed in dependencies(step)):
+            return False
+        if isinstance(step, ImageStep):
+            layers = self.workshop.resolver.find_layers(step.manifest_digest)
+            if layers is None:
+                return False
+            self._keep(step, Solved(stack=stack_of(layers), cached=True))
+            self.sink(events.StepCached(step.id, step.title, ""))
+            return True
+        attempt = self._attempt(step)
+        if step.no_cache or not self.workshop.records.has_definition(attempt.definition_digest):
+            return False
+        return self._hit(attempt)
+
+    def _attempt(self, step: LayerStep) -> _Attempt:
+        parent = self.solution.stack(step.parent)
+        linked = isinstance(step, CopyStep) and step.link
+        document = definition(step, EMPTY_CHAIN if linked else parent.chain_id, self.workshop.circumstances)
+        operation = self.workshop.operation(step, Stack() if linked else parent, self.solution)
+        return _Attempt(step, parent, operation, document, definition_digest(document))
+
+    def _hit(self, attempt: _Attempt) -> bool:
+        self._complete_key(attempt)
+        record = self.workshop.records.find(attempt.key) if attempt.key else None
+        if record is None or record.layer is None or not self.workshop.store.blobs.has(record.layer.descriptor.digest):
+            return False
+        self._use(attempt, record)
+        return True
+
+    def _complete_key(self, attempt: _Attempt) -> None:
+        if attempt.key is None:
+            attempt.inputs = attempt.operation.inputs()
+            attempt.preimage = preimage(attempt.definition, attempt.inputs)
+            attempt.key = digest_of(attempt.preimage)
+
+    def _use(self, attempt: _Attempt, record: CacheRecord) -> None:
+        layer = record.layer
+        assert layer is not None
+        solved = Solved(
+            stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, cached=True, key=str(attempt.key)
+        )
+        self._keep(attempt.step, solved)
+        self.sink(events.StepCached(attempt.step.id, attempt.step.title, str(layer.diff_id), layer.descriptor.size))
+
+    def _keep(self, step: Step, solved: Solved) -> None:
+        with self._lock:
+            self.solution.steps[step.id] = solved
+
+    # --- the rest: a pool of threads --------------------------------------------------------------------------------
+
+    def _run_all(self, missing: list[Step]) -> None:
+        pool = _Pool(min(self.jobs, len(missing), _MAX_THREADS), self._solve_one, self.cancel)
+        pool.run({step.id: step for step in missing}, set(self.solution.steps))
+
+    def _solve_one(self, step: Step) -> None:
+        try:
+            if isinstance(step, ImageStep):
+                self._load_image(step)
+            else:
+                self._make(self._attempt(step))
+        except Cancelled:
+            self.sink(events.StepCancelled(step.id, step.title))
+            raise
+        except PybuildError as error:
+            if self.cancel.is_set():
+                self.sink(events.StepCancelled(step.id, step.title))
+                raise Cancelled("the build was cancelled") from error
+            self.sink(events.StepErrored(step.id, step.title, error))
+            raise
+
+    def _load_image(self, step: ImageStep) -> None:
+        self.sink(events.StepStarted(step.id, step.title))
+        started = time.monotonic()
+        layers = self.workshop.resolver.layers(step.manifest_digest)
+        self._keep(step, Solved(stack=stack_of(layers), seconds=time.monotonic() - started))
+        self.sink(events.StepFinished(step.id, step.title, time.monotonic() - started))
+
+    def _make(self, attempt: _Attempt) -> None:
+        records = self.workshop.records
+        known = records.has_definition(attempt.definition_digest)
+        if (known or not attempt.operation.inputs_come_after) and self._found_or_mine(attempt):
+            return
+        try:
+            self._execute(attempt, known)
+        finally:
+            self._land(attempt.key)
+
+    def _found_or_mine(self, attempt: _Attempt) -> bool:
+        """Say whether another thread or an earlier build has this layer; if not, the key is ours to make."""
+        self._complete_key(attempt)
+        assert attempt.key is not None
+        while True:
+            if not attempt.step.no_cache and self._hit(attempt):
+                return True
+            with self._lock:
+                other = self._flight.get(attempt.key)
+                if other is None:
+                    self._flight[attempt.key] = threading.Event()
+                    return False
+            other.wait()
+            if self.cancel.is_set():
+                raise Cancelled("the build was cancelled")
+            if attempt.step.no_cache and self._hit(attempt):
+                return True
+
+    def _land(self, key: Digest | None) -> None:
+        if key is not None:
+            with self._lock:
+                done = self._flight.pop(key, None)
+            if done:
+                done.set()
+
+    def _execute(self, attempt: _Attempt, known: bool) -> None:
+        step, name = attempt.step, self._ordinals[attempt.step.id]
+        reason = self._reason(attempt, name, known)
+        self.sink(events.StepStarted(step.id, step.title, reason))
+        started = time.monotonic()
+        layer = attempt.operation.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
+        if attempt.key is None:
+            self._complete_key(attempt)
+        seconds = time.monotonic() - started
+        record = self.workshop.new_record(attempt.key, attempt.definition_digest, attempt.preimage, layer, name)
+        self.workshop.records.put(record)
+        self._keep(
+            step,
+            Solved(
+                stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, key=str(attempt.key),
+                reason=reason, seconds=seconds,
+            ),
+        )  # fmt: skip
+        self.sink(
+            events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.entries, layer.descriptor.size)
+        )
+
+    def _reason(self, attempt: _Attempt, name: str, known: bool) -> str:
+        if attempt.step.no_cache:
+            return NO_CACHE
+        latest = self.workshop.records.latest(name)
+        if latest is None:
+            return "" if not self.workshop.built_before else main_reason(None, b"")
+        # Without a key the inputs are not known yet; the definition alone tells what changed, since it did.
+        now = attempt.preimage or preimage(attempt.definition, json_inputs(latest.preimage))
+        return main_reason(latest.preimage, now)
+
+
+def json_inputs(data: bytes) -> Any:
+    """Return the inputs member of a stored preimage."""
+    import json
+
+    return json.loads(data).get("inputs")
+
+
+
+@dataclass(slots=True)
+class _Pool:
+    """Runs steps on threads in dependency order; remembers the first error, cancels, and waits for all."""
+
+    threads: int
+    work: Callable[[Step], None]
+    cancel: threading.Event
+    _condition: threading.Condition = field(default_factory=threading.Condition)
+    _waiting: dict[StepID, Step] = field(default_factory=dict)
+    _done: set[StepID] = field(default_factory=set)
+    _error: BaseException | None = None
+
+    def run(self, steps: dict[StepID, Step], done: set[StepID]) -> None:
+        self._waiting, self._done = dict(steps), set(done)
+        threads = [threading.Thread(target=self._loop, name=f"step-{n}", daemon=True) for n in range(self.threads)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.5)  # a timeout, so that Ctrl-C reaches this thread
+        except BaseException:
+            self.cancel.set()
+            with self._condition:
+                self._condition.notify_all()
+            for thread in threads:
+                thread.join()
+            raise
+        if self._error is not None:
+            raise self._error
+
+    def _loop(self) -> None:
+        while (step := self._next()) is not None:
+            try:
+                self.work(step)
+            except BaseException as error:
+                with self._condition:
+                    if self._error is None or isinstance(self._error, Cancelled):
+                        self._error = error
+                    self.cancel.set()
+                    self._condition.notify_all()
+                return
+            with self._condition:
+                self._done.add(step.id)
+                self._condition.notify_all()
+
+    def _next(self) -> Step | None:
+        with self._condition:
+            while self._waiting and not self.cancel.is_set():
+                for identifier, step in self._waiting.items():
+                    if self._done.issuperset(dependencies(step)):
+                        return self._waiting.pop(identifier)
+                self._condition.wait()
+        return None
