@@ -1,0 +1,45 @@
+"""Entries in, a layer in the store out: tar and table of contents written in one pass, then both made visible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import DiffID
+from builder.oci.media_type import OCI_LAYER
+from builder.store.layers import LayerRecord
+
+if TYPE_CHECKING:
+    from builder.filesystem.entry import Entry
+    from builder.layer.content import Content
+    from builder.store.store import Store
+
+
+def make_layer(store: Store, items: Iterable[tuple[Entry, Content | None]], *, epoch: int | None) -> LayerRecord:
+    """Write `items` as one uncompressed layer; `epoch` (seconds since 1970) clamps their times.
+
+    Raises StoreError, LayerError, ContextError. A layer that is already there is not written twice.
+    """
+    from builder.layer.writer import write_layer  # pulls in tarfile: not wanted when everything is cached
+
+    index = store.temporary.path("index")
+    try:
+        with store.blobs.ingest() as blob:
+            statistics = write_layer(items, blob.write, index, epoch=epoch)
+            diff_id = DiffID(blob.commit())
+        target = store.layers.index_path(diff_id)
+        if not os.path.exists(target):
+            os.replace(index, target)
+    finally:
+        if os.path.exists(index):
+            os.unlink(index)
+    descriptor = Descriptor(media_type=OCI_LAYER, digest=diff_id, size=store.blobs.size(diff_id))
+    return LayerRecord(
+        descriptor=descriptor,
+        diff_id=diff_id,
+        entries=statistics.entries,
+        files=statistics.files,
+        bytes=statistics.bytes_,
+    )
