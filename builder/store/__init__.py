@@ -1,1 +1,1 @@
-"""Blobs by digest, names, cache records, locks: an OCI image layout and one SQLite file."""
+"""The local store: an OCI image layout with a database beside it; safe to share, safe to kill."""

@@ -1,0 +1,182 @@
+"""Blobs by digest: the `blobs/` directory of an OCI image layout (image-spec image-layout.md#blobs).
+
+    ROOT/blobs/<algorithm>/<encoded>     mode 0644, exactly the bytes its name says
+
+A blob appears by rename, whole and synced, or not at all. In: bytes. Out: a digest. What refers to what is not known
+here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import BinaryIO
+
+from builder.errors import BlobNotFound, DigestMismatch, ReferenceFormatError, StoreError
+from builder.oci.digest import Digest, parse_digest
+from builder.store import durable
+from builder.store.faults import store_error, translated
+from builder.store.pipeline import Pipeline
+from builder.store.temporary import TemporaryFiles
+
+BLOB_MODE = 0o644
+_PARALLEL_FROM_BYTES = 4 << 20
+
+
+class ContentStore:
+    """The blobs of one store. Safe for threads and processes: a blob never changes once it is there."""
+
+    def __init__(self, root: str, temporary: TemporaryFiles) -> None:
+        self.directory = f"{root}/blobs"
+        self._temporary = temporary
+
+    def path(self, digest: Digest) -> str:
+        """Return where the blob is, or would be."""
+        algorithm, _, encoded = digest.partition(":")
+        return f"{self.directory}/{algorithm}/{encoded}"
+
+    def has(self, digest: Digest) -> bool:
+        return os.path.exists(self.path(digest))
+
+    def size(self, digest: Digest) -> int:
+        """Return its size in bytes. Raises BlobNotFound."""
+        try:
+            return os.stat(self.path(digest)).st_size
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        except OSError as error:
+            raise store_error(error, f"looking for blob {digest}") from error
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """Open for reading, unbuffered. Raises BlobNotFound."""
+        try:
+            return open(self.path(digest), "rb", buffering=0)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        except OSError as error:
+            raise store_error(error, f"opening blob {digest}") from error
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """Return the whole blob. Raises BlobNotFound, and StoreError when it is longer than `limit` bytes."""
+        with self.open(digest) as file, translated(f"reading blob {digest}"):
+            data = bytearray()
+            while len(data) <= limit and (block := file.read(limit + 1 - len(data))):
+                data += block
+        if len(data) > limit:
+            raise StoreError(f"blob {digest} is longer than the {limit} bytes expected of it")
+        return bytes(data)
+
+    def ingest(self, expected: Digest | None = None, size: int | None = None) -> Ingest:
+        """Begin to write a blob; with `expected` and `size` (bytes), nothing else is accepted."""
+        return Ingest(self, self._temporary.path("blob"), expected, size)
+
+    def put(self, data: bytes, expected: Digest | None = None) -> Digest:
+        """Store a small blob that is in memory."""
+        with self.ingest(expected, len(data)) as blob:
+            blob.write(data)
+            return blob.commit()
+
+    def delete(self, digest: Digest) -> int:
+        """Remove a blob; returns the bytes freed, 0 when it was not there."""
+        path = self.path(digest)
+        with translated(f"deleting blob {digest}"):
+            try:
+                size = os.lstat(path).st_size
+            except FileNotFoundError:
+                return 0
+            return size if durable.remove(path) else 0
+
+    def walk(self) -> Iterator[tuple[Digest, int]]:
+        """Yield digest and size of every blob, sorted; files that are no blobs are passed over."""
+        for algorithm in sorted(_names(self.directory)):
+            for encoded in sorted(_names(f"{self.directory}/{algorithm}")):
+                try:
+                    digest = parse_digest(f"{algorithm}:{encoded}")
+                    yield digest, os.lstat(self.path(digest)).st_size
+                except (ReferenceFormatError, FileNotFoundError):
+                    continue  # image-layout.md: unknown files are not an error; or it went meanwhile
+
+
+class Ingest:
+    """One blob being written. Leaving the `with` block without `commit` removes what there was."""
+
+    def __init__(self, store: ContentStore, temporary: str, expected: Digest | None, size: int | None) -> None:
+        self.written = 0
+        self._store = store
+        self._temporary = temporary
+        self._expected = expected
+        self._size = size
+        self._done = False
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with translated("writing a blob"):
+            self._descriptor = os.open(temporary, flags, 0o600)
+        self._pipeline = Pipeline(self._descriptor, expected.algorithm if expected else "sha256")
+
+    def __enter__(self) -> Ingest:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._done:
+            self._abandon()
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Take a block. Raises StoreError, and DigestMismatch as soon as there is more than there should be."""
+        length = len(data)
+        if self._size is not None and self.written + length > self._size:
+            raise DigestMismatch(f"{self._label()} is longer than the {self._size} bytes it should have")
+        self.written += length
+        if self.written > _PARALLEL_FROM_BYTES:
+            self._pipeline.parallel()
+        with translated(f"writing {self._label()}"):
+            self._pipeline.write(bytes(data))  # no copy when it is bytes already
+        return length
+
+    def commit(self) -> Digest:
+        """Make the blob durable and visible; returns its digest. Raises DigestMismatch, StoreError."""
+        with translated(f"writing {self._label()}"):
+            self._pipeline.finish()
+            digest = Digest(f"{self._pipeline.hash.name}:{self._pipeline.hash.hexdigest()}")
+            self._check(digest)
+            target = self._store.path(digest)
+            if not os.path.exists(target):
+                os.fchmod(self._descriptor, BLOB_MODE)
+                os.fsync(self._descriptor)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                durable.rename(self._temporary, target)
+        self._abandon()
+        return digest
+
+    def _check(self, digest: Digest) -> None:
+        # Size first, then digest (descriptor.md#digests): the cheaper answer names the commoner fault.
+        if self._size is not None and self.written != self._size:
+            raise DigestMismatch(f"{self._label()} is {self.written} bytes long, not {self._size}")
+        if self._expected is not None and digest != self._expected:
+            raise DigestMismatch(f"{self._label()} has other bytes: their digest is {digest}")
+
+    def _abandon(self) -> None:
+        """Free everything; after a commit the temporary file is already elsewhere."""
+        if self._done:
+            return
+        self._done = True
+        with suppress(OSError):  # write or commit reported it, or nobody wants to know any more
+            self._pipeline.finish()
+        os.close(self._descriptor)
+        durable.remove(self._temporary)
+
+    def _label(self) -> str:
+        return f"blob {self._expected}" if self._expected else "a blob"
+
+
+def _missing(digest: Digest) -> BlobNotFound:
+    return BlobNotFound(f"blob {digest} is not in the store")
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,173 @@
+"""What is known of layers: their two digests, how big they are, and where their table of contents is.
+
+    layer       diff ID → how it is stored here, what it holds
+    blob        digest of a stored form → diff ID                       (one diff ID may have many forms)
+    compressed  (diff ID, compression, level) → descriptor of the form that compression gives
+    indexes/sha256/<hex>   table of contents of the layer with that diff ID
+
+The uncompressed tar of a layer is the blob whose digest is its diff ID. For a pulled layer that blob is a by-product,
+made when first needed, and pruned before anything else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol
+
+from builder.errors import DigestMismatch
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import DiffID, Digest
+from builder.store.content import ContentStore
+from builder.store.database import Database
+
+_BLOCK_BYTES = 1 << 20
+
+SCHEMA = """
+CREATE TABLE layer (
+    diff_id TEXT PRIMARY KEY, media_type TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+    entries INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blob (digest TEXT PRIMARY KEY, diff_id TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE compressed (
+    diff_id TEXT, compression TEXT, level INTEGER,
+    media_type TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL,
+    PRIMARY KEY (diff_id, compression, level)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecord:
+    """A layer in the store. `descriptor` names its stored form; the rest describes the uncompressed tar."""
+
+    descriptor: Descriptor
+    diff_id: DiffID
+    entries: int = 0
+    files: int = 0
+    """Regular files among the entries."""
+    bytes: int = 0
+    """Sum of the sizes of the regular files."""
+
+
+class Reader(Protocol):
+    """What decompression gives: `read(n)` returns b"" at the end."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Layers:
+    """The layers of one store."""
+
+    def __init__(self, root: str, blobs: ContentStore, database: Database) -> None:
+        self._indexes = f"{root}/indexes"
+        self._blobs = blobs
+        self._database = database
+
+    def find(self, diff_id: DiffID) -> LayerRecord | None:
+        """Return what is known of a layer whose blob and index are both here, else None."""
+        row = self._database.row(
+            "SELECT media_type, digest, size, diff_id, entries, files, bytes FROM layer WHERE diff_id = ?", (diff_id,)
+        )
+        return self.present(row)
+
+    def present(self, row: Any) -> LayerRecord | None:
+        """Make a record of (media_type, digest, size, diff_id, entries, files, bytes) if its files are still there."""
+        if row is None:
+            return None
+        record = _record(row)
+        if self._blobs.has(record.descriptor.digest) and os.path.exists(self.index_path(record.diff_id)):
+            return record
+        return None
+
+    def find_diff_id(self, blob: Digest) -> DiffID | None:
+        """Return the diff ID of a stored form, when it was seen before."""
+        row = self._database.row("SELECT diff_id FROM blob WHERE digest = ?", (blob,))
+        return DiffID(row[0]) if row else None
+
+    def put(self, record: LayerRecord) -> None:
+        """Remember a layer; its blob and index must already be there."""
+        with self._database.write() as connection:
+            put_layer(connection, record, self._blobs)
+
+    def find_compressed(self, diff_id: DiffID, compression: str, level: int) -> Descriptor | None:
+        """Return what compressing a layer gave before; its blob need not be here."""
+        row = self._database.row(
+            "SELECT media_type, digest, size FROM compressed WHERE diff_id = ? AND compression = ? AND level = ?",
+            (diff_id, compression, level),
+        )
+        return Descriptor(media_type=row[0], digest=Digest(row[1]), size=row[2]) if row else None
+
+    def put_compressed(self, diff_id: DiffID, compression: str, level: int, descriptor: Descriptor) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO compressed VALUES (?, ?, ?, ?, ?, ?)",
+                (diff_id, compression, level, descriptor.media_type, descriptor.digest, descriptor.size),
+            )
+            connection.execute("INSERT OR REPLACE INTO blob VALUES (?, ?)", (descriptor.digest, diff_id))
+
+    def index_path(self, diff_id: DiffID) -> str:
+        """Return where the layer's table of contents is, or would be."""
+        algorithm, _, encoded = diff_id.partition(":")
+        return f"{self._indexes}/{algorithm}/{encoded}"
+
+    def uncompressed_path(self, record: LayerRecord, open_decompressed: Callable[[BinaryIO], Reader]) -> str:
+        """Return a path of the uncompressed tar, decompressing it into the store when it isn't there.
+
+        `open_decompressed` is builder.layer.compression's. Raises DigestMismatch when the bytes are not those of the
+        diff ID, StoreError, LayerError.
+        """
+        path = self._blobs.path(record.diff_id)
+        if not os.path.exists(path):
+            with self._blobs.open(record.descriptor.digest) as file:
+                stream = open_decompressed(file)
+                with self._blobs.ingest(record.diff_id) as blob:
+                    while block := stream.read(_BLOCK_BYTES):
+                        blob.write(block)
+                    try:
+                        blob.commit()
+                    except DigestMismatch as error:
+                        raise DigestMismatch(
+                            f"layer {record.descriptor.digest} does not unpack to its diff ID: {error.message}",
+                            hint="The image is damaged or its config names other layers; pull it again.",
+                        ) from error
+        return path
+
+    def walk(self) -> list[LayerRecord]:
+        """Return every remembered layer, sorted by diff ID, whether or not its files are there."""
+        return [
+            _record(row)
+            for row in self._database.rows(
+                "SELECT media_type, digest, size, diff_id, entries, files, bytes FROM layer ORDER BY diff_id"
+            )
+        ]
+
+
+def put_layer(connection: Any, record: LayerRecord, blobs: ContentStore) -> None:
+    """Write the rows of one layer, as part of a transaction.
+
+    A layer that is here uncompressed stays known by that form: pulling it once more, compressed, must not change what
+    a cached step gives.
+    """
+    descriptor = record.descriptor
+    connection.execute("INSERT OR REPLACE INTO blob VALUES (?, ?)", (descriptor.digest, record.diff_id))
+    known = connection.execute("SELECT digest FROM layer WHERE diff_id = ?", (record.diff_id,)).fetchone()
+    if known and known[0] == record.diff_id != descriptor.digest and blobs.has(record.diff_id):
+        return
+    connection.execute(
+        "INSERT OR REPLACE INTO layer VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.diff_id, descriptor.media_type, descriptor.digest, descriptor.size,
+            record.entries, record.files, record.bytes,
+        ),
+    )  # fmt: skip
+
+
+def _record(row: Any) -> LayerRecord:
+    media_type, digest, size, diff_id, entries, files, bytes_ = row
+    return LayerRecord(
+        descriptor=Descriptor(media_type=media_type, digest=Digest(digest), size=size),
+        diff_id=DiffID(diff_id),
+        entries=entries,
+        files=files,
+        bytes=bytes_,
+    )

@@ -1,0 +1,116 @@
+"""Hashing and writing beside the producer: blocks in, a digest out, bytes on the disk.
+
+A big stream gets two threads: one hashes and writes, one asks the kernel now and then to write back, so that the wait
+for fsync at the end is short. hashlib, write(2) and fsync(2) release the interpreter lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from queue import Queue
+from threading import Event, Thread
+
+_WRITE_BACK_BYTES = 64 << 20
+_BLOCKS_IN_FLIGHT = 8
+
+
+class Pipeline:
+    """Takes blocks until `finish`. Every method raises OSError when writing failed."""
+
+    def __init__(self, descriptor: int, algorithm: str) -> None:
+        self.hash = hashlib.new(algorithm)
+        self._descriptor = descriptor
+        self._blocks: Queue[bytes | None] | None = None
+        self._worker: Thread | None = None
+        self._flusher: _Flusher | None = None
+        self._failure: OSError | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._blocks is None:
+            self._consume(data)
+            return
+        if self._failure is not None:
+            raise self._failure
+        self._blocks.put(data)
+
+    def parallel(self) -> None:
+        """From here on, work in threads: the stream turned out to be big."""
+        if self._blocks is None:
+            self._blocks = Queue(_BLOCKS_IN_FLIGHT)
+            self._flusher = _Flusher(self._descriptor)
+            self._worker = Thread(target=self._work, name="ingest", daemon=True)
+            self._worker.start()
+
+    def finish(self) -> None:
+        """Wait for everything handed over."""
+        if self._worker is not None and self._blocks is not None:
+            self._blocks.put(None)
+            self._worker.join()
+            self._worker = None
+        if self._flusher is not None:
+            flusher, self._flusher = self._flusher, None
+            flusher.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        assert self._blocks is not None
+        unflushed = 0
+        while (data := self._blocks.get()) is not None:
+            if self._failure is not None:
+                continue  # keep emptying the queue, so that the producer never blocks
+            try:
+                self._consume(data)
+            except OSError as error:
+                self._failure = error
+                continue
+            unflushed += len(data)
+            if unflushed >= _WRITE_BACK_BYTES and self._flusher is not None:
+                self._flusher.flush()
+                unflushed = 0
+
+    def _consume(self, data: bytes) -> None:
+        self.hash.update(data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+
+class _Flusher:
+    """Calls fdatasync(2) when asked; requests during one are folded together."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._wanted = Event()
+        self._stopping = False
+        self._thread: Thread | None = None
+        self._failure: OSError | None = None
+
+    def flush(self) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._work, name="write-back", daemon=True)
+            self._thread.start()
+        self._wanted.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._stopping:
+                return
+            try:
+                os.fdatasync(self._descriptor)
+            except OSError as error:
+                self._failure = (
+                    error  # the kernel tells a descriptor only once: the fsync at the end would say all is well
+                )
+                return

@@ -1,0 +1,154 @@
+"""Content digests of context files, valid as long as stat(2) says the file is the one that was hashed.
+
+    stamp    (context, path) → mtime, ctime, size, inode, mode; sha256
+
+A context is the directory with its device and inode number; it lives in a database of its own, so that writing 50,000
+rows keeps no build waiting. A file younger than two seconds when it was scanned is not believed: it could change again
+within the clock's granularity, unseen (git's "racy" rule). Rows stream in tree order: a scan is a merge join.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from builder.store.database import Database
+
+SCHEMA = """
+CREATE TABLE context (id INTEGER PRIMARY KEY, device INTEGER, inode INTEGER, root TEXT, used INTEGER NOT NULL,
+    UNIQUE (device, inode, root));
+CREATE TABLE stamp (context INTEGER, path BLOB, stamp BLOB NOT NULL, digest BLOB NOT NULL,
+    PRIMARY KEY (context, path)) WITHOUT ROWID;
+"""
+VERSION = 1
+
+_STAMP = struct.Struct("<qqqQI")
+_YOUNG_NS = 2_000_000_000
+_ROWS_AT_ONCE = 4096
+
+
+class StampedFile(NamedTuple):
+    """`path` is POSIX, relative to the context; `digest` is the sha256 of the content, in hex."""
+
+    path: str
+    stamp: bytes
+    digest: str
+
+
+def stamp_of(status: os.stat_result) -> bytes:
+    """Return what must be equal for a file to count as unchanged."""
+    return _STAMP.pack(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode)
+
+
+def is_settled(status: os.stat_result, scanned_ns: int) -> bool:
+    """Say whether the file was old enough at `scanned_ns` (before it was read) for its stamp to be believed."""
+    return max(status.st_mtime_ns, status.st_ctime_ns) + _YOUNG_NS <= scanned_ns
+
+
+class StatCache:
+    """The stamps of all contexts of a store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def context(self, root: str) -> ContextStamps:
+        """Return the stamps of the context directory `root`. Raises OSError when it cannot be stat'ed."""
+        status = os.stat(root)
+        return ContextStamps(self._database, status.st_dev, status.st_ino, os.path.realpath(root))
+
+    def delete_unused(self, moment: int) -> None:
+        """Forget contexts last written before `moment`, in seconds since 1970."""
+        stale = self._database.rows("SELECT id FROM context WHERE used < ?", (moment,))
+        if stale:
+            with self._database.write() as connection:
+                connection.executemany("DELETE FROM stamp WHERE context = ?", stale)
+                connection.executemany("DELETE FROM context WHERE id = ?", stale)
+
+
+class ContextStamps:
+    """The stamps of one context."""
+
+    def __init__(self, database: Database, device: int, inode: int, root: str) -> None:
+        self._database = database
+        # SQLite's integers are signed: st_dev and st_ino may use the top bit on some file systems.
+        self._identity = (_signed(device), _signed(inode), root)
+        self._id: int | None = None
+
+    def find(self, path: str, status: os.stat_result) -> str | None:
+        """Return the digest of a file that has not changed since it was hashed."""
+        row = None
+        if (context := self._find_id()) is not None:
+            row = self._database.row(
+                "SELECT stamp, digest FROM stamp WHERE context = ? AND path = ?", (context, _key(path))
+            )
+        return row[1].hex() if row and row[0] == stamp_of(status) else None
+
+    def walk(self, under: str = "") -> Iterator[StampedFile]:
+        """Yield the files at or below `under` in tree order."""
+        context = self._find_id()
+        if context is None:
+            return
+        statement, arguments = "SELECT path, stamp, digest FROM stamp WHERE context = ?", [context]
+        bounds: list[Any] = []
+        if under:
+            statement += " AND (path = ? OR (path > ? AND path < ?))"
+            key = _key(under)
+            bounds = [key, key + b"\0", key + b"\1"]
+        for key, stamp, digest in self._database.walk(f"{statement} ORDER BY path", [*arguments, *bounds]):
+            yield StampedFile(os.fsdecode(key.replace(b"\0", b"/")), stamp, digest.hex())
+
+    def put(self, files: Iterable[StampedFile]) -> None:
+        """Remember files; only those that `is_settled` may be given. Nothing is written for an empty sequence."""
+        batch: list[StampedFile] = []
+        for file in files:
+            batch.append(file)
+            if len(batch) == _ROWS_AT_ONCE:
+                self._write(batch)
+                batch = []
+        if batch:
+            self._write(batch)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Forget files that are no more."""
+        keys = [_key(path) for path in paths]
+        if keys and (context := self._find_id()) is not None:
+            with self._database.write() as connection:
+                connection.executemany(
+                    "DELETE FROM stamp WHERE context = ? AND path = ?", [(context, key) for key in keys]
+                )
+
+    def _write(self, batch: list[StampedFile]) -> None:
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO context (device, inode, root, used) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (device, inode, root) DO UPDATE SET used = excluded.used",
+                (*self._identity, int(time.time())),
+            )
+            row = connection.execute(
+                "SELECT id FROM context WHERE device = ? AND inode = ? AND root = ?", self._identity
+            ).fetchone()
+            self._id = row[0]
+            connection.executemany(
+                "INSERT OR REPLACE INTO stamp VALUES (?, ?, ?, ?)",
+                [(self._id, _key(file.path), file.stamp, bytes.fromhex(file.digest)) for file in batch],
+            )
+
+    def _find_id(self) -> int | None:
+        if self._id is None:
+            row = self._database.row(
+                "SELECT id FROM context WHERE device = ? AND inode = ? AND root = ?", self._identity
+            )
+            self._id = row[0] if row else None
+        return self._id
+
+
+def _key(path: str) -> bytes:
+    """Return the sort key of tree order: a directory's content follows it before any sibling."""
+    return os.fsencode(path).replace(b"/", b"\0")
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 64) if number >= 1 << 63 else number

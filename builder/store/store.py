@@ -1,0 +1,199 @@
+"""The store: one directory, a valid OCI image layout (image-spec image-layout.md) and what a build keeps beside it.
+
+    ROOT/  0700
+      oci-layout  index.json  blobs/sha256/…     the image layout: any peer can read it
+      indexes/sha256/…                           tables of contents of layers, by diff ID
+      state.db  contexts.db                      cache records, layers, plans; digests of context files
+      snapshots/  mounts/                        unpacked layers; cache mounts
+      tmp/  trash/                               unfinished files; what prune is about to delete
+      lock  index.lock                           flock(2): leases; writers of index.json
+
+In: a path. Out: a `Store` with its parts. Opening an existing store writes nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from types import TracebackType
+
+from builder.errors import StoreError
+from builder.store import durable, layers, plans, records, stat_cache
+from builder.store.content import ContentStore
+from builder.store.database import Database
+from builder.store.faults import store_error, translated
+from builder.store.layers import Layers
+from builder.store.names import ImageNames, empty_index
+from builder.store.plans import Origins, Plans
+from builder.store.records import CacheRecords
+from builder.store.stat_cache import StatCache
+from builder.store.temporary import TemporaryFiles
+
+LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+STATE_VERSION = 1
+_DIRECTORIES = ("blobs", "blobs/sha256", "indexes", "indexes/sha256", "snapshots", "mounts", "tmp", "trash")
+_POLL_SECONDS = 0.05
+
+
+class Store:
+    """An open store. A context manager; `close` removes this process's temporary files."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.temporary = TemporaryFiles(f"{root}/tmp")
+        self.blobs = ContentStore(root, self.temporary)
+        self.names = ImageNames(root, self.temporary)
+        self.database = Database(f"{root}/state.db", layers.SCHEMA + records.SCHEMA + plans.SCHEMA, STATE_VERSION)
+        self.layers = Layers(root, self.blobs, self.database)
+        self.records = CacheRecords(self.database, self.layers, self.blobs)
+        self.plans = Plans(self.database)
+        self.origins = Origins(self.database)
+
+    @cached_property
+    def stat_cache(self) -> StatCache:
+        self._contexts = Database(f"{self.root}/contexts.db", stat_cache.SCHEMA, stat_cache.VERSION)
+        return StatCache(self._contexts)
+
+    @property
+    def indexes(self) -> str:
+        return f"{self.root}/indexes"
+
+    @property
+    def snapshots(self) -> str:
+        """Directory of unpacked layers."""
+        return f"{self.root}/snapshots"
+
+    @property
+    def mounts(self) -> str:
+        """Directory of cache mounts."""
+        return f"{self.root}/mounts"
+
+    @property
+    def trash(self) -> str:
+        """Directory to move things to before deleting them, so that they vanish at once."""
+        return f"{self.root}/trash"
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Keep everything in the store from being pruned while the body runs; many may hold one."""
+        with self._locked(fcntl.LOCK_SH, wait_seconds=None):
+            yield
+
+    @contextmanager
+    def exclusive(self, wait_seconds: float = 0.0) -> Iterator[None]:
+        """Have the store alone. Raises StoreError when leases are still held after `wait_seconds`."""
+        with self._locked(fcntl.LOCK_EX, wait_seconds):
+            yield
+
+    def close(self) -> None:
+        with suppress(StoreError):  # when a record was last used is not worth failing for
+            self.records.flush()
+        self.temporary.close()
+        self.database.close()
+        if "stat_cache" in self.__dict__:
+            self._contexts.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _locked(self, operation: int, wait_seconds: float | None) -> Iterator[None]:
+        with translated("locking the store"):
+            descriptor = _open_lock(f"{self.root}/lock")
+            try:
+                if wait_seconds is None:
+                    fcntl.flock(descriptor, operation)
+                else:
+                    _lock_within(descriptor, operation, wait_seconds, self.root)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def open_store(root: str, *, create: bool = True) -> Store:
+    """Open the store at `root`, making it when there is none and `create` is set. Raises StoreError."""
+    root = os.path.abspath(root)
+    try:
+        with open(f"{root}/oci-layout", "rb") as file:
+            known = file.read(4096)
+    except (FileNotFoundError, NotADirectoryError):
+        known = b""
+    except OSError as error:
+        raise store_error(error, f"opening the store {root}") from error
+    if known and not os.path.isdir(f"{root}/tmp") and create:
+        _furnish(root)  # an image layout somebody else made
+    if not known:
+        if not create:
+            raise StoreError(f"there is no store at {root}", hint="A build makes one; or name another with --root.")
+        _create(root)
+    elif b'"imageLayoutVersion"' not in known or b'"1.0.0"' not in known:
+        raise StoreError(f"{root} holds an image layout of a version other than 1.0.0: {known[:80]!r}")
+    store = Store(root)
+    store.temporary.sweep()
+    return store
+
+
+def _create(root: str) -> None:
+    with translated(f"making a store at {root}"):
+        os.makedirs(root, 0o700, exist_ok=True)
+        if not stat.S_ISDIR(os.stat(root).st_mode):
+            raise StoreError(f"{root} is not a directory")
+        unknown = sorted(set(os.listdir(root)) - {"oci-layout", "index.json", "lock", "index.lock", *_DIRECTORIES})
+        if unknown:
+            raise StoreError(
+                f"{root} is not a store and not empty: it holds {unknown[0]!r}",
+                hint="Name an empty directory with --root.",
+            )
+        os.chmod(root, 0o700)  # makedirs goes by the umask, and the directory may have been there
+        _furnish(root)
+        lock = _open_lock(f"{root}/index.lock")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            marker = os.urandom(8).hex()
+            if not os.path.exists(f"{root}/index.json"):
+                durable.write_file(f"{root}/index.json", f"{root}/trash/{marker}", empty_index())
+            # Last, since it says that all the rest is there.
+            durable.write_file(f"{root}/oci-layout", f"{root}/trash/{marker}", LAYOUT)
+        finally:
+            os.close(lock)
+
+
+def _furnish(root: str) -> None:
+    with translated(f"making a store at {root}"):
+        for name in _DIRECTORIES:
+            os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
+
+
+def _open_lock(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # a read-only store can be leased, too
+
+
+def _lock_within(descriptor: int, operation: int, seconds: float, root: str) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"the store {root} is in use by a build", hint="Try again when it has finished."
+                ) from None
+            time.sleep(_POLL_SECONDS)
