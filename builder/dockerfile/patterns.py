@@ -1,8 +1,8 @@
 """The patterns of `${v#p}`, `${v%p}` and `${v/p/r}`: `*`, `?` and `\\`-escapes, no bracket classes.
 
-In: the text between the braces, variables already replaced. Out: a Pattern that trims or replaces. `*` and `?` stop at a
-newline, as in BuildKit, where they become `.*` and `.` of a regular expression. There is no regular expression here: a
-pattern is a list of chunks with `*` between them, each found in one pass over the value, so hostile patterns
+In: the text between the braces, variables already replaced. Out: a Pattern that trims or replaces. `*` and `?` stop at
+a newline, as in BuildKit, where they become `.*` and `.` of a regular expression. There is no regular expression here:
+a pattern is a list of chunks with `*` between them, each found in one pass over the value, so hostile patterns
 (`****…`, `*a*a*a…`) cost no more than friendly ones.
 """
 
@@ -121,7 +121,7 @@ class Pattern:
         return None
 
     def _end(self, value: str, start: int, longest: bool, budget: list[int]) -> int | None:
-        """Return where a match that begins at `start` ends: the earliest place for each chunk, the last one as asked."""
+        """Return where a match from `start` ends: the earliest place for each chunk, the last one as asked."""
         head, *rest = self.chunks
         if not head.matches_at(value, start):
             return None

@@ -1,11 +1,11 @@
-"""Word expansion: quotes, escapes, `$name` and `${name…}`, as the Dockerfile reference and BuildKit's lexer define them.
+"""Word expansion: quotes, escapes, `$name` and `${name…}`, as the Dockerfile reference and BuildKit define them.
 
-    expand("a-$b", lookup)      one word in, its text out, with the names it used and those it missed
+    expand("a-$b", lookup)         one word in, its text out, with the names it used and those it missed
     expand_words("$a b", lookup)   the same, split at blanks that are neither quoted nor escaped (EXPOSE)
 
-The forms are `${v}`, `:-` `-`, `:+` `+`, `:?` `?`, `#` `##`, `%` `%%`, `/p/r` and `//p/r`; words inside braces are expanded
-in turn, whether they are needed or not. A stack of frames takes the place of recursion, and every text that is produced
-counts against one limit, so no word can exhaust the stack, the memory or the patience of the caller.
+The forms are `${v}`, `:-` `-`, `:+` `+`, `:?` `?`, `#` `##`, `%` `%%`, `/p/r` and `//p/r`; words inside braces are
+expanded in turn, whether they are needed or not. A stack of frames takes the place of recursion, and every text that is
+produced counts against one limit, so no word can exhaust the stack, the memory or the patience of the caller.
 
 Substring forms, arithmetic and command substitution don't exist in Dockerfiles.
 """
@@ -29,8 +29,13 @@ MAX_EXPANDED_CHARACTERS = 64 << 20
 MAX_DEPTH = 2000
 """Deepest nesting of `${…}` and quotes."""
 
-_BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+# Unicode's White_Space, which is what Go splits at; str.isspace() knows four control characters more.
+_BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _SPLIT = re.compile(f"([{_BLANKS}]+)")
+_QUOTED = {
+    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t",
+    "\v": "\\v",
+}  # fmt: skip
 _NAME = re.compile(r"\d+|[@*#?\-$!]|\w+")
 _PLAIN = {escape: re.compile(rf"[^$'\"}}/{re.escape(escape)}]+") for escape in "\\`"}
 _SPECIAL = {escape: re.compile(rf"[$'\"{re.escape(escape)}]") for escape in "\\`"}
@@ -62,7 +67,6 @@ class Expansion:
     text: str
     used: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
 
 
 def expand(
@@ -76,14 +80,14 @@ def expand(
         return Expansion(word)
     machine = _Machine(word, lookup, escape=escape, quotes=quotes, keep_unset=keep_unset)
     text = machine.run()
-    return Expansion(text, tuple(machine.used), tuple(machine.missing), tuple(machine.words()))
+    return Expansion(text, tuple(machine.used), tuple(machine.missing))
 
 
 def expand_words(text: str, lookup: Lookup, *, escape: str = "\\") -> tuple[str, ...]:
     """Expand `text` and split the result; blanks that come out of a variable split too. Raises WordError."""
-    if not _SPECIAL[escape].search(text):
-        return tuple(part for part in _SPLIT.split(text) if part and part[0] not in _BLANKS)
-    return expand(text, lookup, escape=escape).words
+    machine = _Machine(text, lookup, escape=escape, quotes="remove", keep_unset=False)
+    machine.run()
+    return tuple(machine.words())
 
 
 def go_quote(text: str) -> str:
@@ -94,12 +98,9 @@ def go_quote(text: str) -> str:
 
 
 def _quoted_character(character: str) -> str:
-    simple = {
-        '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
-    }.get(character)  # fmt: skip
     code = ord(character)
-    if simple:
-        return simple
+    if character in _QUOTED:
+        return _QUOTED[character]
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it
         return f"\\x{code - 0xDC00:02x}"
     if character.isprintable():
@@ -157,7 +158,8 @@ class _Machine:
                 self.position += 1
                 self._add(character, splits=True)
         if len(self._stack) > 1:
-            raise self._unclosed()
+            reason = "unexpected end of statement while looking for matching double-quote"
+            raise self._error(reason, self._stack[-1].start)
         return "".join(self._stack[0].parts)
 
     def words(self) -> list[str]:
@@ -219,17 +221,16 @@ class _Machine:
             if not name:
                 self._add("$", splits=True)
                 return
-            self._substitute(self._value(name, f"${name}"))
+            self._add(self._value(name, f"${name}"), splits=True)
             return
         self.position += 1
         following = self.word[self.position : self.position + 1]
         if following in ("{", "}", ":"):
             raise self._error("syntax error: bad substitution", start)
-        name = self._name()
-        self._modifier(name, start)
+        self._modifier(self._name(), start)
 
     def _name(self) -> str:
-        """Read a variable's name: digits, one special parameter, or letters, digits and `_`; empty when none is there."""
+        """Read a name: digits, one special parameter, or letters, digits and `_`; empty when there is none."""
         match = _NAME.match(self.word, self.position)
         name = match.group() if match else ""
         if not name.isascii():
@@ -250,7 +251,7 @@ class _Machine:
         if modifier in ("", ":", ":}"):
             raise self._error("syntax error: missing '}'", start, name)
         if modifier == "}":
-            self._substitute(self._value(name, f"${{{name}}}"))
+            self._add(self._value(name, f"${{{name}}}"), splits=True)
         elif modifier == "/":
             if self.word.startswith("/", self.position):
                 self.position += 1
@@ -271,14 +272,14 @@ class _Machine:
             frame.stop, frame.pattern, frame.parts = "}", text, []
             self._stack.append(frame)
         else:
-            self._substitute(self._apply(frame, text))
+            self._add(self._apply(frame, text), splits=True)
 
     def _apply(self, frame: _Frame, text: str) -> str:
         """Return what a closed `${…}` stands for."""
         name, modifier = frame.name, frame.modifier
         value = self._find(name)
         if value is None and self._keep_unset:
-            middle = f"{modifier[0]}{frame.pattern}/{text}" if frame.pattern is not None else modifier + text
+            middle = f"{modifier}{frame.pattern}/{text}" if frame.pattern is not None else modifier + text
             return f"${{{name}{middle}}}"
         present = value is not None and not (modifier[0] == ":" and value == "")
         match modifier[-1]:
@@ -314,9 +315,6 @@ class _Machine:
             reason = f"invalid pattern ({shown}) in substitution: {error}"
             raise self._error(reason, frame.start, frame.name) from error
 
-    def _substitute(self, value: str) -> None:
-        self._add(value, splits=True)
-
     def _find(self, name: str) -> str | None:
         value = self._lookup(name)
         if value is not None:
@@ -329,9 +327,6 @@ class _Machine:
             self.missing[name] = None
             return written if self._keep_unset else ""
         return value
-
-    def _unclosed(self) -> WordError:
-        return self._error("unexpected end of statement while looking for matching double-quote", self._stack[-1].start)
 
     def _error(self, reason: str, start: int, variable: str = "") -> WordError:
         """Make the error. At the end of the word a brace that is still open is the first thing to be said."""

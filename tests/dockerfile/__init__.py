@@ -1,0 +1,1 @@
+"""The reader of Dockerfiles: grammar, statements, words, checks."""
