@@ -1,0 +1,250 @@
+"""The table of contents of one layer, on disk: path → header and place in the uncompressed tar.
+
+Looked up by bisection over a memory map, walked as a stream; nothing of it is held. record.py has the format;
+`build_index` makes one from a tar, writer.py beside the tar it writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator
+from struct import Struct
+from types import TracebackType
+from typing import NamedTuple
+
+from builder.errors import StoreError
+from builder.filesystem.entry import Entry
+from builder.layer import record
+from builder.layer.index_writer import IndexWriter, LayerStatistics
+from builder.layer.limits import LIMITS, Limits
+from builder.layer.paths import LayerPaths, place_entry
+from builder.layer.reader import Readable, TarMember, read_tar
+from builder.layer.whiteout import OPAQUE, PREFIX
+from builder.oci.digest import DiffID
+
+_OFFSET = Struct("<Q")
+_READ_BYTES = 1 << 20
+_WALK_BYTES = 1 << 16
+"""What a walk reads at a time. By read(2) and not through the map, whose pages would count as our memory."""
+
+
+class IndexEntry(NamedTuple):
+    """An entry of a layer, markers (whiteouts) included."""
+
+    entry: Entry
+    offset: int
+    """Where its content begins in the uncompressed tar."""
+
+
+class LayerIndex:
+    """A layer's table of contents, open for reading; a context manager. Safe to use from several threads."""
+
+    def __init__(self, path: str) -> None:
+        """Open the index file `path`. Raises FileNotFoundError, StoreError, LayerError when it must be rebuilt."""
+        self.path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"the index {path} cannot be read: {error.strerror}") from error
+        try:
+            size = os.fstat(self._fd).st_size
+            head = os.pread(self._fd, record.HEADER.size, 0)
+            self._flags, self._count, self._offsets_at, files, bytes_ = record.decode_header(head, size)
+            self._map = mmap.mmap(self._fd, size, prot=mmap.PROT_READ)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self.statistics = LayerStatistics(self._count, files, bytes_)
+
+    def __enter__(self) -> LayerIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; harmless when done already."""
+        if self._fd >= 0:
+            self._map.close()
+            os.close(self._fd)
+            self._fd = -1
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def is_self_contained(self) -> bool:
+        """Whether the parent directory of every entry is itself an entry."""
+        return not self._flags & record.NOT_SELF_CONTAINED
+
+    @property
+    def has_markers(self) -> bool:
+        """Whether there are whiteouts or opaque markers at all."""
+        return bool(self._flags & (record.HAS_WHITEOUTS | record.HAS_OPAQUE))
+
+    def find(self, path: str) -> IndexEntry | None:
+        """Return the entry of exactly this path ("" is the root directory), or None."""
+        key = _key(path)
+        number = self._bisect(key, 0)
+        if number == self._count:
+            return None
+        at = self._at(number)
+        if record.peek(self._map, at)[1] != key:
+            return None
+        entry, offset, _ = record.decode_record(self._map, at)
+        return IndexEntry(entry, offset)
+
+    def has_below(self, path: str) -> bool:
+        """Say whether anything of the layer lies below `path`, which makes it a directory with or without an entry."""
+        prefix = _prefix(path)
+        number = self._bisect(prefix, 0)
+        if number < self._count and not prefix and not record.peek(self._map, self._at(number))[1]:
+            number += 1  # the root's own entry
+        return number < self._count and record.peek(self._map, self._at(number))[1].startswith(prefix)
+
+    def is_opaque(self, directory: str) -> bool:
+        """Say whether an opaque marker hides what layers below have in `directory`."""
+        if not self._flags & record.HAS_OPAQUE:
+            return False
+        return self.find(f"{directory}/{OPAQUE}" if directory else OPAQUE) is not None
+
+    def has_whiteout(self, path: str) -> bool:
+        """Say whether a whiteout hides `path` of the layers below."""
+        if not self._flags & record.HAS_WHITEOUTS:
+            return False
+        parent, slash, name = path.rpartition("/")
+        return self.find(f"{parent}{slash}{PREFIX}{name}") is not None
+
+    def children(self, path: str) -> Iterator[IndexEntry]:
+        """Yield what lies directly in `path`, sorted. A directory without entry is 0755 root:root."""
+        for name, number in self._child_names(path):
+            entry, offset, _ = record.decode_record(self._map, self._at(number))
+            expected = f"{path}/{name}" if path else name
+            if entry.path == expected:
+                yield IndexEntry(entry, offset)
+            else:
+                yield IndexEntry(Entry(expected, "directory", 0o755), 0)
+
+    def walk(self, prefix: str = "") -> Iterator[IndexEntry]:
+        """Yield the entry at `prefix` and everything below, in tree order."""
+        own = self.find(prefix)
+        if own is not None:
+            yield own
+        start = _prefix(prefix)
+        number = self._bisect(start, 0) + (own is not None and not prefix)
+        # What lies below a path sorts before the path followed by byte 1, as 0 is the separator.
+        end = self._bisect(start[:-1] + b"\1", number) if prefix else self._count
+        if number < end:
+            yield from self._stream(self._at(number), self._at(end) if end < self._count else self._offsets_at)
+
+    def _child_names(self, path: str) -> Iterator[tuple[str, int]]:
+        prefix = _prefix(path)
+        number = self._bisect(prefix, 0)
+        while number < self._count:
+            _, key = record.peek(self._map, self._at(number))
+            if not key:
+                number += 1  # the root's own entry
+                continue
+            if not key.startswith(prefix):
+                return
+            child = key[len(prefix) :].partition(b"\0")[0]
+            yield os.fsdecode(child), number
+            number += 1
+            if number < self._count and record.peek(self._map, self._at(number))[1].startswith(prefix + child + b"\0"):
+                number = self._bisect(prefix + child + b"\1", number)
+
+    def _stream(self, start: int, end: int) -> Iterator[IndexEntry]:
+        data = b""
+        while start < end:
+            block = os.pread(self._fd, min(_WALK_BYTES, end - start), start)
+            if not block:
+                raise record.damaged("it has been cut short")
+            start += len(block)
+            data += block
+            at = 0
+            while len(data) - at >= record.FIXED_SIZE and at + record.peek(data, at)[0] <= len(data):
+                entry, offset, length = record.decode_record(data, at)
+                yield IndexEntry(entry, offset)
+                at += length
+            data = data[at:]
+        if data:
+            raise record.damaged("its last record is cut short")
+
+    def _at(self, number: int) -> int:
+        (at,) = _OFFSET.unpack_from(self._map, self._offsets_at + 8 * number)
+        if not record.HEADER.size <= at <= self._offsets_at - record.FIXED_SIZE:
+            raise record.damaged("an offset points outside it")
+        return int(at)
+
+    def _bisect(self, key: bytes, low: int) -> int:
+        """The number of the first record whose key is not less than `key`."""
+        high = self._count
+        data, at, peek = self._map, self._at, record.peek
+        while low < high:
+            middle = (low + high) // 2
+            if peek(data, at(middle))[1] < key:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+def open_index(path: str) -> LayerIndex:
+    """Open the index of a layer. Raises FileNotFoundError, StoreError, LayerError when it must be rebuilt."""
+    return LayerIndex(path)
+
+
+def build_index(stream: Readable, index_path: str, limits: Limits = LIMITS) -> tuple[DiffID, LayerStatistics]:
+    """Read an uncompressed layer tar to its end; write its index, and return its diff ID and statistics.
+
+    Paths in the index are places: links that the layer itself makes are followed (paths.py). Of two entries for one
+    path the last counts. Raises LayerError for a malformed or hostile archive, StoreError when it cannot be written.
+    """
+    hashing = _Hashing(stream)
+    paths = LayerPaths()
+    with IndexWriter(index_path, keep_last=True) as index:
+        for member in read_tar(hashing, limits):
+            entry = place_entry(member.entry, paths)
+            if entry is not None:
+                index.add(entry, entry.mtime, member.offset, _digest(member))
+        statistics = index.finish()
+    return DiffID("sha256:" + hashing.digest.hexdigest()), statistics
+
+
+class _Hashing:
+    """A stream that digests what passes through it."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._read = stream.read
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int, /) -> bytes:
+        data = self._read(size)
+        self.digest.update(data)
+        return data
+
+
+def _digest(member: TarMember) -> str:
+    if member.entry.kind != "file":
+        return ""
+    size = member.entry.size
+    if size <= _READ_BYTES:
+        return hashlib.sha256(member.read(size)).hexdigest()
+    digest = hashlib.sha256()
+    while block := member.read(_READ_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _key(path: str) -> bytes:
+    return os.fsencode(path).replace(b"/", b"\0")
+
+
+def _prefix(path: str) -> bytes:
+    return _key(path) + b"\0" if path else b""

@@ -1,0 +1,198 @@
+"""Collects the table of contents of a layer while the layer is written or read, and leaves it sorted on disk.
+
+Entries come in any order, and there may be more of them than memory should hold: they are sorted in runs, the runs
+put aside on disk, and merged at the end. Usually they come in tree order already, and the merge is a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from heapq import merge
+from itertools import chain
+from operator import itemgetter
+from types import TracebackType
+from typing import IO
+
+from builder.errors import LayerError, StoreError
+from builder.filesystem.entry import Entry
+from builder.layer import record
+from builder.layer.whiteout import OPAQUE, PREFIX
+
+_RUN_RECORDS = 32_768
+"""Records held in memory: about 10 MB of them."""
+_BLOCK_BYTES = 1 << 18
+_by_key = itemgetter(0)
+_PREFIX = os.fsencode(PREFIX)
+_OPAQUE = os.fsencode(OPAQUE)
+
+Record = tuple[bytes, bytes]
+"""(tree key, record)"""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerStatistics:
+    """What a layer holds: members of the tar, regular files, and bytes in them."""
+
+    entries: int
+    files: int
+    bytes_: int
+
+
+class IndexWriter:
+    """Write the index file `path`: a context manager; nothing is left behind unless `finish` was reached.
+
+    `keep_last` says what two entries of one path mean: in a tar that is read the last one counts, in one that we
+    write it is an error.
+    """
+
+    def __init__(self, path: str, *, keep_last: bool = False) -> None:
+        self._path = path
+        self._temporary = f"{path}.{os.getpid()}-{id(self):x}.tmp"
+        self._keep_last = keep_last
+        self._run: list[Record] = []
+        self._runs: list[IO[bytes]] = []
+        self._files = 0
+        self._bytes = 0
+        self._entries = 0
+        self._flags = 0
+
+    def __enter__(self) -> IndexWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for run in self._runs:
+            run.close()
+        if os.path.lexists(self._temporary):
+            os.unlink(self._temporary)
+
+    def add(self, entry: Entry, mtime: int, offset: int, digest: str) -> None:
+        """Take one entry; `offset` is where its content begins in the uncompressed tar."""
+        self._entries += 1
+        if entry.kind == "file":
+            self._files += 1
+            self._bytes += entry.size
+        self._run.append(record.encode_record(entry, mtime, offset, digest))
+        if len(self._run) >= _RUN_RECORDS:
+            self._put_aside()
+
+    def finish(self) -> LayerStatistics:
+        """Write the file (to a temporary name, synced, then renamed). Raises LayerError, StoreError."""
+        try:
+            with open(self._temporary, "wb") as file:
+                self._write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(self._temporary, self._path)
+        except OSError as error:
+            raise StoreError(f"the index {self._path} cannot be written: {error.strerror}") from error
+        return LayerStatistics(self._entries, self._files, self._bytes)
+
+    def _put_aside(self) -> None:
+        from tempfile import TemporaryFile  # only layers of many files need it
+
+        self._run.sort(key=_by_key)
+        run = TemporaryFile(dir=os.path.dirname(self._path) or ".")  # noqa: SIM115 - closed on exit
+        for block in _in_blocks(item[1] for item in self._run):
+            run.write(block)
+        self._runs.append(run)
+        self._run = []
+
+    def _sorted(self) -> Iterator[Record]:
+        self._run.sort(key=_by_key)
+        if not self._runs:
+            return iter(self._run)
+        sources: list[Iterable[Record]] = [_read_run(run) for run in self._runs]
+        # merge is stable: of equal keys, the one from the earlier run comes first.
+        return merge(*sources, self._run, key=_by_key)
+
+    def _write(self, file: IO[bytes]) -> None:
+        offsets = array("Q")
+        file.write(bytes(record.HEADER.size))
+        position = record.HEADER.size
+        blocks: list[bytes] = []
+        held = 0
+        for item in self._checked(self._sorted()):
+            offsets.append(position + held)
+            blocks.append(item)
+            held += len(item)
+            if held >= _BLOCK_BYTES:
+                file.write(b"".join(blocks))
+                position, held, blocks = position + held, 0, []
+        file.write(b"".join(blocks))
+        position += held
+        if sys.byteorder == "big":
+            offsets.byteswap()
+        file.write(offsets.tobytes())
+        size = position + 8 * len(offsets)
+        file.seek(0)
+        file.write(record.encode_header(self._flags, len(offsets), position, size, self._files, self._bytes))
+
+    def _checked(self, items: Iterator[Record]) -> Iterator[bytes]:
+        """Pass the records on, without those a later one replaces; note what is special about the layer."""
+        flags = 0
+        directories = [b""]
+        last_key: bytes | None = None
+        last_item = b""
+        for key, item in chain(items, [(None, b"")]):
+            if key is not None and key == last_key:
+                if not self._keep_last:
+                    raise LayerError(f"{_path_of(key)!r} is in the layer twice")
+                last_item = item
+                continue
+            if last_key is not None:
+                flags |= _flags_of(last_key, last_item, directories)
+                yield last_item
+            last_key, last_item = key, item
+        self._flags = flags
+
+
+def _flags_of(key: bytes, item: bytes, directories: list[bytes]) -> int:
+    """What this entry makes the layer; `directories` is the way from the root to the last directory seen."""
+    flags = 0
+    parent, _, name = key.rpartition(b"\0")
+    if name.startswith(_PREFIX):
+        flags |= record.HAS_OPAQUE if name == _OPAQUE else record.HAS_WHITEOUTS
+    while directories[-1] and not (key.startswith(directories[-1]) and key[len(directories[-1])] == 0):
+        directories.pop()
+    if key and directories[-1] != parent:
+        flags |= record.NOT_SELF_CONTAINED
+    if record.is_directory(item) and key:
+        directories.append(key)
+    return flags
+
+
+def _read_run(run: IO[bytes]) -> Iterator[Record]:
+    run.seek(0)
+    data = b""
+    while block := run.read(_BLOCK_BYTES):
+        data += block
+        at = 0
+        while len(data) - at >= record.FIXED_SIZE:
+            length, key = record.peek(data, at)
+            if at + length > len(data):
+                break
+            yield key, data[at : at + length]
+            at += length
+        data = data[at:]
+
+
+def _in_blocks(items: Iterable[bytes]) -> Iterator[bytes]:
+    held: list[bytes] = []
+    size = 0
+    for item in items:
+        held.append(item)
+        size += len(item)
+        if size >= _BLOCK_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
+
+
+def _path_of(key: bytes) -> str:
+    return os.fsdecode(key.replace(b"\0", b"/"))

@@ -1,0 +1,145 @@
+"""The table of contents of a layer, as bytes. What index.py reads and index_writer.py writes.
+
+    header    64 bytes: magic, version, flags, counts, where the offsets begin, checksum of the header
+    records   one per entry, sorted by tree key, each:
+              length, key length, link length, xattrs length, kind, mode, uid, gid, mtime, size, offset, device,
+              has digest, digest | key | link | xattrs
+    offsets   8 bytes per record: where it begins
+
+The tree key is the path with NUL for "/", so that plain byte order is tree order, whatever bytes a name holds.
+Little-endian. The file is derived from the layer tar and can be made again from it at any time.
+"""
+
+from __future__ import annotations
+
+from mmap import mmap
+from os import fsdecode, fsencode
+from struct import Struct
+from struct import error as StructError
+from zlib import crc32
+
+from builder.errors import LayerError
+from builder.filesystem.entry import Entry, Kind
+
+HEADER = Struct("<8sHHIQQQQQI")
+"""magic, version, flags, zero, records, offsets position, file size, regular files, bytes in them, CRC-32 of it."""
+MAGIC = b"PBINDEX\n"
+VERSION = 1
+
+NOT_SELF_CONTAINED = 1
+HAS_WHITEOUTS = 2
+HAS_OPAQUE = 4
+
+_FIXED = Struct("<IHHIBHIIqQQIIB32s")
+_PEEK = Struct("<IH")
+FIXED_SIZE = _FIXED.size
+_KIND_AT = Struct("<IHHI").size
+KINDS: tuple[Kind, ...] = ("file", "directory", "symlink", "hardlink", "character", "block", "fifo")
+_CODE_BY_KIND = {kind: code for code, kind in enumerate(KINDS)}
+_NO_DIGEST = bytes(32)
+_pack = _FIXED.pack
+_unpack = _FIXED.unpack_from
+
+
+def encode_record(entry: Entry, mtime: int, offset: int, digest: str) -> tuple[bytes, bytes]:
+    """Return (tree key, record). `offset` is where the content begins in the uncompressed tar; 0 for no content."""
+    path, kind, mode, uid, gid, _, size, link, device, xattrs, _ = entry
+    key = (path.encode() if path.isascii() else fsencode(path)).replace(b"/", b"\0")
+    raw_digest = bytes.fromhex(digest) if digest else _NO_DIGEST
+    if not link and not xattrs:
+        length = FIXED_SIZE + len(key)
+        return key, _pack(
+            length, len(key), 0, 0, _CODE_BY_KIND[kind], mode, uid, gid, mtime, size, offset, device[0], device[1],
+            1 if digest else 0, raw_digest,
+        ) + key  # fmt: skip
+    target = fsencode(link)
+    attributes = _encode_xattrs(xattrs)
+    length = FIXED_SIZE + len(key) + len(target) + len(attributes)
+    return key, _pack(
+        length, len(key), len(target), len(attributes), _CODE_BY_KIND[kind], mode, uid, gid, mtime, size, offset,
+        device[0], device[1], 1 if digest else 0, raw_digest,
+    ) + key + target + attributes  # fmt: skip
+
+
+def decode_record(data: bytes | mmap, at: int) -> tuple[Entry, int, int]:
+    """Read the record at `at`: (entry, offset of its content, its length). Raises LayerError when it is not one."""
+    try:
+        (
+            length, key_size, link_size, xattrs_size, code, mode, uid, gid, mtime, size, offset, major, minor,
+            has_digest, digest,
+        ) = _unpack(data, at)  # fmt: skip
+        kind = KINDS[code]
+    except (StructError, IndexError) as error:
+        raise damaged("a record is cut short or of no known kind") from error
+    at += FIXED_SIZE
+    end = at + key_size
+    raw_key = data[at:end]
+    if length != FIXED_SIZE + key_size + link_size + xattrs_size or len(raw_key) != key_size:
+        raise damaged("the lengths of a record do not add up")
+    path = fsdecode(raw_key.replace(b"\0", b"/"))
+    link = fsdecode(data[end : end + link_size]) if link_size else ""
+    xattrs = _decode_xattrs(data[end + link_size : end + link_size + xattrs_size]) if xattrs_size else ()
+    text = digest.hex() if has_digest else ""
+    return Entry(path, kind, mode, uid, gid, mtime, size, link, (major, minor), xattrs, text), offset, length
+
+
+def peek(data: bytes | mmap, at: int) -> tuple[int, bytes]:
+    """Return length and tree key of the record at `at`."""
+    length, key_size = _PEEK.unpack_from(data, at)
+    return length, data[at + FIXED_SIZE : at + FIXED_SIZE + key_size]
+
+
+def is_directory(data: bytes) -> bool:
+    """Say whether a record is that of a directory."""
+    return data[_KIND_AT] == _CODE_BY_KIND["directory"]
+
+
+def encode_header(flags: int, records: int, offsets_at: int, file_size: int, files: int, bytes_: int) -> bytes:
+    """Return the header of an index file."""
+    head = HEADER.pack(MAGIC, VERSION, flags, 0, records, offsets_at, file_size, files, bytes_, 0)[:-4]
+    return head + crc32(head).to_bytes(4, "little")
+
+
+def decode_header(data: bytes, size: int) -> tuple[int, int, int, int, int]:
+    """Read the header of an index file `size` bytes long: (flags, records, offsets position, files, bytes).
+
+    Raises LayerError when it was written by another version, is damaged or cut short.
+    """
+    if len(data) < HEADER.size or data[:8] != MAGIC:
+        raise damaged("it does not begin as one")
+    _, version, flags, _, records, offsets_at, file_size, files, bytes_, checksum = HEADER.unpack_from(data)
+    if version != VERSION:
+        raise damaged(f"it has format {version}, and this is format {VERSION}")
+    if crc32(data[: HEADER.size - 4]) != checksum:
+        raise damaged("its header has been altered")
+    if file_size != size or offsets_at + 8 * records != size:
+        raise damaged(f"it has {size} bytes and should have {file_size}")
+    return flags, records, offsets_at, files, bytes_
+
+
+def damaged(reason: str) -> LayerError:
+    """Return the error for an index that cannot be used."""
+    return LayerError(
+        f"a layer index cannot be read: {reason}", hint="It can be rebuilt from the layer: remove it and build again."
+    )
+
+
+def _encode_xattrs(xattrs: tuple[tuple[str, bytes], ...]) -> bytes:
+    parts = []
+    for name, value in xattrs:
+        raw = fsencode(name)
+        parts.append(len(raw).to_bytes(2, "little") + len(value).to_bytes(4, "little") + raw + value)
+    return b"".join(parts)
+
+
+def _decode_xattrs(data: bytes) -> tuple[tuple[str, bytes], ...]:
+    found = []
+    at = 0
+    while at < len(data):
+        middle = at + 6 + int.from_bytes(data[at : at + 2], "little")
+        end = middle + int.from_bytes(data[at + 2 : at + 6], "little")
+        if end > len(data):
+            raise damaged("the extended attributes of an entry are cut short")
+        found.append((fsdecode(data[at + 6 : middle]), data[middle:end]))
+        at = end
+    return tuple(found)

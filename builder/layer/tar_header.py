@@ -1,0 +1,189 @@
+"""Tar header blocks read strictly: what one 512-byte block and one PAX body say. Pure.
+
+USTAR, GNU (long names, base-256 numbers), v7 and star; the layout is in header.py. Anything that two readers could
+take differently (a signed number, a size in the wrong base, a NUL in a name) is refused rather than guessed at.
+"""
+
+from __future__ import annotations
+
+from os import fsdecode
+from typing import NamedTuple
+from zlib import adler32
+
+from builder.errors import LayerError
+from builder.layer.limits import Limits
+
+BLOCK = 512
+_POSIX_MAGIC = b"ustar\0"
+_GNU_MAGIC = b"ustar "
+_STAR_TRAILER = b"tar\0"
+_MAX_NUMBER = (1 << 63) - 1
+_MAX_ID = (1 << 32) - 1
+XATTR_PREFIX = b"SCHILY.xattr."
+
+
+class Header(NamedTuple):
+    """One header block as it stands; PAX records and long names are not in it yet."""
+
+    kind: bytes
+    name: bytes
+    link: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime: int
+    device: tuple[int, int]
+
+
+class PaxRecords(NamedTuple):
+    """What a PAX header changes of the entry it precedes; None leaves a field as it is."""
+
+    path: bytes | None = None
+    link: bytes | None = None
+    uid: int | None = None
+    gid: int | None = None
+    size: int | None = None
+    mtime: int | None = None
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+
+
+def decode_header(block: bytes, position: int) -> Header:
+    """Read a header block. `position` is where it stands in the archive, for the message. Raises LayerError."""
+    checksum = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
+    field = block[148:156]
+    checksum += 256 - sum(field)  # the field itself counts as eight blanks
+    stored = _octal(field, "checksum", position)
+    if stored != checksum and stored != _signed_checksum(block):
+        raise LayerError(f"the layer is not a tar archive, or is damaged: wrong checksum in the header at {position}")
+    kind = block[156:157]
+    magic = block[257:263]
+    name = block[:100].partition(b"\0")[0]
+    if magic == _POSIX_MAGIC:
+        field = block[345:476] if block[508:512] == _STAR_TRAILER else block[345:500]
+        prefix = field.partition(b"\0")[0]
+        if prefix:
+            name = prefix + b"/" + name
+    device = (0, 0)
+    if kind in (b"3", b"4") and magic in (_POSIX_MAGIC, _GNU_MAGIC):
+        device = (_number(block[329:337], "device", position), _number(block[337:345], "device", position))
+    return Header(
+        kind, name, block[157:257].partition(b"\0")[0], _number(block[100:108], "mode", position) & 0o7777,
+        _id(block[108:116], position), _id(block[116:124], position), _number(block[124:136], "size", position),
+        _number(block[136:148], "mtime", position, signed=True), device,
+    )  # fmt: skip
+
+
+def decode_pax(body: bytes, limits: Limits) -> PaxRecords:
+    """Read the body of a PAX header: `length key=value\\n` records, the last of a key counts. Raises LayerError."""
+    records: dict[bytes, bytes] = {}
+    at = 0
+    while at < len(body):
+        digits, blank, _ = body[at : at + 20].partition(b" ")
+        if not blank or not digits.isdigit() or digits.startswith(b"0"):
+            if not body[at:].strip(b"\0"):
+                break  # padded inside its own size: seen from old writers
+            raise LayerError("a PAX header is malformed: a record does not begin with its length")
+        length = int(digits)
+        record = body[at + len(digits) + 1 : at + length]
+        key, equals, value = record.partition(b"=")
+        if at + length > len(body) or not record.endswith(b"\n") or not equals or not key or b"\0" in key:
+            raise LayerError("a PAX header is malformed: a record is not key=value of the length it gives")
+        records[key] = value[:-1]
+        at += length
+    return _decode_records(records, limits)
+
+
+def _decode_records(records: dict[bytes, bytes], limits: Limits) -> PaxRecords:
+    for key in records:
+        if key.startswith(b"GNU.sparse."):
+            raise sparse()
+    # An empty value takes the record back (POSIX pax, "Extended Header Keyword Precedence").
+    given = {key: value for key, value in records.items() if value}
+    for key in (b"path", b"linkpath"):
+        if b"\0" in given.get(key, b""):
+            raise LayerError("a PAX header holds a name with a NUL byte")
+    xattrs = tuple(
+        sorted(
+            (fsdecode(key[len(XATTR_PREFIX) :]), value)
+            for key, value in records.items()
+            if key.startswith(XATTR_PREFIX)
+        )
+    )
+    for name, _ in xattrs:
+        if not 0 < len(name.encode("utf-8", "surrogateescape")) <= limits.name_bytes:
+            raise LayerError("a PAX header holds an extended attribute whose name is empty or too long")
+    return PaxRecords(
+        path=given.get(b"path"),
+        link=given.get(b"linkpath"),
+        uid=_pax_number(given, b"uid", _MAX_ID),
+        gid=_pax_number(given, b"gid", _MAX_ID),
+        size=_pax_number(given, b"size", _MAX_NUMBER),
+        mtime=_pax_time(given.get(b"mtime")),
+        xattrs=xattrs,
+    )
+
+
+def sparse() -> LayerError:
+    """Return the error for files with holes, which the image spec asks layers not to have (layer.md#file-types)."""
+    return LayerError(
+        "the archive holds a sparse file, which is not supported", hint="Pack it again without tar's --sparse (-S)."
+    )
+
+
+def _pax_number(records: dict[bytes, bytes], key: bytes, largest: int) -> int | None:
+    value = records.get(key)
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 20 or int(value) > largest:
+        raise LayerError(f"a PAX header holds {value[:40]!r} as {key.decode()}, which is not a number in range")
+    return int(value)
+
+
+def _pax_time(value: bytes | None) -> int | None:
+    """Whole seconds, rounded down: -1.5 is -2."""
+    if value is None:
+        return None
+    whole, _, fraction = value.partition(b".")
+    negative = whole.startswith(b"-")
+    digits = whole[1:] if negative else whole
+    if not digits.isdigit() or len(digits) > 18 or (fraction and not fraction.isdigit()):
+        raise LayerError(f"a PAX header holds {value[:40]!r} as mtime, which is not a time")
+    return -int(digits) - (1 if fraction.strip(b"0") else 0) if negative else int(digits)
+
+
+def _id(field: bytes, position: int) -> int:
+    value = _number(field, "owner", position)
+    if value > _MAX_ID:
+        raise LayerError(f"the header at {position} has an owner out of range: {value}")
+    return value
+
+
+def _number(field: bytes, what: str, position: int, *, signed: bool = False) -> int:
+    first = field[0]
+    if first < 0x80:
+        return _octal(field, what, position)
+    # GNU base-256: the first bit says so, the second is the sign (tar(5), "GNU tar archives").
+    value = int.from_bytes(bytes([first & 0x7F]) + field[1:], "big")
+    if first & 0x40:
+        value -= 1 << (8 * len(field) - 1)
+    if value > _MAX_NUMBER or value < (-_MAX_NUMBER if signed else 0):
+        raise LayerError(f"the header at {position} has a {what} out of range: {value}")
+    return value
+
+
+def _octal(field: bytes, what: str, position: int) -> int:
+    text = field.partition(b"\0")[0].strip(b" ")
+    if not text:
+        return 0
+    if not text.isdigit():
+        raise LayerError(f"the header at {position} has a {what} that is not an octal number: {field!r}")
+    try:
+        return int(text, 8)
+    except ValueError as error:
+        raise LayerError(f"the header at {position} has a {what} that is not an octal number: {field!r}") from error
+
+
+def _signed_checksum(block: bytes) -> int:
+    """What some old writers stored: the sum of the bytes as signed chars."""
+    return sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:]) + 8 * 32
