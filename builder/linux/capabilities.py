@@ -58,8 +58,8 @@ def set_capabilities(permitted: int) -> None:
 
 def effective_mask() -> int:
     """The effective set of this process, from /proc/self/status."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    with open("/proc/self/status", "rb") as file:
         for line in file:
-            if line.startswith("CapEff:"):
+            if line.startswith(b"CapEff:"):
                 return int(line.split()[1], 16)
     return 0

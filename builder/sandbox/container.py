@@ -1,0 +1,209 @@
+"""The making of one container, from inside: runs in a fresh child of the zygote, in its new namespaces, as its pid 1.
+
+    scratch tmpfs → sources opened → root mounted (with stubs) → /dev, /sys → the spec's mounts → /proc → masks
+    → pivot_root → limits, capabilities, filter, ids → the command
+
+Whatever goes wrong before the command starts is sent over the channel as one message; nothing is undone here,
+because all mounts vanish with the namespace.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import struct
+import sys
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from builder.errors import SandboxError
+from builder.linux.mount import descriptor_path, pivot_root_here, unmount
+from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
+from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
+from builder.sandbox.command import execute
+from builder.sandbox.mount_points import Stub, open_mount_point
+from builder.sandbox.privileges import drop_privileges, reset_signals, set_limits
+from builder.sandbox.root_mount import mount_root, mount_scratch
+from builder.sandbox.spec import DEFAULT_SHM_BYTES, SandboxSpec, SshMount
+from builder.sandbox.spec_mounts import Attachment, Preparation
+from builder.sandbox.standard_mounts import SYSTEM_POINTS, Conditions, hide_parts, mount_dev, mount_proc, mount_sys
+
+SETUP_FAILED = 125
+"""Exit code of a child that could not start its command; the reason went over the channel."""
+
+_UMASK = 0o022
+_SIGKILL = 9
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # linux/sockios.h, linux/if.h
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The socket to the thread that waits for this run: JSON messages, some with a descriptor."""
+
+    descriptor: int
+
+    def report_stub(self, stub: Stub, parent: int) -> None:
+        self._send({"stub": asdict(stub)}, parent)
+
+    def report_listener(self, agent: str, listener: int) -> None:
+        self._send({"agent": agent}, listener)
+
+    def report_failure(self, error: Exception) -> None:
+        message, hint = str(error) or type(error).__name__, ""
+        if isinstance(error, SandboxError):
+            message, hint = error.message, error.hint
+        self._send({"error": message, "hint": hint})
+
+    def _send(self, message: dict[str, object], *descriptors: int) -> None:
+        with socket.socket(fileno=os.dup(self.descriptor)) as channel:
+            socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
+
+
+def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions, *, attached: bool) -> NoReturn:
+    """Turn this process, whose descriptors 0 to 2 are the command's, into the container. Never returns."""
+    try:
+        prctl(PDEATHSIG, _SIGKILL)
+        close_all_except(frozenset((0, 1, 2, channel.descriptor)))
+        os.umask(_UMASK)
+        root = assemble_root(spec, channel, conditions)
+        forbid_imports()
+        os.fchdir(root)
+        pivot_root_here()
+        os.close(root)
+        _enter(spec, conditions, attached)
+    except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
+        channel.report_failure(error)
+        os._exit(SETUP_FAILED)
+    execute(spec.argv, spec.env)
+
+
+def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -> int:
+    """Mount everything the command will see; a descriptor of the new root. Raises OSError, SandboxError."""
+    user_namespace = conditions.user_namespace
+    scratch = mount_scratch(spec.rootfs, channel.report_stub)
+    preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)
+    attachments = preparation.attachments(_Relay(channel).listen)
+    points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
+    root = mount_root(spec.rootfs, points, user_namespace=user_namespace, devices=spec.insecure)
+    for point in SYSTEM_POINTS:
+        os.close(open_mount_point(root, point, channel.report_stub))
+    shm_bytes = DEFAULT_SHM_BYTES if spec.shm_size is None else spec.shm_size
+    host_devices = spec.insecure and not user_namespace
+    mount_dev(root, shm_bytes=shm_bytes, conditions=conditions, host_devices=host_devices)
+    mount_sys(root, user_namespace=user_namespace, writable=spec.insecure)
+    for attachment in [*attachments, *preparation.apt_attachment(root)]:
+        _attach(attachment, root, channel)
+    _drop_scratch(root, scratch)
+    mount_proc(root)
+    if not spec.insecure:
+        hide_parts(root)
+    return root
+
+
+def forbid_imports() -> None:
+    """From here on the file system is the image's: a module found there would be code that runs as us."""
+    sys.meta_path.clear()
+    sys.path.clear()
+
+
+def _attach(attachment: Attachment, root: int, channel: Channel) -> None:
+    try:
+        target = open_mount_point(root, attachment.point(), channel.report_stub)
+        try:
+            attachment.attach(target)
+        finally:
+            os.close(target)
+    except (OSError, SandboxError) as error:
+        if attachment.optional:
+            return
+        if isinstance(error, OSError):
+            raise SandboxError(f"cannot mount on {attachment.target}: {error.strerror}") from error
+        raise
+    finally:
+        if attachment.source is not None:
+            os.close(attachment.source)
+
+
+def _drop_scratch(root: int, scratch: str) -> None:
+    """Unmount the scratch: what was bound from it stays, its names are gone."""
+    if os.path.basename(scratch) == "proc":  # it lies where /proc will be
+        point = os.open("proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+        unmount(descriptor_path(point))
+        os.close(point)
+    else:
+        unmount(scratch)
+
+
+def _enter(spec: SandboxSpec, conditions: Conditions, attached: bool) -> None:
+    """Everything between pivot_root and exec."""
+    set_hostname(spec.hostname)
+    if spec.network == "none":
+        bring_loopback_up()
+    set_limits(spec.ulimits)
+    reset_signals()
+    if attached:
+        _become_init()
+    else:
+        os.setsid()
+    _make_directory(spec.cwd)
+    drop_privileges(spec, single_id=conditions.single_id)
+    _change_directory(spec.cwd)
+    prctl(PDEATHSIG, _SIGKILL)  # changing ids cleared it
+    close_on_exec_from(3)
+
+
+def _become_init() -> None:
+    """Go on as a child of pid 1, which ignores the signals a terminal sends; pid 1 reaps and passes the result on."""
+    child = os.fork()
+    if child == 0:
+        return
+    close_all_except(frozenset())
+    while True:
+        finished, status = os.wait()
+        if finished == child:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(128 - code if code < 0 else code)
+
+
+def _make_directory(path: str) -> None:
+    """Make a missing working directory, as runtimes do: an image may name one that no layer has."""
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    except OSError as error:
+        raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
+
+
+def _change_directory(path: str) -> None:
+    try:
+        os.chdir(path)
+        os.getcwd()  # fails for a directory outside the root, reached by a descriptor (CVE-2024-21626)
+    except OSError as error:
+        raise SandboxError(f"cannot use {path} as working directory: {error.strerror}") from error
+
+
+def bring_loopback_up() -> None:
+    """Switch on "lo" of a new network namespace. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sh22x", b"lo", 0)
+        flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
+
+
+class _Relay:
+    """Makes sockets that stand for an SSH agent's; the waiting thread answers them (agent.py)."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def listen(self, path: str, mount: SshMount) -> None:
+        folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+                # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
+                listener.bind(f"{descriptor_path(folder)}/{os.path.basename(path)}")
+                listener.listen(16)
+                self._channel.report_listener(mount.socket, listener.fileno())
+        finally:
+            os.close(folder)

@@ -1,0 +1,50 @@
+"""Isolation "native": namespaces of our own, nothing else needed on the machine (container.py does the work)."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import NoReturn
+
+from builder.sandbox.container import Channel, become_container
+from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
+from builder.sandbox.privileges import prepare
+from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
+from builder.sandbox.spec import SandboxSpec
+from builder.sandbox.standard_mounts import Conditions
+from builder.sandbox.wire import from_json, to_json
+from builder.sandbox.zygote import Request, Zygote
+
+
+class NativeSandbox:
+    """Must be made while the process has one thread, after `enter_build_namespace`."""
+
+    name = "native"
+
+    def __init__(self, namespace: BuildNamespace) -> None:
+        conditions = Conditions(user_namespace=namespace.user_namespace, single_id=isinstance(namespace, SingleIdRoot))
+        prepare()
+        self._zygote = Zygote(lambda payload, channel: _child(payload, channel, conditions), namespaces=True)
+
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+        """Run to the end; see Sandbox."""
+        return converse(self._zygote, _request(spec, attached=False), on_output=on_output, cancel=cancel)
+
+    def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
+        """Run on the caller's descriptors; see Sandbox."""
+        request = _request(spec, attached=True)
+        return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def close(self) -> None:
+        """Kill and reap everything."""
+        self._zygote.close()
+
+
+def _request(spec: SandboxSpec, *, attached: bool) -> Request:
+    payload = json.dumps(attached).encode() + b"\n" + to_json(spec)
+    return Request(namespaces=True, own_network=spec.network == "none", payload=payload)
+
+
+def _child(payload: bytes, channel: int, conditions: Conditions) -> NoReturn:
+    attached, _, spec = payload.partition(b"\n")
+    become_container(from_json(spec), Channel(channel), conditions, attached=json.loads(attached))

@@ -1,0 +1,179 @@
+"""What it means to run one process in one root: the seam that every isolation implements.
+
+Comes in: a SandboxSpec. Goes out: output, piece by piece as it is written, and an ExitStatus. A command that fails is
+a result; that it could not be started at all is a SandboxError.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import select
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from builder.errors import Cancelled, SandboxError
+from builder.sandbox.agent import AgentRelay
+from builder.sandbox.mount_points import Stub, remove_stub
+from builder.sandbox.spec import SandboxSpec
+from builder.sandbox.zygote import Request, Zygote
+
+OnOutput = Callable[[int, bytes], None]
+"""Told of output: 1 or 2 (stdout or stderr), and the bytes."""
+
+_PIECE_BYTES = 65536
+_CANCEL_POLL_MS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    code: int
+    """The command's own code; 128 + signal when it was killed by one."""
+
+    signal: int | None = None
+
+
+class Sandbox(Protocol):
+    """One way of isolating. `run` may be called from several threads at once."""
+
+    name: str
+
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+        """Run to the end. Raises SandboxError when it cannot be started, Cancelled once `cancel` has killed it."""
+        ...
+
+    def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
+        """Run with these descriptors as the command's own, in this process's session, so that Ctrl-C reaches it."""
+        ...
+
+    def close(self) -> None:
+        """Kill and reap everything that still runs."""
+        ...
+
+
+def converse(zygote: Zygote, request: Request, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+    """Launch a request with stdin empty and its output read; the status. Raises as Sandbox.run."""
+    if cancel.is_set():
+        raise Cancelled("the build was stopped")
+    with ExitStack() as stack:
+        null = _owned(stack, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        out, out_write = os.pipe()
+        err, err_write = os.pipe()
+        _owned(stack, out)
+        _owned(stack, err)
+        try:
+            channel = zygote.launch(request, null, out_write, err_write)
+        finally:
+            os.close(out_write)
+            os.close(err_write)
+        conversation = stack.enter_context(_Conversation(channel))
+        return conversation.follow({out: 1, err: 2}, on_output, cancel)
+
+
+def converse_attached(zygote: Zygote, request: Request, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
+    """Launch a request on the given descriptors; the status. Raises SandboxError."""
+    with _Conversation(zygote.launch(request, stdin, stdout, stderr)) as conversation:
+        return conversation.follow({}, lambda *_: None, threading.Event())
+
+
+class _Conversation:
+    """One run's channel, and what has been learned over it."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._stubs: list[tuple[Stub, int]] = []
+        self._relays: list[AgentRelay] = []
+        self._failure: SandboxError | None = None
+        self._status: int | None = None
+
+    def __enter__(self) -> _Conversation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hang_up()
+        while self._status is None:  # an exception in on_output: the run must be over before its root is touched
+            self._hear()
+        self._channel.close()
+        for relay in self._relays:
+            relay.close()
+        for stub, parent in reversed(self._stubs):
+            remove_stub(stub, parent)
+            os.close(parent)
+
+    def follow(self, pipes: dict[int, int], on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+        poll = select.poll()
+        for descriptor in (*pipes, self._channel.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        left = dict(pipes)
+        cancelled = False
+        while left or self._status is None:
+            if cancel.is_set() and not cancelled:
+                cancelled = True
+                self._hang_up()
+            ready = {descriptor for descriptor, _ in poll.poll(_CANCEL_POLL_MS)}
+            if self._channel.fileno() in ready:
+                self._hear()
+                if self._status is not None:
+                    poll.unregister(self._channel)
+            for descriptor, number in list(left.items()):
+                if descriptor in ready and not _pass_on(descriptor, number, on_output):
+                    poll.unregister(descriptor)
+                    del left[descriptor]
+        if cancelled:
+            raise Cancelled("the build was stopped")
+        if self._failure is not None:
+            raise self._failure
+        assert self._status is not None
+        return exit_status(self._status)
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):  # the other end is gone already
+            self._channel.shutdown(socket.SHUT_WR)
+
+    def _hear(self) -> None:
+        space = socket.CMSG_SPACE(array.array("i").itemsize)
+        try:
+            data, ancillary, _, _ = self._channel.recvmsg(_PIECE_BYTES, space, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError:
+            data, ancillary = b"", []
+        if not data:
+            self._failure = self._failure or SandboxError("the process that starts commands has died")
+            self._status = 0
+            return
+        received = array.array("i")
+        for _, _, descriptors in ancillary:
+            received.frombytes(descriptors)
+        self._understand(json.loads(data), list(received))
+
+    def _understand(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        if "stub" in message:
+            self._stubs.append((Stub(**message["stub"]), descriptors[0]))
+        if "agent" in message:
+            self._relays.append(AgentRelay(descriptors[0], message["agent"]))
+        if "error" in message:
+            self._failure = SandboxError(message["error"], hint=message["hint"])
+        if "exit" in message:
+            self._status = message["exit"]
+
+
+def exit_status(status: int) -> ExitStatus:
+    """Translate what waitpid(2) gives."""
+    code = os.waitstatus_to_exitcode(status)
+    return ExitStatus(128 - code, -code) if code < 0 else ExitStatus(code)
+
+
+def _pass_on(descriptor: int, number: int, on_output: OnOutput) -> bool:
+    data = os.read(descriptor, _PIECE_BYTES)
+    if data:
+        on_output(number, data)
+    return bool(data)
+
+
+def _owned(stack: ExitStack, descriptor: int) -> int:
+    stack.callback(os.close, descriptor)
+    return descriptor

@@ -1,0 +1,232 @@
+"""The zygote: a small single-threaded process, forked before any thread exists, that forks every RUN.
+
+    main process ── control socket ──▶ zygote ── clone ──▶ one child a run
+      a thread   ◀── one channel a run ──┘
+
+A request is one message with descriptors: the request as JSON in a memory file, stdin, stdout, stderr, and the
+run's channel. On the channel come, from the child, what it made or why it failed, and from the zygote, last of all,
+{"exit": status}. Closing the writing side of the channel kills the run. When the main process goes away, however
+it does, the zygote gets SIGKILL, and with it, as pid 1 of a process-id namespace, everything it ever started.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from builder.errors import SandboxError
+from builder.linux.process import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUTS,
+    PR_SET_PDEATHSIG,
+    clone,
+    close_all_except,
+    prctl,
+    wipe_environment,
+)
+
+_MESSAGE_BYTES = 65536
+_DESCRIPTORS = 5
+_SIGKILL = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one run needs, decoded."""
+
+    namespaces: bool
+    """Whether the child gets namespaces of its own."""
+
+    own_network: bool
+    payload: bytes
+    """For the child to understand."""
+
+
+Child = Callable[[bytes, int], NoReturn]
+"""Runs in the forked child with the payload and the channel; descriptors 0 to 2 are in place."""
+
+
+class Zygote:
+    """The main process's end. Thread-safe."""
+
+    def __init__(self, child: Child, *, namespaces: bool) -> None:
+        """Fork the zygote; the calling process must have one thread. Raises OSError."""
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        gc.collect()
+        gc.freeze()  # what is there now will not be written to by a collector in the children
+        # Born as pid 1 of a namespace, so that its end is the end of everything below it.
+        self.pid = clone(CLONE_NEWPID) if namespaces else os.fork()
+        if self.pid == 0:
+            _be_zygote(theirs.detach(), child)
+        gc.unfreeze()
+        theirs.close()
+
+    def launch(self, request: Request, stdin: int, stdout: int, stderr: int) -> socket.socket:
+        """Start a run and return its channel. Raises SandboxError when the zygote is gone."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        memory = os.memfd_create("request")
+        try:
+            with open(os.dup(memory), "wb") as file:
+                file.write(request.payload)
+            header = json.dumps([request.namespaces, request.own_network]).encode()
+            socket.send_fds(self._control, [header], [memory, stdin, stdout, stderr, theirs.fileno()])
+        except OSError as error:
+            ours.close()
+            raise SandboxError(f"the process that starts commands is gone ({error.strerror})") from error
+        finally:
+            os.close(memory)
+            theirs.close()
+        return ours
+
+    def close(self) -> None:
+        """End the zygote and everything it started, and reap it."""
+        self._control.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+
+def _be_zygote(control: int, child: Child) -> NoReturn:
+    try:
+        prctl(PR_SET_PDEATHSIG, _SIGKILL)
+        # The terminal's signals are the main process's to answer; it closes the socket when it is done.
+        for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGPIPE):
+            signal.signal(ignored, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(null, number)
+        close_all_except(frozenset((0, 1, 2, control)))
+        wipe_environment()
+        gc.disable()
+        _Server(control, child).serve()
+    finally:
+        os._exit(0)
+
+
+class _Server:
+    def __init__(self, control: int, child: Child) -> None:
+        self._control = socket.socket(fileno=control)
+        self._child = child
+        self._channels: dict[int, tuple[int, socket.socket]] = {}  # by descriptor: process id and channel
+        self._poll = select.poll()
+
+    def serve(self) -> None:
+        woken, wake = os.pipe()
+        os.set_blocking(woken, False)
+        os.set_blocking(wake, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(woken, select.POLLIN)
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if descriptor == woken:
+                    os.read(woken, 4096)
+                    self._reap()
+                elif descriptor != self._control.fileno():
+                    self._kill(descriptor)
+                elif not self._accept():
+                    self._end_all()
+                    return
+
+    def _accept(self) -> bool:
+        """Take one request; False when the main process has closed its end."""
+        size = _DESCRIPTORS * array.array("i").itemsize
+        flags = socket.MSG_CMSG_CLOEXEC
+        header, ancillary, _, _ = self._control.recvmsg(_MESSAGE_BYTES, socket.CMSG_SPACE(size), flags)
+        if not header:
+            return False
+        received = array.array("i")
+        for _, _, data in ancillary:
+            received.frombytes(data)
+        memory, stdin, stdout, stderr, channel = received
+        namespaces, own_network = json.loads(header)
+        try:
+            pid = clone(_flags(own_network)) if namespaces else os.fork()
+        except OSError as error:
+            self._refuse(channel, error)
+        else:
+            if pid == 0:
+                self._be_child(memory, (stdin, stdout, stderr), channel)
+            self._channels[channel] = (pid, socket.socket(fileno=channel))
+            self._poll.register(channel, select.POLLIN)
+        for descriptor in (memory, stdin, stdout, stderr):
+            os.close(descriptor)
+        return True
+
+    def _be_child(self, memory: int, standard: tuple[int, int, int], channel: int) -> NoReturn:
+        try:
+            signal.set_wakeup_fd(-1)
+            for number, descriptor in enumerate(standard):
+                os.dup2(descriptor, number)
+            with open(memory, "rb") as file:
+                file.seek(0)
+                payload = file.read()
+            self._child(payload, channel)
+        finally:
+            os._exit(125)
+
+    def _refuse(self, channel: int, error: OSError) -> None:
+        message = json.dumps({"error": f"cannot start a process: {error.strerror}", "hint": "", "exit": 0})
+        with socket.socket(fileno=channel) as refused:
+            refused.send(message.encode())
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for descriptor, (owner, channel) in list(self._channels.items()):
+                if owner == pid:
+                    self._poll_forget(descriptor)
+                    del self._channels[descriptor]
+                    _say(channel, {"exit": status})
+                    channel.close()
+
+    def _kill(self, descriptor: int) -> None:
+        """The waiting thread has closed its writing side."""
+        pid, _ = self._channels[descriptor]
+        self._poll_forget(descriptor)
+        _kill(pid)
+
+    def _poll_forget(self, descriptor: int) -> None:
+        with suppress(KeyError):  # killed before
+            self._poll.unregister(descriptor)
+
+    def _end_all(self) -> None:
+        for pid, _ in self._channels.values():
+            _kill(pid)
+        for pid, _ in self._channels.values():
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                continue
+
+
+def _flags(own_network: bool) -> int:
+    return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWNET if own_network else 0)
+
+
+def _say(channel: socket.socket, message: dict[str, object]) -> None:
+    with suppress(OSError):  # nobody waits any more
+        channel.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+def _kill(pid: int) -> None:
+    # SIGTERM to those without a namespace: they have descendants to look for first (chroot.py).
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
