@@ -1,0 +1,288 @@
+"""A stack of layers as one tree, without unpacking any: what overlayfs shows when each is unpacked on its own.
+
+    MergedView([base, …, top]).find("etc/passwd")  ──▶ ViewEntry(entry, layer number, offset)
+
+For each path, from the top layer down: the first that has it decides; directories of several layers are one
+directory, until something ends it: a whiteout, an opaque marker, or anything that is no directory. Attributes of a
+directory are those of the topmost layer that has an *entry* for it; a layer that only has something below it does
+not count. Symbolic links of lower layers never redirect the entries of upper ones (paths.py says why).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from typing import NamedTuple
+
+from builder.errors import LayerError
+from builder.filesystem.entry import Entry
+from builder.filesystem.links import follow_links
+from builder.layer.content import Content, SlicedContent
+from builder.layer.index import IndexEntry, LayerIndex
+from builder.layer.whiteout import PREFIX, is_whiteout
+
+_REMEMBERED_DIRECTORIES = 256
+_HARD_LINK_HOPS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLayer:
+    """One layer of a view."""
+
+    index: LayerIndex
+    tar_path: Callable[[], str]
+    """Gives the path of the *uncompressed* tar; called when bytes are wanted, and may take its time."""
+
+
+class ViewEntry(NamedTuple):
+    """What a view has at a path, and where its bytes are.
+
+    A hard link has the attributes, size and digest of the file it is a name of, and keeps its kind and `link`.
+    """
+
+    entry: Entry
+    layer_number: int
+    """From 0, base first; -1 for a directory that no layer has an entry for."""
+    offset: int
+
+
+class _Place(NamedTuple):
+    """A directory of the view: which layers make it up (top first), and which entry has its attributes."""
+
+    layers: tuple[int, ...]
+    shown: ViewEntry
+
+
+class MergedView:
+    """The tree that `layers` (base first) make. Paths are POSIX, relative; "" is the root, which always exists.
+
+    The indexes stay the caller's, who closes them. Safe to use from several threads.
+    """
+
+    def __init__(self, layers: Sequence[ViewLayer]) -> None:
+        self._layers = tuple(layers)
+        self._indexes = tuple(layer.index for layer in layers)
+        self._remembered: dict[str, _Place | None] = {}
+
+    def find(self, path: str) -> ViewEntry | None:
+        """Return what is at `path`, or None. No symbolic link is followed anywhere."""
+        if not path:
+            return self._root().shown
+        parent, _, _ = path.rpartition("/")
+        place = self._directory(parent)
+        if place is None:
+            return None
+        found = self._child(place.layers, path)
+        return found.shown if isinstance(found, _Place) else found
+
+    def resolve(self, path: str, *, follow_last: bool = True) -> str:
+        """Return the path that `path` means with symbolic links followed inside the root; missing tails are kept.
+
+        Raises LayerError when links go in circles.
+        """
+        try:
+            return follow_links(path, self._read_link, follow_last=follow_last)
+        except OSError as error:
+            raise LayerError(f"{path!r} lies behind symbolic links that go in circles") from error
+
+    def lookup(self, path: str) -> ViewEntry | None:
+        """Return what is at `path` with all symbolic links followed, or None."""
+        return self.find(self.resolve(path))
+
+    def children(self, path: str) -> Iterator[ViewEntry]:
+        """Yield what is directly in the directory `path`, sorted; nothing when it is none."""
+        place = self._directory(path)
+        if place is not None:
+            for found in self._listing(place.layers, path):
+                yield found.shown if isinstance(found, _Place) else found
+
+    def walk(self, prefix: str = "") -> Iterator[ViewEntry]:
+        """Yield what is at `prefix` and everything below it, in tree order."""
+        shown = self.find(prefix)
+        if shown is None:
+            return
+        yield shown
+        if shown.entry.kind != "directory":
+            return
+        place = self._directory(prefix)
+        # A stack and not recursion: trees may be deeper than Python's recursion limit.
+        stack = [self._walk_directory(place.layers, prefix)] if place is not None else []
+        while stack:
+            found = next(stack[-1], None)
+            if found is None:
+                stack.pop()
+            elif isinstance(found, _Place):
+                yield found.shown
+                stack.append(self._walk_directory(found.layers, found.shown.entry.path))
+            else:
+                yield found
+
+    def content(self, view_entry: ViewEntry) -> Content:
+        """Return where the bytes of a file (or of a hard link to one) are."""
+        entry = view_entry.entry
+        if entry.size == 0:
+            return b""
+        return SlicedContent(self._layers[view_entry.layer_number].tar_path(), view_entry.offset, entry.size)
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return the content of the regular file at `path`, links followed; None when there is none.
+
+        Raises LayerError when it is longer than `limit` bytes or cannot be read.
+        """
+        found = self.lookup(path)
+        if found is None or found.entry.kind not in ("file", "hardlink"):
+            return None
+        if found.entry.size > limit:
+            raise LayerError(f"/{path} of the image has {found.entry.size} bytes; at most {limit} are read")
+        content = self.content(found)
+        if isinstance(content, bytes):
+            return content
+        if not isinstance(content, SlicedContent):
+            raise AssertionError(content)
+        try:
+            with open(content.path, "rb") as tar:
+                data = os.pread(tar.fileno(), content.size, content.offset)
+        except OSError as error:
+            raise LayerError(f"/{path} of the image cannot be read: {error.strerror}") from error
+        if len(data) != content.size:
+            raise LayerError(f"/{path} of the image cannot be read: the layer is shorter than its index says")
+        return data
+
+    def _read_link(self, path: str) -> str | None:
+        found = self.find(path)
+        return found.entry.link if found is not None and found.entry.kind == "symlink" else None
+
+    def _root(self) -> _Place:
+        known = self._remembered.get("")
+        if known is not None:
+            return known
+        layers: list[int] = []
+        shown = None
+        for number in range(len(self._indexes) - 1, -1, -1):
+            own = self._indexes[number].find("")
+            if own is not None and shown is None:
+                shown = ViewEntry(own.entry, number, 0)
+            layers.append(number)
+            if self._indexes[number].is_opaque(""):
+                break
+        place = _Place(tuple(layers), shown or ViewEntry(Entry("", "directory", 0o755), -1, 0))
+        self._remembered[""] = place
+        return place
+
+    def _directory(self, path: str) -> _Place | None:
+        """The directory at `path`, which must be one, and not through links."""
+        if not path:
+            return self._root()
+        if path in self._remembered:
+            return self._remembered[path]
+        above = self._directory_above(path)
+        found = self._child(above.layers, path) if above is not None else None
+        place = found if isinstance(found, _Place) else None
+        if len(self._remembered) >= _REMEMBERED_DIRECTORIES:
+            self._remembered = {}
+        self._remembered[path] = place
+        return place
+
+    def _directory_above(self, path: str) -> _Place | None:
+        place: _Place | None = self._root()
+        parts = path.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            above = "/".join(parts[:depth])
+            if above in self._remembered:
+                place = self._remembered[above]
+            else:
+                found = self._child(place.layers, above) if place is not None else None
+                place = found if isinstance(found, _Place) else None
+                self._remembered[above] = place
+            if place is None:
+                return None
+        return place
+
+    def _child(self, layers: tuple[int, ...], path: str) -> _Place | ViewEntry | None:
+        """What is at `path`, given the layers that make up the directory it is in."""
+        merged: list[int] = []
+        shown: ViewEntry | None = None
+        complete = False
+        for number in layers:
+            index = self._indexes[number]
+            own = index.find(path)
+            if own is not None and own.entry.kind != "directory":
+                if not merged:
+                    return self._shown(own, number)
+                break
+            if own is not None or (not index.is_self_contained and index.has_below(path)):
+                if not complete:
+                    merged.append(number)
+                if own is not None and shown is None:
+                    shown = ViewEntry(own.entry, number, 0)
+                # Opaque ends the merging, but a directory without entry still takes its attributes from below.
+                complete = complete or index.is_opaque(path)
+            if index.has_whiteout(path) or (complete and shown is not None):
+                break
+        if not merged:
+            return None
+        return _Place(tuple(merged), shown or ViewEntry(Entry(path, "directory", 0o755), -1, 0))
+
+    def _listing(self, layers: tuple[int, ...], path: str) -> Iterator[_Place | ViewEntry]:
+        """What a directory holds, given the layers that make it up."""
+        if len(layers) == 1 and self._indexes[layers[0]].is_self_contained:
+            yield from self._single_listing(layers[0], path)
+            return
+        listings = [
+            ((os.fsencode(item.entry.path), item.entry.path) for item in self._indexes[number].children(path))
+            for number in layers
+        ]
+        last = None
+        for _, child in merge(*listings):
+            if child == last or is_whiteout(child):
+                continue
+            last = child
+            found = self._child(layers, child)
+            if found is not None:
+                yield found
+
+    def _single_listing(self, number: int, path: str) -> Iterator[_Place | ViewEntry]:
+        for own in self._indexes[number].children(path):
+            if own.entry.kind == "directory":
+                yield _Place((number,), ViewEntry(own.entry, number, 0))
+            elif not is_whiteout(own.entry.path):
+                yield self._shown(own, number)
+
+    def _walk_directory(self, layers: tuple[int, ...], path: str) -> Iterator[_Place | ViewEntry]:
+        """What a directory holds; where only one layer is left, all that is below it, as a stream."""
+        if len(layers) > 1 or not self._indexes[layers[0]].is_self_contained:
+            yield from self._listing(layers, path)
+            return
+        number = layers[0]
+        for own in self._indexes[number].walk(path):
+            if own.entry.path == path or (PREFIX in own.entry.path and is_whiteout(own.entry.path)):
+                continue
+            yield ViewEntry(own.entry, number, own.offset) if own.entry.kind != "hardlink" else self._shown(own, number)
+
+    def _shown(self, own: IndexEntry, number: int) -> ViewEntry:
+        """The entry as a file system would show it: a hard link has everything but its name from its target."""
+        if own.entry.kind != "hardlink":
+            return ViewEntry(own.entry, number, own.offset)
+        target, target_number = self._link_target(own.entry, number)
+        kind = "hardlink" if target.entry.kind == "file" else target.entry.kind
+        link = own.entry.link if kind == "hardlink" else target.entry.link
+        return ViewEntry(target.entry._replace(path=own.entry.path, kind=kind, link=link), target_number, target.offset)
+
+    def _link_target(self, entry: Entry, number: int) -> tuple[IndexEntry, int]:
+        link = entry.link
+        for _ in range(_HARD_LINK_HOPS):
+            target = self._indexes[number].find(link)
+            if target is None:
+                # A link to a file of a lower layer: against the spec's advice, but read (docker does).
+                below = MergedView(self._layers[:number]).find(link)
+                if below is None or below.entry.kind == "directory":
+                    break
+                return IndexEntry(below.entry, below.offset), below.layer_number
+            if target.entry.kind == "directory":
+                break
+            if target.entry.kind != "hardlink":
+                return target, number
+            link = target.entry.link
+        raise LayerError(f"{entry.path!r} is a hard link to {entry.link!r}, which is no file in its layer or below")
