@@ -1,1 +1,1 @@
-"""Blobs and records in, images out: load, choose a platform, assemble, validate."""
+"""Images: manifest and config loaded, chosen by platform, assembled, listed, validated."""

@@ -1,1 +1,1 @@
-"""The distribution protocol: authentication, manifests, blobs."""
+"""The distribution protocol: addresses, credentials, tokens, manifests and blobs (distribution-spec v1.1)."""

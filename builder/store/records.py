@@ -1,8 +1,8 @@
 """Cache records: what a step made, under the digest of everything that could reach the result.
 
 `key` is the digest of `preimage`, canonical JSON; `definition` is the digest of what the Dockerfile says of the step,
-without its inputs; `description` names the place of the step (build, stage, position), and the last record of that place
-is what a miss is compared with. A record whose layer is gone is as good as none.
+without its inputs; `description` names the place of the step (build, stage, position), and the last record of that
+place is what a miss is compared with. A record whose layer is gone is as good as none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from builder.store.layers import LayerRecord, Layers, put_layer
 
 SCHEMA = """
 CREATE TABLE record (
-    key TEXT PRIMARY KEY, definition TEXT NOT NULL, preimage BLOB NOT NULL, diff_id TEXT, created INTEGER NOT NULL,
+    key TEXT PRIMARY KEY, definition TEXT NOT NULL, preimage BLOB NOT NULL, diff_id TEXT, created TEXT NOT NULL,
     used INTEGER NOT NULL, description TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX record_definition ON record (definition, created);
 CREATE INDEX record_description ON record (description, created);
@@ -44,8 +44,8 @@ class CacheRecord:
     definition: Digest
     preimage: bytes
     layer: LayerRecord | None
-    created: int
-    """Nanoseconds since 1970, when the step finished."""
+    created: str
+    """RFC 3339 time in UTC (builder.image.moment), when the step finished."""
     description: str = ""
 
 

@@ -1,0 +1,59 @@
+"""What a registry answers when it refuses: status and body → RegistryError (distribution-spec, Error Codes)."""
+
+from __future__ import annotations
+
+import json
+
+from builder.errors import RegistryError
+
+MAX_BODY_BYTES = 1 << 20
+
+_MEANINGS = {
+    "BLOB_UNKNOWN": "the registry does not have this blob",
+    "BLOB_UPLOAD_INVALID": "the upload was refused",
+    "BLOB_UPLOAD_UNKNOWN": "the upload is not known to the registry",
+    "DIGEST_INVALID": "the digest does not fit the content",
+    "MANIFEST_BLOB_UNKNOWN": "the manifest refers to something the registry does not have",
+    "MANIFEST_INVALID": "the registry does not accept this manifest",
+    "MANIFEST_UNKNOWN": "not found",
+    "NAME_INVALID": "the repository name is not accepted",
+    "NAME_UNKNOWN": "not found: no such repository",
+    "SIZE_INVALID": "the size does not fit the content",
+    "UNAUTHORIZED": "authentication is required",
+    "DENIED": "access is denied",
+    "UNSUPPORTED": "the registry does not support this",
+    "TOOMANYREQUESTS": "too many requests",
+}
+_STATUS_MEANINGS = {
+    401: "authentication is required", 403: "access is denied", 404: "not found", 413: "too large for the registry",
+    416: "the registry refuses to resume", 429: "too many requests", 500: "the registry failed",
+    502: "the registry is not reachable behind its gateway", 503: "the registry is unavailable",
+    504: "the registry does not answer its gateway",
+}  # fmt: skip
+_DENIED_HINT = "Check the name, and log in with `docker login` or `podman login` if the repository is private."
+_HINTS = {401: _DENIED_HINT, 403: _DENIED_HINT, 429: "Wait a while, or log in: anonymous pulls are limited."}
+
+
+def failure(doing: str, status: int, body: bytes) -> RegistryError:
+    """Return the error for an answer. `doing` says what was asked for, for example a name."""
+    code, message = _first_error(body)
+    reason = _MEANINGS.get(code) or _STATUS_MEANINGS.get(status) or "the registry refuses"
+    if status in (401, 403):
+        reason = "pull access denied, repository does not exist or may require authorization"
+    detail = f" ({message})" if message and message.lower() not in reason else ""
+    answer = f"HTTP {status}" + (f" {code}" if code else "")
+    return RegistryError(f"{doing}: {reason}{detail} [{answer}]", hint=_HINTS.get(status, ""), status=status, code=code)
+
+
+def _first_error(body: bytes) -> tuple[str, str]:
+    """Return code and message of a body that may be anything (RG18: any 4xx may have any body)."""
+    try:
+        errors = json.loads(body)["errors"]
+        return _plain(errors[0].get("code")), _plain(errors[0].get("message"))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return "", ""
+
+
+def _plain(value: object) -> str:
+    text = value if isinstance(value, str) else ""
+    return "".join(character if character.isprintable() else " " for character in text)[:200]
