@@ -63,6 +63,12 @@ Instruction = tuple[int, int, int, int]
 """code, jump if true, jump if false (both: instructions to skip), operand."""
 
 
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
 @cache
 def docker_profile(machine: str = MACHINE) -> bytes:
     """The default filter. Raises KeyError for a machine there are no tables for."""
@@ -106,12 +112,9 @@ def pretending_profile(machine: str = MACHINE) -> bytes:
 def install(program: bytes, *, no_new_privileges: bool = False) -> None:
     """Put the filter on this process and all it starts; without CAP_SYS_ADMIN `no_new_privileges` is needed."""
 
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
-
     if no_new_privileges:
         prctl(PR_SET_NO_NEW_PRIVS, 1)
-    header = Program(len(program) // 8, program)
+    header = _Program(len(program) // 8, program)
     prctl(PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(header))
 
 

@@ -25,7 +25,7 @@ from builder.linux.process import close_all_except, close_on_exec_from, prctl, s
 from builder.sandbox.command import execute
 from builder.sandbox.mount_points import Stub, open_mount_point
 from builder.sandbox.privileges import drop_privileges, reset_signals, set_limits
-from builder.sandbox.root_mount import mount_root, mount_scratch
+from builder.sandbox.root_mount import Scratch, mount_root, mount_scratch
 from builder.sandbox.spec import DEFAULT_SHM_BYTES, SandboxSpec, SshMount
 from builder.sandbox.spec_mounts import Attachment, Preparation
 from builder.sandbox.standard_mounts import SYSTEM_POINTS, Conditions, hide_parts, mount_dev, mount_proc, mount_sys
@@ -86,7 +86,7 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)
     attachments = preparation.attachments(_Relay(channel).listen)
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
-    root = mount_root(spec.rootfs, points, user_namespace=user_namespace, devices=spec.insecure)
+    root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=spec.insecure)
     for point in SYSTEM_POINTS:
         os.close(open_mount_point(root, point, channel.report_stub))
     shm_bytes = DEFAULT_SHM_BYTES if spec.shm_size is None else spec.shm_size
@@ -126,14 +126,12 @@ def _attach(attachment: Attachment, root: int, channel: Channel) -> None:
             os.close(attachment.source)
 
 
-def _drop_scratch(root: int, scratch: str) -> None:
-    """Unmount the scratch: what was bound from it stays, its names are gone."""
-    if os.path.basename(scratch) == "proc":  # it lies where /proc will be
+def _drop_scratch(root: int, scratch: Scratch) -> None:
+    """Unmount the scratch where it is in the way of /proc: what was bound from it stays, its names are gone."""
+    if scratch.disk is None:
         point = os.open("proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
         unmount(descriptor_path(point))
         os.close(point)
-    else:
-        unmount(scratch)
 
 
 def _enter(spec: SandboxSpec, conditions: Conditions, attached: bool) -> None:

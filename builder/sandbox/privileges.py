@@ -38,6 +38,12 @@ LIMITS = {
 """The names `--ulimit` takes."""
 
 
+_TOUCHED_SIGNALS = (
+    *(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT),  # by Python
+    *(signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2),
+)
+
+
 def set_limits(ulimits: tuple[tuple[str, int, int], ...]) -> None:
     """Set resource limits. Raises SandboxError naming the one that cannot be set."""
     for name, soft, hard in ulimits:
@@ -53,13 +59,10 @@ def set_limits(ulimits: tuple[tuple[str, int, int], ...]) -> None:
 
 
 def reset_signals() -> None:
-    """Give every signal its default meaning: Python ignores SIGPIPE, and an ignored signal survives exec."""
+    """Give signals their default meaning: Python ignores SIGPIPE, and an ignored signal survives exec."""
+    for number in _TOUCHED_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        try:
-            signal.signal(number, signal.SIG_DFL)
-        except OSError:
-            continue  # those glibc keeps for itself
 
 
 def drop_privileges(spec: SandboxSpec, *, single_id: bool, filtered: bool = True) -> None:

@@ -19,7 +19,7 @@ from builder.linux.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, bind,
 from builder.linux.overlay import mount_overlay
 from builder.sandbox.etc_files import HOSTS, RESOLV_CONF, hosts, resolv_conf
 from builder.sandbox.mount_points import MountPoint
-from builder.sandbox.root_mount import mount_stack_readonly
+from builder.sandbox.root_mount import Scratch, mount_stack_readonly
 from builder.sandbox.spec import (
     BindMount,
     CacheMount,
@@ -70,12 +70,11 @@ Listen = Callable[[str, SshMount], None]
 
 
 class Preparation:
-    """Opens the sources of one spec's mounts; `scratch` is a private tmpfs, `work` a directory on a real disk or ""."""
+    """Opens the sources of one spec's mounts."""
 
-    def __init__(self, spec: SandboxSpec, scratch: str, *, user_namespace: bool, single_id: bool) -> None:
+    def __init__(self, spec: SandboxSpec, scratch: Scratch, *, user_namespace: bool, single_id: bool) -> None:
         self._spec = spec
         self._scratch = scratch
-        self._work = spec.rootfs.work if isinstance(spec.rootfs, OverlayRoot) else ""
         self._user_namespace = user_namespace
         self._single_id = single_id
         self._count = 0
@@ -159,7 +158,7 @@ class Preparation:
     def _scratch_copy(self, source: int, directory: bool) -> int:
         """Something like `source` that takes writes: an overlay of it, or a copy (of a file; or without overlayfs)."""
         if directory:
-            area = self._new_directory(self._work or self._scratch)
+            area = self._new_directory(self._scratch.disk_path())
             upper, work, merged = (os.path.join(area, name) for name in ("upper", "work", "merged"))
             for path in (upper, work, merged):
                 os.mkdir(path)
@@ -204,11 +203,11 @@ class Preparation:
 
     def _new_path(self) -> str:
         self._count += 1
-        return os.path.join(self._scratch, str(self._count))
+        return os.path.join(self._scratch.memory, str(self._count))
 
     def _new_directory(self, where: str = "") -> str:
         self._count += 1
-        path = os.path.join(where or self._scratch, f"{self._count}")
+        path = os.path.join(where or self._scratch.memory, f"{self._count}")
         os.mkdir(path)
         return path
 
