@@ -137,6 +137,7 @@ class IndexWriter:
         """Pass the records on, without those a later one replaces; note what is special about the layer."""
         flags = 0
         directories = [b""]
+        other = b""
         last_key: bytes | None = None
         last_item = b""
         for key, item in chain(items, [(None, b"")]):
@@ -146,6 +147,10 @@ class IndexWriter:
                 last_item = item
                 continue
             if last_key is not None:
+                if other and last_key.startswith(other):
+                    raise LayerError(f"{_path_of(last_key)!r} is in the layer below something that is no directory")
+                if not record.is_directory(last_item):
+                    other = last_key + b"\0"
                 flags |= _flags_of(last_key, last_item, directories)
                 yield last_item
             last_key, last_item = key, item

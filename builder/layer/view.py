@@ -55,6 +55,10 @@ class _Place(NamedTuple):
     shown: ViewEntry
 
 
+_UNKNOWN = _Place((), ViewEntry(Entry("", "directory"), -1, 0))
+"""Stands for "not asked yet" where None means "no directory"."""
+
+
 class MergedView:
     """The tree that `layers` (base first) make. Paths are POSIX, relative; "" is the root, which always exists.
 
@@ -175,30 +179,26 @@ class MergedView:
         """The directory at `path`, which must be one, and not through links."""
         if not path:
             return self._root()
-        if path in self._remembered:
-            return self._remembered[path]
-        above = self._directory_above(path)
-        found = self._child(above.layers, path) if above is not None else None
-        place = found if isinstance(found, _Place) else None
+        known = self._remembered.get(path, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known
+        place: _Place | None = self._root()
+        end = 0
+        while end >= 0 and place is not None:
+            end = path.find("/", end + 1)
+            above = path if end < 0 else path[:end]
+            known = self._remembered.get(above, _UNKNOWN)
+            if known is _UNKNOWN:
+                found = self._child(place.layers, above)
+                known = found if isinstance(found, _Place) else None
+                self._remember(above, known)
+            place = known
+        return place
+
+    def _remember(self, path: str, place: _Place | None) -> None:
         if len(self._remembered) >= _REMEMBERED_DIRECTORIES:
             self._remembered = {}
         self._remembered[path] = place
-        return place
-
-    def _directory_above(self, path: str) -> _Place | None:
-        place: _Place | None = self._root()
-        parts = path.split("/")[:-1]
-        for depth in range(1, len(parts) + 1):
-            above = "/".join(parts[:depth])
-            if above in self._remembered:
-                place = self._remembered[above]
-            else:
-                found = self._child(place.layers, above) if place is not None else None
-                place = found if isinstance(found, _Place) else None
-                self._remembered[above] = place
-            if place is None:
-                return None
-        return place
 
     def _child(self, layers: tuple[int, ...], path: str) -> _Place | ViewEntry | None:
         """What is at `path`, given the layers that make up the directory it is in."""
@@ -266,9 +266,11 @@ class MergedView:
         if own.entry.kind != "hardlink":
             return ViewEntry(own.entry, number, own.offset)
         target, target_number = self._link_target(own.entry, number)
-        kind = "hardlink" if target.entry.kind == "file" else target.entry.kind
-        link = own.entry.link if kind == "hardlink" else target.entry.link
-        return ViewEntry(target.entry._replace(path=own.entry.path, kind=kind, link=link), target_number, target.offset)
+        if target.entry.kind in ("file", "hardlink"):
+            entry = target.entry._replace(path=own.entry.path, kind="hardlink", link=own.entry.link)
+        else:
+            entry = target.entry._replace(path=own.entry.path)
+        return ViewEntry(entry, target_number, target.offset)
 
     def _link_target(self, entry: Entry, number: int) -> tuple[IndexEntry, int]:
         link = entry.link
