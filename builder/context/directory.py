@@ -1,0 +1,276 @@
+"""A build context on disk, without what its ignore file hides.
+
+Owners are reported as 0:0 and extended attributes not at all, as they reach a layer from BuildKit: who checked the
+sources out has no part in the image. Modes and times are kept. Sockets are empty files, FIFOs and devices themselves.
+Symbolic links lead to what they mean inside the context; one that points out of it points to nothing.
+
+A directory is listed in one go and closed again: however deep the tree and however many walks go on at once, the
+descriptors are few. Digests come from the stat cache (`Stamps`) by a merge join, both being in tree order.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
+from builder.context.reading import unreadable
+from builder.context.source import Node, Prune
+from builder.errors import ContextError
+from builder.filesystem.entry import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, SYMLINK, Entry
+from builder.filesystem.links import follow_links
+from builder.filesystem.resolve import Root
+from builder.filesystem.walk import tree_key
+from builder.layer.content import FileContent
+from builder.store.stat_cache import StampedFile, is_settled, stamp_of
+
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_SECOND_NS = 1_000_000_000
+_STAMPS_AT_ONCE = 4096
+
+
+class Stamps(Protocol):
+    """What remembers content digests between builds: store/stat_cache.py's ContextStamps."""
+
+    def walk(self, under: str = "") -> Iterator[StampedFile]: ...
+
+    def put(self, files: Iterable[StampedFile]) -> None: ...
+
+    def delete(self, paths: Iterable[str]) -> None: ...
+
+
+class _Listing(NamedTuple):
+    """A directory being walked. `held` is its own node while nothing below it has been seen and it is excluded."""
+
+    prefix: str
+    state: int
+    items: Iterator[tuple[str, os.stat_result]]
+
+
+class DirectoryTree:
+    """A context directory as a tree to copy from; a context manager that holds it open."""
+
+    def __init__(self, path: str, ignore: IgnorePatterns = NOTHING_IGNORED, stamps: Stamps | None = None) -> None:
+        """Open the directory `path`. Raises ContextError."""
+        self.path = path
+        self.ignore = ignore
+        self._stamps = stamps
+        self._fresh: list[StampedFile] = []
+        try:
+            self._root = Root(path)
+        except OSError as error:
+            raise ContextError(f"the build context {path!r} cannot be opened: {error.strerror}") from error
+
+    def __enter__(self) -> DirectoryTree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remember the digests found, and let go of the directory."""
+        self._flush()
+        self._root.close()
+
+    def find(self, path: str) -> Entry | None:
+        status = self._status(path)
+        if status is None:
+            return None
+        excluded, state = self.ignore.state_of(path)
+        if excluded and not self._shines_through(path, status, state):
+            return None
+        return self._entry(path, status)
+
+    def resolve(self, path: str) -> str:
+        try:
+            return follow_links(path, self._visible_link)
+        except OSError as error:
+            raise ContextError(f"{path!r} cannot be resolved: {error.strerror}") from error
+
+    def hidden_by(self, path: str) -> str:
+        decision = self.ignore.decide(path)
+        return str(decision.rule) if decision.excluded and self._status(path) is not None else ""
+
+    def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
+        if not deep:
+            yield from self._with_digests(self._children(path), path, forget=False)
+            return
+        status = self._status(path)
+        if status is None:
+            return
+        excluded, state = self.ignore.state_of(path)
+        node = self._node(path, status)
+        if not stat.S_ISDIR(status.st_mode):
+            if not excluded:
+                yield next(self._with_digests(iter([node]), path))
+            return
+        yield from self._with_digests(self._below(node, excluded, state, prune), path)
+
+    def remember(self, node: Node, digest: str, scanned_ns: int) -> None:
+        if self._stamps is not None and node.status is not None and is_settled(node.status, scanned_ns):
+            self._fresh.append(StampedFile(node.entry.path, stamp_of(node.status), digest))
+            if len(self._fresh) >= _STAMPS_AT_ONCE:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._stamps is not None and self._fresh:
+            batch, self._fresh = self._fresh, []
+            self._stamps.put(batch)
+
+    def _children(self, path: str) -> Iterator[Node]:
+        _, state = self.ignore.state_of(path)
+        prefix = path + "/" if path else ""
+        for name, status in self._list(path):
+            child = prefix + name
+            excluded, own = self.ignore.enter(child, state) if self.ignore else (False, 0)
+            if not excluded or self._shines_through(child, status, own):
+                yield self._node(child, status)
+
+    def _shines_through(self, path: str, status: os.stat_result, state: int) -> bool:
+        """Say whether an excluded `path` is a directory that has something below it that is not."""
+        is_directory = stat.S_ISDIR(status.st_mode)
+        return is_directory and self.ignore.may_reinclude_below(path, state) and any(self.walk(path))
+
+    def _below(self, top: Node, excluded: bool, state: int, prune: Prune | None) -> Iterator[Node]:
+        """Yield `top` and everything below it that is seen; an excluded directory when something below it is."""
+        ignore, has_rules = self.ignore, bool(self.ignore)
+        held: list[Node] = [top] if excluded else []
+        if excluded and not ignore.may_reinclude_below(top.entry.path, state):
+            return
+        if not excluded:
+            yield top
+        # A stack and not recursion: trees may be deeper than Python's recursion limit.
+        stack = [self._listing(top.entry.path, state)]
+        own = 0
+        while stack:
+            prefix, state, items = stack[-1]
+            for name, status in items:
+                path = prefix + name
+                is_directory = status.st_mode & 0o170000 == 0o040000
+                if has_rules:
+                    excluded, own = ignore.enter(path, state)
+                    if excluded:
+                        if is_directory and ignore.may_reinclude_below(path, own):
+                            held.append(self._node(path, status))
+                            stack.append(self._listing(path, own))
+                            break
+                        continue
+                    if held:
+                        yield from held
+                        held.clear()
+                yield self._node(path, status)
+                if is_directory and (prune is None or not prune(path)):
+                    stack.append(self._listing(path, own))
+                    break
+            else:
+                stack.pop()
+                if held and held[-1].entry.path + "/" == prefix:
+                    held.pop()
+
+    def _with_digests(self, nodes: Iterator[Node], under: str, *, forget: bool = True) -> Iterator[Node]:
+        """Give files the digests that the stat cache has for them, and make it forget files that are gone."""
+        if self._stamps is None:
+            yield from nodes
+            return
+        known = self._stamps.walk(under)
+        row = next(known, None)
+        gone: list[str] = []
+        for node in nodes:
+            entry = node.entry
+            if row is not None and node.status is not None:
+                if row.path != entry.path:
+                    key = tree_key(entry.path)
+                    while row is not None and tree_key(row.path) < key:
+                        gone.append(row.path)
+                        row = next(known, None)
+                if row is not None and row.path == entry.path:
+                    if row.stamp == stamp_of(node.status):
+                        node = node._replace(entry=entry._replace(digest=row.digest))
+                    row = next(known, None)
+            yield node
+        if gone and forget:
+            self._stamps.delete(gone)
+
+    def _listing(self, path: str, state: int) -> _Listing:
+        return _Listing(path + "/" if path else "", state, iter(self._list(path)))
+
+    def _list(self, path: str) -> list[tuple[str, os.stat_result]]:
+        """Return the names in a directory, sorted by bytes, with their status. Raises ContextError."""
+        try:
+            descriptor = self._root.open(path, _LIST)
+            try:
+                found = _stat_all(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise unreadable(path or self.path, error) from error
+        # Code point order is byte order in UTF-8, but not for the surrogates that stand for other bytes.
+        if all(name.isascii() for name, _ in found):
+            found.sort()
+        else:
+            found.sort(key=lambda item: os.fsencode(item[0]))
+        return found
+
+    def _node(self, path: str, status: os.stat_result) -> Node:
+        mode = status.st_mode
+        if mode & 0o170000 == 0o100000:
+            entry = Entry(path, FILE, mode & 0o7777, 0, 0, status.st_mtime_ns // _SECOND_NS, status.st_size)
+            identity = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+            return Node(entry, FileContent(path, self._root), identity, status)
+        return Node(self._entry(path, status), b"" if stat.S_ISSOCK(mode) else None)
+
+    def _entry(self, path: str, status: os.stat_result) -> Entry:
+        mode, mtime = status.st_mode & 0o7777, status.st_mtime_ns // _SECOND_NS
+        match stat.S_IFMT(status.st_mode):
+            case stat.S_IFDIR:
+                return Entry(path, DIRECTORY, mode, 0, 0, mtime)
+            case stat.S_IFLNK:
+                # What Linux reports; other file systems may differ, and nothing heeds it.
+                return Entry(path, SYMLINK, 0o777, 0, 0, mtime, 0, self._read_link(path) or "")
+            case stat.S_IFREG:
+                return Entry(path, FILE, mode, 0, 0, mtime, status.st_size)
+            case stat.S_IFSOCK:
+                return Entry(path, FILE, mode, 0, 0, mtime)  # a tar has no sockets; BuildKit makes empty files
+            case stat.S_IFIFO:
+                return Entry(path, FIFO, mode, 0, 0, mtime)
+            case stat.S_IFCHR | stat.S_IFBLK as kind:
+                device = (os.major(status.st_rdev), os.minor(status.st_rdev))
+                return Entry(path, CHARACTER if kind == stat.S_IFCHR else BLOCK, mode, 0, 0, mtime, 0, "", device)
+            case _:
+                raise ContextError(f"{path!r} is of a kind that no layer can hold")
+
+    def _status(self, path: str) -> os.stat_result | None:
+        """Return the status of `path` when its parents are real directories inside the context."""
+        try:
+            parent = path.rpartition("/")[0]
+            if parent and self._root.resolve(parent) != parent:
+                return None
+            return self._root.stat(path, follow_last=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise unreadable(path or self.path, error) from error
+
+    def _read_link(self, path: str) -> str | None:
+        try:
+            return self._root.read_link(path)
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+    def _visible_link(self, path: str) -> str | None:
+        target = self._read_link(path)
+        return target if target is not None and not self.ignore.state_of(path)[0] else None
+
+
+def _stat_all(descriptor: int) -> list[tuple[str, os.stat_result]]:
+    """Return names and status; what vanishes meanwhile, as editors' temporary files do, is left out."""
+    found = []
+    with os.scandir(descriptor) as listing:
+        for item in listing:
+            try:
+                found.append((item.name, item.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+    return found

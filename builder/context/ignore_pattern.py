@@ -1,0 +1,210 @@
+"""One ignore pattern → what it matches: a literal path, a literal name, or a linear-time regular expression.
+
+The language is that of moby/patternmatcher: filepath.Match for a name, and `**` for any number of directories.
+
+    a/b       exactly that path                **/b      b in any directory
+    *.c       one name                         a/**      everything below a
+    **c       any path that ends in c          a**b      a, any directories, b
+
+Python's `re` backtracks, so patterns are compiled to expressions that can't: each star but the last of a name is an
+atomic group that takes the first fit (an earlier fit is never worse), and so is each run of names between two `**`.
+Patterns where that argument fails (a class that matches a slash; `**` that follows a name's characters) are run as an
+NFA with one bit a token instead. Deviation: `| { } ^` and a backslash before a letter are literal here; upstream hands
+them to Go's regexp by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from builder.context.glob import Class, PatternError, Token, Wild, parse_class
+
+
+class Deep(Enum):
+    """The two meanings of `**`."""
+
+    DIRECTORIES = "**/"
+    """Nothing, or anything up to and with a slash."""
+    REST = "**"
+    """Anything at all."""
+
+
+PathToken = Token | Deep
+
+
+class Literal(NamedTuple):
+    """Matches one path."""
+
+    path: str
+
+
+class Name(NamedTuple):
+    """Matches a name in any directory: `**/name`."""
+
+    name: str
+
+
+class Expression(NamedTuple):
+    """Matches the paths that the regular expression `source` matches in full."""
+
+    source: str
+
+
+class Automaton(NamedTuple):
+    """Matches what `tokens` match, by simulation."""
+
+    tokens: tuple[PathToken, ...]
+
+
+Matcher = Literal | Name | Expression | Automaton
+
+
+def compile_pattern(pattern: str) -> Matcher:
+    """Return the matcher of a cleaned pattern. Raises PatternError."""
+    tokens = tuple(parse_path_pattern(pattern))
+    if all(isinstance(token, str) for token in tokens):
+        return Literal("".join(map(str, tokens)))
+    rest = tokens[1:]
+    if tokens[0] is Deep.DIRECTORIES and rest and "/" not in rest and all(isinstance(token, str) for token in rest):
+        return Name("".join(map(str, rest)))
+    return Expression(_expression(tokens)) if _is_tame(tokens) else Automaton(tokens)
+
+
+def parse_path_pattern(pattern: str) -> Iterator[PathToken]:
+    """Yield the tokens of a whole pattern. Raises PatternError."""
+    if pattern.startswith("**") and not any(mark in pattern[2:] for mark in "*?[]\\") and pattern[2:3] not in ("", "/"):
+        # Upstream compares `**` + plain text by suffix, so that here alone it reaches into a name.
+        yield Deep.REST
+        yield from pattern[2:]
+        return
+    position = 0
+    while position < len(pattern):
+        character = pattern[position]
+        if character == "[":
+            token, position = parse_class(pattern, position)
+            if any(low > high for low, high in token.ranges):
+                raise PatternError("a range in a character class [...] runs backwards")
+            yield token
+            continue
+        position += 1
+        if character == "*" and pattern.startswith("*", position):
+            position += 1 + pattern.startswith("/", position + 1)
+            yield Deep.DIRECTORIES if position < len(pattern) else Deep.REST
+        elif character == "*":
+            yield Wild.STAR
+        elif character == "?":
+            yield Wild.ANY
+        elif character == "\\":
+            if position == len(pattern):
+                raise PatternError("it ends in a backslash that escapes nothing")
+            yield pattern[position]
+            position += 1
+        else:
+            yield character
+
+
+def _is_tame(tokens: Sequence[PathToken]) -> bool:
+    """Say whether the first fit is the best fit: no class takes a slash, and `**` stands between whole names."""
+    before: PathToken = "/"
+    for token in tokens:
+        if isinstance(token, Class) and token.takes("/"):
+            return False
+        if token is Deep.DIRECTORIES and before not in ("/", Deep.DIRECTORIES):
+            return False
+        before = token
+    return True
+
+
+def _expression(tokens: Sequence[PathToken]) -> str:
+    groups: list[list[list[Token]]] = [[[]]]  # runs between two `**` → names → tokens
+    open_ended = False
+    for position, token in enumerate(tokens):
+        if token is Deep.DIRECTORIES:
+            if position == 0 or tokens[position - 1] is not Deep.DIRECTORIES:
+                groups.append([[]])
+        elif token is Deep.REST:
+            if position == 0 and len(tokens) > 1:
+                return "(?:.*)" + "".join(_single(t) for t in tokens[1:] if not isinstance(t, Deep)) + r"\Z"
+            open_ended = True
+        elif token == "/":
+            groups[-1].append([])
+        else:
+            groups[-1][-1].append(token)
+    # A run that a slash ends has an empty name after its last slash: `a/` + `**/` + `b`.
+    parts = []
+    for number, names in enumerate(groups):
+        last = number == len(groups) - 1
+        text = "/".join(
+            _name(name, ends=not (open_ended and last and at == len(names) - 1)) for at, name in enumerate(names)
+        )
+        if number:
+            text = f"(?:[^/]*/)*?{text}"
+        if not last:
+            text = f"(?>{text})" if number else text
+        parts.append(text)
+    return "".join(parts) + ("" if open_ended else r"\Z")
+
+
+def _name(tokens: Sequence[Token], *, ends: bool) -> str:
+    """Return the expression of one name; with `ends` it must reach the next slash or the end of the path."""
+    pieces: list[str] = [""]
+    for token in tokens:
+        if token is Wild.STAR:
+            if len(pieces) == 1 or pieces[-1]:
+                pieces.append("")
+        else:
+            pieces[-1] += _single(token)
+    first, *others = pieces
+    if not others:
+        return first
+    fits = "".join(f"(?>[^/]*?{piece})" for piece in (others[:-1] if ends else others) if piece)
+    if not ends:
+        return first + fits
+    return first + fits + (rf"(?>[^/]*{others[-1]}(?=/|\Z))" if others[-1] else "[^/]*+")
+
+
+def _single(token: Token) -> str:
+    import re
+
+    if isinstance(token, Class):
+        ranges = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in token.ranges)
+        return f"[{'^' * token.negated}{ranges}]"
+    return "[^/]" if token is Wild.ANY else re.escape(str(token))
+
+
+def run_automaton(tokens: tuple[PathToken, ...], path: str) -> bool:
+    """Say whether `tokens` match the whole of `path`: the states as the bits of a number, one pass over the path."""
+    states = _entered(tokens, 0)
+    for character in path:
+        after = 0
+        for state, token in enumerate(tokens):
+            if not states >> state & 1:
+                continue
+            if token is Deep.DIRECTORIES:
+                # Once inside, only a slash leads out: the state stays without the ways that entering it opens.
+                after |= 1 << state | (_entered(tokens, state + 1) if character == "/" else 0)
+            elif token is Deep.REST or (token is Wild.STAR and character != "/"):
+                after |= _entered(tokens, state)
+            elif _takes(token, character):
+                after |= _entered(tokens, state + 1)
+        states = after
+        if not states:
+            return False
+    return bool(states >> len(tokens) & 1)
+
+
+def _entered(tokens: tuple[PathToken, ...], state: int) -> int:
+    """Return the states one is in on entering `state`: what may match nothing is passed at once."""
+    states = 1 << state
+    while state < len(tokens) and (isinstance(tokens[state], Deep) or tokens[state] is Wild.STAR):
+        state += 1
+        states |= 1 << state
+    return states
+
+
+def _takes(token: PathToken, character: str) -> bool:
+    if isinstance(token, Class):
+        return token.takes(character)
+    return character != "/" if token is Wild.ANY else token == character

@@ -1,0 +1,49 @@
+"""Paths as Dockerfiles and ignore files write them. Pure text: nothing is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def clean(path: str) -> str:
+    """Return the shortest equal path, as Go's path.Clean: no double slashes, "." or inner ".."; "" becomes "."."""
+    rooted = path.startswith("/")
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        if part == "..":
+            if parts and parts[-1] != "..":
+                parts.pop()
+                continue
+            if rooted:
+                continue
+        parts.append(part)
+    return ("/" if rooted else "") + "/".join(parts) or "."
+
+
+def inside_root(path: str) -> str:
+    """Return `path` relative to the root it is cleaned against: a leading slash or ".." leads nowhere else (C-9)."""
+    return clean("/" + path)[1:]
+
+
+def join(parent: str, name: str) -> str:
+    """Return the path of `name` in the directory `parent`; "" is the root, as either."""
+    return f"{parent}/{name}" if parent and name else parent or name
+
+
+def parent_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def name_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def nearest(name: str, names: list[str], fold: Callable[[str], str] = str.lower) -> str:
+    """Return the name of `names` that someone who wrote `name` may have meant, "" when none is near."""
+    import difflib  # only on the way to an error
+
+    by_fold = {fold(candidate): candidate for candidate in names}
+    close = difflib.get_close_matches(fold(name), by_fold, n=1, cutoff=0.6)
+    return by_fold[close[0]] if close else ""

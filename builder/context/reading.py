@@ -1,0 +1,103 @@
+"""The bytes of a file of a tree, read once, and only if it is still the file that was listed.
+
+A context is a directory that other programs write to, or an attacker: between listing and opening, a file may grow,
+shrink or become a symbolic link or a FIFO. Opening never follows a link and never waits; what is opened must have the
+inode, size and times that the listing had, before and after it is read. Otherwise the build fails with its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from builder.context.source import Node, changed
+from builder.errors import ContextError
+from builder.layer.content import open_content
+
+IN_MEMORY_BYTES = 1 << 20
+"""Files up to this size are read whole; larger ones are streamed."""
+
+_BLOCK_BYTES = 1 << 20
+
+
+def read_node(node: Node) -> bytes:
+    """Return the content of a file of at most IN_MEMORY_BYTES. Raises ContextError."""
+    content, size = node.content, node.entry.size
+    if isinstance(content, bytes):
+        return content
+    descriptor = open_node(node)
+    try:
+        data = os.read(descriptor, size + 1 if node.status is not None else size)
+        while len(data) < size and (more := os.read(descriptor, size - len(data))):
+            data += more
+        if len(data) != size:
+            raise changed(node.entry.path)
+        check_node(node, descriptor)
+    except OSError as error:
+        raise unreadable(node.entry.path, error) from error
+    finally:
+        os.close(descriptor)
+    return data
+
+
+def hash_node(node: Node) -> str:
+    """Return the sha256 of a file's content in hex. Raises ContextError."""
+    if node.entry.size <= IN_MEMORY_BYTES:
+        return hashlib.sha256(read_node(node)).hexdigest()
+    descriptor = open_node(node)
+    digest = hashlib.sha256()
+    left = node.entry.size
+    buffer = memoryview(bytearray(_BLOCK_BYTES))
+    try:
+        while left and (count := os.readv(descriptor, [buffer[: min(left, _BLOCK_BYTES)]])):
+            digest.update(buffer[:count])
+            left -= count
+        if left:
+            raise changed(node.entry.path)
+        check_node(node, descriptor)
+    except OSError as error:
+        raise unreadable(node.entry.path, error) from error
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest()
+
+
+def open_node(node: Node) -> int:
+    """Return a descriptor at the first byte of a file that is still the listed one. Raises ContextError."""
+    assert node.content is not None
+    assert not isinstance(node.content, bytes)
+    try:
+        descriptor = open_content(node.content)
+    except OSError as error:
+        raise unreadable(node.entry.path, error) from error
+    try:
+        check_node(node, descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def check_node(node: Node, descriptor: int) -> None:
+    """Raise ContextError unless the open file is what was listed. A slice of a layer can't change."""
+    was = node.status
+    if was is None:
+        return
+    now = os.fstat(descriptor)
+    if (now.st_size, now.st_mtime_ns, now.st_ino, now.st_mode) != (
+        was.st_size,
+        was.st_mtime_ns,
+        was.st_ino,
+        was.st_mode,
+    ):
+        raise changed(node.entry.path)
+
+
+def unreadable(path: str, error: OSError) -> ContextError:
+    """Return the error for a path that the operating system refused."""
+    if isinstance(error, FileNotFoundError):
+        return changed(path)
+    return ContextError(
+        f"{path!r} cannot be read: {error.strerror}",
+        hint="Make it readable, or exclude it in .dockerignore." if isinstance(error, PermissionError) else "",
+    )

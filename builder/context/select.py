@@ -1,0 +1,177 @@
+"""Words of a COPY → what they name in a tree: literal paths, wildcards, and the filters of --exclude and --parents.
+
+    COPY a b/*.txt d/      a: itself, or an error; b/*.txt: each match; a directory stands for its contents
+    --parents x/./y/*      below x: what matches y/*, under the name it has there
+    --exclude=*.o          not what matches, relative to each directory that is copied
+
+The last name of a path may be a symbolic link, which is followed inside the tree; so may those before a wildcard. What
+lies below a directory is taken as it is (C-9 … C-12, C-20, C-21 of BuildKit's copying).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from builder.context.glob import PatternError, has_wildcards, match_glob, parse_glob
+from builder.context.ignore import IgnorePatterns, exclude_patterns
+from builder.context.paths import inside_root, join, name_of, nearest
+from builder.context.source import Node, Tree
+from builder.errors import ContextError
+from builder.filesystem.entry import DIRECTORY, SYMLINK, Entry
+
+PIVOT = "/./"
+"""What --parents keeps begins after the first of these."""
+
+
+class Match(NamedTuple):
+    """What one word, or one match of a wildcard, names. `path` is canonical; `name` is what it was called."""
+
+    path: str
+    name: str
+    entry: Entry
+    node: Node | None = None
+    """The file, when it has been listed already."""
+
+
+def find_matches(tree: Tree, word: str) -> Iterator[Match]:
+    """Yield what `word` names in `tree`, in tree order. Raises ContextError when a literal path is missing."""
+    path = inside_root(word)
+    if not has_wildcards(path):
+        yield _follow(tree, path)
+        return
+    names = path.split("/")
+    first = next(position for position, name in enumerate(names) if has_wildcards(name))
+    base = tree.resolve("/".join(names[:first]))
+    for node in _expand(tree, base, names[first:]):
+        found = node.entry.path
+        if node.entry.kind == SYMLINK:
+            yield _follow(tree, found)
+        else:
+            yield Match(found, name_of(found), node.entry, None if node.entry.kind == DIRECTORY else node)
+
+
+def split_pivot(word: str) -> tuple[str, str]:
+    """Return the directory a word of --parents starts from, and the pattern below it, both cleaned."""
+    base, pivot, pattern = word.partition(PIVOT)
+    return (inside_root(base), inside_root(pattern)) if pivot else ("", inside_root(word))
+
+
+def find_below(tree: Tree, base: Match, pattern: str, exclude: IgnorePatterns) -> Iterator[Node]:
+    """Yield what --parents takes for `pattern` below the directory `base`: matches, all below them, all above them.
+
+    Raises ContextError when a literal path is missing.
+    """
+    if pattern and not has_wildcards(pattern) and tree.find(join(base.path, pattern)) is None:
+        raise missing(tree, join(base.path, pattern))
+    include = exclude_patterns([pattern], "COPY --parents") if pattern else None
+    return filtered(tree, base.path, exclude, include)
+
+
+def filtered(tree: Tree, root: str, exclude: IgnorePatterns, include: IgnorePatterns | None = None) -> Iterator[Node]:
+    """Yield what is below the directory `root` and not excluded, and of that, given `include`, only what it matches.
+
+    Directories that are not taken themselves appear when something below them is.
+    """
+    if not exclude and include is None:
+        nodes = tree.walk(root)
+        next(nodes, None)
+        yield from nodes
+        return
+    yield from _Filter(tree, root, exclude, include).nodes()
+
+
+class _Filter:
+    """One walk through a tree with patterns; the stack holds, for each directory above, its states."""
+
+    def __init__(self, tree: Tree, root: str, exclude: IgnorePatterns, include: IgnorePatterns | None) -> None:
+        self._tree = tree
+        self._root = root
+        self._cut = len(root) + 1 if root else 0
+        self._exclude = exclude
+        self._include = include
+        self._entered: list[tuple[str, int, int]] = []
+        self._held: list[Node] = []
+        self._enter = True
+
+    def nodes(self) -> Iterator[Node]:
+        nodes = self._tree.walk(self._root, prune=lambda path: path != self._root and not self._enter)
+        next(nodes, None)
+        for node in nodes:
+            path = node.entry.path[self._cut :]
+            is_directory = node.entry.kind == DIRECTORY
+            while self._entered and not path.startswith(self._entered[-1][0]):
+                left = self._entered.pop()[0]
+                if self._held and self._held[-1].entry.path[self._cut :] + "/" == left:
+                    self._held.pop()
+            _, above_excluded, above_included = self._entered[-1] if self._entered else ("", 0, 0)
+            excluded, exclude_state = self._exclude.enter(path, above_excluded)
+            included, include_state = self._include.enter(path, above_included) if self._include else (True, 0)
+            if is_directory:
+                self._entered.append((path + "/", exclude_state, include_state))
+            if included and not excluded:
+                yield from self._held
+                self._held.clear()
+                yield node
+                self._enter = True
+            elif is_directory:
+                self._enter = self._may_hold(path, excluded, exclude_state, included)
+                if self._enter:
+                    self._held.append(node)
+
+    def _may_hold(self, path: str, excluded: bool, exclude_state: int, included: bool) -> bool:
+        if excluded and not self._exclude.may_reinclude_below(path, exclude_state):
+            return False
+        return included or self._include is None or self._include.may_match_below(path)
+
+
+def _expand(tree: Tree, base: str, names: list[str]) -> Iterator[Node]:
+    """Yield what the patterns `names` match below `base`; links on the way are not followed."""
+    try:
+        tokens = parse_glob(names[0])
+    except PatternError:
+        return  # filepath.Match's error is dropped there as well: such a wildcard matches nothing
+    for node in tree.walk(base, deep=False):
+        if not match_glob(tokens, name_of(node.entry.path)):
+            continue
+        if len(names) == 1:
+            yield node
+        elif node.entry.kind == DIRECTORY:
+            yield from _expand(tree, node.entry.path, names[1:])
+
+
+def _follow(tree: Tree, path: str) -> Match:
+    resolved = tree.resolve(path)
+    entry = tree.find(resolved)
+    if entry is None:
+        raise missing(tree, path)
+    return Match(resolved, name_of(path), entry)
+
+
+def missing(tree: Tree, path: str) -> ContextError:
+    """Return the error for a source that is not there, with what the user may have meant (C-11)."""
+    message = f'"/{path}": not found'
+    rule = tree.hidden_by(path)
+    if rule:
+        return ContextError(message, hint=f"It exists, but is excluded by {rule}")
+    entry = tree.find(path)
+    if entry is not None and entry.kind == SYMLINK:
+        return ContextError(message, hint=f"It is a symbolic link to {entry.link!r}, which is not inside the source.")
+    suggestion = _suggest(tree, path)
+    return ContextError(message, hint=f'Did you mean "{suggestion}"?' if suggestion else "")
+
+
+def _suggest(tree: Tree, path: str) -> str:
+    """Return the path with its first missing name replaced by the nearest one there is."""
+    names = path.split("/")
+    for depth in range(len(names)):
+        above = "/".join(names[:depth])
+        found = tree.find(tree.resolve("/".join(names[: depth + 1])))
+        if found is not None:
+            continue
+        there = [name_of(node.entry.path) for node in tree.walk(tree.resolve(above), deep=False)]
+        near = nearest(names[depth], there)
+        rest = names[depth + 1 :]
+        return "/".join([*names[:depth], near, *rest]) if near else ""
+    return ""
+

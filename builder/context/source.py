@@ -1,0 +1,135 @@
+"""What COPY and ADD read: one interface over a context directory, a stack of layers, and nothing at all.
+
+    DirectoryTree (directory.py)   a context on disk, without what its ignore file hides
+    ViewTree                       the file system of a stage or an image, from the layers' indexes
+    EmptyTree                      scratch
+
+Paths are POSIX, relative to the tree's root, which is "". Nothing here ever leads out of that root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from builder.errors import ContextError
+from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, Entry
+from builder.layer.content import Content
+from builder.layer.view import MergedView, ViewEntry
+
+if TYPE_CHECKING:
+    import os
+
+Prune = Callable[[str], bool]
+
+
+class Node(NamedTuple):
+    """One object of a tree. A file with several names is FILE under each; `identity` says which are the same."""
+
+    entry: Entry
+    content: Content | None = None
+    """Where a file's bytes are; None for what has none."""
+    identity: Hashable = None
+    """Equal for the names of one file; None for a file with one name."""
+    status: os.stat_result | None = None
+    """What stat(2) said of a file on disk, to notice when it changes while it is read."""
+
+
+class Tree(Protocol):
+    """What can be copied from. Safe to use from several threads."""
+
+    def find(self, path: str) -> Entry | None:
+        """Return what is at `path`, whose parents must be real directories; no link is followed."""
+
+    def resolve(self, path: str) -> str:
+        """Return `path` with all links followed inside the root; missing tails are kept. Raises PybuildError."""
+
+    def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
+        """Yield what is at `path` and below it in tree order; without `deep`, what is directly in it, and not itself.
+
+        Where `prune` is true for a directory, the directory is yielded and not entered.
+        """
+
+    def remember(self, node: Node, digest: str, scanned_ns: int) -> None:
+        """Keep a file's digest for the next build; `scanned_ns` is a moment before it was listed."""
+
+    def hidden_by(self, path: str) -> str:
+        """Return the ignore rule that hides an existing `path` ("file line N: pattern"), or ""."""
+
+
+class EmptyTree:
+    """The tree of `scratch`: a root with nothing in it."""
+
+    def find(self, path: str) -> Entry | None:
+        return None if path else Entry("", DIRECTORY, 0o755)
+
+    def resolve(self, path: str) -> str:
+        from builder.context.paths import inside_root
+
+        return inside_root(path)
+
+    def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
+        if deep and not path:
+            yield Node(Entry("", DIRECTORY, 0o755))
+
+    def remember(self, node: Node, digest: str, scanned_ns: int) -> None:
+        pass
+
+    def hidden_by(self, path: str) -> str:
+        return ""
+
+
+class ViewTree:
+    """The merged view of a stack of layers as a tree to copy from."""
+
+    def __init__(self, view: MergedView) -> None:
+        self._view = view
+
+    def find(self, path: str) -> Entry | None:
+        found = self._view.find(path)
+        return None if found is None else _plain(found)
+
+    def resolve(self, path: str) -> str:
+        return self._view.resolve(path)
+
+    def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
+        if not deep:
+            for child in self._view.children(path):
+                yield self._node(child, frozenset())
+            return
+        linked = frozenset(
+            (found.layer_number, found.offset) for found in self._view.walk(path) if found.entry.kind == HARDLINK
+        )
+        pruned = ""
+        for found in self._view.walk(path):
+            if pruned and found.entry.path.startswith(pruned):
+                continue
+            yield self._node(found, linked)
+            if prune is not None and found.entry.kind == DIRECTORY and prune(found.entry.path):
+                pruned = found.entry.path + "/"
+
+    def remember(self, node: Node, digest: str, scanned_ns: int) -> None:
+        pass  # the layer's index knows it already
+
+    def hidden_by(self, path: str) -> str:
+        return ""
+
+    def _node(self, found: ViewEntry, linked: frozenset[tuple[int, int]]) -> Node:
+        entry = found.entry
+        if entry.kind not in (FILE, HARDLINK):
+            return Node(entry)
+        identity = (found.layer_number, found.offset)
+        return Node(_plain(found), self._view.content(found), identity if identity in linked else None)
+
+
+def _plain(found: ViewEntry) -> Entry:
+    entry = found.entry
+    return entry._replace(kind=FILE, link="") if entry.kind == HARDLINK else entry
+
+
+def changed(path: str) -> ContextError:
+    """Return the error for a file that did not hold still."""
+    return ContextError(
+        f"{path!r} changed while it was read",
+        hint="Stop what writes to it, and build again.",
+    )
