@@ -1,0 +1,193 @@
+"""What a RUN changed, as the entries of a layer: the part that all snapshotters share.
+
+    source.children("usr")   →  (b"bin", SAME) (b"lib", CANDIDATE) (b"old", REMOVED)        one directory at a time
+    changed_entries(source)  →  (Entry, Content) in tree order: parents first, whiteouts among their siblings
+
+Rules:
+- A directory is part of the layer when it changed itself or when something beneath it did. One that overlayfs copied up
+  for a mount point that came and went is neither, and is dropped.
+- A file that was copied up but is the same to the last byte is dropped (BuildKit does this too).
+- All names of one inode stand together: the first path is the file, the others are hard links to it.
+- A deletion is always an explicit whiteout, never an opaque directory: the layer then doesn't depend on how the tree
+  was mounted (layer.md: "implementations SHOULD generate layers using explicit whiteout files").
+- Sockets can't be in an image and are dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from builder.errors import LayerError
+from builder.filesystem.entry import FILE, HARDLINK, Entry
+from builder.layer.content import Content, FileContent
+from builder.layer.view import MergedView
+from builder.layer.whiteout import refuse_reserved_name, whiteout_entry
+from builder.snapshot.metadata import read_entry, same_metadata
+
+Change = tuple[Entry, Content | None]
+
+
+class Verdict(Enum):
+    """What is known of a name before its metadata is looked at."""
+
+    SAME = "a directory that is unchanged itself"
+    CANDIDATE = "may have changed"
+    REMOVED = "was there before and is gone"
+
+
+class ChangeSource(Protocol):
+    """Where changes are looked for. Directories are visited depth first, each `children` followed by its `leave`."""
+
+    root: str
+    """The directory that all paths are relative to."""
+
+    def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
+        """Give the names in a directory that may matter, in the order of the layer. Raises OSError."""
+        ...
+
+    def drop(self, path: str, status: os.stat_result) -> None:
+        """Learn that this object is not part of the layer. Raises OSError."""
+        ...
+
+    def leave(self, path: str) -> None:
+        """Learn that a directory is done."""
+        ...
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One directory on the way down."""
+
+    path: str
+    names: Iterator[tuple[bytes, Verdict]]
+    pending: os.stat_result | None = None
+    """The directory's lstat as long as nothing has been found to keep it for."""
+
+
+@dataclass(slots=True)
+class _Links:
+    """Inodes with several names: the first path, and how many names are still to come."""
+
+    first: dict[tuple[int, int], list[str | int]] = field(default_factory=dict)
+
+    def target(self, path: str, status: os.stat_result) -> str:
+        """Return the path this one is a hard link to, or nothing when it is the first."""
+        key = (status.st_dev, status.st_ino)
+        known = self.first.get(key)
+        if known is None:
+            self.first[key] = [path, status.st_nlink - 1]
+            return ""
+        target, left = str(known[0]), int(known[1]) - 1
+        if left:
+            known[1] = left
+        else:
+            del self.first[key]
+        return target
+
+
+@dataclass(slots=True)
+class _Walk:
+    source: ChangeSource
+    view: MergedView
+    inherit_owners: bool
+    links: _Links = field(default_factory=_Links)
+    visits: list[_Visit] = field(default_factory=list)
+
+    def run(self) -> Iterator[Change]:
+        self.visits.append(_Visit("", self.source.children("")))
+        while self.visits:
+            visit = self.visits[-1]
+            item = next(visit.names, None)
+            if item is not None:
+                yield from self.consider(visit, *item)
+                continue
+            self.visits.pop()
+            self.source.leave(visit.path)
+            if visit.pending is not None:
+                self.source.drop(visit.path, visit.pending)
+
+    def consider(self, visit: _Visit, raw_name: bytes, verdict: Verdict) -> Iterator[Change]:
+        name = os.fsdecode(raw_name)
+        path = f"{visit.path}/{name}" if visit.path else name
+        if verdict is Verdict.REMOVED:
+            yield from self.emit(whiteout_entry(path), None)
+            return
+        absolute = f"{self.source.root}/{path}"
+        status = os.lstat(absolute)
+        if stat.S_ISSOCK(status.st_mode):
+            self.source.drop(path, status)
+        elif stat.S_ISDIR(status.st_mode):
+            refuse_reserved_name(path)
+            yield from self.enter(path, absolute, status, verdict)
+        else:
+            refuse_reserved_name(path)
+            yield from self.keep_or_drop(path, absolute, status)
+
+    def enter(self, path: str, absolute: str, status: os.stat_result, verdict: Verdict) -> Iterator[Change]:
+        below = _Visit(path, self.source.children(path), pending=status)
+        if verdict is Verdict.CANDIDATE:
+            before = self.view.find(path)
+            entry = self.entry(path, absolute, status)
+            if before is None or not same_metadata(entry, before.entry):
+                below.pending = None
+                yield from self.emit(entry, None)
+        self.visits.append(below)
+
+    def keep_or_drop(self, path: str, absolute: str, status: os.stat_result) -> Iterator[Change]:
+        entry = self.entry(path, absolute, status)
+        if entry.kind == FILE and status.st_nlink > 1:
+            target = self.links.target(path, status)
+            if target:
+                yield from self.emit(entry._replace(kind=HARDLINK, link=target, size=0, xattrs=()), None)
+                return
+        elif self.is_as_before(entry, absolute):
+            self.source.drop(path, status)
+            return
+        yield from self.emit(entry, FileContent(absolute) if entry.kind == FILE else None)
+
+    def is_as_before(self, entry: Entry, absolute: str) -> bool:
+        before = self.view.find(entry.path)
+        if before is None or not same_metadata(entry, before.entry):
+            return False
+        # Reading it again is rare: overlayfs copied the file up, and it has its old time and size.
+        return entry.kind != FILE or (before.entry.digest != "" and _sha256(absolute) == before.entry.digest)
+
+    def entry(self, path: str, absolute: str, status: os.stat_result) -> Entry:
+        entry = read_entry(absolute, path, status)
+        if not self.inherit_owners or entry.uid or entry.gid:
+            return entry
+        before = self.view.find(path)
+        return entry if before is None else entry._replace(uid=before.entry.uid, gid=before.entry.gid)
+
+    def emit(self, entry: Entry, content: Content | None) -> Iterator[Change]:
+        """Give the directories above that were not worth an entry until now, then the entry."""
+        for visit in self.visits:
+            if visit.pending is not None:
+                status, visit.pending = visit.pending, None
+                yield self.entry(visit.path, f"{self.source.root}/{visit.path}", status), None
+        yield entry, content
+
+
+def changed_entries(source: ChangeSource, view: MergedView, *, inherit_owners: bool = False) -> Iterator[Change]:
+    """Walk `source` and give what differs from `view`, the layers below; nothing may change the tree meanwhile.
+
+    `inherit_owners` is for trees in which everything belongs to one id: what was there before keeps the owner the
+    layers below say it has. An owner that the step itself gave (chown) can't be known then, and new files are 0:0.
+    Raises LayerError.
+    """
+    try:
+        yield from _Walk(source, view, inherit_owners).run()
+    except OSError as error:
+        what = os.path.relpath(error.filename, source.root) if isinstance(error.filename, str) else "a file"
+        raise LayerError(f"what the step changed can't be read: /{what}: {error.strerror}") from error
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

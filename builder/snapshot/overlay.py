@@ -1,0 +1,101 @@
+"""Stacks of layers by overlayfs: every layer unpacked once, nothing copied, the upper directory is the new layer.
+
+    STORE/tmp/…/run/      (the ActiveSnapshot)         after commit: STORE/snapshots/<diff ID>.<form>/
+        fs/               upper                                      fs/
+        work/             the sandbox's own                          boot
+
+Nothing is mounted here: the sandbox does that in the RUN's own mount namespace, which ends with the RUN.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+
+from builder.layer.view import MergedView
+from builder.oci.digest import DiffID
+from builder.sandbox.spec import OverlayRoot, Rootfs
+from builder.snapshot.changes import Change, changed_entries
+from builder.snapshot.snapshotter import ActiveSnapshot, Place, StackLayer
+from builder.snapshot.trash import discard
+from builder.snapshot.unpacked import UnpackedLayers
+from builder.snapshot.upper import UpperDirectory
+from builder.store.faults import translated
+
+_PRIVATE_MODE = 0o700
+_ROOT_MODE = 0o755
+
+
+class OverlaySnapshotter:
+    """A Snapshotter for machines where overlayfs can be mounted on the store's file system."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._layers = UnpackedLayers(place)
+        self._reusable: set[str] = set()
+        self._lock = Lock()
+
+    def prepare(self, layers: Sequence[StackLayer], view: MergedView) -> ActiveSnapshot:
+        lower = self._lower(layers)
+        with translated("making room for a RUN step"):
+            directory = self._place.temporary("run")
+            os.mkdir(directory, _PRIVATE_MODE)
+            _make_root(f"{directory}/fs", view, owners=self._place.ids == "exact")
+            os.mkdir(f"{directory}/work", _PRIVATE_MODE)
+        return ActiveSnapshot(
+            rootfs=OverlayRoot(lower, f"{directory}/fs", f"{directory}/work"),
+            directory=directory,
+            chain=tuple(layer.diff_id for layer in layers),
+            view=view,
+        )
+
+    def changes(self, active: ActiveSnapshot) -> Iterator[Change]:
+        source = UpperDirectory(f"{active.directory}/fs", active.view, user_namespace=self._place.user_namespace)
+        yield from changed_entries(source, active.view, inherit_owners=self._place.ids == "ignore")
+        if source.reusable:
+            with self._lock:
+                self._reusable.add(active.directory)
+
+    def commit(self, active: ActiveSnapshot, diff_id: DiffID) -> None:
+        with self._lock:
+            reusable = active.directory in self._reusable
+            self._reusable.discard(active.directory)
+        if not reusable:
+            self.discard(active)
+            return
+        with translated("keeping what a RUN step made"):
+            discard(f"{active.directory}/work", self._place.trash)
+            self._layers.adopt(diff_id.encoded, active.directory)
+
+    def discard(self, active: ActiveSnapshot) -> None:
+        with translated("throwing away the tree of a RUN step"):
+            discard(active.directory, self._place.trash)
+
+    @contextmanager
+    def open_stack(self, layers: Sequence[StackLayer], view: MergedView) -> Iterator[Rootfs]:
+        lower = self._lower(layers)
+        with translated("making room for a mount"):
+            directory = self._place.temporary("stack")
+            os.mkdir(directory, _PRIVATE_MODE)
+        try:
+            yield OverlayRoot(lower, "", directory)
+        finally:
+            with translated("throwing away the tree of a mount"):
+                discard(directory, self._place.trash)
+
+    def _lower(self, layers: Sequence[StackLayer]) -> tuple[str, ...]:
+        return tuple(self._layers.directory(layers, position) for position in reversed(range(len(layers))))
+
+
+def _make_root(path: str, view: MergedView, *, owners: bool) -> None:
+    """Make the upper directory; its own look is what the whole tree's root will have (overlayfs takes it from here)."""
+    os.mkdir(path, _ROOT_MODE)
+    seen = view.find("")
+    if seen is None:
+        os.chmod(path, _ROOT_MODE)  # mkdir goes by the umask
+        return
+    if owners:
+        os.chown(path, seen.entry.uid, seen.entry.gid)
+    os.chmod(path, seen.entry.mode)

@@ -1,0 +1,150 @@
+"""What a tree looked like at a moment, on disk, and what is different now: changes without overlayfs.
+
+A scan is a file of blocks, one for each directory, in the order in which directories are visited (depth first, names
+sorted by bytes): marshal of (path, {name: fingerprint}). Both scans are made in that order, so they are compared by
+reading one along the other: one directory is in memory at a time.
+
+A fingerprint is everything lstat(2) knows that a change must change: the inode, type, mode, owner, size, both times.
+The change time can't be set by a process; it is only coarse (a tick of the kernel's clock, up to 10 ms), so a scan ends
+no sooner than some ticks after the youngest time in it.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from struct import Struct
+from typing import BinaryIO
+
+from builder.errors import StoreError
+from builder.layer.whiteout import refuse_reserved_name
+from builder.snapshot.changes import Verdict
+
+Fingerprints = dict[bytes, bytes]
+"""Of one directory: name → fingerprint."""
+
+_FINGERPRINT = Struct("<QIIIQqqQ")
+_MODE = Struct("<8xI")
+_CLOCK_TICKS_NS = 30_000_000
+
+
+def write_scan(root: str, path: str) -> None:
+    """Write the scan of the tree `root` to the file `path`. Raises OSError."""
+    youngest = 0
+    with open(path, "wb") as file:
+        pending = [b""]
+        while pending:
+            directory = pending.pop()
+            found, newest = _fingerprints(os.path.join(os.fsencode(root), directory))
+            youngest = max(youngest, newest)
+            marshal.dump((directory, found), file)
+            pending += [_join(directory, name) for name in sorted(found, reverse=True) if is_directory(found[name])]
+    wait_for_clock(youngest)
+
+
+def wait_for_clock(youngest_ns: int) -> None:
+    """Sleep until a change made from now on has a change time other than `youngest_ns`."""
+    left = youngest_ns + _CLOCK_TICKS_NS - time.time_ns()
+    if 0 < left <= _CLOCK_TICKS_NS:
+        time.sleep(left / 1e9)
+
+
+def is_directory(fingerprint: bytes) -> bool:
+    return stat.S_ISDIR(_MODE.unpack_from(fingerprint)[0])
+
+
+def _fingerprints(directory: bytes) -> tuple[Fingerprints, int]:
+    """The names in a directory but for sockets, and the youngest change time among them."""
+    found: Fingerprints = {}
+    newest = os.lstat(directory).st_ctime_ns
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISSOCK(status.st_mode):
+                found[entry.name] = _FINGERPRINT.pack(
+                    status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_size,
+                    status.st_mtime_ns, status.st_ctime_ns, status.st_rdev,
+                )  # fmt: skip
+                newest = max(newest, status.st_ctime_ns)
+    return found, newest
+
+
+class ScannedTree:
+    """A ChangeSource that compares the tree `root` with the scan in the file `before`, and scans it anew to `after`."""
+
+    def __init__(self, root: str, before: str, after: str) -> None:
+        self.root = root
+        self._files = ExitStack()
+        self._blocks = _Blocks(self._files.enter_context(open(before, "rb")))  # noqa: SIM115 - closed on exit
+        self._after = self._files.enter_context(open(after, "wb"))  # noqa: SIM115
+        self._youngest = 0
+
+    def __enter__(self) -> ScannedTree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
+        directory = os.fsencode(path)
+        now, newest = _fingerprints(os.path.join(os.fsencode(self.root), directory))
+        self._youngest = max(self._youngest, newest)
+        marshal.dump((directory, now), self._after)
+        before = self._blocks.find(directory)
+        gone = [b".wh." + name for name in before if name not in now]
+        for name in sorted([*gone, *now]):
+            if name not in now:
+                yield name[4:], Verdict.REMOVED
+            elif before.get(name) != now[name]:
+                refuse_reserved_name(os.fsdecode(_join(directory, name)))
+                yield name, Verdict.CANDIDATE
+            elif is_directory(now[name]):
+                yield name, Verdict.SAME
+
+    def drop(self, path: str, status: os.stat_result) -> None:
+        """What isn't part of the layer stays: here it is the original, or a change of no consequence."""
+
+    def leave(self, path: str) -> None:
+        """Nothing to do."""
+
+    def finish(self) -> None:
+        """Make the new scan whole; it is then the `before` of the next step."""
+        self._after.flush()
+        wait_for_clock(self._youngest)
+
+
+class _Blocks:
+    """Reads a scan along a walk in the same order."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._path: bytes | None = None
+        self._found: Fingerprints = {}
+        self._read()
+
+    def find(self, directory: bytes) -> Fingerprints:
+        """Return the block of a directory, nothing when it has none; each call must be for a later directory."""
+        wanted = _order(directory)
+        while self._path is not None and _order(self._path) < wanted:
+            self._read()
+        return self._found if self._path == directory else {}
+
+    def _read(self) -> None:
+        try:
+            self._path, self._found = marshal.load(self._file)
+        except EOFError:
+            self._path, self._found = None, {}
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"the scan of a tree is damaged: {error}") from error
+
+
+def _order(path: bytes) -> bytes:
+    return path.replace(b"/", b"\0")
+
+
+def _join(directory: bytes, name: bytes) -> bytes:
+    return directory + b"/" + name if directory else name

@@ -1,0 +1,78 @@
+"""What every way of turning a stack of layers into a tree that a process can run in has in common.
+
+    prepare(layers, view) → ActiveSnapshot  ──RUN──▶  changes(active) → layer tar  ──▶  commit(active, diff_id)
+                                                                                   └─▶  discard(active)
+
+Two ways: `overlay.py` mounts the layers on top of each other; `copying.py` puts them into one directory. Which one
+serves here is found by `detect.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from builder.layer.view import MergedView, ViewLayer
+from builder.oci.digest import DiffID
+from builder.sandbox.spec import Rootfs
+from builder.snapshot.changes import Change
+
+Ids = Literal["exact", "ignore"]
+"""Whether unpacked files get the owners that the layer names, or all belong to the one id there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackLayer:
+    """One layer of a stack: its identity, its table of contents and where its uncompressed tar is."""
+
+    diff_id: DiffID
+    layer: ViewLayer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where snapshots live. All four are on one file system; `temporary` gives a fresh path for a label."""
+
+    snapshots: str
+    trash: str
+    temporary: Callable[[str], str]
+    ids: Ids = "exact"
+    user_namespace: bool = False
+    """We are root in a user namespace only: overlayfs keeps its marks in user.overlay.*."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveSnapshot:
+    """A tree that a process may change; `directory` is what commit keeps and discard throws away."""
+
+    rootfs: Rootfs
+    directory: str
+    chain: tuple[DiffID, ...]
+    """The layers it started from, base first."""
+    view: MergedView
+
+
+class Snapshotter(Protocol):
+    """May be used by several threads at once; an ActiveSnapshot belongs to one."""
+
+    def prepare(self, layers: Sequence[StackLayer], view: MergedView) -> ActiveSnapshot:
+        """Make a tree of `layers`, base first; `view` is of the same layers. Raises LayerError, StoreError."""
+        ...
+
+    def changes(self, active: ActiveSnapshot) -> Iterator[Change]:
+        """Give what was changed since, in tree order; once, after every process in it has ended. Raises LayerError."""
+        ...
+
+    def commit(self, active: ActiveSnapshot, diff_id: DiffID) -> None:
+        """Keep the tree as the unpacked form of the layer `diff_id` that `changes` made. Raises StoreError."""
+        ...
+
+    def discard(self, active: ActiveSnapshot) -> None:
+        """Throw the tree away. Raises StoreError."""
+        ...
+
+    def open_stack(self, layers: Sequence[StackLayer], view: MergedView) -> AbstractContextManager[Rootfs]:
+        """Give a tree of `layers` to read from (RUN --mount=from=…) until the block ends."""
+        ...

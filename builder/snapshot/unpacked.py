@@ -1,0 +1,139 @@
+"""Layers unpacked in the form overlayfs wants, each once, for every image and process that uses this store.
+
+    STORE/snapshots/<hex>.<form>/                  of the diff ID
+        fs/     the layer: deletions are character devices 0:0, opaque directories are marked
+        boot    the id of the boot it was written in
+    STORE/snapshots/locks/<two hex digits>     flock(2): one process unpacks a layer, the others wait
+
+A directory appears by rename(2), so it is whole or not there, after kill -9 too. Nothing is synced, since it can all be
+made again: after a restart of the machine (another boot id), when the disk may have lost some of it, it is.
+
+A layer that doesn't bring the directories its files are in (layers may) would give them the wrong owner and mode when
+laid over others; one that has hard links to files of other layers can't be unpacked alone. Such a layer is unpacked
+once for each stack below it, named by chain ID, and takes from there what it lacks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+from builder.errors import LayerError
+from builder.layer.apply import apply_layer
+from builder.layer.view import MergedView
+from builder.oci.digest import chain_id_of
+from builder.snapshot.snapshotter import Place, StackLayer
+from builder.snapshot.trash import discard
+from builder.store.faults import translated
+
+_PRIVATE_MODE = 0o700
+_ROOT_MODE = 0o755
+
+
+class UnpackedLayers:
+    """The unpacked layers of one store."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._form = "root" if not place.user_namespace else ("user" if place.ids == "exact" else "single")
+        self._known: set[str] = set()
+
+    def directory(self, layers: Sequence[StackLayer], position: int) -> str:
+        """Return the `fs` directory of `layers[position]`, unpacking it if need be. Raises LayerError, StoreError."""
+        alone = self._path(layers[position].diff_id.encoded)
+        if position == 0:
+            return self._ready(alone, layers, position, None)
+        stacked = self._path(chain_id_of(layer.diff_id for layer in layers[: position + 1]).encoded)
+        if self._is_whole(stacked):
+            return f"{stacked}/fs"
+        if layers[position].layer.index.is_self_contained:
+            try:
+                return self._ready(alone, layers, position, None)
+            except LayerError:
+                pass  # a hard link to a file of a layer below, perhaps; if not, the next attempt says the same
+        return self._ready(stacked, layers, position, MergedView([layer.layer for layer in layers[:position]]))
+
+    def _ready(self, path: str, layers: Sequence[StackLayer], position: int, below: MergedView | None) -> str:
+        if not self._is_whole(path):
+            with self._locked(path):
+                if not self._is_whole(path):
+                    self._unpack(layers[position], path, below)
+        return f"{path}/fs"
+
+    def adopt(self, layer: str, directory: str) -> None:
+        """Make `directory`, with a finished `fs`, the unpacked form of the layer (hex of its diff ID)."""
+        path = self._path(layer)
+        with translated("keeping an unpacked layer"), self._locked(path):
+            if self._is_whole(path):
+                discard(directory, self._place.trash)
+                return
+            self._finish(directory, path)
+
+    def _path(self, name: str) -> str:
+        return f"{self._place.snapshots}/{name}.{self._form}"
+
+    def _is_whole(self, path: str) -> bool:
+        if path in self._known:
+            return True
+        try:
+            with open(f"{path}/boot", encoding="ascii") as file:
+                whole = file.read() == _boot_id()
+        except (OSError, UnicodeDecodeError):
+            return False
+        if whole:
+            self._known.add(path)
+        return whole
+
+    @contextmanager
+    def _locked(self, path: str) -> Iterator[None]:
+        """Keep others from writing this layer; 256 locks serve all, and nobody holds two."""
+        locks = f"{self._place.snapshots}/locks"
+        os.makedirs(locks, _PRIVATE_MODE, exist_ok=True)
+        name = os.path.basename(path)[:2]
+        descriptor = os.open(f"{locks}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _unpack(self, layer: StackLayer, path: str, below: MergedView | None) -> None:
+        tar = layer.layer.tar_path()
+        with translated("unpacking a layer"):
+            directory = self._place.temporary("unpack")
+            os.mkdir(directory, _PRIVATE_MODE)
+            try:
+                os.mkdir(f"{directory}/fs", _ROOT_MODE)
+                with open(tar, "rb") as stream:
+                    apply_layer(
+                        stream,
+                        f"{directory}/fs",
+                        overlay=True,
+                        ids=self._place.ids,
+                        userxattr=self._place.user_namespace,
+                        below=below,
+                    )
+                self._finish(directory, path)
+            except BaseException:
+                discard(directory, self._place.trash)
+                raise
+
+    def _finish(self, directory: str, path: str) -> None:
+        with open(f"{directory}/boot", "w", encoding="ascii") as file:
+            file.write(_boot_id())
+        discard(path, self._place.trash)  # from before the machine was started
+        os.rename(directory, path)
+        self._known.add(path)
+
+
+@cache
+def _boot_id() -> str:
+    """Changes whenever the machine starts (man 5 proc, sys/kernel/random/boot_id); empty where that can't be read."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,160 @@
+"""Changes as overlayfs leaves them: an upper directory, and how it becomes the unpacked form of its layer.
+
+    character device 0:0                     the name is deleted
+    empty file with *.overlay.whiteout       the same, where device nodes can't be made (Linux 6.7)
+    directory with *.overlay.opaque = "y"    nothing below shows through
+
+`*` is trusted, or user when the mount was made in a user namespace (kernel doc filesystems/overlayfs.rst).
+
+overlayfs marks every new directory opaque, and keeps what the layer does without (sockets, copies without a change).
+Another image may have other layers below the same layer. So while the changes are given out, the upper directory is
+brought to exactly what unpacking the finished layer would give: marks go, explicit deletions come.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from builder.errors import LayerError
+from builder.layer.view import MergedView
+from builder.layer.whiteout import refuse_reserved_name
+from builder.snapshot.changes import Verdict
+
+_WHITEOUT_DEVICE = os.makedev(0, 0)
+_WHITEOUT_MODE = stat.S_IFCHR
+_REFUSED_MARKS = ("redirect", "metacopy")
+
+
+class UpperDirectory:
+    """A ChangeSource over an upper directory that is mounted nowhere any more."""
+
+    def __init__(self, root: str, view: MergedView, *, user_namespace: bool = False) -> None:
+        self.root = root
+        self.marks = "user.overlay." if user_namespace else "trusted.overlay."
+        self.reusable = True
+        """Whether the directory is, at the end, the unpacked form of the layer."""
+        self._view = view
+        self._opened: list[_Opened] = []
+
+    def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
+        opened = _Opened(f"{self.root}/{path}" if path else self.root, self.marks)
+        hides_all = opened.is_opaque or (bool(self._opened) and self._opened[-1].hides_all)
+        opened.hides_all = hides_all
+        self._opened.append(opened)
+        names = self._names(opened, path)
+        if hides_all:
+            names += self._hidden_names(opened, path, set(names))
+            self._forget_mark(opened)
+        names.sort()
+        for name in names:
+            if name.startswith(b".wh.") and name[4:] in opened.deleted:
+                if opened.hides_all or self._view.find(_join(path, name[4:])) is not None:
+                    yield name[4:], Verdict.REMOVED
+                else:
+                    self._remove(_join(path, name[4:]))  # it hides a mount point that only existed meanwhile
+            else:
+                yield name, Verdict.CANDIDATE
+
+    def drop(self, path: str, status: os.stat_result) -> None:
+        self._remove(path, directory=stat.S_ISDIR(status.st_mode))
+
+    def leave(self, path: str) -> None:
+        opened = self._opened.pop()
+        if opened.touched:
+            os.utime(opened.path, ns=opened.times)
+
+    def _names(self, opened: _Opened, path: str) -> list[bytes]:
+        names: list[bytes] = []
+        with os.scandir(os.fsencode(opened.path)) as entries:
+            for entry in entries:
+                if entry.name.startswith(b".wh."):
+                    refuse_reserved_name(_join(path, entry.name))
+                if _is_deletion(entry, opened.deletion_mark):
+                    opened.deleted.add(entry.name)
+                    names.append(b".wh." + entry.name)
+                else:
+                    names.append(entry.name)
+        return names
+
+    def _hidden_names(self, opened: _Opened, path: str, present: set[bytes]) -> list[bytes]:
+        """Make deletions of everything that the layers below have in a directory that hides it all."""
+        before = self._view.find(path)
+        if before is None or before.entry.kind != "directory":
+            return []
+        made = []
+        for child in self._view.children(path):
+            name = os.fsencode(child.entry.path.rpartition("/")[2])
+            if name in present or name in opened.deleted:
+                continue
+            opened.deleted.add(name)
+            made.append(b".wh." + name)
+            try:
+                opened.touched = True
+                os.mknod(f"{opened.path}/{os.fsdecode(name)}", _WHITEOUT_MODE, _WHITEOUT_DEVICE)
+            except OSError:
+                self.reusable = False
+        return made
+
+    def _forget_mark(self, opened: _Opened) -> None:
+        try:
+            opened.forget_mark()
+        except OSError:
+            self.reusable = False
+
+    def _remove(self, path: str, *, directory: bool = False) -> None:
+        try:
+            (os.rmdir if directory else os.unlink)(f"{self.root}/{path}")
+        except OSError:
+            self.reusable = False
+        self._opened[-1].touched = True
+
+
+class _Opened:
+    """A directory of the upper tree that is being listed."""
+
+    def __init__(self, path: str, prefix: str) -> None:
+        status = os.stat(path)
+        self.path = path
+        self.times = (status.st_atime_ns, status.st_mtime_ns)
+        self.touched = False
+        self.hides_all = False
+        self.deleted: set[bytes] = set()
+        self._mark = f"{prefix}opaque"
+        value = _read_mark(path, prefix)
+        self.is_opaque = value == b"y"
+        self.deletion_mark = f"{prefix}whiteout" if value == b"x" else ""
+
+    def forget_mark(self) -> None:
+        """Raises OSError."""
+        if self.is_opaque:
+            os.removexattr(self.path, self._mark)
+
+
+def _read_mark(path: str, prefix: str) -> bytes:
+    """The opaque mark of a directory: "y" hides all, "x" says that deletions are marked files."""
+    try:
+        names = os.listxattr(path)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return b""
+        raise
+    for refused in _REFUSED_MARKS:
+        if f"{prefix}{refused}" in names:
+            raise LayerError(f"overlayfs stored {path} in a form ({refused}) that isn't a layer's")
+    return os.getxattr(path, f"{prefix}opaque") if f"{prefix}opaque" in names else b""
+
+
+def _is_deletion(entry: os.DirEntry[bytes], mark: str) -> bool:
+    if entry.is_dir(follow_symlinks=False) or entry.is_symlink():
+        return False
+    if entry.is_file(follow_symlinks=False):
+        return mark != "" and mark in os.listxattr(entry.path, follow_symlinks=False)
+    status = entry.stat(follow_symlinks=False)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == _WHITEOUT_DEVICE
+
+
+def _join(path: str, name: bytes) -> str:
+    return f"{path}/{os.fsdecode(name)}" if path else os.fsdecode(name)
