@@ -107,6 +107,7 @@ settimeofday 164 79 170 79
 setuid 105 23 146 23
 setuid32 - 213 - 213
 socket 41 359 198 281
+socketcall - 102 - 102
 stime - 25 - -
 swapoff 168 115 225 115
 swapon 167 87 224 87

@@ -50,6 +50,9 @@ class Channel:
     def report_listener(self, agent: str, listener: int) -> None:
         self._send({"agent": agent}, listener)
 
+    def report_exit(self, status: int) -> None:
+        self._send({"exit": status})
+
     def report_failure(self, error: Exception) -> None:
         message, hint = str(error) or type(error).__name__, ""
         if isinstance(error, SandboxError):
@@ -145,9 +148,9 @@ def _enter(spec: SandboxSpec, conditions: Conditions, attached: bool) -> None:
         _become_init()
     else:
         os.setsid()
-    _make_directory(spec.cwd)
+    make_directory(spec.cwd)
     drop_privileges(spec, single_id=conditions.single_id)
-    _change_directory(spec.cwd)
+    change_directory(spec.cwd)
     prctl(PDEATHSIG, _SIGKILL)  # changing ids cleared it
     close_on_exec_from(3)
 
@@ -165,7 +168,7 @@ def _become_init() -> None:
             os._exit(128 - code if code < 0 else code)
 
 
-def _make_directory(path: str) -> None:
+def make_directory(path: str) -> None:
     """Make a missing working directory, as runtimes do: an image may name one that no layer has."""
     try:
         os.makedirs(path, 0o755, exist_ok=True)
@@ -173,7 +176,7 @@ def _make_directory(path: str) -> None:
         raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
 
 
-def _change_directory(path: str) -> None:
+def change_directory(path: str) -> None:
     try:
         os.chdir(path)
         os.getcwd()  # fails for a directory outside the root, reached by a descriptor (CVE-2024-21626)

@@ -118,7 +118,7 @@ class _Server:
     def __init__(self, control: int, child: Child) -> None:
         self._control = socket.socket(fileno=control)
         self._child = child
-        self._channels: dict[int, tuple[int, socket.socket]] = {}  # by descriptor: process id and channel
+        self._runs: dict[int, _Run] = {}  # by the descriptor of the channel
         self._poll = select.poll()
 
     def serve(self) -> None:
@@ -159,7 +159,9 @@ class _Server:
         else:
             if pid == 0:
                 self._be_child(memory, (stdin, stdout, stderr), channel)
-            self._channels[channel] = (pid, socket.socket(fileno=channel))
+            # Those without a namespace have descendants to look for before they go (chroot.py).
+            stop = signal.SIGKILL if namespaces else signal.SIGTERM
+            self._runs[channel] = _Run(pid, socket.socket(fileno=channel), stop)
             self._poll.register(channel, select.POLLIN)
         for descriptor in (memory, stdin, stdout, stderr):
             os.close(descriptor)
@@ -190,43 +192,44 @@ class _Server:
                 return
             if pid == 0:
                 return
-            for descriptor, (owner, channel) in list(self._channels.items()):
-                if owner == pid:
+            for descriptor, run in list(self._runs.items()):
+                if run.pid == pid:
                     self._poll_forget(descriptor)
-                    del self._channels[descriptor]
-                    _say(channel, {"exit": status})
-                    channel.close()
+                    del self._runs[descriptor]
+                    run.tell({"exit": status})
+                    run.channel.close()
 
     def _kill(self, descriptor: int) -> None:
         """The waiting thread has closed its writing side."""
-        pid, _ = self._channels[descriptor]
         self._poll_forget(descriptor)
-        _kill(pid)
+        self._runs[descriptor].end()
 
     def _poll_forget(self, descriptor: int) -> None:
         with suppress(KeyError):  # killed before
             self._poll.unregister(descriptor)
 
     def _end_all(self) -> None:
-        for pid, _ in self._channels.values():
-            _kill(pid)
-        for pid, _ in self._channels.values():
-            try:
-                os.waitpid(pid, 0)
-            except ChildProcessError:
-                continue
+        for run in self._runs.values():
+            run.end()
+        for run in self._runs.values():
+            with suppress(ChildProcessError):
+                os.waitpid(run.pid, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    pid: int
+    channel: socket.socket
+    stop: signal.Signals
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, self.stop)
+
+    def tell(self, message: dict[str, object]) -> None:
+        with suppress(OSError):  # nobody waits any more
+            self.channel.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 def _flags(own_network: bool) -> int:
     return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWNET if own_network else 0)
-
-
-def _say(channel: socket.socket, message: dict[str, object]) -> None:
-    with suppress(OSError):  # nobody waits any more
-        channel.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-
-
-def _kill(pid: int) -> None:
-    # SIGTERM to those without a namespace: they have descendants to look for first (chroot.py).
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

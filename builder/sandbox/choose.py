@@ -1,0 +1,149 @@
+"""Which isolation works here: found out by trying it, said in words.
+
+`open_sandbox` tries native, then chroot, and gives back the first that really ran something, with the reasons why the
+others did not. A trial is a real run of a command that does not exist, in an empty root: that it ends with "not found"
+proves that every mount, namespace and filter before it worked.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from builder.errors import SandboxError
+from builder.sandbox.command import NOT_FOUND
+from builder.sandbox.copying import remove_tree
+from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
+from builder.sandbox.runner import Sandbox
+from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
+
+AUTOMATIC = ("native", "chroot")
+"""What is tried when nothing is asked for, in this order."""
+
+KNOWN = ("native", "oci", "chroot")
+
+_TRIAL = "isolation-trial"
+_REASONS = {
+    "native": "namespaces of its own",
+    "oci": "an OCI runtime",
+    "chroot": "only a changed root directory: the command is NOT isolated from this machine",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IsolationChoice:
+    """What was chosen, for `pybuild info` and the build log."""
+
+    name: str
+    reason: str
+    rejected: tuple[tuple[str, str], ...]
+    """(name, why not), in the order tried."""
+
+    overlay: bool
+    """Whether a stack of layers can be mounted with the store as its upper directory; otherwise it must be copied."""
+
+    overlay_reason: str = ""
+    """Why not, when it cannot."""
+
+
+def choose_isolation(requested: str | None, *, namespace: BuildNamespace, store: str) -> IsolationChoice:
+    """Find out what `open_sandbox` would choose. Raises SandboxError as it does."""
+    sandbox, choice = open_sandbox(requested, namespace=namespace, store=store)
+    sandbox.close()
+    return choice
+
+
+def open_sandbox(
+    requested: str | None, *, namespace: BuildNamespace, store: str
+) -> tuple[Sandbox, IsolationChoice]:
+    """Open the isolation asked for, or the first that works. The process must have one thread.
+
+    `store` is a directory on the file system the layers are on; a trial makes and removes a directory in it.
+    Raises SandboxError when what was asked for does not work here, or nothing does.
+    """
+    if requested is not None and requested not in KNOWN:
+        raise SandboxError(f"unknown isolation {requested!r}", hint=f"known: {', '.join(KNOWN)}")
+    rejected: list[tuple[str, str]] = []
+    for name in (requested,) if requested else AUTOMATIC:
+        try:
+            sandbox, overlay_failure = _try(name, namespace, store)
+        except (OSError, SandboxError) as error:
+            rejected.append((name, str(error)))
+            continue
+        reason = f"{_REASONS[name]}; {describe(namespace)}"
+        choice = IsolationChoice(
+            name=name,
+            reason=reason,
+            rejected=tuple(rejected),
+            overlay=not overlay_failure,
+            overlay_reason=overlay_failure,
+        )
+        return sandbox, choice
+    words = "; ".join(f"{name}: {why}" for name, why in rejected)
+    raise SandboxError(
+        f"no way to run commands works here ({words})",
+        hint="`pybuild info` lists what was tried" if requested is None else "leave out --isolation to use what works",
+    )
+
+
+def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str]:
+    """The sandbox, and why overlayfs cannot be had in it ("" when it can). Raises OSError, SandboxError."""
+    if name != "chroot" and isinstance(namespace, NoNamespace):
+        raise SandboxError(namespace.reason)
+    if name == "chroot" and os.geteuid() != 0:
+        raise SandboxError("only root may change its root directory")
+    sandbox = _maker(name, namespace)()
+    folder = os.path.join(store, f"{_TRIAL}-{os.getpid()}")
+    try:
+        for part in ("root", "upper", "work", "lower"):
+            os.makedirs(os.path.join(folder, part))
+        failure = "isolation chroot mounts nothing"
+        if name != "chroot":
+            upper, work, lower = (os.path.join(folder, part) for part in ("upper", "work", "lower"))
+            failure = _trial(sandbox, OverlayRoot((lower,), upper, work))
+        if failure and (basic := _trial(sandbox, DirectoryRoot(os.path.join(folder, "root")))):
+            raise SandboxError(basic)
+        return sandbox, failure
+    except BaseException:
+        sandbox.close()
+        raise
+    finally:
+        with suppress(OSError):
+            parent = os.open(store, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                remove_tree(os.path.basename(folder), parent)
+            finally:
+                os.close(parent)
+
+
+def _maker(name: str, namespace: BuildNamespace) -> Callable[[], Sandbox]:
+    # Imported here: only one of them is used, and a cached build uses none.
+    match name:
+        case "native":
+            from builder.sandbox.native import NativeSandbox
+
+            return lambda: NativeSandbox(namespace)
+        case "oci":
+            from builder.sandbox.oci import OciSandbox
+
+            return lambda: OciSandbox(namespace)
+        case _:
+            from builder.sandbox.chroot import ChrootSandbox
+
+            return ChrootSandbox
+
+
+def _trial(sandbox: Sandbox, rootfs: Rootfs) -> str:
+    """Run a command that does not exist; why that failed otherwise than it should, or ""."""
+    said: list[bytes] = []
+    spec = SandboxSpec(rootfs=rootfs, argv=("/isolation-trial",))
+    try:
+        status = sandbox.run(spec, on_output=lambda _, data: said.append(data), cancel=threading.Event())
+    except SandboxError as error:
+        return error.message
+    if status.code == NOT_FOUND:
+        return ""
+    return b"".join(said).decode(errors="replace").strip() or f"a trial ended with exit code {status.code}"
