@@ -124,7 +124,7 @@ class Authorizer:
 def _check_realm(endpoint: Endpoint, realm: str) -> None:
     parts = urlsplit(realm)
     local = (
-        endpoint.scheme == "http"
+        (endpoint.scheme == "http" or endpoint.insecure)
         and parts.scheme == "http"
         and (is_loopback(parts.netloc) or parts.netloc == endpoint.host)
     )

@@ -206,7 +206,10 @@ def _unreachable(endpoint: Endpoint, url: str, error: urllib3.exceptions.HTTPErr
     reason = str(error).rpartition(": ")[2] if isinstance(error, urllib3.exceptions.NewConnectionError) else str(error)
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         reason = "its name cannot be resolved"
-    elif isinstance(error, urllib3.exceptions.TimeoutError):
+    elif isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+        error,
+        urllib3.exceptions.NewConnectionError,  # a TimeoutError by inheritance only
+    ):
         reason = "it does not answer in time"
     via = "" if host == endpoint.host else f" (for registry {endpoint.registry})"
     return RegistryError(

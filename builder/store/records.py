@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from builder.oci.digest import Digest
+from builder.oci.digest import DiffID, Digest
 from builder.store.content import ContentStore
 from builder.store.database import Database
 from builder.store.layers import LayerRecord, Layers, put_layer
@@ -96,10 +96,10 @@ class CacheRecords:
                 ),
             )  # fmt: skip
 
-    def walk(self) -> list[tuple[Digest, str | None, int, str]]:
+    def walk(self) -> list[tuple[Digest, DiffID | None, int, str]]:
         """Return (key, diff ID or None, last use in s since 1970, description) of every record, oldest use first."""
         return [
-            (Digest(row[0]), row[1], row[2], row[3])
+            (Digest(row[0]), None if row[1] is None else DiffID(row[1]), row[2], row[3])
             for row in self._database.rows("SELECT key, diff_id, used, description FROM record ORDER BY used, key")
         ]
 

@@ -1,1 +1,1 @@
-"""The places an image lives: OCI layouts, archives, registries, root file system exports."""
+"""The places an image lives: sources to resolve and pull from, outputs to write to."""

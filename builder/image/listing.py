@@ -1,0 +1,201 @@
+"""The images of a store, for people: listed, found by what people type, untagged and removed.
+
+In: a store. Out: values; the words of `rmi` are docker's (`Untagged: …`, `Deleted: …`), since scripts read them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from builder.errors import ImageError, PybuildError, ReferenceFormatError, StoreError
+from builder.image.image import Image, load_image
+from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import Digest, chain_ids
+from builder.oci.manifest import Index, parse_manifest
+from builder.oci.platform import Platform, host_platform
+from builder.oci.reference import parse_reference
+from builder.store.store import Store
+
+_ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
+_SHORT = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedImage:
+    """One image under one name. `name` is full, or empty for a dangling image."""
+
+    name: str
+    descriptor: Descriptor
+    """What the name stands for: a manifest or an index."""
+    id: Digest
+    platform: Platform
+    created: str
+    size: int
+    """Bytes of all layers as they are stored, each once, whether or not other images share them."""
+    is_complete: bool
+    """Whether every layer is here; of a base that a cached build only looked at, they may not be."""
+
+
+def list_images(store: Store) -> list[ListedImage]:
+    """Return all images, sorted by name, dangling ones last. Unreadable ones are left out: `verify` reports them."""
+    named = [(name, descriptor) for name, descriptor in store.names.items()]
+    return [*_listed(store, named), *_listed(store, [("", entry) for entry in store.names.dangling()])]
+
+
+def get_image(store: Store, text: str) -> Image:
+    """Return the image that `text` means: an image ID, a unique beginning of one, a digest, or a name.
+
+    Raises StoreError when there is none or several.
+    """
+    return load_local(store, find_descriptor(store, text))
+
+
+def find_descriptor(store: Store, text: str) -> Descriptor:
+    """As `get_image`, but return what the name stands for, which may be an index."""
+    try:
+        if found := store.names.find(parse_reference(text)):
+            return found
+    except ReferenceFormatError:
+        pass  # an image ID is no name
+    if found := find_by_id(store, text):
+        return found
+    if "@" in text and (found := find_by_id(store, text.partition("@")[2])):
+        return found
+    raise StoreError(f"no such image: {text}", hint="`pybuild images` lists those there are.")
+
+
+def find_by_id(store: Store, text: str) -> Descriptor | None:
+    """Return the image whose ID or manifest digest begins with `text` (at least 4 hex digits).
+
+    Raises StoreError when several do.
+    """
+    match = _ID.fullmatch(text)
+    if match is None:
+        return None
+    wanted = f"sha256:{match.group(1)}"
+    found: dict[Digest, Descriptor] = {}
+    for entry in store.names.entries():
+        for descriptor, identifier in _identifiers(store, entry):
+            if identifier.startswith(wanted):
+                found[descriptor.digest] = descriptor
+    if len(found) > 1:
+        raise StoreError(f"{text!r} is the beginning of several image IDs", hint="Give more digits.")
+    return next(iter(found.values()), None)
+
+
+def load_local(store: Store, descriptor: Descriptor) -> Image:
+    """Load an image; from an index, the one for this machine, or else the first that is here."""
+    try:
+        return load_image(store.blobs, descriptor, host_platform())
+    except (ImageError, StoreError):
+        for child in _children(store, descriptor):
+            if store.blobs.has(child.digest):
+                return load_image(store.blobs, child)
+        raise
+
+
+def tag_image(store: Store, text: str, names: list[str]) -> None:
+    """Give the image that `text` means further names. Raises StoreError, ReferenceFormatError."""
+    descriptor = find_descriptor(store, text)
+    references = [parse_reference(name) for name in names]
+    if pinned := next((reference for reference in references if reference.digest), None):
+        raise ReferenceFormatError(f"{pinned} has a digest; a tag is a name without one")
+    store.names.set_all((reference, descriptor) for reference in references)
+
+
+def remove_image(store: Store, text: str, *, force: bool = False) -> list[str]:
+    """Remove a name, or an image by its ID with its only name; blobs nobody else needs go with the last name.
+
+    Returns docker's lines. Raises StoreError when there is no such image, or when an ID has several names and `force`
+    isn't set.
+    """
+    name = _known_name(store, text)
+    descriptor = store.names.get(name) if name else find_descriptor(store, text)
+    names = store.names.names_of(descriptor.digest)
+    if not name and len(names) > 1 and not force:
+        short = _hex(text)[:_SHORT]
+        raise StoreError(
+            f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories",
+            hint=f"Its names are {', '.join(names)}. Remove one of them, or use --force.",
+        )
+    lines = [f"Untagged: {_familiar(gone)}" for gone in ([name] if name else names)]
+    if name and len(names) > 1:
+        store.names.delete(name)
+        return lines
+    return lines + _delete(store, descriptor)
+
+
+def _delete(store: Store, descriptor: Descriptor) -> list[str]:
+    from builder.store.prune import delete_unreachable
+
+    lines: list[str] = []
+    try:
+        image = load_local(store, descriptor)
+        lines.append(f"Deleted: {image.id}")
+        chains = dict(zip(image.config.diff_ids, chain_ids(image.config.diff_ids), strict=True))
+        blobs = {layer.digest: diff for layer, diff in zip(image.manifest.layers, image.config.diff_ids, strict=True)}
+    except PybuildError:
+        lines.append(f"Deleted: {descriptor.digest}")
+        chains, blobs = {}, {}
+    with store.exclusive(wait_seconds=1):
+        store.names.forget([descriptor.digest])
+        gone = delete_unreachable(store)
+    freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
+    return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]
+
+
+def _listed(store: Store, entries: list[tuple[str, Descriptor]]) -> Iterator[ListedImage]:
+    for name, descriptor in entries:
+        try:
+            image = load_local(store, descriptor)
+        except PybuildError:
+            continue
+        layers = {layer.digest: layer.size for layer in image.manifest.layers}
+        yield ListedImage(
+            name=name,
+            descriptor=descriptor,
+            id=image.id,
+            platform=image.config.platform,
+            created=image.config.created,
+            size=sum(layers.values()),
+            is_complete=all(store.blobs.has(digest) for digest in layers),
+        )
+
+
+def _identifiers(store: Store, entry: Descriptor) -> Iterator[tuple[Descriptor, str]]:
+    yield entry, entry.digest
+    try:
+        for child in _children(store, entry) or [entry]:
+            if store.blobs.has(child.digest):
+                yield child, child.digest
+                yield child, load_image(store.blobs, child).id
+    except PybuildError:
+        return  # an artifact, or damaged: not an image that has an ID
+
+
+def _children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
+    data = store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
+    document = parse_manifest(data, descriptor.media_type, f"manifest {descriptor.digest}")
+    return list(document.manifests) if isinstance(document, Index) else []
+
+
+def _known_name(store: Store, text: str) -> str:
+    try:
+        name = str(parse_reference(text))
+    except ReferenceFormatError:
+        return ""
+    return name if store.names.find(name) else ""
+
+
+def _familiar(name: str) -> str:
+    try:
+        return parse_reference(name).familiar
+    except ReferenceFormatError:
+        return name  # somebody else's tool wrote it
+
+
+def _hex(text: str) -> str:
+    return text.removeprefix("sha256:")

@@ -1,0 +1,69 @@
+"""What to tell somebody whose image cannot be had: the registry's answer in → an error with a way out."""
+
+from __future__ import annotations
+
+import difflib
+
+from builder.errors import PybuildError, RegistryError
+from builder.oci.reference import DEFAULT_REGISTRY, Reference
+from builder.registry.client import RegistryClient
+from builder.store.store import Store
+
+_POPULAR = (
+    "alpine", "amazonlinux", "busybox", "buildpack-deps", "caddy", "centos", "debian", "docker", "eclipse-temurin",
+    "elasticsearch", "fedora", "gcc", "golang", "gradle", "haproxy", "hello-world", "httpd", "mariadb", "maven",
+    "memcached", "mongo", "mysql", "nginx", "node", "openjdk", "perl", "php", "postgres", "python", "rabbitmq",
+    "redis", "registry", "rockylinux", "ruby", "rust", "tomcat", "traefik", "ubuntu", "wordpress",
+)  # fmt: skip
+
+
+def explain(error: RegistryError, reference: Reference, store: Store, client: RegistryClient) -> RegistryError:
+    """Return an error that names the image, says why it cannot be had, and what may have been meant."""
+    doing = f"{reference.familiar}: failed to resolve source metadata for {reference}"
+    if error.status == 0:
+        return _because(error, f"{doing}: {error.message}", _local(reference, store) or error.hint)
+    if error.status == 404:
+        where = f" in registry {reference.registry}"
+        hint = _near_tag(reference, client) or _near_name(reference, store)
+        return _because(error, f"{doing}: not found{where}", hint or "Check the name and the tag.")
+    if error.status in (401, 403):
+        reason = "pull access denied, repository does not exist or may require authorization"
+        return _because(error, f"{doing}: {reason}", _near_name(reference, store) or error.hint)
+    return _because(error, f"{doing}: {error.message}", error.hint)
+
+
+def _because(error: RegistryError, message: str, hint: str) -> RegistryError:
+    return RegistryError(message, hint=hint, status=error.status, code=error.code)
+
+
+def _near_tag(reference: Reference, client: RegistryClient) -> str:
+    if not reference.tag:
+        return ""
+    try:
+        tags = client.list_tags(reference)
+    except PybuildError:
+        return ""
+    near = difflib.get_close_matches(reference.tag, tags, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {reference.with_tag(near[0]).familiar}?"
+    return f"It has the tags: {', '.join(tags[:8])}{', …' if len(tags) > 8 else ''}." if tags else ""
+
+
+def _near_name(reference: Reference, store: Store) -> str:
+    known = [name for name, _ in store.names.items() if "@" not in name]
+    popular = [f"{DEFAULT_REGISTRY}/library/{name}:{reference.tag or 'latest'}" for name in _POPULAR]
+    near = difflib.get_close_matches(str(reference), [*known, *popular], n=1, cutoff=0.88)
+    if not near or near[0] == str(reference):
+        return ""
+    return (
+        f"Did you mean {near[0].removeprefix(f'{DEFAULT_REGISTRY}/').removeprefix('library/').removesuffix(':latest')}?"
+    )
+
+
+def _local(reference: Reference, store: Store) -> str:
+    """When no registry can be reached: what the store has that is called nearly so."""
+    near = _near_name(reference, store)
+    names = [name for name, _ in store.names.items() if name.startswith(f"{reference.name}:")]
+    if names:
+        return f"The store has {', '.join(names[:5])}."
+    return f"{near} No network is needed for images in the store." if near else ""

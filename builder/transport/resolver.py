@@ -1,0 +1,224 @@
+"""Finds images for a build: in the store, a registry, an image layout. Implements builder.plan.plan.ImageResolver.
+
+    docker.io/library/x:1  docker.io/library/x@sha256:…     a name: the store first (not with `pull`), then its registry
+    docker-image://NAME    oci-layout://PATH[:TAG][@DIGEST]
+    sha256:…  0123456789ab                                  an image ID of the store, or a unique beginning of one
+
+Resolving fetches documents only; `layers` fetches layers, when a step needs them. What is found stays in the store
+under its name. A build whose images are all here imports nothing that speaks to networks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.errors import BlobNotFound, ImageError, ReferenceFormatError, RegistryError, TransportError
+from builder.image.image import Image, load_image
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import Digest, parse_digest
+from builder.oci.platform import Platform
+from builder.oci.reference import Reference, parse_reference
+from builder.plan.plan import ResolvedImage
+from builder.store.layers import LayerRecord
+from builder.store.store import Store
+from builder.transport import pull
+from builder.transport.source import LAYOUT_SCHEME, LayoutSource, Source, open_source, parse_layout_reference
+
+if TYPE_CHECKING:
+    from builder.registry.client import RegistryClient
+
+IMAGE_SCHEME = "docker-image://"
+_MAX_REDIRECTIONS = 10
+_ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
+_SHORT_ID = re.compile(r"(?:docker\.io/library/)?([0-9a-f]{4,64})(?::latest)?")
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformMismatch:
+    """A name stands for an image of another platform than asked for, and there is no other: worth a warning."""
+
+    reference: str
+    wanted: Platform
+    found: Platform
+
+
+class Resolver:
+    """Resolves names for one build. Safe for threads.
+
+    `pull` asks registries even for names the store knows. `named` maps image names, as people write them, to
+    `docker-image://` or `oci-layout://` values (--build-context). `notify` gets a line for what takes time,
+    `progress` a digest and a number of bytes just fetched.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        pull: bool = False,
+        named: Mapping[str, str] | None = None,
+        notify: Callable[[str], None] = lambda line: None,
+        progress: Callable[[Digest, int], None] | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+        client: RegistryClient | None = None,
+    ) -> None:
+        self.mismatches: list[PlatformMismatch] = []
+        self._store = store
+        self._pull = pull
+        self._named = {_familiar(name): value for name, value in (named or {}).items()}
+        self._notify = notify
+        self._progress = progress
+        self._cancelled = cancelled
+        self._client = client
+        self._resolved: dict[tuple[str, Platform], ResolvedImage] = {}
+
+    def resolve(self, reference: str, platform: Platform) -> ResolvedImage:
+        """Return what `reference` is for `platform`. Raises RegistryError, TransportError, ImageError, StoreError."""
+        key = (reference, platform)
+        if key not in self._resolved:
+            image = self._resolve(self._redirected(reference), platform)
+            found = image.config.platform
+            if found.os and platform.accepts(found) is None:
+                self.mismatches.append(PlatformMismatch(reference, platform, found))
+            self._resolved[key] = ResolvedImage(
+                reference=reference, manifest_digest=image.descriptor.digest, config=image.config
+            )
+        return self._resolved[key]
+
+    def find_layers(self, manifest_digest: Digest | str) -> tuple[LayerRecord, ...] | None:
+        """Return the layers of a resolved image if all are in the store, else None. Touches no network."""
+        try:
+            return pull.find_layer_records(self._store, pull.load_manifest(self._store, parse_digest(manifest_digest)))
+        except BlobNotFound:
+            return None
+
+    def layers(self, manifest_digest: Digest | str) -> tuple[LayerRecord, ...]:
+        """Return the layers of a resolved image, base first, fetching what is missing."""
+        digest = parse_digest(manifest_digest)
+        image = pull.load_manifest(self._store, digest)
+        return pull.layer_records(self._store, image, lambda: self._origin(digest))
+
+    def _redirected(self, reference: str) -> str:
+        for _ in range(_MAX_REDIRECTIONS):
+            target = self._named.get(_familiar(reference.removeprefix(IMAGE_SCHEME)))
+            if target is None or not target.startswith((IMAGE_SCHEME, LAYOUT_SCHEME)) or target == reference:
+                return reference
+            if _familiar(target.removeprefix(IMAGE_SCHEME)) == _familiar(reference.removeprefix(IMAGE_SCHEME)):
+                return target
+            reference = target
+        raise TransportError(f"{reference}: named contexts refer to each other more than {_MAX_REDIRECTIONS} times")
+
+    def _resolve(self, text: str, platform: Platform) -> Image:
+        if text.startswith(LAYOUT_SCHEME):
+            path, name = parse_layout_reference(text)
+            top, image = pull.pull_documents(self._store, LayoutSource(path), name, platform)
+            self._store.names.add(top)
+            return image
+        text = text.removeprefix(IMAGE_SCHEME)
+        found = self._find_id(text, platform)
+        if found is not None:
+            return found
+        try:
+            reference = parse_reference(text)
+        except ReferenceFormatError:
+            if _ID.fullmatch(text):
+                raise TransportError(f"no image with the ID {text} is in the store: not found") from None
+            raise
+        if not self._pull:
+            found = self._find_local(reference, platform)
+        short = _SHORT_ID.fullmatch(str(reference))
+        if found is None and short:
+            found = self._find_id(short.group(1), platform)
+        return found or self._fetch(reference, platform)
+
+    def _find_local(self, reference: Reference, platform: Platform) -> Image | None:
+        top = self._store.names.find(_pinned(reference))
+        if top is None and reference.digest and self._store.blobs.has(reference.digest):
+            return self._find_digest(reference.digest, platform)
+        if top is None:
+            return None
+        try:
+            image = load_image(self._store.blobs, top, platform)
+        except BlobNotFound:
+            # An index of which another platform was used before, or a document lost: its origin has it.
+            return pull.complete_documents(self._store, self._source(reference.name), top, platform)
+        fits = platform.accepts(image.config.platform) is not None
+        if not fits and self._store.origins.find(image.descriptor.digest) == reference.name:
+            return None  # pulled for another platform: the registry may have ours
+        return image
+
+    def _find_digest(self, digest: Digest, platform: Platform) -> Image | None:
+        """Read a digest whose blob is here under whatever name; what is not a whole image is fetched instead."""
+        descriptor = Descriptor(media_type="", digest=digest, size=self._store.blobs.size(digest))
+        try:
+            return load_image(self._store.blobs, descriptor, platform)
+        except (ImageError, BlobNotFound):
+            return None
+
+    def _find_id(self, text: str, platform: Platform) -> Image | None:
+        if not _ID.fullmatch(text):
+            return None
+        from builder.image.listing import find_by_id  # names are commoner than IDs
+
+        descriptor = find_by_id(self._store, text)
+        return None if descriptor is None else load_image(self._store.blobs, descriptor, platform)
+
+    def _fetch(self, reference: Reference, platform: Platform) -> Image:
+        self._notify(f"load metadata for {reference}")
+        source = self._source(reference.name)
+        try:
+            known = self._unchanged(reference)
+            if known is not None:
+                return pull.complete_documents(self._store, source, known, platform)
+            name = str(reference.digest or reference.tag)
+            top, image = pull.pull_documents(self._store, source, name, platform)
+        except RegistryError as error:
+            from builder.transport.advice import explain  # only when something is wrong
+
+            raise explain(error, reference, self._store, self._registry()) from error
+        except ImageError as error:
+            raise ImageError(f"{reference}: {error.message}", hint=error.hint) from error
+        self._store.names.set(_pinned(reference), top)
+        return image
+
+    def _unchanged(self, reference: Reference) -> Descriptor | None:
+        """Return what the store has for the name if the registry says that it still is that (one HEAD)."""
+        known = self._store.names.find(_pinned(reference))
+        if known is None or reference.digest:
+            return None
+        return known if self._registry().resolve_tag(reference) == known.digest else None
+
+    def _origin(self, manifest: Digest) -> Source:
+        place = self._store.origins.find(manifest)
+        if place is None:
+            raise TransportError(
+                f"layers of {manifest} are missing from the store, and it is not known where it came from",
+                hint="Build or pull the image again.",
+            )
+        self._notify(f"pull {place}@{manifest}")
+        return self._source(place)
+
+    def _source(self, place: str) -> Source:
+        return open_source(place, self._registry, self._progress)
+
+    def _registry(self) -> RegistryClient:
+        if self._client is None:
+            from builder.registry.client import RegistryClient  # urllib3: 60 ms that a cached build does without
+            from builder.registry.connection import Connection
+
+            self._client = RegistryClient(Connection(cancelled=self._cancelled))
+        return self._client
+
+
+def _pinned(reference: Reference) -> str:
+    """Return the name to keep an image under: with a digest, the tag says nothing (docker's rule)."""
+    return f"{reference.name}@{reference.digest}" if reference.digest else str(reference)
+
+
+def _familiar(name: str) -> str:
+    try:
+        return parse_reference(name).familiar.removesuffix(":latest")
+    except ReferenceFormatError:
+        return name

@@ -1,0 +1,169 @@
+"""Where images come from: one protocol, and its implementations for a registry and an image layout.
+
+A source gives the exact bytes of manifests and blobs; what is done with them, and whether they are what they should be,
+is the caller's affair (pull.py). The place of a source is text that `open_source` understands again later:
+`docker.io/library/x` or `oci-layout:///absolute/path`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from builder.errors import PybuildError, ReferenceFormatError, TransportError
+from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor, descriptor_from_json
+from builder.oci.digest import Digest, digest_of, parse_digest
+from builder.oci.reference import Reference, parse_reference
+
+if TYPE_CHECKING:
+    from builder.registry.client import RegistryClient
+    from builder.store.content import Ingest
+
+LAYOUT_SCHEME = "oci-layout://"
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestBytes:
+    """A manifest or index as delivered; `media_type` "" means that only the document itself says."""
+
+    data: bytes
+    media_type: str
+    digest: Digest
+
+
+class Source(Protocol):
+    """A place images are read from."""
+
+    place: str
+
+    def manifest(self, name: str) -> ManifestBytes:
+        """Return what a tag or digest names. Raises RegistryError, TransportError, DigestMismatch."""
+        ...
+
+    def blob(self, descriptor: Descriptor, sink: Ingest) -> None:
+        """Write a blob to `sink`, which checks it."""
+        ...
+
+
+class RegistrySource:
+    """A repository of a registry."""
+
+    def __init__(
+        self, reference: Reference, client: RegistryClient, progress: Callable[[Digest, int], None] | None = None
+    ) -> None:
+        self.place = reference.name
+        self._reference = reference
+        self._client = client
+        self._progress = progress
+
+    def manifest(self, name: str) -> ManifestBytes:
+        reference = Reference(self._reference.registry, self._reference.repository)
+        reference = reference.with_digest(parse_digest(name)) if ":" in name else reference.with_tag(name)
+        fetched = self._client.get_manifest(reference)
+        return ManifestBytes(fetched.data, fetched.media_type, fetched.digest)
+
+    def blob(self, descriptor: Descriptor, sink: Ingest) -> None:
+        report = self._progress
+        progress = None if report is None else lambda count: report(descriptor.digest, count)
+        self._client.fetch_blob(self._reference, descriptor, sink, progress)
+
+
+class LayoutSource:
+    """An OCI image layout in a directory (image-spec image-layout.md)."""
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.abspath(path)
+        self.place = LAYOUT_SCHEME + self.path
+        if not os.path.exists(f"{self.path}/oci-layout") or not os.path.isdir(self.path):
+            raise TransportError(
+                f"{self.path} is not an OCI image layout", hint="It needs the files oci-layout and index.json."
+            )
+
+    def manifest(self, name: str) -> ManifestBytes:
+        """Return the manifest with this digest, or the one that index.json calls `name`; "" takes the only one."""
+        if ":" in name and (digest := _digest_or_none(name)) is not None:
+            return ManifestBytes(self._read(digest), "", digest)
+        entry = self._entry(name)
+        data = self._read(entry.digest)
+        return ManifestBytes(data, entry.media_type, entry.digest)
+
+    def blob(self, descriptor: Descriptor, sink: Ingest) -> None:
+        try:
+            with open(self._path(descriptor.digest), "rb", buffering=0) as file:
+                while block := file.read(_BLOCK_BYTES):
+                    sink.write(block)
+        except OSError as error:
+            raise self._failure(f"blob {descriptor.digest}", error) from error
+
+    def _entry(self, name: str) -> Descriptor:
+        try:
+            with open(f"{self.path}/index.json", "rb") as file:
+                members = json.load(file).get("manifests") or []
+            entries = [descriptor_from_json(item, f"{self.path}/index.json") for item in members]
+        except OSError as error:
+            raise self._failure("index.json", error) from error
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
+            raise TransportError(f"{self.path}/index.json is not an image index: {error}") from error
+        named = [entry for entry in entries if name in (_tag(entry), entry.annotations.get(CONTAINERD_NAME))]
+        found = named or (entries if not name or (name == "latest" and len(entries) == 1) else [])
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(sorted(filter(None, map(_tag, entries)))) or "none"
+        reason = f"has no image {name!r}" if name and not found else f"has {len(found)} images; name one of them"
+        raise TransportError(f"the image layout {self.path} {reason}: not found", hint=f"It names: {names}.")
+
+    def _read(self, digest: Digest) -> bytes:
+        try:
+            with open(self._path(digest), "rb") as file:
+                data = file.read(MAX_DOCUMENT_BYTES + 1)
+        except OSError as error:
+            raise self._failure(f"manifest {digest}", error) from error
+        if digest.algorithm == "sha256" and digest_of(data) != digest:
+            raise TransportError(f"{self.path}: manifest {digest} has other bytes than its digest says")
+        return data
+
+    def _path(self, digest: Digest) -> str:
+        return f"{self.path}/blobs/{digest.algorithm}/{digest.encoded}"
+
+    def _failure(self, what: str, error: OSError) -> TransportError:
+        reason = "not found" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+        return TransportError(f"the image layout {self.path}: {what}: {reason}")
+
+
+def parse_layout_reference(text: str) -> tuple[str, str]:
+    """Split `oci-layout://path[:tag][@digest]` into path and tag or digest. Raises ReferenceFormatError."""
+    rest, at, digest = text.removeprefix(LAYOUT_SCHEME).rpartition("@")
+    if at and _digest_or_none(digest) is not None:
+        directory, slash, last = rest.rpartition("/")
+        return directory + slash + last.partition(":")[0], digest
+    rest = text.removeprefix(LAYOUT_SCHEME)
+    directory, slash, last = rest.rpartition("/")
+    last, _, tag = last.partition(":")
+    if not directory + slash + last:
+        raise ReferenceFormatError(f"{text!r} names no directory", hint="Write oci-layout://PATH[:TAG][@DIGEST].")
+    return directory + slash + last, tag
+
+
+def open_source(
+    place: str, client: Callable[[], RegistryClient], progress: Callable[[Digest, int], None] | None = None
+) -> Source:
+    """Return the source a place names. `client` is called only for registries."""
+    if place.startswith(LAYOUT_SCHEME):
+        return LayoutSource(place.removeprefix(LAYOUT_SCHEME))
+    return RegistrySource(parse_reference(place), client(), progress)
+
+
+def _tag(entry: Descriptor) -> str:
+    return entry.annotations.get(REF_NAME, "")
+
+
+def _digest_or_none(text: str) -> Digest | None:
+    try:
+        return parse_digest(text)
+    except PybuildError:
+        return None
