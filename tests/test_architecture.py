@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci"},
 }
 ROOMS["solve"] = set(ROOMS) - {"registry"}
+ROOMS["request"] = {"oci", "plan", "solve"}
 ROOMS["engine"] = set(ROOMS)
 ROOMS["explain"] = {"image", "layer", "store", "oci", "solve", "plan"}
 ROOMS["cli"] = set(ROOMS)

@@ -157,3 +157,32 @@ def parse_epoch(text: str, what: str) -> int:
     if not re.fullmatch(r"\d{1,12}", text.strip()):
         raise UsageError(f"invalid {what}: {text!r} is not a number of seconds since 1970")
     return int(text)
+
+
+def parse_ssh(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Parse --ssh words, `ID[=SOCKET]` or `default`, into id → path of an agent's socket. Raises UsageError.
+
+    A lone ID means the agent of SSH_AUTH_SOCK. Key files are refused: they need an agent, which `ssh-add` fills.
+    """
+    import stat
+
+    result: dict[str, str] = {}
+    for word in words:
+        identifier, _, path = word.partition("=")
+        path = path or environment.get("SSH_AUTH_SOCK", "")
+        if not path:
+            raise UsageError(
+                f"--ssh {word!r}: there is no agent",
+                hint="Start ssh-agent, so that SSH_AUTH_SOCK is set, or write ID=SOCKET.",
+            )
+        try:
+            is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
+        except OSError as error:
+            raise UsageError(f"--ssh {word!r}: cannot use {path}: {error.strerror}") from error
+        if not is_socket:
+            raise UsageError(
+                f"--ssh {word!r}: {path} is not a socket",
+                hint="Add the key to an agent with ssh-add, and give the agent's socket.",
+            )
+        result[identifier or "default"] = os.path.abspath(path)
+    return result

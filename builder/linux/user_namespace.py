@@ -78,6 +78,13 @@ def subordinate_range(path: str, user: str, uid: int) -> tuple[int, int] | None:
     return None
 
 
+def has_subordinate_ids(uid: int) -> bool:
+    """Whether entering a user namespace should give `uid` a range of ids; nothing is tried."""
+    user = _user_name(uid)
+    ranges = [subordinate_range(path, user, uid) for path in ("/etc/subuid", "/etc/subgid")]
+    return None not in ranges and None not in (_find_tool("newuidmap"), _find_tool("newgidmap"))
+
+
 def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> None:
     """Write the maps of `target` once it says it is inside; report "uids, gids, reason", a line each."""
     try:
@@ -125,7 +132,7 @@ def _write_ranges(target: int, uid: int, gid: int) -> IdMaps:
 
 
 def _run_tool(name: str, target: int, own: int, subordinate: tuple[int, int]) -> None:
-    path = next((f"{folder}/{name}" for folder in _TOOL_DIRECTORIES if os.access(f"{folder}/{name}", os.X_OK)), None)
+    path = _find_tool(name)
     if path is None:
         raise OSError(2, f"{name} is not installed (Debian package uidmap)")
     start, count = subordinate
@@ -137,6 +144,10 @@ def _run_tool(name: str, target: int, own: int, subordinate: tuple[int, int]) ->
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status != 0:
         raise OSError(1, f"{name} refused the range {start}:{count} (exit code {status})")
+
+
+def _find_tool(name: str) -> str | None:
+    return next((f"{folder}/{name}" for folder in _TOOL_DIRECTORIES if os.access(f"{folder}/{name}", os.X_OK)), None)
 
 
 def _user_name(uid: int) -> str:

@@ -37,8 +37,8 @@ class Solved:
 
     stack: Stack
     layer: LayerRecord | None = None
-    created: str = ""
-    """RFC 3339 time at which the layer was made."""
+    created: int = 0
+    """Nanoseconds since 1970 at which the layer was made; 0 for an image step."""
     cached: bool = False
     key: str = ""
     reason: str = ""

@@ -41,6 +41,16 @@ def solve(plan: Plan, workshop: Workshop, sink: events.EventSink, *, jobs: int =
     return _Solver(plan, workshop, sink, jobs or _MAX_THREADS).solve()
 
 
+def place_names(plan: Plan, build_name: str) -> dict[StepID, str]:
+    """Return for each step the name under which the next build of this context looks for it: stage and position."""
+    counts: dict[str, int] = {}
+    names = {}
+    for step in plan.steps:
+        counts[step.stage] = counts.get(step.stage, 0) + 1
+        names[step.id] = f"{build_name}\0{step.stage}\0{counts[step.stage]}"
+    return names
+
+
 @dataclass(slots=True)
 class _Attempt:
     """What is known of a layer step before it runs."""
@@ -65,22 +75,15 @@ class _Solver:
     cancel: threading.Event = field(default_factory=threading.Event)
     _flight: dict[Digest, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _ordinals: dict[StepID, str] = field(default_factory=dict)
+    _places: dict[StepID, str] = field(default_factory=dict)
 
     def solve(self) -> Solution:
-        self._name_steps()
+        self._places = place_names(self.plan, self.workshop.build_name)
         missing = [step for step in self.plan.steps if not self._take_from_cache(step)]
         if missing:
             self.workshop.open(missing)
             self._run_all(missing)
         return self.solution
-
-    def _name_steps(self) -> None:
-        """Give each layer step the name under which the next build of this context looks for it: stage and position."""
-        counts: dict[str, int] = {}
-        for step in self.plan.steps:
-            counts[step.stage] = counts.get(step.stage, 0) + 1
-            self._ordinals[step.id] = f"{self.workshop.build_name}\0{step.stage}\0{counts[step.stage]}"
 
     # --- the cached part: one thread, no side effects -------------------------------------------------------------
 
@@ -124,7 +127,11 @@ class _Solver:
         layer = record.layer
         assert layer is not None
         solved = Solved(
-            stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, cached=True, key=str(attempt.key)
+            stack=attempt.parent.with_layer(layer),
+            layer=layer,
+            created=record.created,
+            cached=True,
+            key=str(attempt.key),
         )
         self._keep(attempt.step, solved)
         self.sink(events.StepCached(attempt.step.id, attempt.step.title, str(layer.diff_id), layer.descriptor.size))
@@ -198,7 +205,7 @@ class _Solver:
                 done.set()
 
     def _execute(self, attempt: _Attempt, known: bool) -> None:
-        step, name = attempt.step, self._ordinals[attempt.step.id]
+        step, name = attempt.step, self._places[attempt.step.id]
         reason = self._reason(attempt, name, known)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
@@ -224,7 +231,7 @@ class _Solver:
             return NO_CACHE
         latest = self.workshop.records.latest(name)
         if latest is None:
-            return "" if not self.workshop.built_before else main_reason(None, b"")
+            return ""  # most likely the first build: nothing to compare with, and nothing to say
         # Without a key the inputs are not known yet; the definition alone tells what changed, since it did.
         now = attempt.preimage or preimage(attempt.definition, json_inputs(latest.preimage))
         return main_reason(latest.preimage, now)
@@ -235,7 +242,6 @@ def json_inputs(data: bytes) -> Any:
     import json
 
     return json.loads(data).get("inputs")
-
 
 
 @dataclass(slots=True)

@@ -1,0 +1,185 @@
+"""`pybuild [OPTIONS] PATH`: arguments → request, events → screen, result → files and the last lines."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+
+from builder.cli import options as forms
+from builder.cli.arguments import build_parser, split_boolean_values
+from builder.engine import build
+from builder.errors import PybuildError, UsageError
+from builder.request import BuildRequest, BuildResult
+from builder.solve.events import Event
+from builder.store.location import store_root
+
+_PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
+
+
+def build_command(argv: list[str]) -> int:
+    """Build an image; return the exit code."""
+    arguments = build_parser().parse_args(split_boolean_values(argv))
+    if arguments.path is None:
+        raise UsageError(
+            "'pybuild' needs a context: PATH, URL or -", hint="To build the current folder: pybuild -t name ."
+        )
+    if arguments.check or arguments.call.partition(",")[0] != "build":
+        from builder.cli.check import check_command
+
+        return check_command(arguments, request_from(arguments))
+    request = request_from(arguments)
+    with display_for(arguments) as sink:
+        result = build_reported(request, sink, arguments)
+    _write_results(arguments, result)
+    return 0
+
+
+def build_reported(request: BuildRequest, sink: Callable[[Event], None], arguments: argparse.Namespace) -> BuildResult:
+    """Build; when it fails the metadata file carries the error, as data."""
+    try:
+        return build(request, sink)
+    except PybuildError as error:
+        if arguments.metadata_file:
+            from builder.cli.diagnostics import error_to_json
+
+            _write_json(arguments.metadata_file, {"error": error_to_json(error)})
+        if _progress(arguments) == "rawjson":
+            import json
+
+            from builder.cli.diagnostics import error_to_json
+
+            print(json.dumps({"event": "build-failed", "error": error_to_json(error)}), file=sys.stderr)
+        raise
+
+
+def request_from(arguments: argparse.Namespace) -> BuildRequest:
+    """Turn parsed arguments into a request. Raises UsageError for whatever has the wrong form."""
+    environment = os.environ
+    build_args = forms.parse_build_args(arguments.build_arg, environment)
+    if arguments.network not in {"default", "host", "none", "bridge"}:
+        raise UsageError(f"invalid network mode {arguments.network!r}", hint="It is default, host or none.")
+    if arguments.jobs < 0:
+        raise UsageError(f"--jobs {arguments.jobs} is negative")
+    return BuildRequest(
+        root=store_root(arguments.root, environment),
+        context=arguments.path,
+        dockerfile=arguments.file,
+        tags=_tags(arguments),
+        target=arguments.target,
+        build_args=build_args,
+        build_contexts=forms.parse_pairs(arguments.build_context, "--build-context"),
+        labels=forms.parse_pairs(arguments.label, "--label", need_value=False),
+        platforms=tuple(word for value in arguments.platform for word in value.split(",") if word),
+        timestamp=_timestamp(arguments, build_args),
+        no_cache=arguments.no_cache,
+        no_cache_filter=tuple(name for value in arguments.no_cache_filter for name in value.split(",") if name),
+        pull=arguments.pull,
+        jobs=arguments.jobs,
+        network="default" if arguments.network == "bridge" else arguments.network,
+        secrets=forms.parse_secrets(arguments.secret, environment),
+        ssh=forms.parse_ssh(arguments.ssh, environment),
+        hosts=forms.parse_hosts(arguments.add_host),
+        shm_size=forms.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
+        ulimits=forms.parse_ulimits(arguments.ulimit),
+        allow=frozenset(word for value in arguments.allow for word in value.split(",") if word),
+        isolation=arguments.isolation or None,
+        outputs=_outputs(arguments),
+    )
+
+
+def _tags(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(arguments.tag))
+
+
+def _outputs(arguments: argparse.Namespace) -> tuple[str, ...]:
+    if arguments.load:
+        raise UsageError(
+            "--load needs a docker daemon to load into",
+            hint="Use -o type=docker,dest=image.tar and 'docker load -i image.tar'.",
+        )
+    return tuple(arguments.output)
+
+
+def _timestamp(arguments: argparse.Namespace, build_args: dict[str, str]) -> str | None:
+    """Return `git` or digits: --timestamp first, then the build argument (empty unsets), then the environment."""
+    if arguments.timestamp is not None:
+        if arguments.timestamp != "git":
+            forms.parse_epoch(arguments.timestamp, "--timestamp")
+        return str(arguments.timestamp)
+    if "SOURCE_DATE_EPOCH" in build_args:
+        value = build_args["SOURCE_DATE_EPOCH"]
+        if value and value != "context":
+            forms.parse_epoch(value, "SOURCE_DATE_EPOCH")
+        return {"": None, "context": "git"}.get(value, value)
+    value = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if value:
+        forms.parse_epoch(value, "SOURCE_DATE_EPOCH")
+    return value or None
+
+
+def _progress(arguments: argparse.Namespace) -> str:
+    if arguments.quiet:
+        return "quiet"
+    if arguments.progress not in _PROGRESS:
+        raise UsageError(f"--progress {arguments.progress!r} is none of {', '.join(_PROGRESS[:-1])}")
+    if arguments.progress == "auto":
+        return "tty" if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "plain"
+    return "quiet" if arguments.progress == "none" else str(arguments.progress)
+
+
+@contextmanager
+def display_for(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]]:
+    """Give the event sink that --progress asks for, and close it whatever happens."""
+    mode = _progress(arguments)
+    if mode == "tty":
+        from builder.cli.tty import TtyDisplay  # rich: only for a terminal
+
+        display = TtyDisplay(sys.stderr)
+        try:
+            yield display
+        finally:
+            display.close()
+        return
+    from builder.cli.plain import new_plain_display
+
+    yield new_plain_display(mode, sys.stderr)
+
+
+def _write_results(arguments: argparse.Namespace, result: BuildResult) -> None:
+    if arguments.iidfile:
+        _write_file(arguments.iidfile, result.image_id.encode())
+    if arguments.metadata_file:
+        _write_json(arguments.metadata_file, result.metadata())
+    mode = _progress(arguments)
+    if mode == "quiet":
+        print(result.image_id)
+    elif mode != "rawjson":
+        from builder.cli.summary import summary_lines
+
+        for line in summary_lines(result):
+            print(line, file=sys.stderr)
+
+
+def _write_json(path: str, document: object) -> None:
+    import json
+
+    _write_file(path, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _write_file(path: str, data: bytes) -> None:
+    """Write beside, then rename; a device or a pipe is written to as it is."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as file:
+            file.write(data)
+        return
+    temporary = f"{path}.{os.getpid()}.part"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise PybuildError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,66 @@
+"""Stacks of layers as trees: opens each layer's table of contents once and merges them on demand.
+
+In: a `Stack`. Out: its `MergedView` (to look things up and copy from) and its `StackLayer`s (to unpack and mount).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from builder.layer.view import MergedView, ViewLayer
+from builder.oci.digest import ChainID, DiffID
+from builder.solve.solution import Stack
+from builder.store.layers import LayerRecord
+
+if TYPE_CHECKING:
+    from builder.layer.index import LayerIndex
+    from builder.snapshot.snapshotter import StackLayer
+    from builder.store.store import Store
+
+
+class Views:
+    """The views of one build. Safe to use from several threads; `close` lets go of the indexes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._layers: dict[DiffID, ViewLayer] = {}
+        self._indexes: list[LayerIndex] = []
+        self._views: dict[ChainID, MergedView] = {}
+
+    def view(self, stack: Stack) -> MergedView:
+        """Return the merged view of `stack`. Raises LayerError when an index is damaged."""
+        with self._lock:
+            view = self._views.get(stack.chain_id)
+            if view is None:
+                view = MergedView([self._layer(layer) for layer in stack.layers])
+                self._views[stack.chain_id] = view
+            return view
+
+    def stack_layers(self, stack: Stack) -> tuple[StackLayer, ...]:
+        """Return the layers of `stack` as the snapshotter wants them, base first."""
+        from builder.snapshot.snapshotter import StackLayer
+
+        with self._lock:
+            return tuple(StackLayer(layer.diff_id, self._layer(layer)) for layer in stack.layers)
+
+    def close(self) -> None:
+        for index in self._indexes:
+            index.close()
+
+    def _layer(self, record: LayerRecord) -> ViewLayer:
+        known = self._layers.get(record.diff_id)
+        if known is None:
+            from builder.layer.index import open_index
+
+            index = open_index(self._store.layers.index_path(record.diff_id))
+            self._indexes.append(index)
+            known = ViewLayer(index, lambda: self._tar_path(record))
+            self._layers[record.diff_id] = known
+        return known
+
+    def _tar_path(self, record: LayerRecord) -> str:
+        from builder.layer.compression import open_decompressed
+
+        return self._store.layers.uncompressed_path(record, open_decompressed)

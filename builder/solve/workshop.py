@@ -1,0 +1,211 @@
+"""This machine's tools for one build: store, resolver, contexts, and, once something must run, a sandbox.
+
+Opened in two steps. Making a Workshop costs nothing and touches nothing: a fully cached build needs no more. `open`
+enters the namespaces and starts the sandbox; it must be called while the process has one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from builder.errors import PlanError
+from builder.oci.digest import Digest
+from builder.plan.step import RunStep, Step, StepID
+from builder.solve.cache_key import Circumstances, LayerStep
+from builder.solve.events import EventSink, Noted
+from builder.solve.solution import Solution, Stack
+from builder.store.layers import LayerRecord
+from builder.store.records import CacheRecord, CacheRecords
+from builder.store.store import Store
+
+if TYPE_CHECKING:
+    from builder.context.source import Tree
+    from builder.plan.step import Network
+    from builder.sandbox.runner import Sandbox
+    from builder.snapshot.snapshotter import Snapshotter, StackLayer
+    from builder.solve.operation import Operation
+    from builder.solve.run_mounts import MountSources
+    from builder.solve.run_op import RunTools
+    from builder.solve.views import Views
+    from builder.transport.resolver import Resolver
+
+
+class Contexts(Protocol):
+    """The build contexts, loaded when first used."""
+
+    def tree(self, name: str) -> Tree:
+        """Return a context by name; "" is the main one. Raises PybuildError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What the user asked for all RUN steps."""
+
+    isolation: str | None = None
+    network: Network = "default"
+    hosts: tuple[tuple[str, str], ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    hostname: str = ""
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    ssh: Mapping[str, str] = field(default_factory=dict)
+    allow: frozenset[str] = frozenset()
+    cache_namespace: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Workshop:
+    """One build's tools. `build_name` names the build, so that the next one can say what changed."""
+
+    store: Store
+    resolver: Resolver
+    contexts: Contexts
+    circumstances: Circumstances
+    settings: RunSettings
+    sink: EventSink
+    build_name: str
+    _views: Views | None = None
+    _sandbox: Sandbox | None = None
+    _snapshotter: Snapshotter | None = None
+    _sources: MountSources | None = None
+    _solution: Solution = field(default_factory=Solution)
+
+    @property
+    def records(self) -> CacheRecords:
+        return self.store.records
+
+    @property
+    def views(self) -> Views:
+        if self._views is None:
+            from builder.solve.views import Views  # layer rooms: not needed when all keys are known without them
+
+            self._views = Views(self.store)
+        return self._views
+
+    def open(self, missing: Iterable[Step]) -> None:
+        """Get ready to execute `missing`. Raises SandboxError when RUN is among them and nothing can run it."""
+        runs = [step for step in missing if isinstance(step, RunStep)]
+        if not runs:
+            return
+        for step in runs:
+            self._check_entitlements(step)
+        self.open_sandbox()
+
+    def open_sandbox(self) -> None:
+        """Enter the namespaces and start the sandbox. The process must have one thread."""
+        from builder.sandbox.choose import open_sandbox
+        from builder.sandbox.namespace import enter_build_namespace
+        from builder.snapshot.copying import CopyingSnapshotter
+        from builder.snapshot.detect import place_of
+        from builder.snapshot.overlay import OverlaySnapshotter
+
+        namespace = enter_build_namespace()
+        self._sandbox, choice = open_sandbox(
+            self.settings.isolation, namespace=namespace, store=f"{self.store.root}/tmp"
+        )
+        place = place_of(self.store, namespace)
+        self._snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
+        self.circumstances = replace(self.circumstances, single_id=place.ids == "ignore")
+        if choice.name == "chroot":
+            self.sink(Noted("RUN is not isolated from this machine (--isolation chroot): no other way works here"))
+        elif place.ids == "ignore":
+            self.sink(Noted("one user id only: RUN sees every file as its own, and new files belong to root"))
+
+    @property
+    def sandbox(self) -> Sandbox:
+        assert self._sandbox is not None, "the sandbox is opened before steps run"
+        return self._sandbox
+
+    @property
+    def snapshotter(self) -> Snapshotter:
+        assert self._snapshotter is not None, "the sandbox is opened before steps run"
+        return self._snapshotter
+
+    def operation(self, step: LayerStep, parent: Stack, solution: Solution) -> Operation:
+        """Return what executes `step` on top of `parent`."""
+        from builder.solve.operation import new_operation
+
+        self._solution = solution
+        return new_operation(step, parent, self, solution)
+
+    def layers_of(self, step: StepID | None) -> tuple[StackLayer, ...]:
+        """Return the layers of the file system after a step that is solved."""
+        return self.views.stack_layers(self._solution.stack(step))
+
+    def run_tools(self) -> RunTools:
+        """Return what RUN steps share."""
+        from builder.sandbox.spec import DEFAULT_HOSTNAME
+        from builder.solve.run_op import RunTools
+
+        return RunTools(
+            snapshotter=self.snapshotter,
+            sandbox=self.sandbox,
+            sources=self.mount_sources(),
+            network=self.settings.network,
+            hostname=self.settings.hostname or DEFAULT_HOSTNAME,
+            add_hosts=self.settings.hosts,
+            shm_size=self.settings.shm_size,
+            ulimits=self.settings.ulimits,
+        )
+
+    def mount_sources(self) -> MountSources:
+        """Return what mounts are made from. Before the sandbox is open it serves for cache keys only."""
+        if self._sources is None or self._sources.snapshotter is not self._snapshotter:
+            from builder.solve.cache_mounts import CacheMounts
+            from builder.solve.run_mounts import MountSources
+
+            owners = not self.circumstances.single_id
+            self._sources = MountSources(
+                context=self.contexts.tree,
+                layers=self.layers_of,
+                snapshotter=self._snapshotter,  # type: ignore[arg-type]  # None only while keys are computed
+                caches=CacheMounts(self.store.mounts, self.store.trash, self.settings.cache_namespace, owners),
+                temporary=self.store.temporary.path,
+                trash=self.store.trash,
+                secrets=self.settings.secrets,
+                ssh=self.settings.ssh,
+                in_place=self._sandbox is None or self._sandbox.name != "chroot",
+                owners=owners,
+            )
+        return self._sources
+
+    def new_record(
+        self, key: Digest | None, definition: Digest, preimage: bytes, layer: LayerRecord, name: str
+    ) -> CacheRecord:
+        """Return the record of a step that has just made `layer`."""
+        assert key is not None
+        return CacheRecord(
+            key=key, definition=definition, preimage=preimage, layer=layer, created=time.time_ns(), description=name
+        )
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()
+        if self._views is not None:
+            self._views.close()
+
+    def _check_entitlements(self, step: RunStep) -> None:
+        for wanted, needed in (
+            ("security.insecure", step.security == "insecure"),
+            ("network.host", step.network == "host"),
+        ):
+            if needed and wanted not in self.settings.allow:
+                raise PlanError(
+                    f"granting entitlement {wanted} is not allowed by build request",
+                    step.location,
+                    hint=f"Give --allow {wanted} if you trust this Dockerfile.",
+                )
+
+
+def one_id_only() -> bool:
+    """Foresee whether an ordinary user gets one user id only: cache keys need to know before anything runs."""
+    if os.geteuid() == 0:
+        return False
+    from builder.linux.user_namespace import has_subordinate_ids  # ctypes: only for ordinary users
+
+    return not has_subordinate_ids(os.geteuid())
