@@ -1,0 +1,151 @@
+"""Image layouts for others: a directory, or one archive that docker, podman, skopeo and umoci all read.
+
+    blobs/sha256/…  index.json  oci-layout   the image layout (image-spec image-layout.md)
+    manifest.json                            docker's list of the same blobs: [{"Config", "RepoTags", "Layers"}]
+
+The archive is deterministic: sorted, no times, no owners. index.json names each image twice, as containerd does (full
+name) and as the spec does (the tag alone).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from builder.errors import TransportError
+from builder.filesystem.entry import Entry
+from builder.layer.header import BLOCK, END, encode_header
+from builder.oci import canonical
+from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
+from builder.oci.media_type import OCI_INDEX
+from builder.oci.reference import Reference
+from builder.store.store import LAYOUT, Store
+from builder.transport.packing import PackedImage
+
+_BLOCK_BYTES = 1 << 20
+_FILE_MODE = 0o444
+_DIRECTORY_MODE = 0o755
+
+
+def write_archive(
+    store: Store, image: PackedImage, names: Sequence[Reference], write: Callable[[bytes], object], *, for_docker: bool
+) -> None:
+    """Write the archive through `write`. Raises StoreError when a blob cannot be read."""
+    algorithms = sorted({blob.digest.algorithm for blob in image.blobs})
+    for path in ("blobs", *(f"blobs/{algorithm}" for algorithm in algorithms)):
+        write(encode_header(Entry(path, "directory", _DIRECTORY_MODE), 0))
+    for blob in sorted(image.blobs, key=_blob_path):
+        _copy_blob(store, blob, write)
+    documents = {"index.json": index_document(image.manifest, names), "oci-layout": LAYOUT}
+    if for_docker:
+        documents["manifest.json"] = _docker_list(image, names)
+    for name in sorted(documents):
+        data = documents[name]
+        write(encode_header(Entry(name, "file", _FILE_MODE, size=len(data)), 0) + data + bytes(-len(data) % BLOCK))
+    write(END)
+
+
+def write_layout(store: Store, image: PackedImage, names: Sequence[Reference], directory: str) -> None:
+    """Write or extend the image layout in `directory`: other images there stay, names move. Raises TransportError."""
+    try:
+        os.makedirs(directory, exist_ok=True)
+        entries = _present_entries(directory)
+        for blob in image.blobs:
+            _export_blob(store, blob, directory)
+        _put(f"{directory}/oci-layout", LAYOUT)
+        own = json.loads(index_document(image.manifest, names))["manifests"]
+        taken = {(entry.get("annotations") or {}).get(REF_NAME) for entry in own} - {None}
+        kept = [entry for entry in entries if not _superseded(entry, own, taken)]
+        _put(f"{directory}/index.json", canonical.encode(_index([*kept, *own])))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TransportError(f"writing the image layout {directory}: {reason} ({error.filename or ''})") from error
+
+
+def index_document(manifest: Descriptor, names: Sequence[Reference]) -> bytes:
+    """Return index.json for one image under `names`."""
+    entries = [
+        replace(manifest, annotations=manifest.annotations | {CONTAINERD_NAME: str(name), REF_NAME: name.tag})
+        for name in names
+    ]
+    return canonical.encode(_index([entry.to_json() for entry in entries or [manifest]]))
+
+
+def _index(entries: list[Any]) -> dict[str, Any]:
+    return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+
+
+def _docker_list(image: PackedImage, names: Sequence[Reference]) -> bytes:
+    document = [
+        {
+            "Config": _blob_path(image.config),
+            "RepoTags": [name.familiar for name in names] or None,
+            "Layers": [_blob_path(layer) for layer in image.layers],
+        }
+    ]
+    return canonical.encode(document)
+
+
+def _blob_path(blob: Descriptor) -> str:
+    return f"blobs/{blob.digest.algorithm}/{blob.digest.encoded}"
+
+
+def _copy_blob(store: Store, blob: Descriptor, write: Callable[[bytes], object]) -> None:
+    write(encode_header(Entry(_blob_path(blob), "file", _FILE_MODE, size=blob.size), 0))
+    copied = 0
+    with store.blobs.open(blob.digest) as file:
+        while block := file.read(_BLOCK_BYTES):
+            write(block)
+            copied += len(block)
+    if copied != blob.size:
+        raise TransportError(f"blob {blob.digest} is {copied} bytes long in the store, not {blob.size}")
+    write(bytes(-blob.size % BLOCK))
+
+
+def _export_blob(store: Store, blob: Descriptor, directory: str) -> None:
+    target = f"{directory}/{_blob_path(blob)}"
+    if os.path.exists(target) and os.stat(target).st_size == blob.size:
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    temporary = f"{target}.{os.urandom(4).hex()}"
+    with store.blobs.open(blob.digest) as source, open(temporary, "xb") as copy:
+        # A copy and never a hard link: whoever edits the export must not edit the store. Reflinks where there are any.
+        while os.copy_file_range(source.fileno(), copy.fileno(), 1 << 30):
+            pass
+        os.fchmod(copy.fileno(), 0o644)
+        os.fsync(copy.fileno())
+    os.rename(temporary, target)
+
+
+def _present_entries(directory: str) -> list[Any]:
+    try:
+        with open(f"{directory}/index.json", "rb") as file:
+            document = json.load(file)
+        return list(document.get("manifests") or [])
+    except FileNotFoundError:
+        if os.listdir(directory) and not os.path.exists(f"{directory}/oci-layout"):
+            raise TransportError(
+                f"{directory} is neither empty nor an image layout", hint="Name another directory with dest=."
+            ) from None
+        return []
+    except (ValueError, AttributeError, TypeError) as error:
+        raise TransportError(f"{directory}/index.json is not an image index: {error}") from error
+
+
+def _superseded(entry: Any, own: list[Any], taken: set[str | None]) -> bool:
+    if not isinstance(entry, dict):
+        return True
+    name = (entry.get("annotations") or {}).get(REF_NAME)
+    return name in taken or (name is None and any(entry.get("digest") == new["digest"] for new in own))
+
+
+def _put(path: str, data: bytes) -> None:
+    temporary = f"{path}.{os.urandom(4).hex()}"
+    with open(temporary, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, path)

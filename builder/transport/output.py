@@ -1,0 +1,228 @@
+"""What becomes of the finished image: `--output` text → a value → files written.
+
+    type=image                                            stays in the store under its names
+    type=oci,dest=FILE|-        [tar=false,dest=DIR]      OCI image layout, as an archive or a directory
+    type=docker,dest=FILE|-                               that archive with docker's manifest.json: all can read it
+    type=tar,dest=FILE|-   type=local,dest=DIR            the root file system
+    type=cacheonly                                        nothing
+
+`-` is standard output. A bare path means type=local, a bare `-` type=tar, as buildx reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from builder.errors import UsageError
+from builder.oci.reference import Reference, parse_reference
+
+Compression = Literal["uncompressed", "gzip", "zstd"]
+STDOUT = "-"
+
+_LEVELS: Mapping[Compression, range] = {"uncompressed": range(1), "gzip": range(10), "zstd": range(23)}
+_TYPES = ("image", "oci", "docker", "local", "tar", "cacheonly", "registry")
+_KEYS = (
+    "type", "dest", "tar", "name", "compression", "compression-level", "force-compression", "oci-mediatypes",
+    "rewrite-timestamp", "push", "unpack", "store", "platform-split", "mode",
+)  # fmt: skip
+_ANNOTATION = "annotation."
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """How layers are packed for an image that leaves the store."""
+
+    compression: Compression = "gzip"
+    level: int | None = None
+    """The codec's own scale; None is our choice."""
+    force: bool = False
+    """Also repack layers that came compressed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOutput:
+    """type=image: further names in the store."""
+
+    names: tuple[Reference, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveOutput:
+    """type=oci, type=docker: an image layout, in one file or (`is_directory`) unpacked."""
+
+    dest: str
+    names: tuple[Reference, ...] = ()
+    for_docker: bool = False
+    is_directory: bool = False
+    packing: Packing = field(default_factory=Packing)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TarOutput:
+    """type=tar: the root file system as one tar."""
+
+    dest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOutput:
+    """type=local: the root file system in a directory, owned by who runs the build."""
+
+    dest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheOnlyOutput:
+    """type=cacheonly: the build was for the cache."""
+
+
+OutputSpec = ImageOutput | ArchiveOutput | TarOutput | LocalOutput | CacheOnlyOutput
+
+
+def parse_output(text: str) -> OutputSpec:
+    """Parse the value of `--output`. Raises UsageError."""
+    fields = _fields(text)
+    if len(fields) == 1 and "=" not in fields[0]:
+        return TarOutput(STDOUT) if fields[0] == STDOUT else LocalOutput(_given(fields[0], text))
+    options = _options(fields, text)
+    kind = options.pop("type", "")
+    match kind:
+        case "image":
+            if _flag(options, "push", False, text):
+                raise _cannot_push(text)
+            return ImageOutput(names=_names(options, text), annotations=_annotations(options))
+        case "oci" | "docker":
+            return _archive(options, kind == "docker", text)
+        case "tar":
+            return TarOutput(options.get("dest") or STDOUT)
+        case "local":
+            if options.get("mode", "copy") != "copy":
+                raise _wrong(text, "only mode=copy is supported", hint="Empty the directory first.")
+            return LocalOutput(_given(options.get("dest", ""), text))
+        case "cacheonly":
+            return CacheOnlyOutput()
+        case "registry":
+            raise _cannot_push(text)
+        case _:
+            raise _wrong(text, f"unknown type {kind!r}" if kind else "type is missing", near=(kind, _TYPES))
+
+
+def writes_to_stdout(spec: OutputSpec) -> bool:
+    """Say whether an output goes to standard output, which must then carry nothing else."""
+    match spec:
+        case ArchiveOutput() | TarOutput() | LocalOutput():
+            return spec.dest == STDOUT
+        case ImageOutput() | CacheOnlyOutput():
+            return False
+        case _:
+            assert_never(spec)
+
+
+def _archive(options: dict[str, str], for_docker: bool, text: str) -> ArchiveOutput:
+    is_directory = not _flag(options, "tar", True, text)
+    dest = options.get("dest") or ("" if is_directory else STDOUT)
+    return ArchiveOutput(
+        dest=_given(dest, text),
+        names=_names(options, text),
+        for_docker=for_docker,
+        is_directory=is_directory,
+        packing=_packing(options, text),
+        annotations=_annotations(options),
+    )
+
+
+def _packing(options: dict[str, str], text: str) -> Packing:
+    compression = options.get("compression", "gzip")
+    if compression not in _LEVELS:
+        raise _wrong(text, f"unknown compression {compression!r}", near=(compression, tuple(_LEVELS)))
+    level: int | None = None
+    if written := options.get("compression-level"):
+        allowed = _LEVELS[compression]  # type: ignore[index]  # a key of it, as was just tested
+        if not written.isascii() or not written.isdigit() or int(written) not in allowed:
+            raise _wrong(text, f"compression-level is {allowed[0]} to {allowed[-1]} for {compression}, not {written!r}")
+        level = int(written)
+    return Packing(
+        compression=compression,  # type: ignore[arg-type]  # as above
+        level=level,
+        force=_flag(options, "force-compression", False, text),
+    )
+
+
+def _fields(text: str) -> list[str]:
+    import csv  # only who writes --output needs it
+
+    try:
+        rows = list(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise _wrong(text, str(error)) from error
+    return rows[0] if rows else [""]
+
+
+def _options(fields: list[str], text: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for item in fields:
+        key, equals, value = item.partition("=")
+        key = key.strip() if key.startswith(_ANNOTATION) else key.strip().lower()
+        if not equals:
+            raise _wrong(text, f"{item!r} is not of the form key=value")
+        if key not in _KEYS and not key.startswith("annotation"):
+            raise _wrong(text, f"unknown key {key!r}", near=(key, _KEYS))
+        options[key] = value
+    return options
+
+
+def _flag(options: dict[str, str], key: str, default: bool, text: str) -> bool:
+    value = options.get(key)
+    if value is None:
+        return default
+    if value not in _TRUE | _FALSE:
+        raise _wrong(text, f"{key} is true or false, not {value!r}")
+    return value in _TRUE
+
+
+def _names(options: dict[str, str], text: str) -> tuple[Reference, ...]:
+    names = tuple(parse_reference(name.strip()) for name in options.get("name", "").split(",") if name.strip())
+    if pinned := next((name for name in names if name.digest), None):
+        raise _wrong(text, f"{pinned} has a digest, which is not known before the image is built")
+    return names
+
+
+def _annotations(options: dict[str, str]) -> dict[str, str]:
+    """Return annotations for the manifest: `annotation.KEY=VALUE`, `annotation-manifest.KEY=VALUE`."""
+    found: dict[str, str] = {}
+    for key, value in options.items():
+        for prefix in (_ANNOTATION, "annotation-manifest."):
+            if key.startswith(prefix):
+                found[key.removeprefix(prefix)] = value
+    return found
+
+
+def _given(dest: str, text: str) -> str:
+    if not dest:
+        raise _wrong(text, "dest is missing")
+    return dest
+
+
+def _cannot_push(text: str) -> UsageError:
+    return _wrong(
+        text,
+        "pushing is not supported yet",
+        hint="Write type=oci,dest=FILE and push it with `skopeo copy oci-archive:FILE`.",
+    )
+
+
+def _wrong(text: str, reason: str, *, hint: str = "", near: tuple[str, tuple[str, ...]] | None = None) -> UsageError:
+    if near is not None:
+        import difflib
+
+        word, known = near
+        close: Callable[..., list[str]] = difflib.get_close_matches
+        found = close(word, known, n=1)
+        hint = f"Did you mean {found[0]}?" if found else f"Known are: {', '.join(known)}."
+    return UsageError(f"--output {text!r}: {reason}", hint=hint)

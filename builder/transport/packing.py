@@ -1,0 +1,145 @@
+"""An image of the store, packed to leave it: layers compressed, the manifest written anew where that changed it.
+
+Layers lie uncompressed in the store; what they become compressed is kept beside them, as a blob that prune may drop,
+and remembered, so that a second export or a push costs nothing. Layers that came compressed keep their exact bytes.
+In: an image and how to pack. Out: descriptors of blobs in the store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from builder.image.image import Image
+from builder.layer.compression import Compressor, open_decompressed
+from builder.oci import canonical
+from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import DiffID
+from builder.oci.media_type import LAYER_TYPE_BY_COMPRESSION, LAYER_TYPES
+from builder.store.store import Store
+from builder.transport.output import Packing
+
+_BLOCK_BYTES = 1 << 20
+_DEFAULT_LEVEL = -1
+_REPRODUCIBLE_LEVEL = -2
+"""Stand-ins in the table of compressed forms for levels that the codec's user does not choose."""
+_NON_DISTRIBUTABLE = "nondistributable"
+
+
+@dataclass(frozen=True, slots=True)
+class PackedImage:
+    """An image ready to be copied: everything it names is a blob of the store."""
+
+    manifest: Descriptor
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """All blobs, each once, sorted by digest."""
+        unique = {blob.digest: blob for blob in (self.manifest, self.config, *self.layers)}
+        return tuple(unique[digest] for digest in sorted(unique))
+
+
+def pack_image(
+    store: Store,
+    image: Image,
+    packing: Packing,
+    *,
+    annotations: Mapping[str, str] | None = None,
+    reproducible: bool = False,
+) -> PackedImage:
+    """Return `image` with its layers compressed as `packing` says.
+
+    `reproducible` chooses codecs that give the same bytes on every machine. Raises StoreError, LayerError,
+    BlobNotFound when a layer is not in the store.
+    """
+    jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
+    packed = _pack_all(store, jobs, packing, reproducible)
+    layers = tuple(packed[diff_id] for diff_id in image.config.diff_ids)
+    manifest = _manifest(store, image, layers, annotations or {})
+    return PackedImage(manifest, image.manifest.config, layers)
+
+
+def pack_layer(
+    store: Store, descriptor: Descriptor, diff_id: DiffID, packing: Packing, *, reproducible: bool = False
+) -> Descriptor:
+    """Return the descriptor of one layer packed; its blob is in the store then."""
+    if not _must_repack(descriptor, packing):
+        store.blobs.size(descriptor.digest)  # raises BlobNotFound now rather than in the middle of an archive
+        return descriptor
+    level = packing.level if packing.level is not None else _DEFAULT_LEVEL
+    if reproducible and packing.level is None:
+        level = _REPRODUCIBLE_LEVEL
+    known = store.layers.find_compressed(diff_id, packing.compression, level)
+    if known is not None and store.blobs.has(known.digest):
+        return known
+    packed = _compress(store, descriptor, diff_id, packing, reproducible)
+    store.layers.put_compressed(diff_id, packing.compression, level, packed)
+    return packed
+
+
+def _must_repack(descriptor: Descriptor, packing: Packing) -> bool:
+    if _NON_DISTRIBUTABLE in descriptor.media_type or descriptor.media_type not in LAYER_TYPES:
+        return False
+    current = _compression_of(descriptor.media_type)
+    return current != packing.compression and (packing.force or current == "uncompressed")
+
+
+def _compression_of(media_type: str) -> str:
+    if media_type.endswith(("gzip", "zstd")):
+        return media_type[-4:]
+    return "uncompressed"
+
+
+def _pack_all(
+    store: Store, jobs: Mapping[DiffID, Descriptor], packing: Packing, reproducible: bool
+) -> dict[DiffID, Descriptor]:
+    def pack(item: tuple[DiffID, Descriptor]) -> Descriptor:
+        return pack_layer(store, item[1], item[0], packing, reproducible=reproducible)
+
+    todo = sum(_must_repack(descriptor, packing) for descriptor in jobs.values())
+    if todo < 2:
+        return {diff_id: pack((diff_id, descriptor)) for diff_id, descriptor in jobs.items()}
+    from concurrent.futures import ThreadPoolExecutor  # codecs and hashes release the interpreter lock
+
+    with ThreadPoolExecutor(min(todo, os.cpu_count() or 1, 8), thread_name_prefix="pack") as pool:
+        return dict(zip(jobs, pool.map(pack, jobs.items()), strict=True))
+
+
+def _compress(
+    store: Store, descriptor: Descriptor, diff_id: DiffID, packing: Packing, reproducible: bool
+) -> Descriptor:
+    is_plain = packing.compression == "uncompressed"
+    with (
+        store.blobs.open(descriptor.digest) as file,
+        store.blobs.ingest(diff_id if is_plain else None) as blob,
+    ):
+        source = open_decompressed(file)
+        compressor = Compressor(blob.write, packing.compression, level=packing.level, reproducible=reproducible)
+        while block := source.read(_BLOCK_BYTES):
+            compressor.write(block)
+        compressor.finish()
+        media_type = LAYER_TYPE_BY_COMPRESSION[packing.compression]
+        size = blob.written
+        return Descriptor(media_type=media_type, digest=blob.commit(), size=size)
+
+
+def _manifest(store: Store, image: Image, layers: Sequence[Descriptor], annotations: Mapping[str, str]) -> Descriptor:
+    if tuple(layers) == image.manifest.layers and not annotations:
+        return image.descriptor
+    data = store.blobs.read(image.descriptor.digest, MAX_DOCUMENT_BYTES)
+    document: dict[str, Any] = canonical.decode(data, f"manifest {image.descriptor.digest}")
+    document["layers"] = [layer.to_json() for layer in layers]
+    if annotations:
+        document["annotations"] = {**(document.get("annotations") or {}), **annotations}
+    written = canonical.encode(document)
+    return Descriptor(
+        media_type=image.manifest.media_type,
+        digest=store.blobs.put(written),
+        size=len(written),
+        platform=image.descriptor.platform or image.config.platform,
+    )

@@ -1,0 +1,131 @@
+"""The root file system of an image, for people: one tar, or a directory. Straight from the layers, nothing unpacked.
+
+In: the layers of an image. Out: a tar stream with whiteouts applied, in tree order; or files owned by who asks for
+them, as BuildKit's local exporter writes them. No privileges are needed for either.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Thread
+
+from builder.errors import TransportError
+from builder.filesystem.entry import Entry
+from builder.layer.apply import apply_layer
+from builder.layer.compression import open_decompressed
+from builder.layer.content import Content
+from builder.layer.index import open_index
+from builder.layer.view import MergedView, ViewEntry, ViewLayer
+from builder.layer.writer import write_layer
+from builder.store.layers import LayerRecord
+from builder.store.store import Store
+
+
+@contextmanager
+def open_view(store: Store, layers: Sequence[LayerRecord]) -> Iterator[MergedView]:
+    """Give the merged view of `layers`, base first."""
+    with ExitStack() as stack:
+        members = []
+        for layer in layers:
+            index = stack.enter_context(open_index(store.layers.index_path(layer.diff_id)))
+            members.append(ViewLayer(index, _tar_path(store, layer)))
+        yield MergedView(members)
+
+
+def write_rootfs(
+    store: Store, layers: Sequence[LayerRecord], write: Callable[[bytes], object], *, epoch: int | None = None
+) -> None:
+    """Write the root file system as a tar; `epoch` (seconds) becomes the time of every entry."""
+    index = store.temporary.path("rootfs")
+    try:
+        with open_view(store, layers) as view:
+            write_layer(_items(view, epoch), write, index)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(index)
+
+
+def unpack_rootfs(
+    store: Store, layers: Sequence[LayerRecord], directory: str, *, epoch: int | None = None
+) -> tuple[str, ...]:
+    """Write the root file system into `directory`, over what is there; returns remarks on what could not be kept.
+
+    Raises TransportError, LayerError.
+    """
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise TransportError(f"making {directory}: {(error.strerror or str(error)).lower()}") from error
+    with _Pipe(lambda write: write_rootfs(store, layers, write, epoch=epoch)) as reader:
+        return apply_layer(reader, directory, overlay=False, ids="ignore")
+
+
+def _items(view: MergedView, epoch: int | None) -> Iterator[tuple[Entry, Content | None]]:
+    """Yield what a tar of the view holds: of the names of one file the first has the bytes, the others are links."""
+    first: dict[tuple[int, int], str] = {}
+    for found in view.walk():
+        entry = found.entry
+        if not entry.path:
+            continue
+        if epoch is not None:
+            entry = entry._replace(mtime=epoch)
+        if entry.kind not in ("file", "hardlink"):
+            yield entry, None
+            continue
+        place = (found.layer_number, found.offset)
+        earlier = first.get(place) or (_earlier_name(view, found) if entry.kind == "hardlink" else None)
+        if earlier is not None:
+            yield entry._replace(kind="hardlink", link=earlier, size=0, digest=""), None
+            continue
+        if entry.kind == "hardlink":
+            first[place] = entry.path
+        yield entry._replace(kind="file", link=""), view.content(found)
+
+
+def _earlier_name(view: MergedView, found: ViewEntry) -> str | None:
+    """Return the name a hard link refers to, if it has been passed in tree order and still is that file."""
+    link = found.entry.link
+    target = view.find(link)
+    if target is None or (target.layer_number, target.offset) != (found.layer_number, found.offset):
+        return None
+    return link if _order(link) < _order(found.entry.path) else None
+
+
+def _order(path: str) -> bytes:
+    return os.fsencode(path).replace(b"/", b"\0")
+
+
+def _tar_path(store: Store, layer: LayerRecord) -> Callable[[], str]:
+    return lambda: store.layers.uncompressed_path(layer, open_decompressed)
+
+
+class _Pipe:
+    """Runs a producer in a thread and gives what it writes to be read; its error is raised at the end."""
+
+    def __init__(self, produce: Callable[[Callable[[bytes], object]], None]) -> None:
+        self._produce = produce
+        self._reading, self._writing = os.pipe()
+        self._failure: BaseException | None = None
+        self._thread = Thread(target=self._run, name="rootfs", daemon=True)
+
+    def read(self, size: int, /) -> bytes:
+        return os.read(self._reading, size)
+
+    def __enter__(self) -> _Pipe:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        os.close(self._reading)  # a producer that still writes gets EPIPE and ends
+        self._thread.join()
+        if self._failure is not None and not isinstance(self._failure, BrokenPipeError):
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            with open(self._writing, "wb", buffering=1 << 20) as file:
+                self._produce(file.write)
+        except BaseException as failure:
+            self._failure = failure
