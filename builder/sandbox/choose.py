@@ -56,9 +56,7 @@ def choose_isolation(requested: str | None, *, namespace: BuildNamespace, store:
     return choice
 
 
-def open_sandbox(
-    requested: str | None, *, namespace: BuildNamespace, store: str
-) -> tuple[Sandbox, IsolationChoice]:
+def open_sandbox(requested: str | None, *, namespace: BuildNamespace, store: str) -> tuple[Sandbox, IsolationChoice]:
     """Open the isolation asked for, or the first that works. The process must have one thread.
 
     `store` is a directory on the file system the layers are on; a trial makes and removes a directory in it.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import NoReturn
 
 from builder.errors import SandboxError
 from builder.linux.beneath import open_in_root
-from builder.linux.process import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, close_all_except, close_on_exec_from, prctl
+from builder.linux.process import PR_SET_PDEATHSIG, close_on_exec_from, prctl
 from builder.linux.seccomp import install, offline_profile
 from builder.sandbox.agent import AgentRelay
 from builder.sandbox.borrowing import Borrowings
@@ -26,6 +25,7 @@ from builder.sandbox.command import execute
 from builder.sandbox.container import SETUP_FAILED, Channel, change_directory, forbid_imports, make_directory
 from builder.sandbox.copying import copy_tree
 from builder.sandbox.etc_files import HOSTS, RESOLV_CONF, hosts, resolv_conf
+from builder.sandbox.home import with_home
 from builder.sandbox.privileges import drop_privileges, prepare, reset_signals, set_limits
 from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
 from builder.sandbox.spec import (
@@ -41,11 +41,12 @@ from builder.sandbox.spec import (
     TmpfsMount,
 )
 from builder.sandbox.standard_mounts import DEV_LINKS, DEVICES
+from builder.sandbox.supervisor import supervise
 from builder.sandbox.wire import from_json, to_json
 from builder.sandbox.zygote import Request, Zygote
 
 _UMASK = 0o022
-_SIGTERM, _SIGKILL = 15, 9
+_SIGKILL = 9
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -56,7 +57,7 @@ class ChrootSandbox:
 
     def __init__(self) -> None:
         prepare()
-        self._zygote = Zygote(_supervise, namespaces=False)
+        self._zygote = Zygote(lambda payload, channel: supervise(payload, channel, _become_command), namespaces=False)
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox."""
@@ -212,72 +213,6 @@ def _listen(borrowings: Borrowings, mount: SshMount) -> AgentRelay:
         os.close(folder)
 
 
-def _supervise(payload: bytes, channel: int) -> NoReturn:
-    """Start the command, wait for it, then kill every process it left; tell its status over the channel."""
-    # Blocked before the command starts, so that no request to stop can come too early to be seen.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGCHLD))
-    prctl(PR_SET_PDEATHSIG, _SIGTERM)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    close_all_except(frozenset((0, 1, 2, channel)))
-    child = os.fork()
-    if child == 0:
-        _become_command(payload, Channel(channel))
-    for number in range(3):
-        os.close(number)  # the readers wait for the last writer
-    status = _wait(child)
-    Channel(channel).report_exit(status)
-    os._exit(0)
-
-
-def _wait(child: int) -> int:
-    status = _SIGKILL
-    running = True
-    while running:
-        number = signal.sigwait((signal.SIGTERM, signal.SIGCHLD))
-        if number == signal.SIGTERM:
-            os.kill(child, signal.SIGKILL)
-        while True:
-            try:
-                finished, found = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return status
-            if finished == 0:
-                break
-            if finished == child:
-                status, running = found, False
-    _kill_descendants()
-    return status
-
-
-def _kill_descendants() -> None:
-    """Kill what was adopted, and what is adopted because of that, until nothing is left."""
-    own = os.getpid()
-    while True:
-        for pid in _children(own):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def _children(parent: int) -> list[int]:
-    try:
-        with open(f"/proc/self/task/{parent}/children", "rb") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
-        return [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if _parent(pid) == parent]
-
-
-def _parent(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except OSError:
-        return 0
-
-
 def _become_command(payload: bytes, channel: Channel) -> NoReturn:
     try:
         prctl(PR_SET_PDEATHSIG, _SIGKILL)
@@ -296,8 +231,9 @@ def _become_command(payload: bytes, channel: Channel) -> NoReturn:
             install(offline_profile(), no_new_privileges=True)
         drop_privileges(spec, single_id=False, filtered=False)
         change_directory(spec.cwd)
+        env = with_home(spec.env, spec.uid)
         close_on_exec_from(3)
     except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
         channel.report_failure(error)
         os._exit(SETUP_FAILED)
-    execute(spec.argv, spec.env)
+    execute(spec.argv, env)

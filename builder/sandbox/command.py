@@ -24,7 +24,7 @@ def execute(argv: Sequence[str], env: Sequence[str]) -> NoReturn:
     encoded = {_bytes(name): _bytes(value) for name, value in environment.items()}
     name = argv[0] if argv else ""
     failure = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    for candidate in _candidates(name, environment.get("PATH", _DEFAULT_PATH)):
+    for candidate in candidates(name, env):
         try:
             os.execve(_bytes(candidate), [_bytes(word) for word in argv], encoded)
         except (OSError, ValueError) as error:
@@ -40,12 +40,19 @@ def execute(argv: Sequence[str], env: Sequence[str]) -> NoReturn:
     _give_up(name, failure)
 
 
-def _candidates(name: str, path: str) -> list[str]:
+def candidates(name: str, env: Sequence[str]) -> list[str]:
+    """The paths at which a command called `name` may be, in order."""
     if not name:
         return []
     if "/" in name:
         return [name]
+    path = next((item[5:] for item in reversed(env) if item.startswith("PATH=")), _DEFAULT_PATH)
     return [os.path.join(folder or ".", name) for folder in path.split(":")]
+
+
+def report_not_found(name: str) -> NoReturn:
+    """Say that there is no such command, as `execute` does, and exit."""
+    _give_up(name, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
 
 
 def _give_up(name: str, failure: OSError) -> NoReturn:

@@ -23,7 +23,8 @@ from builder.linux.mount import descriptor_path, pivot_root_here, unmount
 from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
 from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
 from builder.sandbox.command import execute
-from builder.sandbox.mount_points import Stub, open_mount_point
+from builder.sandbox.home import with_home
+from builder.sandbox.mount_points import MountPoint, Stub, open_mount_point
 from builder.sandbox.privileges import drop_privileges, reset_signals, set_limits
 from builder.sandbox.root_mount import Scratch, mount_root, mount_scratch
 from builder.sandbox.spec import DEFAULT_SHM_BYTES, SandboxSpec, SshMount
@@ -76,10 +77,11 @@ def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions
         pivot_root_here()
         os.close(root)
         _enter(spec, conditions, attached)
+        env = with_home(spec.env, spec.uid)
     except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
         channel.report_failure(error)
         os._exit(SETUP_FAILED)
-    execute(spec.argv, spec.env)
+    execute(spec.argv, env)
 
 
 def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -> int:
@@ -87,7 +89,7 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     user_namespace = conditions.user_namespace
     scratch = mount_scratch(spec.rootfs, channel.report_stub)
     preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)
-    attachments = preparation.attachments(_Relay(channel).listen)
+    attachments = preparation.attachments(AgentSockets(channel).listen)
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
     root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=spec.insecure)
     for point in SYSTEM_POINTS:
@@ -176,6 +178,14 @@ def make_directory(path: str) -> None:
         raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
 
 
+def make_directory_in(root: int, path: str) -> None:
+    """The same inside a root that is not ours yet."""
+    try:
+        os.close(open_mount_point(root, MountPoint(path=path, directory=True), None))
+    except OSError as error:
+        raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
+
+
 def change_directory(path: str) -> None:
     try:
         os.chdir(path)
@@ -192,7 +202,7 @@ def bring_loopback_up() -> None:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
 
 
-class _Relay:
+class AgentSockets:
     """Makes sockets that stand for an SSH agent's; the waiting thread answers them (agent.py)."""
 
     def __init__(self, channel: Channel) -> None:

@@ -1,0 +1,174 @@
+"""Isolation "oci": the same spec, carried out by crun or runc from a bundle (runtime-spec config.md).
+
+The stack, the mount points and the sources of bind mounts are prepared as for "native", in a mount namespace of the
+run's own, and named in config.json; from there on the runtime does the work. A supervisor waits (chroot.py), so that
+nothing outlives the run. The bundle lies in a temporary directory with a tmpfs over it, and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import NoReturn
+
+from builder.errors import SandboxError
+from builder.linux.beneath import open_in_root
+from builder.linux.mount import MS_NOSUID, MS_RDONLY, bind, mount, unmount
+from builder.linux.process import CLONE_NEWNS, PR_SET_PDEATHSIG, close_on_exec_from, prctl, unshare
+from builder.sandbox.bundle import Source, config
+from builder.sandbox.command import candidates, execute, report_not_found
+from builder.sandbox.container import SETUP_FAILED, AgentSockets, Channel, make_directory_in
+from builder.sandbox.mount_points import open_mount_point
+from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
+from builder.sandbox.privileges import prepare, reset_signals
+from builder.sandbox.root_mount import Scratch, mount_root
+from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
+from builder.sandbox.spec import OverlayRoot, SandboxSpec
+from builder.sandbox.spec_mounts import Attachment, Preparation
+from builder.sandbox.standard_mounts import SYSTEM_POINTS, Conditions
+from builder.sandbox.supervisor import supervise
+from builder.sandbox.wire import from_json, to_json
+from builder.sandbox.zygote import Request, Zygote
+
+RUNTIMES = ("crun", "runc")
+_HYBRID_CGROUPS = "/sys/fs/cgroup/unified"
+_UMASK = 0o022
+_SIGKILL = 9
+
+
+class OciSandbox:
+    """Must be made while the process has one thread, after `enter_build_namespace`."""
+
+    name = "oci"
+
+    def __init__(self, namespace: BuildNamespace, runtime: str | None = None) -> None:
+        """Raises SandboxError when there is neither a `runtime` nor a known one on the PATH."""
+        program = runtime or find_runtime(os.environ.get("PATH", os.defpath))
+        if program is None:
+            raise SandboxError("neither crun nor runc is installed", hint="install one, or use --isolation native")
+        conditions = Conditions(user_namespace=namespace.user_namespace, single_id=isinstance(namespace, SingleIdRoot))
+        prepare()
+
+        def command(payload: bytes, channel: Channel) -> NoReturn:
+            _become_runtime(payload, channel, program, conditions)
+
+        self._zygote = Zygote(lambda payload, channel: supervise(payload, channel, command), namespaces=False)
+
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+        """Run to the end; see Sandbox."""
+        with _request(spec, attached=False) as request:
+            return converse(self._zygote, request, on_output=on_output, cancel=cancel)
+
+    def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
+        """Run on the caller's descriptors; see Sandbox."""
+        with _request(spec, attached=True) as request:
+            return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
+
+    def close(self) -> None:
+        """Kill and reap everything."""
+        self._zygote.close()
+
+
+def find_runtime(path: str) -> str | None:
+    """The first known runtime on `path` (as $PATH), or None."""
+    for name in RUNTIMES:
+        for folder in path.split(":"):
+            if folder and os.access(candidate := os.path.join(folder, name), os.X_OK):
+                return candidate
+    return None
+
+
+@contextmanager
+def _request(spec: SandboxSpec, *, attached: bool) -> Iterator[Request]:
+    bundle = tempfile.mkdtemp(prefix="pybuild-oci-")
+    try:
+        header = json.dumps({"attached": attached, "bundle": bundle}).encode()
+        yield Request(namespaces=False, own_network=False, payload=header + b"\n" + to_json(spec))
+    finally:
+        with suppress(OSError):
+            os.rmdir(bundle)
+
+
+def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: Conditions) -> NoReturn:
+    try:
+        prctl(PR_SET_PDEATHSIG, _SIGKILL)
+        header_text, _, encoded = payload.partition(b"\n")
+        header, spec = json.loads(header_text), from_json(encoded)
+        os.umask(_UMASK)
+        unshare(CLONE_NEWNS)
+        if not header["attached"]:
+            os.setsid()
+        reset_signals()
+        found = _write_bundle(spec, header["bundle"], channel, conditions)
+        name = os.path.basename(program)
+        if name == "crun":
+            with suppress(OSError):  # crun refuses to start where cgroup v1 and v2 are mixed
+                unmount(_HYBRID_CGROUPS)
+        close_on_exec_from(3)
+    except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
+        channel.report_failure(error)
+        os._exit(SETUP_FAILED)
+    if not found:
+        report_not_found(spec.argv[0] if spec.argv else "")
+    options = ["--cgroup-manager=disabled"] if name == "crun" else []
+    state = os.path.join(header["bundle"], "state")
+    words = [program, *options, "--root", state, "run", "--bundle", header["bundle"], f"pybuild-{os.getpid()}"]
+    execute(words, ("PATH=/usr/sbin:/usr/bin:/sbin:/bin",))
+
+
+def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: Conditions) -> bool:
+    """Mount what the runtime needs and write its configuration; whether the root has the command at all."""
+    work = os.open(spec.rootfs.work, os.O_RDONLY | os.O_CLOEXEC) if isinstance(spec.rootfs, OverlayRoot) else None
+    mount("tmpfs", bundle, "tmpfs", MS_NOSUID, "mode=0700")
+    scratch = Scratch(bundle, work)
+    userns = conditions.user_namespace
+    preparation = Preparation(spec, scratch, user_namespace=userns, single_id=conditions.single_id)
+    attachments = preparation.attachments(AgentSockets(channel).listen)
+    points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
+    root = mount_root(spec.rootfs, scratch, points, user_namespace=userns, devices=spec.insecure)
+    attachments += preparation.apt_attachment(root)
+    kept = [one for one in attachments if _has_point(one, root, channel)]
+    make_directory_in(root, spec.cwd)
+    path = os.readlink(f"/proc/self/fd/{root}")
+    sources = [_source(one, bundle, index) for index, one in enumerate(kept)]
+    text = json.dumps(config(spec, path, sources, user_namespace=userns, single_id=conditions.single_id))
+    with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
+        file.write(text)
+    return _has_command(root, spec.argv, spec.env)
+
+
+def _has_point(attachment: Attachment, root: int, channel: Channel) -> bool:
+    try:
+        os.close(open_mount_point(root, attachment.point(), channel.report_stub))
+    except (OSError, SandboxError) as error:
+        if attachment.optional:
+            return False
+        raise SandboxError(f"cannot mount on {attachment.target}: {error}") from error
+    return True
+
+
+def _source(attachment: Attachment, bundle: str, index: int) -> Source:
+    """Give what is to be bound a path in the bundle."""
+    if attachment.source is None:
+        return Source(attachment.target, None, attachment.flags, attachment.tmpfs_options)
+    path = os.path.join(bundle, f"mount-{index}")
+    if attachment.directory:
+        os.mkdir(path)
+    else:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+    target = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    bind(attachment.source, target, flags=attachment.flags & ~MS_RDONLY)
+    os.close(target)
+    return Source(attachment.target, path, attachment.flags, "")
+
+
+def _has_command(root: int, argv: Sequence[str], env: Sequence[str]) -> bool:
+    for candidate in candidates(argv[0] if argv else "", env):
+        with suppress(OSError):
+            os.close(open_in_root(root, candidate, os.O_PATH))
+            return True
+    return False
