@@ -86,7 +86,13 @@ class OverlaySnapshotter:
                 discard(directory, self._place.trash)
 
     def _lower(self, layers: Sequence[StackLayer]) -> tuple[str, ...]:
-        return tuple(self._layers.directory(layers, position) for position in reversed(range(len(layers))))
+        """The layers' directories, topmost first.
+
+        overlayfs refuses a directory that it is given twice, and stacks do hold the same layer twice (two RUN steps
+        that change nothing). The topmost decides alone: whatever a lower one has or hides, it has or hides again.
+        """
+        found = [self._layers.directory(layers, position) for position in reversed(range(len(layers)))]
+        return tuple(dict.fromkeys(found))
 
 
 def _make_root(path: str, view: MergedView, *, owners: bool) -> None:
