@@ -27,10 +27,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heredoc:
-    """`<<NAME` and its body. `expand` is false when the name was quoted; `chomp` is `<<-`, already applied to `content`."""
+    """`<<NAME` and its body. `expand` is false when the name was quoted; `chomp` is `<<-`, applied to `content`."""
 
     name: str
     content: str
+    written: str = ""
+    """The body as it stands in the file, with the tabs that `<<-` drops: what a shell is given."""
     expand: bool = True
     chomp: bool = False
     file_descriptor: int = 0
@@ -140,6 +142,12 @@ class Run(Statement):
     network: str = ""
     security: str = ""
     devices: tuple[Word, ...] = ()
+
+    @property
+    def shell_text(self) -> str:
+        """What SHELL is given for a shell form that is no script: the command, then each heredoc body as written."""
+        assert isinstance(self.command, ShellForm)
+        return self.command.command + "".join(f"\n{heredoc.written}{heredoc.name}" for heredoc in self.heredocs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

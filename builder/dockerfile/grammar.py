@@ -1,0 +1,54 @@
+"""Finds and loads the Lark grammars: `grammar/` in a checkout, `builder/_grammar/` in a wheel.
+
+Lark's tables take some 15 ms to build; with a cache directory they are kept there (Lark's own format, a pickle), so the
+directory must belong to the user alone. Without one nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from builder.errors import PybuildError
+
+if TYPE_CHECKING:
+    from lark import Lark
+
+_BUILDER = Path(__file__).resolve().parent.parent
+_PLACES = (_BUILDER / "_grammar", _BUILDER.parent / "grammar")
+
+LEXER_VERSION = "1"
+"""Part of the cache file's name: Lark's own key doesn't cover the code of the lexer."""
+
+
+def grammar_text(name: str) -> str:
+    """Return the text of the grammar `name` (without `.lark`)."""
+    for place in _PLACES:
+        path = place / f"{name}.lark"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise PybuildError(f"the grammar {name}.lark is not installed", hint="reinstall pybuild")
+
+
+@functools.cache
+def load_dockerfile_grammar(cache_directory: str = "") -> Lark:
+    """Return the parser of Dockerfiles; its input is an iterable of tokens (see lexer.py)."""
+    # Importing Lark takes 30 ms: a cached build never gets here.
+    from lark import Lark
+
+    from builder.dockerfile.lexer import InstructionLexer
+
+    text = grammar_text("dockerfile")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    cache = os.path.join(cache_directory, f"dockerfile-{LEXER_VERSION}-{digest}.lark") if cache_directory else False
+    return Lark(
+        text,
+        parser="lalr",
+        lexer=InstructionLexer,
+        start=["dockerfile", "trigger"],
+        maybe_placeholders=False,
+        cache=cache,
+    )

@@ -1,0 +1,210 @@
+"""The fields of a `--mount` value: CSV, keys with their aliases, typed values, and what each kind of mount allows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from builder.dockerfile.suggest import did_you_mean
+from builder.dockerfile.words import go_quote
+from builder.errors import DockerfileSyntaxError, Location
+
+Kind = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
+Sharing = Literal["shared", "private", "locked"]
+KINDS = ("bind", "cache", "tmpfs", "secret", "ssh")
+SHARINGS = ("shared", "private", "locked")
+KEYS = (
+    "type", "from", "source", "target", "readonly", "id", "sharing", "required", "size", "mode", "uid", "gid", "src",
+    "dst", "destination", "ro", "rw", "readwrite", "env",
+)  # fmt: skip
+_IGNORED = frozenset({"z", "Z", "relabel"})
+_BARE = frozenset({"readonly", "ro", "readwrite", "rw", "required"})
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_QUOTED_FIELD = re.compile(r'"((?:[^"]|"")*)"(?=,|$)', re.DOTALL)
+_LARGEST_ID = (1 << 32) - 1
+_LARGEST_SIZE = (1 << 63) - 1
+
+
+@dataclass(slots=True, kw_only=True)
+class MountFields:
+    """What was said, kind by kind unchecked. `readonly` None: nothing was said."""
+
+    location: Location | None
+    kind: Kind = "bind"
+    target: str = ""
+    source: str = ""
+    origin: str = ""
+    identifier: str = ""
+    variable: str = ""
+    sharing: Sharing | None = None
+    readonly: bool | None = None
+    required: bool = False
+    size: int | None = None
+    mode: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+    complete: bool = True
+    """False when a value with variables was left unread."""
+
+
+def split_csv(text: str, location: Location | None = None) -> list[str]:
+    """Split one CSV record: a field may stand in double quotes, a quote in it doubled. Raises DockerfileSyntaxError."""
+    fields: list[str] = []
+    position = 0
+    while True:
+        if text.startswith('"', position):
+            match = _QUOTED_FIELD.match(text, position)
+            if match is None:
+                raise _csv_error('extraneous or missing " in quoted-field', len(text), location)
+            fields.append(match[1].replace('""', '"'))
+            position = match.end()
+        else:
+            comma = text.find(",", position)
+            end = comma if comma >= 0 else len(text)
+            if (quote := text.find('"', position, end)) >= 0:
+                raise _csv_error('bare " in non-quoted-field', quote, location)
+            fields.append(text[position:end])
+            position = end
+        if position >= len(text):
+            return fields
+        position += 1
+
+
+def _csv_error(reason: str, offset: int, location: Location | None) -> DockerfileSyntaxError:
+    message = f"failed to parse csv mounts: parse error on line 1, column {offset + 1}: {reason}"
+    return DockerfileSyntaxError(message, location, hint='quote a whole field that holds a comma: "source=a,b"')
+
+
+def read_fields(text: str, location: Location | None, expand: Callable[[str], str] | None) -> MountFields:
+    """Read the fields; without `expand`, values with variables or quotes are skipped and `complete` turns false."""
+    result = MountFields(location=location)
+    later: list[tuple[str, str | None, str]] = []
+    for field in split_csv(text, location):
+        written, equal, value = field.partition("=")
+        key = written.lower()
+        if written in _IGNORED or key == "relabel":
+            continue
+        _check_key(key, bool(equal), field, location)
+        if key == "from":
+            if re.search(r"\$.", value):
+                message = "'from' doesn't support variable expansion, define alias stage instead"
+                raise DockerfileSyntaxError(message, location, hint="FROM takes variables: FROM $image AS alias")
+            result.origin = value
+        elif equal and expand is None and re.search(r"[$'\"\\`]", value):
+            result.complete = False
+        else:
+            # The type is read first: which keys are allowed depends on it, wherever it stands.
+            later.insert(0 if key == "type" else len(later), (key, _expand(value, expand) if equal else None, field))
+    for key, read_value, field in later:
+        _set(result, key, read_value, field)
+    if result.complete:
+        _check_ownership(result)
+    return result
+
+
+def _expand(value: str, expand: Callable[[str], str] | None) -> str:
+    return expand(value) if expand else value
+
+
+def _check_key(key: str, has_value: bool, field: str, location: Location | None) -> None:
+    if key not in KEYS:
+        if has_value:
+            message = f"unexpected key '{key}' in '{field}'{did_you_mean(key, KEYS)}"
+            raise DockerfileSyntaxError(message, location)
+        hint = f"did you mean {near[14:-2]}?" if (near := did_you_mean(key, _BARE)) else ""
+        raise DockerfileSyntaxError(f"invalid field '{field}' must be a key=value pair", location, hint=hint)
+    if not has_value and key not in _BARE:
+        raise DockerfileSyntaxError(f"invalid field '{field}' must be a key=value pair", location)
+
+
+def _set(result: MountFields, key: str, value: str | None, field: str) -> None:
+    location = result.location
+    if key == "type" and value is not None:
+        if value.lower() not in KINDS:
+            near = did_you_mean(value, KINDS)
+            raise DockerfileSyntaxError(f"unsupported mount type {go_quote(value)}{near}", location)
+        result.kind = cast(Kind, value.lower())
+    elif key in ("readonly", "ro"):
+        result.readonly = _boolean(key, value, location)
+    elif key in ("readwrite", "rw"):
+        result.readonly = not _boolean(key, value, location)
+    elif key == "required":
+        _check_kind(result, key, "secret", "ssh")
+        result.required = _boolean(key, value, location)
+    elif value is not None:
+        _set_value(result, key, value, field)
+
+
+def _set_value(result: MountFields, key: str, value: str, field: str) -> None:
+    location = result.location
+    if key in ("source", "src"):
+        result.source = value
+    elif key in ("target", "dst", "destination"):
+        result.target = value
+    elif key == "id":
+        result.identifier = value
+    elif key == "env":
+        result.variable = value
+    elif key == "sharing":
+        if value.lower() not in SHARINGS:
+            near = did_you_mean(value, SHARINGS)
+            raise DockerfileSyntaxError(f"unsupported sharing value {go_quote(value)}{near}", location)
+        result.sharing = cast(Sharing, value.lower())
+    elif key == "size":
+        _check_kind(result, key, "tmpfs")
+        result.size = _size(value, location)
+    elif key == "mode":
+        result.mode = _number(key, value, 8, location)
+    elif key == "uid":
+        result.uid = _number(key, value, 10, location)
+    elif key == "gid":
+        result.gid = _number(key, value, 10, location)
+
+
+def _check_kind(result: MountFields, key: str, *kinds: str) -> None:
+    if result.complete and result.kind not in kinds:
+        message = f"unexpected key '{key}' for mount type '{result.kind}'"
+        raise DockerfileSyntaxError(message, result.location, hint=f"{key} belongs to {' and '.join(kinds)} mounts")
+
+
+def _check_ownership(result: MountFields) -> None:
+    for name, value in (("mode", result.mode), ("uid", result.uid), ("gid", result.gid)):
+        if value is not None and result.kind in ("bind", "tmpfs"):
+            raise DockerfileSyntaxError(f'{name} not allowed for "{result.kind}" type mounts', result.location)
+    if result.sharing and result.kind not in ("cache", "secret"):
+        raise DockerfileSyntaxError(f"invalid cache sharing set for {result.kind} mount", result.location)
+
+
+def _boolean(key: str, value: str | None, location: Location | None) -> bool:
+    if value is None or value in _TRUE:
+        return True
+    if value in _FALSE:
+        return False
+    raise DockerfileSyntaxError(f"invalid value for {key}: {value}", location, hint="write true or false")
+
+
+def _number(key: str, value: str, base: int, location: Location | None) -> int:
+    if (
+        re.fullmatch(r"[0-7]{1,12}" if base == 8 else r"[0-9]{1,10}", value, re.ASCII)
+        and int(value, base) <= _LARGEST_ID
+    ):
+        return int(value, base)
+    hint = "a mode is octal, such as 0700" if key == "mode" else ""
+    raise DockerfileSyntaxError(f"invalid value {value} for {key}", location, hint=hint)
+
+
+def _size(value: str, location: Location | None) -> int:
+    """Docker's size units: 64m, 1.5g, 10MiB, 512; all powers of 1024."""
+    match = re.fullmatch(r"([0-9]{1,18})(?:\.([0-9]{1,9}))? ?([kmgtp]?)(?:i?b)?", value, re.ASCII | re.IGNORECASE)
+    if match is None:
+        raise DockerfileSyntaxError(f"invalid value for size: {value}", location, hint="write bytes, or 64m, 1g …")
+    scale = _UNITS[match[3].lower()]
+    fraction = match[2] or ""
+    size = int(match[1]) * scale + int(fraction or "0") * scale // int(10 ** len(fraction))
+    if size > _LARGEST_SIZE:
+        raise DockerfileSyntaxError(f"invalid value for size: {value}", location)
+    return size

@@ -1,0 +1,236 @@
+"""Dockerfile text → AST. The door of the room.
+
+    parse_dockerfile   the whole file, every statement checked; what the planner reads
+    read_dockerfile    syntax alone, as lenient as BuildKit's parser; what `pybuild parse` prints
+    parse_trigger      one ONBUILD trigger, when it fires
+    to_json            the document of `pybuild parse`
+
+One run reports every error of the file: the first is raised, the rest are its `others`. BuildKit's command line puts
+`dockerfile parse error on line N: ` before most of these messages; that is the display's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from builder.dockerfile.arguments import Fault
+from builder.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage, StageStatement
+from builder.dockerfile.lines import decode
+from builder.dockerfile.reader import MAX_FAULTS, Source, read_source
+from builder.errors import DockerfileSyntaxError, Location
+
+if TYPE_CHECKING:
+    from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+    from builder.dockerfile.lexer import NodeToken
+    from builder.dockerfile.statements import Branch
+
+_T = TypeVar("_T")
+
+
+def parse_dockerfile(text: bytes | str, file: str = "Dockerfile", *, cache_directory: str = "") -> Dockerfile:
+    """Parse a whole Dockerfile. Raises DockerfileSyntaxError.
+
+    `cache_directory`, private to the user, keeps the grammar's tables between runs.
+    """
+    decoded = decode(text)
+    source = _read(decoded, file)
+    tree = _parse(source, "dockerfile", cache_directory)
+    global_args: list[Arg] = []
+    stages: list[Stage] = []
+    for branch in cast("list[Branch]", tree.children) if tree else ():
+        if branch.data == "arg":
+            global_args.extend(_statements([branch], source, Arg))
+        elif branch.data == "stage":
+            stages.extend(_stage(len(stages), branch, source))
+    _raise_first(source.faults)
+    return Dockerfile(
+        file=file,
+        text=decoded,
+        directives=source.directives,
+        escape=source.escape,
+        instructions=tuple(source.instructions),
+        global_args=tuple(global_args),
+        stages=tuple(stages),
+        warnings=tuple(source.warnings),
+    )
+
+
+def read_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
+    """Read the syntax of a Dockerfile: no stages, no checks of flags and arity. Raises DockerfileSyntaxError."""
+    decoded = decode(text)
+    source = _read(decoded, file)
+    _raise_first(source.faults)
+    return Dockerfile(
+        file=file,
+        text=decoded,
+        directives=source.directives,
+        escape=source.escape,
+        instructions=tuple(source.instructions),
+        warnings=tuple(source.warnings),
+    )
+
+
+def parse_trigger(text: str, location: Location) -> StageStatement:
+    """Parse an ONBUILD trigger; `location` is where its ONBUILD stands, or the FROM that brings it. Raises."""
+    source = read_source(text, location.file, first_line=location.line, escape="\\")
+    if not source.faults and len(source.instructions) != 1:
+        raise DockerfileSyntaxError("an ONBUILD trigger must be a single instruction", location)
+    tree = _parse(source, "trigger", "") if not source.faults else None
+    statements = _statements(tree.children, source, object) if tree else []
+    for fault in source.faults:
+        fault.location = location
+    _raise_first(source.faults)
+    return cast(StageStatement, statements[0])
+
+
+def to_json(dockerfile: Dockerfile) -> dict[str, Any]:
+    """Return the document that `pybuild parse` prints for one file."""
+    return {
+        "file": dockerfile.file,
+        "directives": {directive.name: directive.value for directive in dockerfile.directives},
+        "instructions": [_instruction_to_json(instruction) for instruction in dockerfile.instructions],
+    }
+
+
+def _instruction_to_json(instruction: Instruction) -> dict[str, Any]:
+    return {
+        "keyword": instruction.keyword,
+        "flags": [
+            f"--{flag.name}" if flag.value is None else f"--{flag.name}={flag.value}" for flag in instruction.flags
+        ],
+        "args": [word.text for word in instruction.arguments],
+        "json": instruction.json,
+        "heredocs": [{"name": heredoc.name, "content": heredoc.written} for heredoc in instruction.heredocs],
+        "start_line": instruction.location.line,
+        "end_line": instruction.location.end_line,
+    }
+
+
+def _read(text: str, file: str) -> Source:
+    source = read_source(text, file)
+    if not source.instructions and not source.faults:
+        message = "file with no instructions" if text else "the Dockerfile cannot be empty"
+        raise DockerfileSyntaxError(message, Location(file, 1, 1, 1, 1), hint="begin with FROM")
+    return source
+
+
+def _raise_first(faults: list[DockerfileSyntaxError]) -> None:
+    if faults:
+        first, *others = sorted(faults, key=lambda fault: fault.location or Location("", 0))
+        first.others = tuple(others)
+        raise first
+
+
+class _Tokens(Iterator["NodeToken"]):
+    """The tokens of the instructions, remembering which instruction they come from."""
+
+    def __init__(self, source: Source) -> None:
+        # Lark, behind the lexer, takes 30 ms to import: a cached build never gets here.
+        from builder.dockerfile.lexer import tokens_of, tokens_of_file
+
+        self.instruction: Instruction | None = None
+        self._tokens = tokens_of_file(source.directives, ())
+        self._tokens_of = tokens_of
+        self._instructions = iter(source.instructions)
+
+    def __iter__(self) -> Iterator[NodeToken]:
+        return self
+
+    def __next__(self) -> NodeToken:
+        token = next(self._tokens, None)
+        if token is not None:
+            return token
+        self.instruction = next(self._instructions)
+        self._tokens = self._tokens_of(self.instruction)
+        return next(self._tokens)
+
+    def skip_instruction(self) -> None:
+        """Pass over what is left of the current instruction."""
+        for _ in self._tokens:
+            pass
+
+
+def _parse(source: Source, start: str, cache_directory: str) -> Branch | None:
+    """Run the grammar over the file; faults go to `source`, and the instructions they are in are left out."""
+    from lark import UnexpectedToken
+
+    from builder.dockerfile.grammar import load_dockerfile_grammar
+
+    tokens = _Tokens(source)
+    cascade = bool(source.faults)
+    lark = load_dockerfile_grammar(cache_directory)
+    try:
+        return cast("Branch", lark.parse(cast(str, tokens), start=start))
+    except UnexpectedToken as error:
+        failure = error
+    while True:
+        _report(source, tokens, failure, cascade)
+        if failure.token.type == "$END" or len(source.faults) >= MAX_FAULTS:
+            return None
+        interactive = failure.interactive_parser
+        tokens.skip_instruction()
+        _recover(interactive, tokens.instruction)
+        try:
+            return cast("Branch", interactive.resume_parse())  # type: ignore[no-untyped-call]  # Lark's gap
+        except UnexpectedToken as error:
+            failure = error
+
+
+def _report(source: Source, tokens: _Tokens, failure: Any, cascade: bool) -> None:
+    from builder.dockerfile.faults import NO_STAGE, unexpected
+
+    instruction = tokens.instruction
+    if failure.token.type == "$END" or instruction is None:
+        if not source.faults:
+            location = Location(source.file, max(1, source.last_line), 1, max(1, source.last_line), 1)
+            message = "dockerfile contains no stages to build"
+            source.faults.append(DockerfileSyntaxError(message, location, hint="add FROM scratch, or FROM an image"))
+        return
+    error = unexpected(instruction, failure.token, failure.accepts)
+    # After a FROM that could not be read, every instruction would be outside a stage: one error is enough.
+    if error.message != NO_STAGE or not cascade:
+        source.faults.append(error)
+
+
+def _recover(interactive: InteractiveParser, instruction: Instruction | None) -> None:
+    """Drop the half-read instruction from the parser's stack; a broken FROM still opens a stage."""
+    from builder.dockerfile.instructions import Word
+    from builder.dockerfile.lexer import NodeToken
+
+    state = interactive.parser_state
+    actions = state.parse_conf.parse_table.states
+    while len(state.state_stack) > 1 and "FROM" not in actions[state.state_stack[-1]]:
+        state.state_stack.pop()
+        state.value_stack.pop()
+    if instruction is not None and instruction.keyword == "FROM":
+        place = instruction.location
+        interactive.feed_token(NodeToken.of("FROM", "", instruction, place))
+        interactive.feed_token(NodeToken.of("WORD", "", Word("scratch", place), place))
+        interactive.feed_token(NodeToken.of("_END", "", instruction, place))
+
+
+def _stage(index: int, branch: Branch, source: Source) -> Iterable[Stage]:
+    first, *rest = cast("list[Branch]", branch.children)
+    base = _statements([first], source, From)
+    statements = cast("list[StageStatement]", _statements(rest, source, object))
+    if base:
+        yield Stage(index=index, base=base[0], statements=tuple(statements))
+
+
+def _statements(branches: Iterable[Any], source: Source, kind: type[_T]) -> list[_T]:
+    from builder.dockerfile.statements import build_statement
+
+    result: list[_T] = []
+    for branch in branches:
+        try:
+            statement = build_statement(branch)
+        except Fault as fault:
+            source.faults.append(fault.error)
+        except DockerfileSyntaxError as error:
+            source.faults.append(error)
+        else:
+            assert isinstance(statement, kind)
+            result.append(statement)
+    return result

@@ -1,0 +1,129 @@
+"""How the text of one instruction falls apart: keyword, flags, words, JSON strings. Spans in, spans out.
+
+Each function follows BuildKit's parser (frontend/dockerfile/parser: split_command.go, line_parsers.go), which reads
+`--flag` words, quoted words and JSON by three different sets of rules. Spans are (start, end) in the logical line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from builder.dockerfile.blanks import BLANKS, PLAIN_WORD, SEPARATORS
+
+Span = tuple[int, int]
+
+_SEPARATORS_RUN = re.compile(rf"[{SEPARATORS}]+")
+# In flags the escape character is always a backslash, also under `# escape=`.
+_FLAG_PART = re.compile(rf"(?P<plain>[^{BLANKS}'\"\\]+)|\\(?P<escaped>.?)|(?P<quote>['\"])", re.DOTALL)
+_FLAG_QUOTED = {quote: re.compile(rf"(?P<plain>[^{quote}\\]+)|\\(?P<escaped>.?)", re.DOTALL) for quote in "'\""}
+_WORD_PART = {
+    escape: re.compile(
+        rf"[^{BLANKS}'\"{re.escape(escape)}]+|{re.escape(escape)}.|'[^']*'?"
+        rf"|\"(?:[^\"{re.escape(escape)}]+|{re.escape(escape)}.)*\"?",
+        re.DOTALL,
+    )
+    for escape in "\\`"
+}
+_BLANKS_AT = re.compile(rf"[{BLANKS}]*")
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+class FlagSpan(NamedTuple):
+    start: int
+    end: int
+    text: str
+    """Quotes and escapes processed: `--name` or `--name=value`."""
+
+
+class JsonStringsOnly(ValueError):
+    """A JSON array with a member that is not a string."""
+
+
+def split_keyword(text: str) -> tuple[Span, int]:
+    """Return the span of the keyword and where the rest begins. `text` has no blanks at its start."""
+    match = _SEPARATORS_RUN.search(text)
+    return ((0, match.start()), match.end()) if match else ((0, len(text)), len(text))
+
+
+def split_flags(text: str, start: int) -> tuple[list[FlagSpan], int]:
+    """Return the leading `--flag` words and where the arguments begin. A bare `--` ends the flags and is dropped."""
+    flags: list[FlagSpan] = []
+    position = start
+    while True:
+        match = _BLANKS_AT.match(text, position)
+        position = match.end() if match else position
+        if not text.startswith("--", position):
+            return flags, position
+        word, end = _read_flag(text, position)
+        if word == "--":
+            return flags, end
+        flags.append(FlagSpan(position, end, word))
+        position = end
+
+
+def _read_flag(text: str, position: int) -> tuple[str, int]:
+    parts: list[str] = []
+    while match := _FLAG_PART.match(text, position):
+        position = match.end()
+        quote = match["quote"]
+        if quote is None:
+            parts.append(match["plain"] or match["escaped"])
+            continue
+        while inner := _FLAG_QUOTED[quote].match(text, position):
+            parts.append(inner["plain"] or inner["escaped"])
+            position = inner.end()
+        position += text.startswith(quote, position)
+    return "".join(parts), position
+
+
+def split_plain(text: str, start: int, end: int) -> list[Span]:
+    """Split at the ASCII separators; quotes mean nothing."""
+    return [match.span() for match in PLAIN_WORD.finditer(text, start, end)]
+
+
+def split_words(text: str, start: int, end: int, escape: str) -> list[Span]:
+    """Split at blanks that are neither quoted nor escaped. Quotes stay; a lone escape character at the end goes."""
+    spans: list[Span] = []
+    part = _WORD_PART[escape]
+    position = start
+    while position < end:
+        match = _BLANKS_AT.match(text, position, end)
+        position = match.end() if match else position
+        word_start = position
+        while match := part.match(text, position, end):
+            position = match.end()
+        if position > word_start:
+            spans.append((word_start, position))
+        if position < end and text[position] == escape:
+            position += 1  # the escape character that ends the text: it protects nothing
+    return spans
+
+
+def read_json_array(text: str) -> list[str] | None:
+    """Return the strings of a JSON array, or None when `text` is not valid JSON. Raises JsonStringsOnly."""
+    if not text.startswith("["):
+        return None
+    try:
+        # parse_int stays text: Python refuses numbers of more than 4,300 digits, JSON doesn't.
+        value = json.loads(text, parse_constant=_refuse, parse_int=lambda _: 0, parse_float=lambda _: 0)
+    except (ValueError, RecursionError):
+        return None
+    if not all(isinstance(item, str) for item in value):
+        raise JsonStringsOnly
+    return [_without_surrogate_escapes(item) for item in value]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _without_surrogate_escapes(text: str) -> str:
+    # `"\\ud800"` is a lone surrogate, for which Go puts U+FFFD; U+DC80-DCFF in the source are bytes that are no UTF-8.
+    return re.sub("[\ud800-\udfff]", "\ufffd", text) if not text.isascii() else text
+
+
+def json_string_spans(text: str, start: int, end: int) -> list[Span]:
+    """Return where the strings of a valid JSON array of strings stand, quotes included."""
+    return [match.span() for match in _JSON_STRING.finditer(text, start, end)]
