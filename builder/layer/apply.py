@@ -23,7 +23,7 @@ from builder.layer.attributes import Attributes, set_time
 from builder.layer.content import SlicedContent, open_content
 from builder.layer.cursor import TreeCursor, find_status, remove_tree
 from builder.layer.limits import LIMITS, Limits
-from builder.layer.paths import LayerPaths, place_entry
+from builder.layer.paths import LayerPaths, place_entry, twice_of_two_kinds
 from builder.layer.reader import Readable, read_tar
 from builder.layer.view import MergedView
 from builder.layer.whiteout import OPAQUE, PREFIX
@@ -83,6 +83,10 @@ class _Applier:
         """What this layer has made or changed, for whiteouts that come late; overlay keeps layers apart by itself."""
         self._directories: dict[str, tuple[int, int]] = {}
         """Mode and mtime to give to directories when nothing more is written into them."""
+        self._implied: set[str] = set()
+        """Directories without an entry (so far), with the attributes they have below."""
+        self._hidden: set[str] = set()
+        """What a whiteout hides, and `directory/` for what an opaque marker does: below that, there is no below."""
         self._cursor = TreeCursor(directory, self._arrive)
         self._sources = TreeCursor(directory)
 
@@ -103,8 +107,6 @@ class _Applier:
         if name.startswith(PREFIX):
             self._hide(directory, parent, name)
             return
-        if not self._overlay:
-            self._made.add(path)
         match entry.kind:
             case "file":
                 self._add_file(directory, name, entry, read)
@@ -120,9 +122,20 @@ class _Applier:
                 self._add_device(directory, name, entry)
             case _:
                 assert_never(entry.kind)
+        if not self._overlay:
+            self._made.add(path)
 
     def finish(self) -> None:
         """Give directories their modes and times, the deepest first: a mode may close the way to what is below."""
+        for path in self._implied:
+            if self._hidden and self._is_hidden(path):
+                entry = Entry(path, "directory", 0o755)
+                descriptor = self._cursor.enter(path)
+                self.attributes.replace_xattrs(descriptor, entry)
+                self._settle(descriptor, entry)
+        if self._overlay and "" not in self._directories:
+            # overlayfs shows the root of the topmost layer, which a layer seldom has an entry for.
+            self._settle(self._cursor.enter(""), self._attributes_below(""))
         for path in sorted(self._directories, reverse=True):
             mode, mtime = self._directories[path]
             descriptor = self._sources.enter(path)
@@ -139,12 +152,17 @@ class _Applier:
             if not self._overlay:
                 self._made.add(path)
         descriptor = self._cursor.enter(path)
+        self._implied.discard(path)
         if replaces:
             self.attributes.replace_xattrs(descriptor, entry)
-        # Without root's rights a mode can keep us out of our own directory until the end.
+        self._settle(descriptor, entry)
+
+    def _settle(self, descriptor: int, entry: Entry) -> None:
+        """Give a directory its attributes, and what writing into it would undo, at the end."""
+        # Without root's rights a mode can keep us out of our own directory until then.
         usable = entry.mode | (0 if os.geteuid() == 0 else stat.S_IRWXU)
         self.attributes.set_open(descriptor, entry, usable)
-        self._directories[path] = (entry.mode if usable != entry.mode else -1, entry.mtime)
+        self._directories[entry.path] = (entry.mode if usable != entry.mode else -1, entry.mtime)
 
     def _make_directory(self, directory: int, name: str, path: str) -> bool:
         """Make a directory where none is; say whether one was there."""
@@ -155,7 +173,9 @@ class _Applier:
             status = find_status(directory, name)
         if status is not None and stat.S_ISDIR(status.st_mode):
             return True
-        self._remove(directory, name, path)
+        if status is not None and not self._is_whiteout(status) and (self._overlay or path in self._made):
+            raise twice_of_two_kinds(path)
+        self._replace(directory, name, path)
         os.mkdir(name, stat.S_IRWXU, dir_fd=directory)
         if status is not None and self._is_whiteout(status):
             self._mark_opaque(self._cursor.enter(path))
@@ -167,26 +187,26 @@ class _Applier:
         if status is not None and stat.S_ISDIR(status.st_mode):
             if not self._overlay and path not in self._made:
                 self._made.add(path)
+                self._implied.add(path)
                 self._directories.setdefault(path, (-1, status.st_mtime_ns // 1_000_000_000))
             return
         if status is not None and not self._is_whiteout(status) and (self._overlay or path in self._made):
             raise LayerError(f"the layer has {path!r} as something other than a directory, and entries below it")
         if status is not None:
             self._remove(directory, name, path)
+        self._implied.add(path)
         os.mkdir(name, stat.S_IRWXU, dir_fd=directory)
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
         try:
             if status is not None and self._is_whiteout(status):
                 self._mark_opaque(descriptor)
-            entry = self._implied(path)
-            self.attributes.set_open(descriptor, entry, entry.mode | (0 if os.geteuid() == 0 else stat.S_IRWXU))
+            self._settle(descriptor, self._attributes_below(path))
         finally:
             os.close(descriptor)
-        self._directories[path] = (entry.mode, entry.mtime)
         if not self._overlay:
             self._made.add(path)
 
-    def _implied(self, path: str) -> Entry:
+    def _attributes_below(self, path: str) -> Entry:
         found = self._below.find(path) if self._below is not None else None
         if found is not None and found.entry.kind == "directory":
             return found.entry
@@ -196,7 +216,7 @@ class _Applier:
         try:
             descriptor = os.open(name, _CREATE, entry.mode & 0o777, dir_fd=directory)
         except FileExistsError:
-            self._remove(directory, name, entry.path)
+            self._replace(directory, name, entry.path)
             descriptor = os.open(name, _CREATE, entry.mode & 0o777, dir_fd=directory)
         try:
             left = entry.size
@@ -280,8 +300,15 @@ class _Applier:
         try:
             make()
         except FileExistsError:
-            self._remove(directory, name, path)
+            self._replace(directory, name, path)
             make()
+
+    def _replace(self, directory: int, name: str, path: str) -> None:
+        """Remove what an entry of another kind, or a later one of the same path, takes the place of."""
+        status = find_status(directory, name)
+        if status is not None and stat.S_ISDIR(status.st_mode) and (self._overlay or path in self._made):
+            raise twice_of_two_kinds(path)
+        self._remove(directory, name, path)
 
     def _remove(self, directory: int, name: str, path: str) -> None:
         self._cursor.forget(path)
@@ -297,6 +324,7 @@ class _Applier:
 
     def _hide(self, directory: int, parent: str, name: str) -> None:
         if name == OPAQUE:
+            self._hidden.add(f"{parent}/" if parent else "")
             if self._overlay:
                 self._mark_opaque(directory)
             else:
@@ -304,6 +332,7 @@ class _Applier:
             return
         hidden = name[len(PREFIX) :]
         path = f"{parent}/{hidden}" if parent else hidden
+        self._hidden.add(path)
         status = find_status(directory, hidden)
         if not self._overlay:
             if status is not None and path not in self._made:
@@ -314,6 +343,15 @@ class _Applier:
             os.mknod(hidden, stat.S_IFCHR, _WHITEOUT_DEVICE, dir_fd=directory)
         elif stat.S_ISDIR(status.st_mode):
             self._mark_opaque(self._cursor.enter(path))
+
+    def _is_hidden(self, path: str) -> bool:
+        """Say whether a whiteout or an opaque marker of this layer hides `path`, or a directory it is in."""
+        above = "" in self._hidden
+        at = path.find("/")
+        while at >= 0 and not above:
+            above = path[:at] in self._hidden or path[: at + 1] in self._hidden
+            at = path.find("/", at + 1)
+        return above or path in self._hidden
 
     def _clear(self, directory: int, parent: str) -> None:
         """Remove what layers below left in a directory, and keep what this one made."""

@@ -212,7 +212,7 @@ def build_index(stream: Readable, index_path: str, limits: Limits = LIMITS) -> t
         for member in read_tar(hashing, limits):
             entry = place_entry(member.entry, paths)
             if entry is not None:
-                index.add(entry, entry.mtime, member.offset if entry.kind == "file" else 0, _digest(member))
+                index.add(entry, entry.mtime, member.offset, _digest(member))
         statistics = index.finish()
     return DiffID("sha256:" + hashing.digest.hexdigest()), statistics
 

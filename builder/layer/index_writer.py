@@ -20,6 +20,7 @@ from typing import IO
 from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
 from builder.layer import record
+from builder.layer.paths import twice_of_two_kinds
 from builder.layer.whiteout import OPAQUE, PREFIX
 
 _RUN_RECORDS = 32_768
@@ -144,6 +145,8 @@ class IndexWriter:
             if key is not None and key == last_key:
                 if not self._keep_last:
                     raise LayerError(f"{_path_of(key)!r} is in the layer twice")
+                if record.is_directory(item) != record.is_directory(last_item):
+                    raise twice_of_two_kinds(_path_of(key))
                 last_item = item
                 continue
             if last_key is not None:

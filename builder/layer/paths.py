@@ -57,6 +57,8 @@ class LayerPaths:
 
     def __init__(self) -> None:
         self._links: dict[str, str] = {}
+        self._linked: set[str] = set()
+        """What hard links of this layer are names of: it must not be replaced any more."""
         self._last: tuple[str, str] = ("", "")
         """The parent asked about last, and its answer: entries of a directory stand together."""
 
@@ -80,12 +82,23 @@ class LayerPaths:
         return f"{answer}/{name}" if answer else name
 
     def made(self, path: str, link: str | None) -> None:
-        """Take note that `path` (a place) now exists: as a symbolic link to `link`, or as something else."""
+        """Take note that `path` (a place) now exists: as a symbolic link to `link`, or as something else.
+
+        Raises LayerError when it replaces what a hard link has been made to: two readers would see two files.
+        """
+        if path in self._linked:
+            raise LayerError(f"{path!r} is in the layer twice, with a hard link to the first")
         if link is not None:
             self._links[path] = link
         elif not self._links or self._links.pop(path, None) is None:
             return
         self._last = ("", "")
+
+    def linked(self, target: str) -> str:
+        """Return the place of a hard link's target, and remember it."""
+        place = self.place(target)
+        self._linked.add(place)
+        return place
 
 
 def place_entry(entry: Entry, paths: LayerPaths) -> Entry | None:
@@ -101,5 +114,10 @@ def place_entry(entry: Entry, paths: LayerPaths) -> Entry | None:
             hidden_path(path)
         return Entry(path, "file", entry.mode, entry.uid, entry.gid, entry.mtime)
     paths.made(path, entry.link if entry.kind == "symlink" else None)
-    link = paths.place(entry.link) if entry.kind == "hardlink" else entry.link
+    link = paths.linked(entry.link) if entry.kind == "hardlink" else entry.link
     return entry if path == entry.path and link == entry.link else entry._replace(path=path, link=link)
+
+
+def twice_of_two_kinds(path: str) -> LayerError:
+    """Return the error for a path that a layer has both as a directory and as something else."""
+    return LayerError(f"{path!r} is in the layer twice, as a directory and as something else")

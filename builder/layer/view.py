@@ -265,20 +265,20 @@ class MergedView:
         """The entry as a file system would show it: a hard link has everything but its name from its target."""
         if own.entry.kind != "hardlink":
             return ViewEntry(own.entry, number, own.offset)
-        target, target_number = self._link_target(own.entry, number)
+        target, target_number = self._link_target(own, number)
         if target.entry.kind in ("file", "hardlink"):
             entry = target.entry._replace(path=own.entry.path, kind="hardlink", link=own.entry.link)
         else:
             entry = target.entry._replace(path=own.entry.path)
         return ViewEntry(entry, target_number, target.offset)
 
-    def _link_target(self, entry: Entry, number: int) -> tuple[IndexEntry, int]:
-        link = entry.link
+    def _link_target(self, own: IndexEntry, number: int) -> tuple[IndexEntry, int]:
+        link = own
         for _ in range(_HARD_LINK_HOPS):
-            target = self._indexes[number].find(link)
-            if target is None:
-                # A link to a file of a lower layer: against the spec's advice, but read (docker does).
-                below = MergedView(self._layers[:number]).find(link)
+            target = self._indexes[number].find(link.entry.link)
+            if target is None or target.offset >= link.offset:
+                # Not among the entries before it, so a file of a lower layer: unwise, but docker reads it.
+                below = MergedView(self._layers[:number]).find(link.entry.link)
                 if below is None or below.entry.kind == "directory":
                     break
                 return IndexEntry(below.entry, below.offset), below.layer_number
@@ -286,5 +286,7 @@ class MergedView:
                 break
             if target.entry.kind != "hardlink":
                 return target, number
-            link = target.entry.link
-        raise LayerError(f"{entry.path!r} is a hard link to {entry.link!r}, which is no file in its layer or below")
+            link = target
+        raise LayerError(
+            f"{own.entry.path!r} is a hard link to {own.entry.link!r}, which is no file in its layer or below"
+        )

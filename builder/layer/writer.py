@@ -68,7 +68,7 @@ class _TarWriter:
             header = encode_header(entry, mtime)
             self._position += len(header)
             self._keep(header)
-            self._add_to_index(entry, mtime, 0, "")
+            self._add_to_index(entry, mtime, self._position, "")
             return
         if PREFIX in entry.path and (content is not None or entry.size):
             refuse_reserved_name(entry.path)
