@@ -19,7 +19,7 @@ from builder.store.layers import LayerRecord, Layers, put_layer
 
 SCHEMA = """
 CREATE TABLE record (
-    key TEXT PRIMARY KEY, definition TEXT NOT NULL, preimage BLOB NOT NULL, diff_id TEXT, created TEXT NOT NULL,
+    key TEXT PRIMARY KEY, definition TEXT NOT NULL, preimage BLOB NOT NULL, diff_id TEXT, created INTEGER NOT NULL,
     used INTEGER NOT NULL, description TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX record_definition ON record (definition, created);
 CREATE INDEX record_description ON record (description, created);
@@ -44,8 +44,8 @@ class CacheRecord:
     definition: Digest
     preimage: bytes
     layer: LayerRecord | None
-    created: str
-    """RFC 3339 time in UTC (builder.image.moment), when the step finished."""
+    created: int
+    """Nanoseconds since 1970, when the step finished."""
     description: str = ""
 
 

@@ -17,17 +17,52 @@ from typing import Any
 
 from builder.errors import TransportError
 from builder.filesystem.entry import Entry
+from builder.image.multi import is_index
 from builder.layer.header import BLOCK, END, encode_header
 from builder.oci import canonical
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
 from builder.oci.media_type import OCI_INDEX
 from builder.oci.reference import Reference
 from builder.store.store import LAYOUT, Store
-from builder.transport.packing import PackedImage
+from builder.transport.destination import open_destination, shown
+from builder.transport.output import ArchiveOutput, ImageOutput, Packing
+from builder.transport.packing import PackedImage, pack_image
 
 _BLOCK_BYTES = 1 << 20
 _FILE_MODE = 0o444
 _DIRECTORY_MODE = 0o755
+
+
+def name_image(spec: ImageOutput, store: Store, image: Descriptor, names: Sequence[Reference]) -> str:
+    """Give an image of the store names, and the annotations of the spec."""
+    if spec.annotations:
+        as_it_is = Packing(compression="uncompressed")
+        image = pack_image(store, image, as_it_is, annotations=spec.annotations).top
+    store.names.set_all((name, image) for name in names)
+    return f"named {', '.join(name.familiar for name in names)}" if names else f"kept {image.digest} in the store"
+
+
+def export_archive(
+    spec: ArchiveOutput,
+    store: Store,
+    image: Descriptor,
+    names: Sequence[Reference],
+    epoch: int | None,
+    stdout: int | None,
+) -> str:
+    """Pack an image and write the archive or directory; returns a line that says so."""
+    if spec.for_docker and is_index(image):
+        raise TransportError(
+            "type=docker holds an image for one platform only", hint="Use type=oci, or build one platform at a time."
+        )
+    if spec.is_directory:
+        packed = pack_image(store, image, spec.packing, annotations=spec.annotations, reproducible=epoch is not None)
+        write_layout(store, packed, names, spec.dest)
+        return f"wrote image layout {spec.dest}"
+    with open_destination(spec.dest, stdout) as write:
+        packed = pack_image(store, image, spec.packing, annotations=spec.annotations, reproducible=epoch is not None)
+        write_archive(store, packed, names, write, for_docker=spec.for_docker)
+    return f"wrote {'docker' if spec.for_docker else 'oci'} archive {shown(spec.dest)}"
 
 
 def write_archive(
@@ -39,7 +74,7 @@ def write_archive(
         write(encode_header(Entry(path, "directory", _DIRECTORY_MODE), 0))
     for blob in sorted(image.blobs, key=_blob_path):
         _copy_blob(store, blob, write)
-    documents = {"index.json": index_document(image.manifest, names), "oci-layout": LAYOUT}
+    documents = {"index.json": index_document(image.top, names), "oci-layout": LAYOUT}
     if for_docker:
         documents["manifest.json"] = _docker_list(image, names)
     for name in sorted(documents):
@@ -56,7 +91,7 @@ def write_layout(store: Store, image: PackedImage, names: Sequence[Reference], d
         for blob in image.blobs:
             _export_blob(store, blob, directory)
         _put(f"{directory}/oci-layout", LAYOUT)
-        own = json.loads(index_document(image.manifest, names))["manifests"]
+        own = json.loads(index_document(image.top, names))["manifests"]
         taken = {(entry.get("annotations") or {}).get(REF_NAME) for entry in own} - {None}
         kept = [entry for entry in entries if not _superseded(entry, own, taken)]
         _put(f"{directory}/index.json", canonical.encode(_index([*kept, *own])))
@@ -81,10 +116,11 @@ def _index(entries: list[Any]) -> dict[str, Any]:
 def _docker_list(image: PackedImage, names: Sequence[Reference]) -> bytes:
     document = [
         {
-            "Config": _blob_path(image.config),
+            "Config": _blob_path(only.config),
             "RepoTags": [name.familiar for name in names] or None,
-            "Layers": [_blob_path(layer) for layer in image.layers],
+            "Layers": [_blob_path(layer) for layer in only.layers],
         }
+        for only in image.images
     ]
     return canonical.encode(document)
 

@@ -44,6 +44,11 @@ def open_destination(dest: str, stdout: int | None = None) -> Iterator[Callable[
         ) from error
 
 
+def shown(dest: str) -> str:
+    """Return how messages call a destination."""
+    return "to standard output" if dest == STDOUT else dest
+
+
 @contextmanager
 def _standard_output(stdout: int | None) -> Iterator[Callable[[bytes], object]]:
     descriptor = sys.stdout.fileno() if stdout is None else stdout

@@ -11,12 +11,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from builder.errors import UsageError
+from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference, parse_reference
+from builder.store.store import Store
 
 Compression = Literal["uncompressed", "gzip", "zstd"]
 STDOUT = "-"
@@ -113,6 +115,46 @@ def parse_output(text: str) -> OutputSpec:
             raise _wrong(text, f"unknown type {kind!r}" if kind else "type is missing", near=(kind, _TYPES))
 
 
+def write_output(
+    spec: OutputSpec,
+    store: Store,
+    image: Descriptor,
+    names: Sequence[Reference | str] = (),
+    *,
+    epoch: int | None = None,
+    stdout: int | None = None,
+) -> str:
+    """Write `image` (a manifest or index of the store) to where `spec` says, under `names` and those of the spec.
+
+    `epoch` is SOURCE_DATE_EPOCH in seconds: it makes compression reproducible and is the time of exported files.
+    `stdout` is the descriptor behind `dest=-`. Returns a line that says what was done. Raises TransportError,
+    StoreError, LayerError.
+    """
+    # Imported where they are used: a cached build that stays in the store passes here without codecs and tars.
+    given = [parse_reference(name) if isinstance(name, str) else name for name in names]
+    match spec:
+        case CacheOnlyOutput():
+            return "kept in the cache only"
+        case ImageOutput():
+            from builder.transport.archive import name_image
+
+            return name_image(spec, store, image, _all_names(given, spec.names))
+        case ArchiveOutput():
+            from builder.transport.archive import export_archive
+
+            return export_archive(spec, store, image, _all_names(given, spec.names), epoch, stdout)
+        case TarOutput(dest):
+            from builder.transport.rootfs import export_tar
+
+            return export_tar(store, image, dest, epoch=epoch, stdout=stdout)
+        case LocalOutput(dest):
+            from builder.transport.rootfs import export_directory
+
+            return export_directory(store, image, dest, epoch=epoch)
+        case _:
+            assert_never(spec)
+
+
 def writes_to_stdout(spec: OutputSpec) -> bool:
     """Say whether an output goes to standard output, which must then carry nothing else."""
     match spec:
@@ -122,6 +164,10 @@ def writes_to_stdout(spec: OutputSpec) -> bool:
             return False
         case _:
             assert_never(spec)
+
+
+def _all_names(first: Sequence[Reference], second: Sequence[Reference]) -> tuple[Reference, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def _archive(options: dict[str, str], for_docker: bool, text: str) -> ArchiveOutput:

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from builder.image.image import Image
+from builder.image.image import Image, load_image
+from builder.image.multi import assemble_index, is_index, walk_manifests
 from builder.layer.compression import Compressor, open_decompressed
 from builder.oci import canonical
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
@@ -30,38 +31,53 @@ _NON_DISTRIBUTABLE = "nondistributable"
 
 
 @dataclass(frozen=True, slots=True)
-class PackedImage:
-    """An image ready to be copied: everything it names is a blob of the store."""
+class PackedManifest:
+    """One image ready to be copied: everything it names is a blob of the store."""
 
     manifest: Descriptor
     config: Descriptor
     layers: tuple[Descriptor, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class PackedImage:
+    """What a name stands for, packed. `top` is the manifest of the only image, or an index of all."""
+
+    top: Descriptor
+    images: tuple[PackedManifest, ...]
+
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """All blobs, each once, sorted by digest."""
-        unique = {blob.digest: blob for blob in (self.manifest, self.config, *self.layers)}
+        unique = {self.top.digest: self.top}
+        for image in self.images:
+            unique |= {blob.digest: blob for blob in (image.manifest, image.config, *image.layers)}
         return tuple(unique[digest] for digest in sorted(unique))
 
 
 def pack_image(
     store: Store,
-    image: Image,
+    descriptor: Descriptor,
     packing: Packing,
     *,
     annotations: Mapping[str, str] | None = None,
     reproducible: bool = False,
 ) -> PackedImage:
-    """Return `image` with its layers compressed as `packing` says.
+    """Return the image or index `descriptor` with its layers compressed as `packing` says.
 
     `reproducible` chooses codecs that give the same bytes on every machine. Raises StoreError, LayerError,
     BlobNotFound when a layer is not in the store.
     """
-    jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
-    packed = _pack_all(store, jobs, packing, reproducible)
-    layers = tuple(packed[diff_id] for diff_id in image.config.diff_ids)
-    manifest = _manifest(store, image, layers, annotations or {})
-    return PackedImage(manifest, image.manifest.config, layers)
+    images = []
+    for manifest in walk_manifests(store, descriptor):
+        image = load_image(store.blobs, manifest)
+        jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
+        packed = _pack_all(store, jobs, packing, reproducible)
+        layers = tuple(packed[diff_id] for diff_id in image.config.diff_ids)
+        images.append(PackedManifest(_manifest(store, image, layers, annotations or {}), image.manifest.config, layers))
+    if not is_index(descriptor):
+        return PackedImage(images[0].manifest, tuple(images))
+    return PackedImage(assemble_index(store, [image.manifest for image in images]), tuple(images))
 
 
 def pack_layer(

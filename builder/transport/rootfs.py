@@ -7,20 +7,26 @@ them, as BuildKit's local exporter writes them. No privileges are needed for eit
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
+from typing import NoReturn
 
-from builder.errors import TransportError
+from builder.errors import StoreError, TransportError
 from builder.filesystem.entry import Entry
+from builder.image.image import load_image
+from builder.image.multi import is_index, walk_manifests
 from builder.layer.apply import apply_layer
 from builder.layer.compression import open_decompressed
 from builder.layer.content import Content
 from builder.layer.index import open_index
 from builder.layer.view import MergedView, ViewEntry, ViewLayer
 from builder.layer.writer import write_layer
+from builder.oci.descriptor import Descriptor
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
+from builder.transport.destination import open_destination, shown
+from builder.transport.pull import layer_records
 
 
 @contextmanager
@@ -34,32 +40,79 @@ def open_view(store: Store, layers: Sequence[LayerRecord]) -> Iterator[MergedVie
         yield MergedView(members)
 
 
+def export_tar(
+    store: Store, image: Descriptor, dest: str, *, epoch: int | None = None, stdout: int | None = None
+) -> str:
+    """Write the root file system as one tar; of an index, each platform's in a directory of its own (`linux_amd64`)."""
+    with open_destination(dest, stdout) as write:
+        write_rootfs(store, _stacks(store, image), write, epoch=epoch)
+    return f"wrote root file system {shown(dest)}"
+
+
+def export_directory(store: Store, image: Descriptor, dest: str, *, epoch: int | None = None) -> str:
+    """Write the root file system into `dest`, over what is there; all of it owned by who we are.
+
+    Raises TransportError, LayerError.
+    """
+    try:
+        os.makedirs(dest, exist_ok=True)
+    except OSError as error:
+        raise TransportError(f"making {dest}: {(error.strerror or str(error)).lower()}") from error
+    stacks = _stacks(store, image)
+    with _Pipe(lambda write: write_rootfs(store, stacks, write, epoch=epoch)) as reader:
+        remarks = apply_layer(reader, dest, overlay=False, ids="ignore")
+    more = f" ({remarks[0]}{f', and {len(remarks) - 1} more like it' if remarks[1:] else ''})" if remarks else ""
+    return f"wrote root file system {dest}{more}"
+
+
 def write_rootfs(
-    store: Store, layers: Sequence[LayerRecord], write: Callable[[bytes], object], *, epoch: int | None = None
+    store: Store,
+    stacks: Mapping[str, Sequence[LayerRecord]],
+    write: Callable[[bytes], object],
+    *,
+    epoch: int | None = None,
 ) -> None:
-    """Write the root file system as a tar; `epoch` (seconds) becomes the time of every entry."""
+    """Write a tar of stacks of layers, each below its directory ("" is the root of the tar).
+
+    `epoch` (seconds) becomes the time of every entry.
+    """
     index = store.temporary.path("rootfs")
     try:
-        with open_view(store, layers) as view:
-            write_layer(_items(view, epoch), write, index)
+        write_layer(_all_items(store, stacks, epoch), write, index)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(index)
 
 
-def unpack_rootfs(
-    store: Store, layers: Sequence[LayerRecord], directory: str, *, epoch: int | None = None
-) -> tuple[str, ...]:
-    """Write the root file system into `directory`, over what is there; returns remarks on what could not be kept.
+def _stacks(store: Store, image: Descriptor) -> dict[str, tuple[LayerRecord, ...]]:
+    if not is_index(image):
+        return {"": _layers(store, image)}
+    return {
+        str(manifest.platform).replace("/", "_"): _layers(store, manifest) for manifest in walk_manifests(store, image)
+    }
 
-    Raises TransportError, LayerError.
-    """
-    try:
-        os.makedirs(directory, exist_ok=True)
-    except OSError as error:
-        raise TransportError(f"making {directory}: {(error.strerror or str(error)).lower()}") from error
-    with _Pipe(lambda write: write_rootfs(store, layers, write, epoch=epoch)) as reader:
-        return apply_layer(reader, directory, overlay=False, ids="ignore")
+
+def _layers(store: Store, manifest: Descriptor) -> tuple[LayerRecord, ...]:
+    def lost() -> NoReturn:
+        raise StoreError(f"layers of {manifest.digest} are missing from the store", hint="Build the image again.")
+
+    return layer_records(store, load_image(store.blobs, manifest), lost)
+
+
+def _all_items(
+    store: Store, stacks: Mapping[str, Sequence[LayerRecord]], epoch: int | None
+) -> Iterator[tuple[Entry, Content | None]]:
+    for directory in sorted(stacks):
+        if directory:
+            yield Entry(directory, "directory", 0o755, mtime=epoch or 0), None
+        with open_view(store, stacks[directory]) as view:
+            for entry, content in _items(view, epoch):
+                yield (_below(directory, entry) if directory else entry), content
+
+
+def _below(directory: str, entry: Entry) -> Entry:
+    link = f"{directory}/{entry.link}" if entry.kind == "hardlink" else entry.link
+    return entry._replace(path=f"{directory}/{entry.path}", link=link)
 
 
 def _items(view: MergedView, epoch: int | None) -> Iterator[tuple[Entry, Content | None]]:
