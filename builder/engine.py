@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder import __version__
-from builder.errors import SourceError, UsageError
+from builder.errors import ReferenceFormatError, SourceError, UsageError
 from builder.oci import canonical
 from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import Reference, parse_reference
 from builder.plan.plan import Plan
 from builder.plan.serialise import plan_from_json, plan_to_json
-from builder.request import BuildRequest, BuildResult, BuiltImage
+from builder.request import BuildRequest, BuildResult, BuiltImage, ContainerRequest
 from builder.solve import events
 from builder.solve.cache_key import Circumstances
 from builder.solve.solver import solve
-from builder.solve.workshop import RunSettings, Workshop, one_id_only
+from builder.solve.workshop import NoContexts, RunSettings, Workshop, one_id_only
 from builder.store.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -70,6 +70,32 @@ def forecast(request: BuildRequest) -> tuple[Forecast, ...]:
             plan = bench.plan(platform)
             result.append(forecast_plan(plan, bench.workshop(plan, platform)))
         return tuple(result)
+
+
+def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
+    """Run a container from an image, pulling it when it isn't here; return the exit code of its process."""
+    from builder.solve.container import run_container
+    from builder.solve.solution import stack_of
+    from builder.transport.resolver import Resolver
+
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(request.root))
+        stack.enter_context(store.lease())
+        resolver = Resolver(store)
+        platform = parse_platform(request.platform) if request.platform else host_platform()
+        image = resolver.resolve(_image_name(request.image), platform)
+        layers = resolver.layers(image.manifest_digest)
+        workshop = Workshop(
+            store=store,
+            resolver=resolver,
+            contexts=NoContexts(),
+            circumstances=Circumstances(),
+            settings=RunSettings(isolation=request.isolation, network=request.network),
+            sink=sink,
+            build_name="",
+        )
+        stack.callback(workshop.close)
+        return run_container(request, stack_of(layers), image.config.runtime, workshop)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -269,6 +295,13 @@ class _Bench:
             write_output(spec, self.store, descriptor, names=[str(name) for name in names], epoch=epoch)
             for spec in outputs
         )
+
+
+def _image_name(text: str) -> str:
+    try:
+        return str(parse_reference(text))
+    except ReferenceFormatError:
+        return text  # an image ID
 
 
 def _destination(tag: str) -> Reference:

@@ -106,3 +106,21 @@ def _steps_to_json(image: BuiltImage) -> list[dict[str, Any]]:
             entry["seconds"] = round(solved.seconds, 3)
         result.append(entry)
     return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerRequest:
+    """What `pybuild run` asks for. `entrypoint` and `user` None leave the image's own; an empty entrypoint clears it."""
+
+    root: str
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    workdir: str = ""
+    user: str | None = None
+    network: Network = "default"
+    hostname: str = ""
+    hosts: tuple[tuple[str, str], ...] = ()
+    isolation: str | None = None
+    platform: str = ""

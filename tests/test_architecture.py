@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "image": {"layer", "store", "oci", "plan", "filesystem"},
     "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci"},
 }
-ROOMS["solve"] = set(ROOMS) - {"registry"}
+ROOMS["solve"] = set(ROOMS) - {"registry"} | {"request"}
 ROOMS["request"] = {"oci", "plan", "solve"}
 ROOMS["engine"] = set(ROOMS)
 ROOMS["explain"] = {"image", "layer", "store", "oci", "solve", "plan"}

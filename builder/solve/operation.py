@@ -14,6 +14,8 @@ from builder.solve.solution import Solution, Stack
 from builder.store.layers import LayerRecord
 
 if TYPE_CHECKING:
+    from builder.layer.index import LayerIndex
+    from builder.solve.copy_op import Copy
     from builder.solve.workshop import Workshop
 
 Emit = Callable[[bytes], None]
@@ -69,3 +71,64 @@ class RunOperation:
             record = make_layer(self.workshop.store, done.changes(), epoch=self.workshop.circumstances.epoch)
             done.keep(record.diff_id)
         return record
+
+
+class CopyOperation:
+    """COPY and ADD: written while it is read; the layer's index tells the digests of large files afterwards."""
+
+    inputs_come_after = True
+
+    def __init__(self, step: CopyStep, parent: Stack, workshop: Workshop, solution: Solution) -> None:
+        self._workshop = workshop
+        self._step = step
+        self._parent = parent
+        self._solution = solution
+        self._copy: Copy | None = None
+
+    def inputs(self) -> Any:
+        return self._bound().inputs()
+
+    def make(self, emit: Emit, cancel: Event) -> LayerRecord:
+        from builder.layer.index import open_index
+
+        copy = self._bound()
+        record = make_layer(self._workshop.store, copy.items(), epoch=self._workshop.circumstances.epoch)
+        with open_index(self._workshop.store.layers.index_path(record.diff_id)) as index:
+            copy.complete(lambda path: _digest_in(index, path))
+        return record
+
+    def _bound(self) -> Copy:
+        if self._copy is None:
+            from builder.solve.copy_op import Copy
+
+            self._copy = Copy(
+                self._step,
+                self._workshop.views.view(self._parent),
+                lambda source: self._workshop.tree(source, self._solution),
+                self._workshop.find_remote(),
+                made_at=self._workshop.now(),
+            )
+        return self._copy
+
+
+def _digest_in(index: LayerIndex, path: str) -> str:
+    found = index.find(path)
+    assert found is not None, f"{path} was written a moment ago"
+    return found.entry.digest
+
+
+@dataclass(slots=True)
+class WorkdirOperation:
+    step: WorkdirStep
+    parent: Stack
+    workshop: Workshop
+    inputs_come_after: bool = False
+
+    def inputs(self) -> Any:
+        return {}
+
+    def make(self, emit: Emit, cancel: Event) -> LayerRecord:
+        from builder.solve.workdir_op import workdir_layer_items
+
+        items = workdir_layer_items(self.step, self.workshop.views.view(self.parent), made_at=self.workshop.now())
+        return make_layer(self.workshop.store, items, epoch=self.workshop.circumstances.epoch)

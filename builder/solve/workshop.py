@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import PlanError
 from builder.oci.digest import Digest
-from builder.plan.step import RunStep, Step, StepID
+from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
 from builder.solve.cache_key import Circumstances, LayerStep
 from builder.solve.events import EventSink, Noted
 from builder.solve.solution import Solution, Stack
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from builder.plan.step import Network
     from builder.sandbox.runner import Sandbox
     from builder.snapshot.snapshotter import Snapshotter, StackLayer
+    from builder.solve.add_remote import RemoteSources
+    from builder.solve.copy_op import FindRemote
     from builder.solve.operation import Operation
     from builder.solve.run_mounts import MountSources
     from builder.solve.run_op import RunTools
@@ -40,6 +42,13 @@ class Contexts(Protocol):
     def tree(self, name: str) -> Tree:
         """Return a context by name; "" is the main one. Raises PybuildError."""
         ...
+
+
+class NoContexts:
+    """For what is not a build."""
+
+    def tree(self, name: str) -> Tree:
+        raise AssertionError("nothing here reads a build context")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +83,7 @@ class Workshop:
     _snapshotter: Snapshotter | None = None
     _sources: MountSources | None = None
     _solution: Solution = field(default_factory=Solution)
+    _remote: RemoteSources | None = None
 
     @property
     def records(self) -> CacheRecords:
@@ -136,6 +146,27 @@ class Workshop:
     def layers_of(self, step: StepID | None) -> tuple[StackLayer, ...]:
         """Return the layers of the file system after a step that is solved."""
         return self.views.stack_layers(self._solution.stack(step))
+
+    def tree(self, source: ContextSource | StepSource, solution: Solution) -> Tree:
+        """Return what COPY reads from: a context, or the file system of a step that is solved."""
+        if isinstance(source, ContextSource):
+            return self.contexts.tree(source.name)
+        from builder.context.source import EmptyTree, ViewTree
+
+        stack = solution.stack(source.step)
+        return ViewTree(self.views.view(stack)) if stack.layers else EmptyTree()
+
+    def find_remote(self) -> FindRemote:
+        """Return how ADD fetches URLs and repositories."""
+        from builder.solve.add_remote import RemoteSources
+
+        if self._remote is None:
+            self._remote = RemoteSources(self.store, secrets=self.settings.secrets)
+        return self._remote.parts
+
+    def now(self) -> int:
+        """Return the time of what a step makes without a time of its own, in seconds since 1970."""
+        return self.circumstances.epoch if self.circumstances.epoch is not None else int(time.time())
 
     def run_tools(self) -> RunTools:
         """Return what RUN steps share."""

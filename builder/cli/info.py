@@ -1,0 +1,64 @@
+"""`pybuild info`: the store, how RUN is isolated here and why, and with --verify every fault of the store."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+
+from builder import __version__
+from builder.cli.text import clean, size_text
+from builder.errors import PybuildError
+from builder.oci.platform import host_platform
+from builder.store.store import Store, open_store
+
+
+def describe_machine(arguments: argparse.Namespace, root: str) -> int:
+    """Print what was asked for; 1 when --verify found a fault."""
+    with open_store(root) as store:
+        facts = {"version": __version__, "python": platform.python_version(), "platform": str(host_platform())}
+        facts |= _store_facts(store)
+        faults = _faults(store) if arguments.verify else []
+        facts |= _isolation_facts(arguments.isolation, store)
+    if arguments.json:
+        print(json.dumps(facts | {"faults": faults}, indent=2))
+    else:
+        for key, value in facts.items():
+            for number, line in enumerate(value if isinstance(value, list) else [value]):
+                print(f"{key if number == 0 else '':<12} {clean(str(line))}")
+        if arguments.verify:
+            for fault in faults:
+                print(f"fault        {clean(fault)}")
+            print(f"verified     {'everything is as it should be' if not faults else f'{len(faults)} faults'}")
+    return 1 if faults else 0
+
+
+def _store_facts(store: Store) -> dict[str, object]:
+    blobs = list(store.blobs.walk())
+    return {
+        "store": store.root,
+        "images": str(len(store.names.items())),
+        "blobs": f"{len(blobs)}, {size_text(sum(size for _, size in blobs))}",
+        "records": str(len(store.records.walk())),
+    }
+
+
+def _faults(store: Store) -> list[str]:
+    from builder.store.verify import verify_store
+
+    return [str(finding) for finding in verify_store(store)]
+
+
+def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:
+    from builder.sandbox.choose import choose_isolation
+    from builder.sandbox.namespace import enter_build_namespace
+
+    user = f"uid {os.geteuid()}"
+    try:
+        choice = choose_isolation(requested, namespace=enter_build_namespace(), store=f"{store.root}/tmp")
+    except PybuildError as error:
+        return {"user": user, "isolation": [f"none: {error.message}"]}
+    lines = [f"{choice.name}: {choice.reason}", *(f"not {name}: {why}" for name, why in choice.rejected)]
+    trees = "overlayfs" if choice.overlay else f"plain copies ({choice.overlay_reason})"
+    return {"user": user, "isolation": lines, "trees": trees}

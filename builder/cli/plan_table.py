@@ -1,0 +1,61 @@
+"""The forecast of a build as a table, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from builder.cli.text import clean, short_digest
+from builder.plan.step import dependencies
+from builder.solve.forecast import Forecast, StepForecast
+
+_WORDS = {"hit": "HIT", "miss": "MISS", "waits": "waits", "present": "here", "fetch": "fetch"}
+
+
+def plan_lines(forecasts: tuple[Forecast, ...]) -> Iterator[str]:
+    """Yield a line per step: number, what it stands on, hit or miss, key, title, reason."""
+    for forecast in forecasts:
+        if len(forecasts) > 1:
+            yield f"platform {forecast.plan.platform}"
+        yield f"{'#':>3}  {'needs':<9} {'cache':<6} {'key':<13} step"
+        for found in forecast.steps:
+            yield _line(found)
+        outcomes = [found.outcome for found in forecast.steps if found.outcome in {"hit", "miss", "waits"}]
+        yield f"{outcomes.count('hit')} of {len(outcomes)} steps are in the cache"
+
+
+def _line(found: StepForecast) -> str:
+    step = found.step
+    needs = ",".join(str(needed + 1) for needed in dependencies(step)) or "-"
+    reason = f"  ({clean(found.reason)})" if found.reason and found.outcome != "waits" else ""
+    key = short_digest(found.key) or "-"
+    return f"{step.id + 1:>3}  {needs:<9} {_WORDS[found.outcome]:<6} {key:<13} {clean(step.title)}{reason}"
+
+
+def plan_to_json(forecasts: tuple[Forecast, ...]) -> list[dict[str, Any]]:
+    """Return a document for each platform."""
+    return [
+        {
+            "platform": str(forecast.plan.platform),
+            "target": forecast.plan.target,
+            "steps": [_step_to_json(found) for found in forecast.steps],
+        }
+        for forecast in forecasts
+    ]
+
+
+def _step_to_json(found: StepForecast) -> dict[str, Any]:
+    step = found.step
+    document: dict[str, Any] = {
+        "id": step.id,
+        "needs": list(dependencies(step)),
+        "stage": step.stage,
+        "title": step.title,
+        "cache": found.outcome,
+        "key": found.key or None,
+    }
+    if found.reason:
+        document["reason"] = found.reason
+    if step.location is not None:
+        document["line"] = step.location.line
+    return document

@@ -1,0 +1,67 @@
+"""`pybuild run IMAGE [COMMAND…]`: a process on top of an image, in a writable layer that is thrown away afterwards."""
+
+from __future__ import annotations
+
+import os
+
+from builder.cli.arguments import new_parser
+from builder.cli.options import parse_build_args, parse_hosts
+from builder.errors import UsageError
+from builder.store.location import store_root
+
+
+def run_command(argv: list[str]) -> int:
+    """Run the image's command or the one given; return its exit code (128 + signal when it was killed)."""
+    parser = new_parser("pybuild run", "Run a command in a container made from an image. Its changes are thrown away.")
+    parser.usage = "pybuild run [OPTIONS] IMAGE [COMMAND [ARGUMENT...]]"
+    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]", help="set a variable")
+    parser.add_argument("-w", "--workdir", default="", metavar="DIR", help="working directory in the container")
+    parser.add_argument("-u", "--user", default=None, metavar="USER[:GROUP]", help="who runs it")
+    parser.add_argument("--entrypoint", default=None, metavar="PROGRAM", help="instead of the image's entrypoint")
+    parser.add_argument("--network", default="default", choices=("default", "host", "none"))
+    parser.add_argument("--hostname", default="", metavar="NAME")
+    parser.add_argument("--add-host", action="append", default=[], metavar="HOST:IP")
+    parser.add_argument("--isolation", default=None, metavar="MODE")
+    parser.add_argument("--platform", default="", metavar="OS/ARCH")
+    parser.add_argument("--rm", action="store_true", help="accepted; containers are always removed")
+    parser.add_argument("-i", "--interactive", action="store_true", help="accepted; stdin is always connected")
+    parser.add_argument("-t", "--tty", action="store_true", help="accepted; a terminal is passed on")
+    parser.add_argument("--root", metavar="DIR", help="the store")
+    options, rest = _split(argv)
+    arguments = parser.parse_args(options)
+    if not rest:
+        raise UsageError("'pybuild run' needs an image", hint="'pybuild images' lists those there are.")
+    from builder.engine import run_image
+    from builder.request import ContainerRequest
+
+    return run_image(
+        ContainerRequest(
+            root=store_root(arguments.root, os.environ),
+            image=rest[0],
+            command=tuple(rest[1:]),
+            entrypoint=arguments.entrypoint,
+            env=parse_build_args(arguments.env, os.environ),
+            workdir=arguments.workdir,
+            user=arguments.user,
+            network=arguments.network,
+            hostname=arguments.hostname,
+            hosts=parse_hosts(arguments.add_host),
+            isolation=arguments.isolation,
+            platform=arguments.platform,
+        )
+    )
+
+
+_WITH_VALUE = frozenset(
+    "-e --env -w --workdir -u --user --entrypoint --network --hostname --add-host --isolation --platform --root".split()
+)
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Split at the image: what follows it belongs to the command, dashes and all."""
+    position = 0
+    while position < len(argv) and argv[position].startswith("-"):
+        if argv[position] == "--":
+            return argv[:position], argv[position + 1 :]
+        position += 2 if argv[position] in _WITH_VALUE else 1
+    return argv[:position], argv[position:]
