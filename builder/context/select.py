@@ -35,14 +35,17 @@ class Match(NamedTuple):
 
 
 def find_matches(tree: Tree, word: str) -> Iterator[Match]:
-    """Yield what `word` names in `tree`, in tree order. Raises ContextError when a literal path is missing."""
+    """Yield what `word` names in `tree`, in tree order; a wildcard may match nothing.
+
+    Raises ContextError when a literal path, or what stands before the first wildcard, is missing.
+    """
     path = inside_root(word)
     if not has_wildcards(path):
         yield _follow(tree, path)
         return
     names = path.split("/")
     first = next(position for position, name in enumerate(names) if has_wildcards(name))
-    base = tree.resolve("/".join(names[:first]))
+    base = _follow(tree, "/".join(names[:first])).path
     for node in _expand(tree, base, names[first:]):
         found = node.entry.path
         if node.entry.kind == SYMLINK:
@@ -129,8 +132,10 @@ def _expand(tree: Tree, base: str, names: list[str]) -> Iterator[Node]:
     """Yield what the patterns `names` match below `base`; links on the way are not followed."""
     try:
         tokens = parse_glob(names[0])
-    except PatternError:
-        return  # filepath.Match's error is dropped there as well: such a wildcard matches nothing
+    except PatternError as error:
+        raise ContextError(
+            f"{names[0]!r} is not a pattern: {error}", hint="Write [[] for a bracket that is part of a name."
+        ) from error
     for node in tree.walk(base, deep=False):
         if not match_glob(tokens, name_of(node.entry.path)):
             continue
@@ -174,4 +179,3 @@ def _suggest(tree: Tree, path: str) -> str:
         rest = names[depth + 1 :]
         return "/".join([*names[:depth], near, *rest]) if near else ""
     return ""
-

@@ -1,0 +1,111 @@
+"""The parts of a COPY: each source, each match of a wildcard, as a stream of files of one tree.
+
+A part is a file, or the contents of a directory. It can be walked more than once, and says nothing of where it goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from builder.context.ignore import exclude_patterns
+from builder.context.paths import inside_root, name_of
+from builder.context.reading import IN_MEMORY_BYTES, read_node
+from builder.context.select import Match, filtered, find_below, find_matches, split_pivot
+from builder.context.source import EmptyTree, Node, Tree
+from builder.errors import ContextError
+from builder.filesystem.entry import DIRECTORY, FILE, Entry
+from builder.layer.content import FileContent
+from builder.plan.step import ContextSource, CopyStep, InlineSource, Paths, StepSource
+
+FindTree = Callable[[ContextSource | StepSource], Tree]
+
+_HEREDOC_MODE = 0o644
+
+
+class Part(NamedTuple):
+    """One thing that is copied. `root` is the path in `tree` that relative paths are cut from."""
+
+    label: str
+    """What the Dockerfile calls it, cleaned."""
+    name: str
+    """What a file is called when it is put into a directory."""
+    is_directory: bool
+    tree: Tree
+    root: str
+    mtime: int
+    nodes: Callable[[], Iterator[Node]]
+    """Give the file, or what is below the directory, in tree order; works again and again."""
+
+    def relative(self, path: str) -> str:
+        """Return the path below the part's root; a file's is its name."""
+        if not self.is_directory:
+            return self.name
+        return path[len(self.root) + 1 :] if self.root else path
+
+
+def local_parts(step: CopyStep, source: Paths, tree: Tree) -> Iterator[Part]:
+    """Yield the parts of the paths taken from one tree. Raises ContextError, and SourceError for bad patterns."""
+    exclude = exclude_patterns(step.exclude)
+    for word in source.paths:
+        if step.parents:
+            base_word, pattern = split_pivot(word)
+            for base in find_matches(tree, base_word):
+                if base.entry.kind != DIRECTORY:
+                    raise ContextError(f'"/{base_word}" is a {base.entry.kind}; with --parents it must be a directory')
+                yield Part(
+                    inside_root(word), base.name, True, tree, base.path, base.entry.mtime,
+                    partial(find_below, tree, base, pattern, exclude),
+                )  # fmt: skip
+            continue
+        for match in find_matches(tree, word):
+            if match.entry.kind == DIRECTORY:
+                yield Part(
+                    inside_root(word), match.name, True, tree, match.path, match.entry.mtime,
+                    partial(filtered, tree, match.path, exclude),
+                )  # fmt: skip
+            else:
+                yield file_part(inside_root(word), tree, match)
+
+
+def file_part(label: str, tree: Tree, match: Match) -> Part:
+    """Return the part of a single file."""
+    known = match.node
+    return Part(
+        label, match.name, False, tree, match.path, match.entry.mtime,
+        lambda: iter([known]) if known is not None else tree.walk(match.path),
+    )  # fmt: skip
+
+
+def inline_part(source: InlineSource, mtime: int) -> Part:
+    """Return the part of a heredoc (H-8): a file called as its delimiter."""
+    data = source.content.encode("utf-8", "surrogateescape")
+    name = name_of(source.name) or source.name
+    entry = Entry(name, FILE, _HEREDOC_MODE, 0, 0, mtime, len(data), digest=hashlib.sha256(data).hexdigest())
+    return Part(f"<<{source.name}", name, False, EmptyTree(), name, mtime, lambda: iter([Node(entry, data)]))
+
+
+def read_nodes(part: Part, *, load: bool) -> Iterator[Node]:
+    """Yield the part's nodes with the digests of all but large files, whose digest may be missing.
+
+    With `load`, small files on disk come as bytes, each read once. Raises ContextError when one changes meanwhile.
+    """
+    scanned_ns = time.time_ns()
+    for node in part.nodes():
+        entry = node.entry
+        if entry.kind != FILE or entry.size > IN_MEMORY_BYTES:
+            yield node
+            continue
+        on_disk = type(node.content) is FileContent
+        if entry.digest and not (load and on_disk):
+            yield node
+            continue
+        data = read_node(node)
+        if not entry.digest:
+            digest = hashlib.sha256(data).hexdigest()
+            part.tree.remember(node, digest, scanned_ns)
+            node = node._replace(entry=entry._replace(digest=digest))
+        yield node._replace(content=data) if load else node
