@@ -58,6 +58,10 @@ class Plan:
     unused_build_args: tuple[str, ...] = ()
     contexts: tuple[str, ...] = field(default=())
     """Names of the build contexts that are read; "" is the main one."""
+    epoch: int | None = None
+    """SOURCE_DATE_EPOCH, from a build arg or a global ARG: seconds since 1970."""
+    hostname: str = ""
+    """What RUN sees as its host name; empty for the default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

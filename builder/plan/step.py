@@ -5,8 +5,8 @@
     CopyStep    parent + sources + where    → one layer       (COPY, ADD)
     WorkdirStep parent + a directory        → one layer
 
-`parent` None is the empty file system (scratch). Ids are positions in `Plan.steps`, so a plan is a list in an order that
-can be executed. Every value here goes through `to_json`/`from_json` unchanged: plans are kept beside the cache.
+`parent` None is the empty file system (scratch). Ids are positions in `Plan.steps`, so a plan is a list in an order
+that can be executed. Every value here goes through `to_json`/`from_json` unchanged: plans are kept beside the cache.
 Display text and locations are presentation and reach no cache key.
 """
 

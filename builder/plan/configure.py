@@ -1,0 +1,202 @@
+"""Metadata instructions: what each does to the config and which history record it leaves. None of them is a step.
+
+ENV LABEL CMD ENTRYPOINT SHELL USER EXPOSE VOLUME STOPSIGNAL HEALTHCHECK MAINTAINER ONBUILD ARG; the rules are E-*, K-*,
+P-*, U-1 of the Dockerfile language. In: a statement and the stage's state. Out: the state, changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from builder.dockerfile.instructions import (
+    Arg,
+    Cmd,
+    Entrypoint,
+    Env,
+    ExecForm,
+    Expose,
+    HealthcheckStatement,
+    Label,
+    Maintainer,
+    OnBuild,
+    Shell,
+    ShellForm,
+    StopSignal,
+    User,
+    Volume,
+    Word,
+)  # fmt: skip
+from builder.dockerfile.ports import PortSpec, parse_port
+from builder.dockerfile.signals import check_stop_signal
+from builder.errors import PlanError
+from builder.oci.config import Healthcheck
+from builder.plan import arguments, history
+from builder.plan.scope import Expander, Scope
+from builder.plan.state import StageState
+
+Metadata = (
+    Arg | Cmd | Entrypoint | Env | Expose | HealthcheckStatement | Label | Maintainer | OnBuild | Shell | StopSignal
+    | User | Volume
+)  # fmt: skip
+
+
+def configure(
+    statement: Metadata, state: StageState, expander: Expander, outside: Scope, build_args: Mapping[str, str]
+) -> None:
+    """Carry out a metadata instruction. Raises PlanError."""
+    match statement:
+        case Arg():
+            _arg(statement, state, expander, outside, build_args)
+        case Env():
+            _env(statement, state, expander)
+        case Label():
+            _label(statement, state, expander)
+        case Cmd():
+            _cmd(statement, state, expander)
+        case Entrypoint():
+            _entrypoint(statement, state, expander)
+        case Shell():
+            state.configure(replace(state.runtime, shell=statement.arguments))
+            state.shell_set = True
+            state.record(history.listed("SHELL", statement.arguments))
+        case User():
+            user = expander.word(statement.user, state.scope)
+            state.configure(replace(state.runtime, user=user))
+            state.record(f"USER {user}")
+        case Expose():
+            _expose(statement, state, expander)
+        case Volume():
+            _volume(statement, state, expander)
+        case StopSignal():
+            _stop_signal(statement, state, expander)
+        case HealthcheckStatement():
+            _healthcheck(statement, state)
+        case Maintainer():
+            state.config = replace(state.config, author=statement.name)
+            state.record(f"MAINTAINER {statement.name}")
+        case OnBuild():
+            state.configure(replace(state.runtime, on_build=(*state.runtime.on_build, statement.trigger)))
+        case _:
+            assert_never(statement)
+
+
+def _arg(statement: Arg, state: StageState, expander: Expander, outside: Scope, build_args: Mapping[str, str]) -> None:
+    shown: list[tuple[str, str | None]] = []
+    for definition in statement.definitions:
+        value = arguments.declare(definition, state.scope, outside, build_args, expander)
+        state.arguments[definition.name] = value or ""
+        shown.append((definition.name, value))
+    state.record(history.arg(shown))
+
+
+def _expanded_pairs(
+    pairs: tuple[tuple[Word, Word], ...], keyword: str, state: StageState, expander: Expander
+) -> list[tuple[str, str]]:
+    """Expand keys and values, all of them with the variables from before the instruction."""
+    found = [(expander.word(key, state.scope), expander.word(value, state.scope)) for key, value in pairs]
+    for (key, _), (word, _) in zip(found, pairs):
+        if not key:
+            raise PlanError(f"{keyword} names can not be blank", word.location, hint=f"{word.text} expands to nothing.")
+    return found
+
+
+def _env(statement: Env, state: StageState, expander: Expander) -> None:
+    pairs = _expanded_pairs(statement.pairs, "ENV", state, expander)
+    variables = dict(pair.partition("=")[::2] for pair in state.runtime.env)
+    for (name, value), (word, _) in zip(pairs, statement.pairs):
+        if "\0" in name + value:
+            raise PlanError(f"ENV {name!r} holds a NUL character, which no environment can", word.location)
+        variables[name] = value
+        state.scope.set(name, value, "ENV", statement.location)
+    state.configure(replace(state.runtime, env=tuple(f"{name}={value}" for name, value in variables.items())))
+    state.record(history.pairs("ENV", pairs))
+
+
+def _label(statement: Label, state: StageState, expander: Expander) -> None:
+    pairs = _expanded_pairs(statement.pairs, "LABEL", state, expander)
+    state.configure(replace(state.runtime, labels=tuple((dict(state.runtime.labels) | dict(pairs)).items())))
+    state.record(history.pairs("LABEL", pairs))
+
+
+def _cmd(statement: Cmd, state: StageState, expander: Expander) -> None:
+    _recommend_json("CMD", statement, state, expander)
+    words = state.argv(statement.command)
+    state.configure(replace(state.runtime, cmd=words, args_escaped=True))
+    state.cmd_set = True
+    state.record(history.quoted("CMD", words))
+
+
+def _entrypoint(statement: Entrypoint, state: StageState, expander: Expander) -> None:
+    """An ENTRYPOINT takes an inherited CMD away, not one of its own stage (K-1)."""
+    _recommend_json("ENTRYPOINT", statement, state, expander)
+    words = state.argv(statement.command)
+    cmd = state.runtime.cmd if state.cmd_set else None
+    state.configure(replace(state.runtime, entrypoint=words or None, cmd=cmd))
+    state.record(history.quoted("ENTRYPOINT", words))
+
+
+def _recommend_json(keyword: str, statement: Cmd | Entrypoint, state: StageState, expander: Expander) -> None:
+    if isinstance(statement.command, ShellForm) and not state.runtime.shell:
+        message = f"JSON arguments recommended for {keyword} to prevent unintended behavior related to OS signals"
+        expander.warn("JSONArgsRecommended", message, statement.location)
+
+
+def _expose(statement: Expose, state: StageState, expander: Expander) -> None:
+    ports: list[str] = []
+    # BuildKit sorts the words as they are written, before it expands them.
+    for word in sorted(statement.ports, key=lambda word: word.text):
+        for text in expander.words(word, state.scope):
+            spec = parse_port(text, word.location)
+            ports += spec.ports()
+            _check_port(text, spec, word, expander)
+    known = dict.fromkeys((*state.runtime.exposed_ports, *ports))
+    state.configure(replace(state.runtime, exposed_ports=tuple(known)))
+    state.record(history.listed("EXPOSE", ports))
+
+
+def _check_port(text: str, spec: PortSpec, word: Word, expander: Expander) -> None:
+    if spec.has_host_part:
+        message = f"EXPOSE instruction should not define an IP address or host-port mapping, found '{text}'"
+        expander.warn("ExposeInvalidFormat", message, word.location)
+    if spec.written_protocol != spec.written_protocol.lower():
+        message = f"Defined protocol '{text}' in EXPOSE instruction should be lowercase"
+        expander.warn("ExposeProtoCasing", message, word.location)
+
+
+def _volume(statement: Volume, state: StageState, expander: Expander) -> None:
+    paths = [expander.word(word, state.scope) for word in statement.paths]
+    for path, word in zip(paths, statement.paths):
+        if not path:
+            hint = f"{word.text} expands to nothing." if word.text else ""
+            raise PlanError("VOLUME specified can not be an empty string", word.location, hint=hint)
+    state.configure(replace(state.runtime, volumes=tuple(dict.fromkeys((*state.runtime.volumes, *paths)))))
+    state.record(history.listed("VOLUME", paths))
+
+
+def _stop_signal(statement: StopSignal, state: StageState, expander: Expander) -> None:
+    signal = expander.word(statement.signal, state.scope)
+    check_stop_signal(signal, statement.signal.location)
+    state.configure(replace(state.runtime, stop_signal=signal))
+    state.record(f"STOPSIGNAL {signal}")
+
+
+def _healthcheck(statement: HealthcheckStatement, state: StageState) -> None:
+    match statement.command:
+        case None:
+            test: tuple[str, ...] = ("NONE",)
+        case ExecForm(words):
+            test = ("CMD", *words)
+        case ShellForm(command):
+            test = ("CMD-SHELL", command)
+    check = Healthcheck(
+        test=test,
+        interval=statement.interval,
+        timeout=statement.timeout,
+        start_period=statement.start_period,
+        start_interval=statement.start_interval,
+        retries=statement.retries,
+    )
+    state.configure(replace(state.runtime, healthcheck=check))
+    state.record(history.healthcheck(check))

@@ -1,0 +1,180 @@
+"""COPY and ADD → the fields of a CopyStep and the history record (C-*, H-8, H-9).
+
+In: the statement, the stage's variables and directory, the tree that `--from` named. Out: sources in the order they are
+written (paths, URLs, repositories, then heredocs), an absolute destination, checked flags. Whether the sources exist is
+for the build to find out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from builder.dockerfile.instructions import Add, Copy, Word
+from builder.errors import PlanError, ReferenceFormatError
+from builder.oci.digest import parse_digest
+from builder.plan import history, paths
+from builder.plan.gitref import GitReference, GitReferenceError, parse_git_ref
+from builder.plan.scope import Expander, Scope
+from builder.plan.step import (
+    ContextSource,
+    CopySource,
+    CopyStep,
+    GitSource,
+    HttpSource,
+    InlineSource,
+    Paths,
+    StepID,
+    StepSource,
+)
+
+_OCTAL = re.compile(r"[0-7]+")
+_MAX_MODE = 0o7777
+_SYMBOLIC = re.compile(r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+(?:,[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+)*")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCopy:
+    """A CopyStep without identity and place, and what history says of it."""
+
+    step: CopyStep
+    created_by: str
+
+
+def plan_copy(
+    statement: Copy | Add, tree: ContextSource | StepSource, directory: str, scope: Scope, expander: Expander
+) -> PlannedCopy:
+    """Read COPY or ADD. `directory` is the stage's WORKDIR. Raises PlanError."""
+    written = [expander.word(word, scope) for word in statement.sources]
+    target = expander.word(statement.destination, scope)
+    chown = expander.word(statement.chown, scope) if statement.chown else ""
+    chmod = expander.word(statement.chmod, scope) if statement.chmod else ""
+    if chmod and statement.chmod:
+        _check_mode(chmod, statement.chmod)
+    _check_nothing_named(statement, written, expander)
+    bodies = [
+        InlineSource(doc.name, expander.body(doc.content, doc.location, scope) if doc.expand else doc.content)
+        for doc in statement.heredocs
+    ]
+    parents = isinstance(statement, Copy) and statement.parents
+    step = CopyStep(
+        id=StepID(-1),
+        sources=(*_sources(statement, written, tree, scope, expander), *bodies),
+        destination=paths.destination(directory, target),
+        chown=chown,
+        chmod=chmod,
+        # BuildKit copies without a link when a mode is asked for: symlinks in the destination are followed then.
+        link=statement.link and not chmod,
+        parents=parents,
+        exclude=tuple(word.text for word in statement.exclude),
+        is_add=isinstance(statement, Add),
+        unpack=statement.unpack if isinstance(statement, Add) else None,
+    )
+    flags = [text for text, shown in (
+        ("--parents", parents), (f"--chown={chown}", chown), (f"--chmod={chmod}", chmod),
+    ) if shown]  # fmt: skip
+    shown = [*written, *(f"<<{doc.name}" for doc in statement.heredocs)]
+    return PlannedCopy(step, history.transfer("ADD" if step.is_add else "COPY", flags, shown, target))
+
+
+def _sources(
+    statement: Copy | Add, written: list[str], tree: ContextSource | StepSource, scope: Scope, expander: Expander
+) -> list[CopySource]:
+    """Return the sources that are not heredocs; neighbouring paths become one."""
+    checksum = _checksum(statement, written, scope, expander)
+    found: list[CopySource] = []
+    for text, word in zip(written, statement.sources):
+        remote = _remote(text, word, statement, checksum)
+        if remote is not None:
+            found.append(remote)
+        elif found and isinstance(last := found[-1], Paths):
+            found[-1] = replace(last, paths=(*last.paths, text or "."))
+        else:
+            found.append(Paths(tree, (text or ".",)))
+    return found
+
+
+def _remote(text: str, word: Word, statement: Copy | Add, checksum: str) -> HttpSource | GitSource | None:
+    git = _git_reference(text, word)
+    if git is not None:
+        if isinstance(statement, Copy):
+            raise PlanError("source can't be a git ref for COPY", word.location, hint="ADD can fetch repositories.")
+        return _git_source(git, statement, checksum, word)
+    if text.startswith(("http://", "https://")):
+        if isinstance(statement, Copy):
+            raise PlanError("source can't be a URL for COPY", word.location, hint="ADD can fetch URLs.")
+        return HttpSource(text, checksum)
+    return None
+
+
+def _git_reference(text: str, word: Word) -> GitReference | None:
+    try:
+        return parse_git_ref(text)
+    except GitReferenceError as error:
+        raise PlanError(str(error), word.location) from error
+
+
+def _git_source(git: GitReference, statement: Add, checksum: str, word: Word) -> GitSource:
+    if None not in (statement.keep_git_dir, git.keep_git_dir) and statement.keep_git_dir != git.keep_git_dir:
+        raise PlanError("inconsistent keep-git-dir configuration", word.location)
+    if checksum and git.checksum and checksum != git.checksum:
+        raise PlanError(f'checksum mismatch "{checksum}" != "{git.checksum}"', word.location)
+    return GitSource(
+        remote=git.remote,
+        reference=git.reference,
+        subdirectory=git.subdirectory,
+        checksum=git.checksum or checksum,
+        keep_git_dir=bool(statement.keep_git_dir or git.keep_git_dir),
+        submodules=git.submodules is not False,
+        mtime=git.mtime,
+        fetch_by_commit=git.fetch_by_commit,
+    )
+
+
+def _checksum(statement: Copy | Add, written: list[str], scope: Scope, expander: Expander) -> str:
+    """Return the checked value of --checksum, empty without one (C-27)."""
+    word = statement.checksum if isinstance(statement, Add) else None
+    checksum = expander.word(word, scope) if word else ""
+    if not checksum or word is None:
+        return ""
+    if len(written) != 1 or statement.heredocs:
+        raise PlanError("checksum can't be specified for multiple sources", word.location)
+    if _git_reference(written[0], statement.sources[0]) is not None:
+        if not _COMMIT.fullmatch(checksum):
+            raise PlanError(
+                f"invalid checksum {checksum!r}: that of a git source is a commit hash", word.location,
+                hint="Write the hash as 'git rev-parse HEAD' prints it.",
+            )  # fmt: skip
+        return checksum
+    if not written[0].startswith(("http://", "https://")):
+        raise PlanError("checksum requires HTTP(S) or Git sources", word.location)
+    try:
+        return parse_digest(checksum)
+    except ReferenceFormatError as error:
+        raise PlanError(f"invalid checksum: {error.message}", word.location, hint=error.hint) from error
+
+
+def _check_mode(chmod: str, word: Word) -> None:
+    """Accept an octal mode up to 07777, or a symbolic one such as u=rw,go+X (C-18)."""
+    if _OCTAL.fullmatch(chmod):
+        if int(chmod, 8) <= _MAX_MODE:
+            return
+    elif _SYMBOLIC.fullmatch(chmod):
+        return
+    elif not chmod[0].isdecimal():
+        raise PlanError(
+            f"invalid chmod parameter: '{chmod}': invalid syntax", word.location,
+            hint="Write an octal mode such as 644, or a symbolic one such as u=rwX,go=rX.",
+        )  # fmt: skip
+    raise PlanError(
+        f"invalid chmod parameter: '{chmod}'. it should be octal string and between 0 and 07777", word.location
+    )
+
+
+def _check_nothing_named(statement: Copy | Add, written: list[str], expander: Expander) -> None:
+    """Warn about a source that expands to nothing, which means everything."""
+    for text, word in zip(written, statement.sources):
+        if not text and word.text:
+            message = f"source {word.text} expands to nothing, so everything is copied"
+            expander.warn("EmptySource", message, word.location)

@@ -1,0 +1,66 @@
+"""Base images as the planner sees them: resolved once each, with the parts of their config that a build inherits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from builder.errors import Cancelled, Location, PlanError, PybuildError
+from builder.oci.config import ImageConfig, RuntimeConfig
+from builder.oci.platform import Platform
+from builder.plan.plan import ImageResolver, ResolvedImage
+from builder.plan.stages import StageGraph
+from builder.plan.trees import ImageTree
+
+# What docker's classic builder wrote about the container that made an image, and other builders about their cache: it
+# says nothing of an image on top of it.
+_STALE_CONFIG = frozenset(
+    {
+        "container", "container_config", "docker_version", "id", "parent", "moby.buildkit.cache.v0",
+        "moby.buildkit.buildinfo.v1",
+    }
+)  # fmt: skip
+_STALE_RUNTIME = frozenset(
+    {"Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image"}
+)
+
+
+class BaseImages:
+    """Asks the resolver, once for each image and platform; `inputs` is what it answered."""
+
+    def __init__(self, resolver: ImageResolver, graph: StageGraph) -> None:
+        self._resolver, self._graph = resolver, graph
+        self._found: dict[tuple[str, Platform], ResolvedImage] = {}
+
+    @property
+    def inputs(self) -> tuple[tuple[str, str, str], ...]:
+        return tuple(
+            (reference, str(platform), image.manifest_digest) for (reference, platform), image in self._found.items()
+        )
+
+    def get(self, tree: ImageTree, platform: Platform, location: Location) -> ResolvedImage:
+        """Return what the name stands for. Raises PlanError, with the resolver's reason."""
+        key = (tree.reference, platform)
+        if key not in self._found:
+            try:
+                self._found[key] = self._resolver.resolve(tree.reference, platform)
+            except Cancelled:
+                raise
+            except PybuildError as error:
+                raise PlanError(f"{tree.written}: {error.message}", location, hint=self._hint(tree, error)) from error
+        return self._found[key]
+
+    def _hint(self, tree: ImageTree, error: PybuildError) -> str:
+        stage = self._graph.suggestion(tree.written)
+        return f"Did you mean the stage {stage}?" if stage else error.hint
+
+
+def inherited_config(config: ImageConfig) -> ImageConfig:
+    """Return the config a build begins with: the base's, without its date and what only concerned its own making."""
+    runtime: RuntimeConfig = config.runtime
+    extra = {key: value for key, value in runtime.extra.items() if key not in _STALE_RUNTIME}
+    return replace(
+        config,
+        created="",
+        runtime=replace(runtime, extra=extra, on_build=()),
+        extra={key: value for key, value in config.extra.items() if key not in _STALE_CONFIG},
+    )

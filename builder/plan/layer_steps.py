@@ -1,0 +1,206 @@
+"""RUN, COPY, ADD, WORKDIR: the instructions that make layers, each as a step on top of its stage.
+
+In: a statement, its stage's state, the stages that are finished. Out: the state with a new result and a history record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from builder.dockerfile.instructions import Add, Copy, Run, ShellForm, StageStatement, Word, Workdir
+from builder.errors import Location, PlanError
+from builder.oci.platform import Platform
+from builder.plan import history, mounts, paths, titles
+from builder.plan.copies import plan_copy
+from builder.plan.images import BaseImages
+from builder.plan.options import PlanOptions
+from builder.plan.scope import Expander
+from builder.plan.stages import StageGraph
+from builder.plan.state import StageState
+from builder.plan.step import ContextSource, ImageStep, Network, RunStep, SecretMount, StepID, StepSource, WorkdirStep
+from builder.plan.step_table import StepTable
+from builder.plan.trees import ContextTree, EmptyTree, ImageTree, StageTree, Tree
+
+_PIPES = "/dev/pipes/"
+"""Where a heredoc that begins with `#!` lies while it runs (H-12)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class LayerSteps:
+    """Turns instructions into steps. `finished` holds the stages that may be read."""
+
+    options: PlanOptions
+    graph: StageGraph
+    images: BaseImages
+    expander: Expander
+    proxies: tuple[str, ...]
+    namespace: str
+    steps: StepTable = field(default_factory=StepTable)
+    finished: dict[int, StageState] = field(default_factory=dict)
+
+    def needs(self, statement: StageStatement, state: StageState, index: int) -> Iterator[int]:
+        """Yield the stages that a statement of stage `index` reads."""
+        if isinstance(statement, Copy) and statement.source_stage:
+            trees = [self._copied_tree(statement.source_stage, state, index)]
+        elif isinstance(statement, Run):
+            options = mounts.read_mounts(statement, lambda word: self.expander.word(word, state.scope))
+            trees = [
+                self.graph.find(name, index, Word(name, location), mount_target=target)
+                for name, location, target in mounts.origins(options, statement)
+            ]
+        else:
+            return
+        for tree in trees:
+            if isinstance(tree, StageTree):
+                yield tree.index
+
+    def copy(self, statement: Copy | Add, state: StageState, index: int, *, trigger: bool) -> None:
+        source: ContextSource | StepSource = ContextSource()
+        if isinstance(statement, Copy) and statement.source_stage:
+            tree = self._copied_tree(statement.source_stage, state, index)
+            source = self.source(tree, statement.source_stage.location)
+        planned = plan_copy(statement, source, state.directory, state.scope, self.expander)
+        title = titles.statement_title(statement, state, self.expander)
+        step = replace(
+            planned.step,
+            parent=state.result,
+            stage=self.graph.name(index),
+            title=self._numbered(title, state, trigger),
+            location=statement.location,
+            no_cache=state.no_cache,
+        )
+        state.result = self.steps.add(step)
+        state.record(planned.created_by, state.result)
+
+    def run(self, statement: Run, state: StageState, index: int, *, trigger: bool) -> None:
+        if statement.devices:
+            raise PlanError(
+                "RUN --device is not supported",
+                statement.devices[0].location,
+                hint="Steps have no devices of the host.",
+            )
+
+        def source(name: str, location: Location, target: str) -> ContextSource | StepSource:
+            return self.source(self.graph.find(name, index, Word(name, location), mount_target=target), location)
+
+        options = mounts.read_mounts(statement, lambda word: self.expander.word(word, state.scope))
+        planned = mounts.plan_mounts(options, statement, state.directory, self.namespace, source)
+        secrets = [mount.variable for mount in planned if isinstance(mount, SecretMount) and mount.variable]
+        title = titles.statement_title(statement, state, self.expander, secrets)
+        argv, script, script_path = _command(statement, state)
+        step = RunStep(
+            id=StepID(-1),
+            parent=state.result,
+            stage=self.graph.name(index),
+            title=self._numbered(title, state, trigger),
+            location=statement.location,
+            argv=argv,
+            env=state.scope.environment(),
+            proxy_env=self.proxies,
+            user=state.runtime.user,
+            cwd=state.directory,
+            mounts=planned,
+            network=_network(statement, self.options),
+            security="insecure" if statement.security == "insecure" else "sandbox",
+            script=script,
+            script_path=script_path,
+            platform=state.platform,
+            no_cache=state.no_cache,
+        )
+        _check_passable(step, statement)
+        state.result = self.steps.add(step)
+        state.record(history.run(argv, state.shown_arguments()), state.result)
+
+    def workdir(self, statement: Workdir, state: StageState, index: int, *, trigger: bool) -> None:
+        written = self.expander.word(statement.path, state.scope)
+        if not state.workdir_set and not written.startswith("/"):
+            message = f'Relative workdir "{written}" can have unexpected results if the base image changes'
+            self.expander.warn("WorkdirRelativePath", message, statement.path.location)
+        state.workdir_set = True
+        path = paths.working_directory(state.directory, written)
+        title = titles.statement_title(statement, state, self.expander)
+        state.configure(replace(state.runtime, working_dir=path))
+        step_id = None
+        if path != "/":
+            step = WorkdirStep(
+                id=StepID(-1),
+                parent=state.result,
+                stage=self.graph.name(index),
+                title=self._numbered(title, state, trigger),
+                location=statement.location,
+                path=path,
+                user=state.runtime.user,
+                no_cache=state.no_cache,
+            )
+            step_id = state.result = self.steps.add(step)
+        state.record(history.workdir(path), step_id)
+
+    def source(self, tree: Tree, location: Location) -> ContextSource | StepSource:
+        """Return the file system that a tree stands for, as COPY and mounts read it."""
+        match tree:
+            case StageTree(index):
+                return StepSource(self.finished[index].result)
+            case ContextTree(name):
+                return ContextSource(name)
+            case ImageTree():
+                return StepSource(self.image(tree, self.options.platform, location, "", f"FROM {tree.reference}"))
+            case EmptyTree():
+                return StepSource(None)
+
+    def image(self, tree: ImageTree, platform: Platform, location: Location, stage: str, title: str) -> StepID | None:
+        """Return the step of an image's layers; None when it has none."""
+        resolved = self.images.get(tree, platform, location)
+        if not resolved.config.diff_ids:
+            return None
+        step = ImageStep(
+            id=StepID(-1),
+            stage=stage,
+            title=title,
+            location=location,
+            reference=tree.reference,
+            manifest_digest=resolved.manifest_digest,
+            platform=platform,
+        )
+        return self.steps.add(step)
+
+    def _copied_tree(self, word: Word, state: StageState, index: int) -> Tree:
+        name = self.expander.word(word, state.scope)
+        if not name:
+            raise PlanError(
+                f"COPY --from={word.text} expands to nothing", word.location,
+                hint="Name a stage, a build context or an image.",
+            )  # fmt: skip
+        return self.graph.find(name, index, replace(word, text=name))
+
+    def _numbered(self, title: str, state: StageState, trigger: bool) -> str:
+        return titles.numbered(title, state, platform=self.options.multi_platform, trigger=trigger)
+
+
+def _command(statement: Run, state: StageState) -> tuple[tuple[str, ...], str, str]:
+    """Return argv, and body and path of the script when a heredoc begins with `#!` (H-12, H-13)."""
+    command = statement.command
+    if not isinstance(command, ShellForm):
+        return command.arguments, "", ""
+    if not statement.heredocs:
+        return state.argv(command), "", ""
+    body = statement.heredocs[0].content
+    if not statement.is_script:
+        return state.argv(ShellForm(statement.shell_text)), "", ""
+    if not body.startswith("#!"):
+        return state.argv(ShellForm(body)), "", ""
+    path = _PIPES + statement.heredocs[0].name.replace("/", "_")
+    return state.argv(ShellForm(path)), body, path
+
+
+def _network(statement: Run, options: PlanOptions) -> Network:
+    own: dict[str, Network] = {"none": "none", "host": "host"}
+    return own.get(statement.network, options.network)
+
+
+def _check_passable(step: RunStep, statement: Run) -> None:
+    """Refuse what no process can be given."""
+    if not step.argv or not step.argv[0]:
+        raise PlanError("RUN names no command", statement.location)
+    if any("\0" in text for text in (*step.argv, *step.env)):
+        raise PlanError("the command or a variable holds a NUL character", statement.location)

@@ -1,0 +1,33 @@
+"""Paths inside a file system that is being planned. They are text: nothing exists yet, no symlink is followed."""
+
+from __future__ import annotations
+
+import posixpath
+
+
+def join(directory: str, path: str) -> str:
+    """Return `path` cleaned, absolute, relative to `directory`."""
+    cleaned = posixpath.normpath(posixpath.join("/", directory, path))
+    # POSIX lets exactly two leading slashes mean something of their own; nothing here does.
+    return "/" + cleaned.lstrip("/")
+
+
+def destination(directory: str, path: str) -> str:
+    """Return where COPY puts things: absolute, with a trailing slash when the words mean a directory (C-2)."""
+    is_directory = path in ("", ".") or path.endswith(("/", "/."))
+    return join(directory, path).rstrip("/") + "/" if is_directory else join(directory, path)
+
+
+def working_directory(current: str, path: str) -> str:
+    """Return what WORKDIR stores: an absolute path stays as it is written, a relative one is joined (W-1, Z-17)."""
+    return path if path.startswith("/") else join(current, path)
+
+
+def has_wildcards(path: str) -> bool:
+    """Say whether a COPY source is a pattern: `*`, `?` or `[` without a backslash before it."""
+    escaped = False
+    for character in path:
+        if not escaped and character in "*?[":
+            return True
+        escaped = character == "\\" and not escaped
+    return False

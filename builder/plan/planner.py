@@ -1,0 +1,208 @@
+"""Dockerfile + options → Plan. The door of the room; read it first.
+
+    global ARGs ──▶ stage graph ──▶ target ──▶ its stages, each after those it reads ──▶ steps, config, history
+
+Stages are planned on demand, beginning with the target: a stage that nothing leads to is never planned, and its image
+never looked up (S-7). ONBUILD triggers need no second round for that reason: they are instructions like others (O-4).
+Recursion would be as deep as the file has stages, so a stage is a generator that yields the stages it waits for.
+
+Pure: images come through the `ImageResolver`, nothing is read, no clock is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+
+from builder.dockerfile.instructions import Add, Copy, Dockerfile, Run, Stage, StageStatement, Workdir
+from builder.oci.config import ImageConfig, RuntimeConfig
+from builder.oci.platform import Platform
+from builder.plan import arguments, titles
+from builder.plan.configure import configure
+from builder.plan.history import LAYER_COMMENT
+from builder.plan.images import BaseImages, inherited_config
+from builder.plan.layer_steps import LayerSteps
+from builder.plan.onbuild import read_triggers
+from builder.plan.options import PlanOptions
+from builder.plan.plan import ImageResolver, Plan, ResolvedImage
+from builder.plan.scope import Expander, Scope
+from builder.plan.stages import StageGraph, references
+from builder.plan.state import StageState
+from builder.plan.step import BindMount, CacheMount, ContextSource, CopyStep, Paths, RunStep, Step, StepID
+from builder.plan.trees import ContextTree, EmptyTree, ImageTree, StageTree
+
+_Waiting = Generator[int, None, None]
+
+
+def make_plan(dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> Plan:
+    """Return the steps that make the target, and what its image will be. Raises PlanError."""
+    return _Planner(dockerfile, options, resolver).plan()
+
+
+class _Planner:
+    def __init__(self, dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> None:
+        self.dockerfile, self.options = dockerfile, options
+        self.outside = Scope()
+        self.expander = Expander(dockerfile.escape, self.outside)
+        arguments.global_scope(dockerfile, options, self.expander, self.outside)
+        self.graph = StageGraph(dockerfile, options, self.outside, self.expander)
+        self.images = BaseImages(resolver, self.graph)
+        self.layers = LayerSteps(
+            options=options,
+            graph=self.graph,
+            images=self.images,
+            expander=self.expander,
+            proxies=arguments.proxy_environment(options.build_args),
+            namespace=options.build_args.get("BUILDKIT_CACHE_MOUNT_NS", ""),
+        )
+
+    def plan(self) -> Plan:
+        epoch = arguments.source_date_epoch(self.outside, self.options.build_args)
+        target = self.graph.target(self.options.target)
+        self._finish(target)
+        state = self.layers.finished[target]
+        state.config = self._labelled(self._on_platform(state.config))
+        steps = tuple(self.layers.steps.steps)
+        used = {name for stage in self.layers.finished.values() for name in stage.arguments}
+        return Plan(
+            steps=steps,
+            image=state.image(),
+            platform=self.options.platform,
+            target=self.graph.name(target),
+            warnings=tuple(self.expander.warnings),
+            inputs=self.images.inputs,
+            unused_build_args=arguments.unused_build_args(self.dockerfile, self.options, used),
+            contexts=_contexts(steps),
+            epoch=epoch,
+            hostname=self.options.hostname or self.options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
+        )
+
+    def _finish(self, target: int) -> None:
+        """Plan the target and whatever it waits for."""
+        stack: list[tuple[int, _Waiting]] = [(target, self._stage(target))]
+        while stack:
+            needed = next(stack[-1][1], None)
+            if needed is None:
+                stack.pop()
+            elif needed not in self.layers.finished:
+                stack.append((needed, self._stage(needed)))
+
+    def _stage(self, index: int) -> _Waiting:
+        """Plan one stage; yields the stages that must be finished before it can go on."""
+        stage, tree = self.graph.stages[index], self.graph.bases[index]
+        if isinstance(tree, StageTree):
+            yield tree.index
+        state, triggers = self._begin(stage)
+        statements: list[tuple[StageStatement, bool]] = []
+        if not self.graph.is_replaced(index):
+            statements = [(trigger, True) for trigger in read_triggers(triggers, stage.base.location)]
+            statements += [(statement, False) for statement in stage.statements]
+        state.step_total += titles.count_steps(statement for statement, _ in statements)
+        self._title_base(stage, state)
+        for statement, trigger in statements:
+            yield from self.layers.needs(statement, state, index)
+            self._carry_out(statement, state, index, trigger)
+        self.layers.finished[index] = state
+
+    def _begin(self, stage: Stage) -> tuple[StageState, tuple[str, ...]]:
+        """Return a stage as FROM leaves it, and the triggers that fire."""
+        name = self._shown_name(stage)
+        match self.graph.bases[stage.index]:
+            case StageTree(index):
+                base = self.layers.finished[index]
+                state, triggers = base.inherited(name), base.runtime.on_build
+            case ImageTree() as tree:
+                platform = self.graph.platform(stage.index)
+                resolved = self.images.get(tree, platform, stage.base.image.location)
+                self._check_platform(tree, resolved, platform, stage)
+                state = StageState(name=name, config=_with_platform(resolved.config, platform), platform=platform)
+                triggers = resolved.config.runtime.on_build
+                state.step_total = 1
+            case EmptyTree():
+                state, triggers = StageState(name=name, config=self._empty(), platform=self.options.platform), ()
+            case ContextTree():
+                state, triggers = StageState(name=name, config=self._empty(), platform=self.options.platform), ()
+                state.step_total = 1
+        state.no_cache = self.options.no_cache or self.graph.is_selected(stage.index, self.options.no_cache_filter)
+        state.begin()
+        return state, triggers
+
+    def _title_base(self, stage: Stage, state: StageState) -> None:
+        """Add the step that the stage's base is, now that its steps are counted."""
+        tree, location = self.graph.bases[stage.index], stage.base.location
+        if isinstance(tree, ImageTree):
+            digest = self.images.get(tree, state.platform, location).manifest_digest
+            shown = tree.reference if "@" in tree.reference else f"{tree.reference}@{digest}"
+            title = titles.numbered(f"FROM {shown}", state, platform=self.options.multi_platform)
+            state.result = self.layers.image(tree, state.platform, location, self.graph.name(stage.index), title)
+        elif isinstance(tree, ContextTree):
+            title = titles.numbered(f"FROM {tree.name}", state, platform=self.options.multi_platform)
+            step = CopyStep(
+                id=StepID(-1),
+                stage=self.graph.name(stage.index),
+                title=title,
+                location=location,
+                sources=(Paths(ContextSource(tree.name), (".",)),),
+                destination="/",
+            )
+            state.result = self.layers.steps.add(step)
+            state.record("", state.result, LAYER_COMMENT)
+
+    def _carry_out(self, statement: StageStatement, state: StageState, index: int, trigger: bool) -> None:
+        match statement:
+            case Run():
+                self.layers.run(statement, state, index, trigger=trigger)
+            case Copy() | Add():
+                self.layers.copy(statement, state, index, trigger=trigger)
+            case Workdir():
+                self.layers.workdir(statement, state, index, trigger=trigger)
+            case _:
+                configure(statement, state, self.expander, self.outside, self.options.build_args)
+
+    def _shown_name(self, stage: Stage) -> str:
+        """Return the stage's name for titles: none when the file is about one tree only."""
+        alone = len(self.graph.stages) == 1 and next(references(stage), None) is None
+        return "" if alone else self.graph.name(stage.index)
+
+    def _empty(self) -> ImageConfig:
+        return ImageConfig(platform=self.options.platform, runtime=RuntimeConfig(working_dir="/"))
+
+    def _check_platform(self, tree: ImageTree, resolved: ResolvedImage, platform: Platform, stage: Stage) -> None:
+        found = resolved.config.platform
+        if found.os and platform.accepts(found) is None:
+            message = f'Base image {tree.written} was pulled with platform "{found}", expected "{platform}"'
+            self.expander.warn("InvalidBaseImagePlatform", f"{message} for current build", stage.base.location)
+
+    def _on_platform(self, config: ImageConfig) -> ImageConfig:
+        """Return the config with the platform that was asked for, when one was."""
+        if not self.options.explicit_platform:
+            return config
+        wanted, found = self.options.platform, config.platform
+        same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
+        variant = wanted.variant if wanted.variant or not same else found.variant
+        version = wanted.os_version if wanted.os_version or not same else found.os_version
+        return replace(config, platform=replace(wanted, variant=variant, os_version=version))
+
+    def _labelled(self, config: ImageConfig) -> ImageConfig:
+        labels = dict(config.runtime.labels) | dict(self.options.labels)
+        return config.with_runtime(labels=tuple(labels.items()))
+
+
+def _with_platform(config: ImageConfig, platform: Platform) -> ImageConfig:
+    """Return a base's config; a config that doesn't say what it runs on is taken to run where it is wanted."""
+    config = inherited_config(config)
+    return config if config.platform.os and config.platform.architecture else replace(config, platform=platform)
+
+
+def _contexts(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Return the names of the build contexts that steps read, in order of first use."""
+    found: dict[str, None] = {}
+    for step in steps:
+        sources: list[object] = []
+        if isinstance(step, CopyStep):
+            sources = [source.source for source in step.sources if isinstance(source, Paths)]
+        elif isinstance(step, RunStep):
+            sources = [mount.source for mount in step.mounts if isinstance(mount, BindMount)]
+            sources += [mount.base for mount in step.mounts if isinstance(mount, CacheMount)]
+        found |= {source.name: None for source in sources if isinstance(source, ContextSource)}
+    return tuple(found)

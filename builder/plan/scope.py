@@ -1,0 +1,163 @@
+"""Variables: which ones a stage has, where each was set, and the expansion of words with them.
+
+A `Scope` is what `$name` sees: ENV and ARG in one table, the later one wins (A-5). An `Expander` belongs to one file:
+it expands words, turns a failure into a PlanError that shows the value and where it was set, and collects the warnings
+about variables that nobody set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from builder.dockerfile.instructions import Word
+from builder.dockerfile.suggest import nearest
+from builder.dockerfile.words import Expansion, Quotes, WordError, expand, expand_words
+from builder.errors import Location, PlanError
+from builder.plan.plan import Warning
+
+MAX_PLAN_CHARACTERS = 128 << 20
+"""Most characters all expansions of one plan may produce: `ENV a=$a$a` doubles with every line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A variable's value, and who gave it: "ENV", "ARG", "--build-arg", "the base image" …"""
+
+    value: str
+    origin: str
+    location: Location | None = None
+
+
+class Scope:
+    """The variables of a stage, in the order a process gets them."""
+
+    def __init__(self) -> None:
+        self._bindings: dict[str, Binding] = {}
+        self.declared: dict[str, Location] = {}
+        """Names that an ARG declares, with or without a value."""
+
+    def copy(self) -> Scope:
+        other = Scope()
+        other._bindings = dict(self._bindings)
+        other.declared = dict(self.declared)
+        return other
+
+    def set(self, name: str, value: str, origin: str, location: Location | None = None) -> None:
+        """Give `name` a value; it moves to the end, as in BuildKit's environment lists."""
+        self._bindings.pop(name, None)
+        self._bindings[name] = Binding(value, origin, location)
+
+    def find(self, name: str) -> Binding | None:
+        return self._bindings.get(name)
+
+    def lookup(self, name: str) -> str | None:
+        binding = self._bindings.get(name)
+        return None if binding is None else binding.value
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._bindings)
+
+    def environment(self) -> tuple[str, ...]:
+        return tuple(f"{name}={binding.value}" for name, binding in self._bindings.items())
+
+
+class Expander:
+    """Expands the words of one Dockerfile. `warnings` grows with what is found on the way."""
+
+    def __init__(self, escape: str = "\\", outside: Scope | None = None) -> None:
+        self.warnings: list[Warning] = []
+        self._escape = escape
+        self._outside = outside
+        self._characters = 0
+
+    def warn(self, rule: str, message: str, location: Location | None) -> None:
+        warning = Warning(rule, message, location)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+    def word(self, word: Word, scope: Scope, *, silent: bool = False) -> str:
+        """Return the word expanded. Raises PlanError at the place of the fault."""
+        expansion = self.expansion(word, scope)
+        if not silent:
+            self._report(expansion, scope, word.location)
+        return expansion.text
+
+    def expansion(self, word: Word, scope: Scope) -> Expansion:
+        """Expand without warnings."""
+        return self._counted(lambda: expand(word.text, scope.lookup, escape=self._escape), word, scope)
+
+    def words(self, word: Word, scope: Scope) -> tuple[str, ...]:
+        """Return the word expanded and split at blanks (EXPOSE)."""
+        self.word(word, scope)
+        return expand_words(word.text, scope.lookup, escape=self._escape)
+
+    def body(self, content: str, location: Location, scope: Scope) -> str:
+        """Return a heredoc's body expanded: quotes mean nothing, and the escape is a backslash always (H-7, H-9)."""
+        word = Word(content, location)
+        expansion = self._counted(lambda: expand(content, scope.lookup, quotes="literal"), word, scope)
+        self._report(expansion, scope, location)
+        return expansion.text
+
+    def display(self, text: str, lookup: Callable[[str], str | None], *, quotes: Quotes, keep_unset: bool) -> str:
+        """Return `text` for people to read: expanded where that works."""
+        try:
+            return expand(text, lookup, escape=self._escape, quotes=quotes, keep_unset=keep_unset).text
+        except WordError:
+            return text
+
+    def _counted(self, act: Callable[[], Expansion], word: Word, scope: Scope) -> Expansion:
+        try:
+            expansion = act()
+        except WordError as error:
+            hint = error.hint or self._explain(error, scope)
+            raise PlanError(error.message, fault_location(word, error.offset), hint=hint) from error
+        self._characters += len(expansion.text)
+        if self._characters > MAX_PLAN_CHARACTERS:
+            raise PlanError(
+                f"the variables of this Dockerfile expand to more than {MAX_PLAN_CHARACTERS >> 20} MiB",
+                word.location,
+                hint="A variable that doubles itself with every line grows very fast.",
+            )
+        return expansion
+
+    def _explain(self, error: WordError, scope: Scope) -> str:
+        """Say what the variable of a failed expansion holds, and where that comes from."""
+        name = error.variable
+        if not name:
+            return ""
+        if binding := scope.find(name):
+            held = "is empty" if not binding.value else f"is {shorten(binding.value)!r}"
+            return f"{name} {held}; it was set by {binding.origin}{at(binding.location)}."
+        if name in scope.declared:
+            return f"ARG {name}{at(scope.declared[name])} has no value: pass --build-arg {name}=… or give it a default."
+        if self._outside is not None and scope is not self._outside and self._outside.find(name):
+            return f"{name} is set outside the stages only: write 'ARG {name}' in this stage to use it."
+        suggestion = nearest(name, scope.names())
+        return f"{name} is not set here." + (f" Did you mean {suggestion}?" if suggestion else "")
+
+    def _report(self, expansion: Expansion, scope: Scope, location: Location) -> None:
+        for name in expansion.missing:
+            if name not in scope.declared:
+                self.warn("UndefinedVar", undefined_message(name, scope.names()), location)
+
+
+def undefined_message(name: str, known: Iterable[str]) -> str:
+    suggestion = nearest(name, known)
+    return f"Usage of undefined variable '${name}'" + (f" (did you mean ${suggestion}?)" if suggestion else "")
+
+
+def fault_location(word: Word, offset: int) -> Location:
+    """Return where in the file the character `offset` of `word` stands, when the word is on one line."""
+    location = word.location
+    if not location.column or location.end_line not in (0, location.line) or not 0 < offset < len(word.text):
+        return location
+    return location._replace(column=location.column + offset)
+
+
+def at(location: Location | None) -> str:
+    return "" if location is None or not location.line else f" in line {location.line}"
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -1,0 +1,91 @@
+"""One stage while it is being planned: its variables, its config so far, the step on top, the history it adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from builder.dockerfile.instructions import Command, ExecForm
+from builder.oci.config import DEFAULT_PATH, ImageConfig, RuntimeConfig
+from builder.oci.platform import Platform
+from builder.plan.history import COMMENT
+from builder.plan.plan import PlannedHistory, PlannedImage
+from builder.plan.scope import Scope
+from builder.plan.step import StepID
+
+DEFAULT_SHELL = ("/bin/sh", "-c")
+
+
+@dataclass(slots=True, kw_only=True)
+class StageState:
+    """Grows with every instruction; a child stage begins with `inherited()`."""
+
+    name: str
+    """For displays: the stage's name, `stage-N`, or empty when the file has just one."""
+    config: ImageConfig
+    """The base image's; `runtime`, `author` and `platform` are those of this stage by now."""
+    platform: Platform
+    result: StepID | None = None
+    scope: Scope = field(default_factory=Scope)
+    arguments: dict[str, str] = field(default_factory=dict)
+    """ARG names in order of their first declaration, for history; the value counts when the scope has none."""
+    history: list[PlannedHistory] = field(default_factory=list)
+    no_cache: bool = False
+    cmd_set: bool = False
+    workdir_set: bool = False
+    shell_set: bool = False
+    step_count: int = 0
+    step_total: int = 0
+
+    @property
+    def runtime(self) -> RuntimeConfig:
+        return self.config.runtime
+
+    @property
+    def directory(self) -> str:
+        return self.runtime.working_dir or "/"
+
+    def configure(self, runtime: RuntimeConfig) -> None:
+        self.config = replace(self.config, runtime=runtime)
+
+    def record(self, created_by: str, step: StepID | None = None, comment: str = COMMENT) -> None:
+        self.history.append(PlannedHistory(created_by, step, comment))
+
+    def argv(self, command: Command) -> tuple[str, ...]:
+        """Return the words to execute: the array itself, or SHELL and the command line."""
+        if isinstance(command, ExecForm):
+            return command.arguments
+        return (*(self.runtime.shell or DEFAULT_SHELL), command.command)
+
+    def shown_arguments(self) -> dict[str, str]:
+        """Return the arguments as RUN's history record shows them: with the values the command sees."""
+        found = {name: self.scope.lookup(name) for name in self.arguments}
+        return {name: self.arguments[name] if value is None else value for name, value in found.items()}
+
+    def begin(self) -> None:
+        """Put the config's environment into the scope, PATH included (E-2)."""
+        if not any(pair.partition("=")[0] == "PATH" for pair in self.runtime.env):
+            self.configure(replace(self.runtime, env=(*self.runtime.env, f"PATH={DEFAULT_PATH}")))
+        for pair in self.runtime.env:
+            name, _, value = pair.partition("=")
+            known = self.scope.find(name)
+            if known and known.value == value and known.origin != "ARG":
+                self.scope.set(name, value, known.origin, known.location)
+            else:
+                self.scope.set(name, value, "the base image")
+
+    def inherited(self, name: str) -> StageState:
+        """Return the beginning of a stage that is FROM this one: everything but the triggers (S-10)."""
+        return StageState(
+            name=name,
+            config=replace(self.config, runtime=replace(self.runtime, on_build=())),
+            platform=self.platform,
+            result=self.result,
+            scope=self.scope.copy(),
+            arguments=dict(self.arguments),
+            history=list(self.history),
+            workdir_set=self.workdir_set,
+            shell_set=self.shell_set,
+        )
+
+    def image(self) -> PlannedImage:
+        return PlannedImage(result=self.result, config=self.config, history=tuple(self.history))
