@@ -34,46 +34,58 @@ _ZEROS = bytes(BLOCK)
 _TAIL = b"ustar\x0000" + bytes(64)
 """Magic, version, and no user and group names: a name means another id on every machine."""
 _NO_DEVICE = bytes(16)
-_NO_LINK = bytes(_NAME)
-_NO_PREFIX_BLOCK = bytes(_PREFIX + 12)
+_CHECKSUM_AS_BLANKS = 8 * 32
+_REST_BY_KIND = {
+    kind: (sum(rest) + _CHECKSUM_AS_BLANKS - 1, rest)
+    for kind, rest in (
+        (kind, TYPE_BY_KIND[kind] + bytes(_NAME) + _TAIL + _NO_DEVICE + bytes(_PREFIX + 12))
+        for kind in ("file", "directory")
+    )
+}
+"""What follows the checksum when there is no link, device or prefix; and what it adds to an Adler-32 for the sum."""
 _PAX_NAME = b"PaxHeaders.0/"
 _REPRESENTABLE_MTIME = range(_MAX_SIZE + 1)
 
 
 def encode_header(entry: Entry, mtime: int) -> bytes:
     """Return the header blocks of `entry`: 512 bytes, or more where PAX records come first."""
-    name = fsencode(entry.path) or b"."
-    kind = entry.kind
-    if kind == "directory":
-        name += b"/"
+    path, kind, mode, uid, gid, _, size, link, _, xattrs, _ = entry
+    rest = _REST_BY_KIND.get(kind)
     if (
-        len(name) <= _NAME
-        and not entry.link
-        and not entry.xattrs
-        and entry.uid <= _MAX_ID
-        and entry.gid <= _MAX_ID
-        and entry.size <= _MAX_SIZE
-        and mtime in _REPRESENTABLE_MTIME
-        and name.isascii()
+        rest is None
+        or link
+        or xattrs
+        or not path
+        or not path.isascii()
+        or len(path) >= _NAME
+        or uid > _MAX_ID
+        or gid > _MAX_ID
+        or size > _MAX_SIZE
+        or not 0 <= mtime <= _MAX_SIZE
     ):
-        fields = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (entry.mode, entry.uid, entry.gid, entry.size, mtime)
-        device = b"%07o\0%07o\0" % entry.device if kind in ("character", "block") else _NO_DEVICE
-        head = b"%b%b        %b%b" % (name.ljust(_NAME, b"\0"), fields, TYPE_BY_KIND[kind], _NO_LINK)
-        tail = b"%b%b%b" % (_TAIL, device, _NO_PREFIX_BLOCK)
-        return _with_checksum(head, tail)
-    return _encode_long(entry, name, fsencode(entry.link), mtime)
+        return _encode_any(entry, mtime)
+    name = path.encode() if kind == "file" else path.encode() + b"/"
+    head = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), mode, uid, gid, size, mtime)
+    # The checksum is the sum of all bytes, with its own field as blanks. The low half of an Adler-32 is 1 + that sum,
+    # exact as long as it stays below 65521 (RFC 1950): so for up to 256 bytes. What follows the field is constant.
+    return b"%b%06o\0 %b" % (head, (adler32(head) & 0xFFFF) + rest[0], rest[1])
 
 
 def _with_checksum(head: bytes, tail: bytes) -> bytes:
-    # The checksum is the sum of all bytes, with the checksum field as blanks. The low half of an Adler-32 is
-    # 1 + that sum, exact as long as it stays below 65521: so 256 bytes at a time (RFC 1950).
-    whole = head + tail
-    checksum = (adler32(whole[:256]) & 0xFFFF) + (adler32(whole[256:]) & 0xFFFF) - 2
-    return b"%b%06o\0 %b" % (whole[:148], checksum, whole[156:])
+    """Put the checksum between the first 148 bytes of a header and the last 356."""
+    checksum = (
+        (adler32(head) & 0xFFFF) + (adler32(tail[:256]) & 0xFFFF) + (adler32(tail[256:]) & 0xFFFF)
+        - 3 + _CHECKSUM_AS_BLANKS
+    )  # fmt: skip
+    return b"%b%06o\0 %b" % (head, checksum, tail)
 
 
-def _encode_long(entry: Entry, name: bytes, link: bytes, mtime: int) -> bytes:
+def _encode_any(entry: Entry, mtime: int) -> bytes:
     """The general case: split the name, and say in PAX records what does not fit."""
+    name = fsencode(entry.path) or b"."
+    if entry.kind == "directory":
+        name += b"/"
+    link = fsencode(entry.link)
     records: dict[bytes, bytes] = {}
     prefix, short = split_name(name)
     if short is None or not name.isascii():
@@ -133,5 +145,5 @@ def _truncated(name: bytes) -> bytes:
 
 
 def _block(name: bytes, fields: bytes, kind: bytes, link: bytes, device: bytes, prefix: bytes) -> bytes:
-    head = b"%b%b        %b%b" % (name.ljust(_NAME, b"\0"), fields, kind, link.ljust(_NAME, b"\0"))
-    return _with_checksum(head, b"%b%b%b" % (_TAIL, device, prefix.ljust(_PREFIX + 12, b"\0")))
+    tail = b"%b%b%b%b%b" % (kind, link.ljust(_NAME, b"\0"), _TAIL, device, prefix.ljust(_PREFIX + 12, b"\0"))
+    return _with_checksum(name.ljust(_NAME, b"\0") + fields, tail)

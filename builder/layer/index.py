@@ -230,16 +230,16 @@ class _Hashing:
         return data
 
 
-def _digest(member: TarMember) -> str:
+def _digest(member: TarMember) -> bytes:
     if member.entry.kind != "file":
-        return ""
+        return b""
     size = member.entry.size
     if size <= _READ_BYTES:
-        return hashlib.sha256(member.read(size)).hexdigest()
+        return hashlib.sha256(member.read(size)).digest()
     digest = hashlib.sha256()
     while block := member.read(_READ_BYTES):
         digest.update(block)
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _key(path: str) -> bytes:

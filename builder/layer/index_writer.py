@@ -56,6 +56,8 @@ class IndexWriter:
         self._keep_last = keep_last
         self._run: list[Record] = []
         self._runs: list[IO[bytes]] = []
+        self._bounds: list[bytes] = []
+        """First and last key of each run."""
         self._files = 0
         self._bytes = 0
         self._entries = 0
@@ -72,8 +74,8 @@ class IndexWriter:
         if os.path.lexists(self._temporary):
             os.unlink(self._temporary)
 
-    def add(self, entry: Entry, mtime: int, offset: int, digest: str) -> None:
-        """Take one entry; `offset` is where its content begins in the uncompressed tar."""
+    def add(self, entry: Entry, mtime: int, offset: int, digest: bytes) -> None:
+        """Take one entry; `offset` is where its content begins in the uncompressed tar, `digest` 32 bytes or none."""
         self._entries += 1
         if entry.kind == "file":
             self._files += 1
@@ -102,6 +104,7 @@ class IndexWriter:
         for block in _in_blocks(item[1] for item in self._run):
             run.write(block)
         self._runs.append(run)
+        self._bounds += (self._run[0][0], self._run[-1][0])
         self._run = []
 
     def _sorted(self) -> Iterator[Record]:
@@ -109,6 +112,9 @@ class IndexWriter:
         if not self._runs:
             return iter(self._run)
         sources: list[Iterable[Record]] = [_read_run(run) for run in self._runs]
+        bounds = self._bounds + ([self._run[0][0], self._run[-1][0]] if self._run else [])
+        if all(earlier < later for earlier, later in zip(bounds[1::2], bounds[2::2])):
+            return chain(*sources, self._run)
         # merge is stable: of equal keys, the one from the earlier run comes first.
         return merge(*sources, self._run, key=_by_key)
 
@@ -166,10 +172,11 @@ def _flags_of(key: bytes, item: bytes, directories: list[bytes]) -> int:
     parent, _, name = key.rpartition(b"\0")
     if name.startswith(_PREFIX):
         flags |= record.HAS_OPAQUE if name == _OPAQUE else record.HAS_WHITEOUTS
-    while directories[-1] and not (key.startswith(directories[-1]) and key[len(directories[-1])] == 0):
-        directories.pop()
-    if key and directories[-1] != parent:
-        flags |= record.NOT_SELF_CONTAINED
+    if directories[-1] != parent:
+        while directories[-1] and not key.startswith(directories[-1] + b"\0"):
+            directories.pop()
+        if directories[-1] != parent:
+            flags |= record.NOT_SELF_CONTAINED
     if record.is_directory(item) and key:
         directories.append(key)
     return flags

@@ -178,12 +178,15 @@ class _Source:
     def end(self) -> None:
         """Pass over what of the member was not read."""
         left = self._left + self._padding
+        if self._at + left <= len(self._buffer):
+            self._at += left
+            self.position += left
+            return
         while left:
             passed = len(self._take(min(left, _READ_BYTES)))
             if not passed:
                 raise _cut_short()
             left -= passed
-        self._left = 0
 
     def drain(self) -> None:
         """Read what follows the end mark: it is part of the stream's digest."""

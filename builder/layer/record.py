@@ -41,23 +41,25 @@ _pack = _FIXED.pack
 _unpack = _FIXED.unpack_from
 
 
-def encode_record(entry: Entry, mtime: int, offset: int, digest: str) -> tuple[bytes, bytes]:
-    """Return (tree key, record). `offset` is where the content begins in the uncompressed tar; 0 for no content."""
+def encode_record(entry: Entry, mtime: int, offset: int, digest: bytes) -> tuple[bytes, bytes]:
+    """Return (tree key, record).
+
+    `offset` is where the content begins in the uncompressed tar, `digest` the sha256 of it (32 bytes) or empty.
+    """
     path, kind, mode, uid, gid, _, size, link, device, xattrs, _ = entry
     key = (path.encode() if path.isascii() else fsencode(path)).replace(b"/", b"\0")
-    raw_digest = bytes.fromhex(digest) if digest else _NO_DIGEST
     if not link and not xattrs:
         length = FIXED_SIZE + len(key)
         return key, _pack(
             length, len(key), 0, 0, _CODE_BY_KIND[kind], mode, uid, gid, mtime, size, offset, device[0], device[1],
-            1 if digest else 0, raw_digest,
+            1 if digest else 0, digest or _NO_DIGEST,
         ) + key  # fmt: skip
     target = fsencode(link)
     attributes = _encode_xattrs(xattrs)
     length = FIXED_SIZE + len(key) + len(target) + len(attributes)
     return key, _pack(
         length, len(key), len(target), len(attributes), _CODE_BY_KIND[kind], mode, uid, gid, mtime, size, offset,
-        device[0], device[1], 1 if digest else 0, raw_digest,
+        device[0], device[1], 1 if digest else 0, digest or _NO_DIGEST,
     ) + key + target + attributes  # fmt: skip
 
 

@@ -6,7 +6,9 @@ take differently (a signed number, a size in the wrong base, a NUL in a name) is
 
 from __future__ import annotations
 
+from functools import lru_cache
 from os import fsdecode
+from struct import Struct
 from typing import NamedTuple
 from zlib import adler32
 
@@ -17,6 +19,10 @@ BLOCK = 512
 _POSIX_MAGIC = b"ustar\0"
 _GNU_MAGIC = b"ustar "
 _STAR_TRAILER = b"tar\0"
+_unpack = Struct("100s24s12s12s8sc100s6s66s8s8s155s12s").unpack
+"""name, mode and owner, size, mtime, checksum, type, link, magic, version and names, device, prefix, padding"""
+_CHECKSUM_AS_BLANKS = 8 * 32
+_DEVICES = frozenset({b"3", b"4"})
 _MAX_NUMBER = (1 << 63) - 1
 _MAX_ID = (1 << 32) - 1
 XATTR_PREFIX = b"SCHILY.xattr."
@@ -50,28 +56,38 @@ class PaxRecords(NamedTuple):
 
 def decode_header(block: bytes, position: int) -> Header:
     """Read a header block. `position` is where it stands in the archive, for the message. Raises LayerError."""
-    checksum = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
-    field = block[148:156]
-    checksum += 256 - sum(field)  # the field itself counts as eight blanks
-    stored = _octal(field, "checksum", position)
+    name, attributes, size, mtime, field, kind, link, magic, _, major, minor, prefix, trailer = _unpack(block)
+    # The low half of an Adler-32 is 1 + the sum of the bytes, exact up to 256 of them; header.py says more.
+    checksum = (
+        (adler32(block[:148]) & 0xFFFF) + (adler32(block[156:412]) & 0xFFFF) + (adler32(block[412:]) & 0xFFFF)
+        - 3 + _CHECKSUM_AS_BLANKS
+    )  # fmt: skip
+    stored = _octal(field)
     if stored != checksum and stored != _signed_checksum(block):
         raise LayerError(f"the layer is not a tar archive, or is damaged: wrong checksum in the header at {position}")
-    kind = block[156:157]
-    magic = block[257:263]
-    name = block[:100].partition(b"\0")[0]
-    if magic == _POSIX_MAGIC:
-        field = block[345:476] if block[508:512] == _STAR_TRAILER else block[345:500]
-        prefix = field.partition(b"\0")[0]
-        if prefix:
-            name = prefix + b"/" + name
+    name = name.partition(b"\0")[0]
+    if magic == _POSIX_MAGIC and prefix[0]:
+        prefix = prefix[:131] if trailer[8:] == _STAR_TRAILER else prefix
+        name = prefix.partition(b"\0")[0] + b"/" + name
     device = (0, 0)
-    if kind in (b"3", b"4") and magic in (_POSIX_MAGIC, _GNU_MAGIC):
-        device = (_number(block[329:337], "device", position), _number(block[337:345], "device", position))
-    return Header(
-        kind, name, block[157:257].partition(b"\0")[0], _number(block[100:108], "mode", position) & 0o7777,
-        _id(block[108:116], position), _id(block[116:124], position), _number(block[124:136], "size", position),
-        _number(block[136:148], "mtime", position, signed=True), device,
-    )  # fmt: skip
+    if kind in _DEVICES and magic in (_POSIX_MAGIC, _GNU_MAGIC):
+        device = (_number(major), _number(minor))
+    mode, uid, gid = _attributes(attributes)
+    return Header(kind, name, link.partition(b"\0")[0], mode, uid, gid, _number(size), _time(mtime), device)
+
+
+@lru_cache(maxsize=1024)
+def _attributes(field: bytes) -> tuple[int, int, int]:
+    """Mode, uid and gid: remembered, as most entries of an archive have the same."""
+    uid, gid = _number(field[8:16]), _number(field[16:24])
+    if uid > _MAX_ID or gid > _MAX_ID:
+        raise LayerError(f"a header of the archive has an owner out of range: {uid}:{gid}")
+    return _number(field[:8]) & 0o7777, uid, gid
+
+
+@lru_cache(maxsize=1024)
+def _time(field: bytes) -> int:
+    return _number(field, signed=True)
 
 
 def decode_pax(body: bytes, limits: Limits) -> PaxRecords:
@@ -152,38 +168,33 @@ def _pax_time(value: bytes | None) -> int | None:
     return -int(digits) - (1 if fraction.strip(b"0") else 0) if negative else int(digits)
 
 
-def _id(field: bytes, position: int) -> int:
-    value = _number(field, "owner", position)
-    if value > _MAX_ID:
-        raise LayerError(f"the header at {position} has an owner out of range: {value}")
-    return value
-
-
-def _number(field: bytes, what: str, position: int, *, signed: bool = False) -> int:
+def _number(field: bytes, *, signed: bool = False) -> int:
     first = field[0]
     if first < 0x80:
-        return _octal(field, what, position)
+        return _octal(field)
     # GNU base-256: the first bit says so, the second is the sign (tar(5), "GNU tar archives").
     value = int.from_bytes(bytes([first & 0x7F]) + field[1:], "big")
     if first & 0x40:
         value -= 1 << (8 * len(field) - 1)
     if value > _MAX_NUMBER or value < (-_MAX_NUMBER if signed else 0):
-        raise LayerError(f"the header at {position} has a {what} out of range: {value}")
+        raise LayerError(f"a header of the archive has a number out of range: {value}")
     return value
 
 
-def _octal(field: bytes, what: str, position: int) -> int:
-    text = field.partition(b"\0")[0].strip(b" ")
-    if not text:
-        return 0
+def _octal(field: bytes) -> int:
+    text = field[:-1]
     if not text.isdigit():
-        raise LayerError(f"the header at {position} has a {what} that is not an octal number: {field!r}")
+        text = field.partition(b"\0")[0].strip(b" ")
+        if not text:
+            return 0
     try:
-        return int(text, 8)
-    except ValueError as error:
-        raise LayerError(f"the header at {position} has a {what} that is not an octal number: {field!r}") from error
+        if text.isdigit():
+            return int(text, 8)
+    except ValueError:
+        pass
+    raise LayerError(f"a header of the archive has {field!r} where an octal number should stand")
 
 
 def _signed_checksum(block: bytes) -> int:
     """What some old writers stored: the sum of the bytes as signed chars."""
-    return sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:]) + 8 * 32
+    return sum(byte - 256 if byte > 127 else byte for byte in block[:148] + block[156:]) + _CHECKSUM_AS_BLANKS

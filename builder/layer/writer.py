@@ -68,7 +68,7 @@ class _TarWriter:
             header = encode_header(entry, mtime)
             self._position += len(header)
             self._keep(header)
-            self._add_to_index(entry, mtime, self._position, "")
+            self._add_to_index(entry, mtime, self._position, b"")
             return
         if PREFIX in entry.path and (content is not None or entry.size):
             refuse_reserved_name(entry.path)
@@ -82,7 +82,7 @@ class _TarWriter:
             data = self._read(entry, content)
             if len(data) != size:
                 raise _changed(entry, len(data))
-            digest = entry.digest or hashlib.sha256(data).hexdigest()
+            digest = bytes.fromhex(entry.digest) if entry.digest else hashlib.sha256(data).digest()
             self._held += (header, data, _PADDING[size % BLOCK])
             self._held_bytes += len(header) + size
             if self._held_bytes >= BLOCK_BYTES:
@@ -127,13 +127,13 @@ class _TarWriter:
             raise _unreadable(entry, error) from error
         return data
 
-    def _copy(self, header: bytes, entry: Entry, content: FileContent | SlicedContent | None) -> str:
+    def _copy(self, header: bytes, entry: Entry, content: FileContent | SlicedContent | None) -> bytes:
         """Pass a large file through without gathering it; return its digest."""
         if content is None:
             raise LayerError(f"{entry.path!r} has {entry.size} bytes and no content")
         self._keep(header)
         self._flush()
-        update_digest = None if entry.digest else hashlib.sha256()
+        hashing = None if entry.digest else hashlib.sha256()
         try:
             descriptor = open_content(content)
         except OSError as error:
@@ -145,8 +145,8 @@ class _TarWriter:
                 if not block:
                     raise _changed(entry, entry.size - left)
                 left -= len(block)
-                if update_digest is not None:
-                    update_digest.update(block)
+                if hashing is not None:
+                    hashing.update(block)
                 self._write(block)
             if isinstance(content, FileContent) and os.read(descriptor, 1):
                 raise _changed(entry, entry.size + 1)
@@ -155,7 +155,7 @@ class _TarWriter:
         finally:
             os.close(descriptor)
         self._keep(_PADDING[entry.size % BLOCK])
-        return update_digest.hexdigest() if update_digest is not None else entry.digest
+        return hashing.digest() if hashing is not None else bytes.fromhex(entry.digest)
 
     def _open_tar(self, path: str) -> int:
         if self._tar[0] != path:
