@@ -187,7 +187,9 @@ class DirectoryTree:
                         row = next(known, None)
                 if row is not None and row.path == entry.path:
                     if row.stamp == stamp_of(node.status):
-                        node = node._replace(entry=entry._replace(digest=row.digest))
+                        _, kind, mode, uid, gid, mtime, size, link, device, xattrs, _ = entry
+                        entry = Entry(entry.path, kind, mode, uid, gid, mtime, size, link, device, xattrs, row.digest)
+                        node = Node(entry, node.content, node.identity, node.status)
                     row = next(known, None)
             yield node
         if gone and forget:

@@ -32,7 +32,8 @@ class SelectionDigest:
         self._files: dict[str, str] = {}
         self._large: list[tuple[str, str, tuple[int, str]]] = []
         self._names: dict[Hashable, str] = {}
-        self._directories = _DirectoryDigests()
+        self._lines: list[tuple[str, bytes]] = []
+        self._directories: _DirectoryDigests | None = None
 
     def add(self, path: str, entry: Entry, identity: Hashable = None, key: tuple[int, str] = (0, "")) -> None:
         """Take one entry. A file without `entry.digest` must be large; `key` is what `finish` asks its digest by."""
@@ -41,15 +42,21 @@ class SelectionDigest:
             self._large.append((path, digest, key))
             digest = ""
         same = "" if identity is None else self._names.setdefault(identity, path)
-        line = (
+        text = (
             f"{path}\0{entry.kind}\0{entry.mode:o}\0{entry.uid}:{entry.gid}\0{entry.size}\0{entry.link}\0"
-            f"{entry.device[0]}:{entry.device[1]}\0{same}\0{digest}\0{_xattr_text(entry)}\n"
-        ).encode("utf-8", "surrogateescape")
+            f"{entry.device[0]}:{entry.device[1]}\0{same}\0{digest}\0{_xattr_text(entry) if entry.xattrs else ''}\n"
+        )
+        line = text.encode() if text.isascii() else text.encode("utf-8", "surrogateescape")
         self._total.update(line)
         self._entries += 1
         if self._entries <= MAX_LISTED:
             self._files[path] = _describe(entry, digest)
-        self._directories.add(path, line)
+            self._lines.append((path, line))
+        else:
+            if self._directories is None:
+                self._directories = _DirectoryDigests(self._lines)
+                self._files, self._lines = {}, []
+            self._directories.add(path, line)
 
     def finish(self, find_digest: Callable[[tuple[int, str]], str]) -> dict[str, Any]:
         """Return the document; `find_digest` gives the content digests that were not known."""
@@ -59,7 +66,7 @@ class SelectionDigest:
             if path in self._files:
                 self._files[path] += digest[:_SHORT]
         document: dict[str, Any] = {"entries": self._entries, "digest": self._total.hexdigest()}
-        if self._entries <= MAX_LISTED:
+        if self._directories is None:
             document["files"] = {_json_text(path): text for path, text in self._files.items()}
         else:
             document["directories"] = self._directories.finish()
@@ -69,9 +76,11 @@ class SelectionDigest:
 class _DirectoryDigests:
     """Digests of the directories of the first two levels; of the first level alone when those are too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: list[tuple[str, bytes]]) -> None:
         self._levels: tuple[dict[str, str], dict[str, str]] = ({}, {})
         self._open: list[tuple[str, Any]] = [("", None), ("", None)]
+        for path, line in lines:
+            self.add(path, line)
 
     def add(self, path: str, line: bytes) -> None:
         parts = path.split("/", 2)
@@ -108,7 +117,7 @@ def _describe(entry: Entry, digest: str) -> str:
 
 
 def _xattr_text(entry: Entry) -> str:
-    return ",".join(f"{name}={value.hex()}" for name, value in entry.xattrs) if entry.xattrs else ""
+    return ",".join(f"{name}={value.hex()}" for name, value in entry.xattrs)
 
 
 def _json_text(text: str) -> str:
