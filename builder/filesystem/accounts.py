@@ -65,9 +65,11 @@ def lookup_owner(passwd: bytes, group: bytes, spec: str) -> tuple[int, int]:
     user is root, and an unknown group leaves the one the user part gave: so BuildKit does, whatever its manual says.
     Raises SandboxError for numbers out of range.
     """
-    user_text, _, group_text = spec.partition(":")
+    user_text, colon, group_text = spec.partition(":")
     uid, gid = _owner_by_user(passwd, user_text)
-    if group_text:
+    if colon and not group_text:
+        gid = 0  # "bob:" has a group, and its name is not known
+    elif group_text:
         gid = _group_number(group, group_text, otherwise=gid)
     return uid, gid
 
