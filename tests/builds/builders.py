@@ -98,7 +98,7 @@ def build_with_buildah(staged: Staged, folder: Path, base: BaseImage) -> Outcome
     identity = folder / "buildah.id"
     done = run(
         [
-            *("buildah", "bud", "--isolation", "chroot", "--no-cache", "--layers", "--format", "docker"),
+            *("buildah", "bud", "--isolation", "chroot", "--no-cache", "--layers=false", "--format", "docker"),
             *("--iidfile", str(identity)),
             *common_options(staged, f"docker-image://localhost/{base.name}"),
             str(staged.context),

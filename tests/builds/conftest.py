@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,12 @@ from tests.builds.builders import give_base_to_peer, why_peer_is_absent
 def base(tmp_path_factory: pytest.TempPathFactory) -> BaseImage:
     folder: Path = tmp_path_factory.mktemp("base")
     folder.chmod(0o755)
-    return make_base_image(folder)
+    try:
+        return make_base_image(folder)
+    except subprocess.CalledProcessError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(error.stderr.strip())
 
 
 @pytest.fixture(scope="session")
