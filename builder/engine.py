@@ -45,7 +45,11 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
     with ExitStack() as stack:
         bench = _Bench.open(request, stack, sink)
         outputs = bench.parse_outputs()
-        images = tuple(bench.build_platform(platform) for platform in bench.platforms)
+        try:
+            images = tuple(bench.build_platform(platform) for platform in bench.platforms)
+        except SourceError as error:
+            error.source = error.source or bench.context.dockerfile.decode("utf-8", "replace")
+            raise
         descriptor = bench.publish(images, names)
         written = bench.write_outputs(outputs, descriptor, images, names)
         result = BuildResult(
@@ -174,12 +178,8 @@ class _Bench:
         from builder.dockerfile.parser import parse_dockerfile
         from builder.plan.planner import make_plan
 
-        try:
-            dockerfile = parse_dockerfile(self.context.dockerfile, self.context.dockerfile_name)
-            return make_plan(dockerfile, self._plan_options(platform), self.resolver)
-        except SourceError as error:
-            error.source = error.source or self.context.dockerfile.decode("utf-8", "replace")
-            raise
+        dockerfile = parse_dockerfile(self.context.dockerfile, self.context.dockerfile_name)
+        return make_plan(dockerfile, self._plan_options(platform), self.resolver)
 
     def _plan_options(self, platform: Platform) -> Any:
         from builder.plan.options import PlanOptions
@@ -221,11 +221,10 @@ class _Bench:
     def workshop(self, plan: Plan, platform: Platform) -> Workshop:
         """Return the tools for solving `plan`."""
         request = self.request
-        hostname = request.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", "")
         circumstances = Circumstances(
-            epoch=self._epoch(),
+            epoch=self._epoch(plan),
             single_id=one_id_only(),
-            hostname=hostname,
+            hostname=plan.hostname,
             hosts=tuple(name for name, _ in request.hosts),
             shm_size=request.shm_size,
             ulimits=request.ulimits,
@@ -236,7 +235,7 @@ class _Bench:
             hosts=request.hosts,
             shm_size=request.shm_size,
             ulimits=request.ulimits,
-            hostname=hostname,
+            hostname=plan.hostname,
             secrets=request.secrets,
             ssh=request.ssh,
             allow=request.allow | ({"network.host"} if request.network == "host" else set()),
@@ -252,10 +251,12 @@ class _Bench:
             build_name=f"{self.context.identity}\0{platform}",
         )
 
-    def _epoch(self) -> int | None:
-        if self.request.timestamp == "git":
+    def _epoch(self, plan: Plan) -> int | None:
+        """Return the time that clamps all others: of the command line, else the Dockerfile's (T-1 of BuildKit)."""
+        wanted = self.request.timestamp if self.request.timestamp is not None else plan.epoch
+        if wanted in {"git", "context"}:
             return self.context.commit_time()
-        return int(self.request.timestamp) if self.request.timestamp is not None else None
+        return int(wanted) if wanted else None
 
     def parse_outputs(self) -> tuple[Any, ...]:
         """Check the outputs before anything is built."""
@@ -290,7 +291,7 @@ class _Bench:
             return ()
         from builder.transport.output import write_output
 
-        epoch = self._epoch()
+        epoch = self._epoch(images[0].plan)
         return tuple(
             write_output(spec, self.store, descriptor, names=[str(name) for name in names], epoch=epoch)
             for spec in outputs

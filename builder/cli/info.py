@@ -17,7 +17,7 @@ from builder.store.store import Store, open_store
 def describe_machine(arguments: argparse.Namespace, root: str) -> int:
     """Print what was asked for; 1 when --verify found a fault."""
     with open_store(root) as store:
-        facts = {"version": __version__, "python": platform.python_version(), "platform": str(host_platform())}
+        facts: dict[str, object] = {"version": __version__, "python": platform.python_version(), "platform": str(host_platform())}
         facts |= _store_facts(store)
         faults = _faults(store) if arguments.verify else []
         facts |= _isolation_facts(arguments.isolation, store)
@@ -45,9 +45,10 @@ def _store_facts(store: Store) -> dict[str, object]:
 
 
 def _faults(store: Store) -> list[str]:
-    from builder.store.verify import verify_store
+    from builder.layer.compression import open_decompressed
+    from builder.store.verify import verify
 
-    return [str(finding) for finding in verify_store(store)]
+    return [str(finding) for finding in verify(store, open_decompressed)]
 
 
 def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:

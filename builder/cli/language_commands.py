@@ -18,14 +18,13 @@ def parse_command(argv: list[str]) -> int:
     parser.add_argument("--pretty", action="store_true", help="indent the JSON")
     add_root(parser)
     arguments = parser.parse_args(argv)
-    from builder.dockerfile.parser import parse_dockerfile
-    from builder.dockerfile.parse_json import to_json
+    from builder.dockerfile.parser import read_dockerfile, to_json
 
     code = 0
     for file in arguments.files:
         document: dict[str, object]
         try:
-            document = to_json(parse_dockerfile(_read(file), file))
+            document = to_json(read_dockerfile(_read(file), file))
         except SourceError as error:
             location = error.location
             place = {"line": location.line, "column": location.column} if location else {"line": 0, "column": 0}

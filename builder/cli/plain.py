@@ -130,4 +130,6 @@ def event_to_json(event: e.Event) -> dict[str, object]:
 
 def new_plain_display(mode: str, stream: TextIO) -> Callable[[e.Event], None]:
     """Return the display for `plain`, `rawjson` or `quiet`."""
-    return {"plain": PlainDisplay, "rawjson": JsonDisplay}[mode](stream) if mode != "quiet" else QuietDisplay()
+    if mode == "quiet":
+        return QuietDisplay()
+    return JsonDisplay(stream) if mode == "rawjson" else PlainDisplay(stream)
