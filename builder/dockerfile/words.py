@@ -24,8 +24,8 @@ Lookup = Callable[[str], str | None]
 Quotes = Literal["remove", "keep", "literal"]
 """What quotes do: quote and disappear; quote and stay (displays); nothing at all (heredoc bodies)."""
 
-MAX_EXPANDED_CHARACTERS = 64 << 20
-"""Most characters produced for one word, intermediate texts included. Linux takes 128 KiB in one variable."""
+MAX_EXPANDED_CHARACTERS = 16 << 20
+"""Most characters produced for one word beyond its own, parts included. Linux takes 128 KiB in one variable."""
 MAX_DEPTH = 2000
 """Deepest nesting of `${…}` and quotes."""
 
@@ -135,7 +135,7 @@ class _Machine:
         self._lookup, self._escape, self._quotes, self._keep_unset = lookup, escape, quotes, keep_unset
         self._stack = [_Frame("", False, 0)]
         self._split: list[tuple[str, bool]] = []
-        self._produced = 0
+        self._produced = -len(word)
 
     def run(self) -> str:
         word, plain = self.word, _PLAIN[self._escape]

@@ -16,8 +16,8 @@ from builder.dockerfile.words import Expansion, Quotes, WordError, expand, expan
 from builder.errors import Location, PlanError
 from builder.plan.plan import Warning
 
-MAX_PLAN_CHARACTERS = 128 << 20
-"""Most characters all expansions of one plan may produce: `ENV a=$a$a` doubles with every line."""
+MAX_PLAN_CHARACTERS = 16 << 20
+"""Most characters that expansions may add to what is written: `ENV a=$a$a` doubles with every line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Expander:
         except WordError as error:
             hint = error.hint or self._explain(error, scope)
             raise PlanError(error.message, fault_location(word, error.offset), hint=hint) from error
-        self._characters += len(expansion.text)
+        self._characters += max(0, len(expansion.text) - len(word.text))
         if self._characters > MAX_PLAN_CHARACTERS:
             raise PlanError(
                 f"the variables of this Dockerfile expand to more than {MAX_PLAN_CHARACTERS >> 20} MiB",

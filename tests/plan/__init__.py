@@ -1,0 +1,1 @@
+"""The planner: Dockerfiles in, steps, config and history out."""
