@@ -306,7 +306,10 @@ def _image_name(text: str) -> str:
 
 
 def _destination(tag: str) -> Reference:
-    reference = parse_reference(tag)
+    try:
+        reference = parse_reference(tag)
+    except ReferenceFormatError as error:
+        raise UsageError(f"invalid tag {tag!r}: {error.message}", hint=error.hint) from error
     if reference.digest is not None:
         raise UsageError(f"--tag {tag!r} has a digest; a build makes the digest", hint="Write name:tag.")
     return reference

@@ -28,12 +28,50 @@ exit codes:
   0 success   1 the build failed (RUN's own code is shown)   2 wrong usage   130 interrupted
 """
 
-_BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "squash", "compress", "load", "push")
+_BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "compress", "load")
+
+
+# Flags of docker build that pybuild knows and does not do; with these values they ask for nothing.
+_NOT_SUPPORTED = {
+    "--cache-from": "", "--cache-to": "", "--push": "", "--attest": "", "--annotation": "", "--builder": "default",
+    "--sbom": "false", "--provenance": "false", "--cgroup-parent": "", "--memory": "0", "--memory-swap": "0",
+    "--cpu-shares": "0", "--cpu-period": "0", "--cpu-quota": "0", "--cpuset-cpus": "", "--cpuset-mems": "",
+    "--resource": "", "--policy": "", "--cpp-flag": "",
+}  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"See '{self.prog} --help'.")
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def,override]
+        """Parse, and say of an unknown flag which known one is nearest."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flag = next((word for word in unknown if word.startswith("-")), "")
+            raise (
+                self._unknown(flag)
+                if flag
+                else UsageError(f"too many arguments: {' '.join(unknown)}", hint=f"See '{self.prog} --help'.")
+            )
+        return found
+
+    def _unknown(self, flag: str) -> UsageError:
+        from difflib import get_close_matches  # only for a mistake
+
+        name = flag.partition("=")[0]
+        known = [option for action in self._actions for option in action.option_strings]
+        near = get_close_matches(name, known, n=1, cutoff=0.6)
+        did_you_mean = f" (did you mean {near[0]}?)" if near else ""
+        return UsageError(f"unknown flag: {name}{did_you_mean}", hint=f"See '{self.prog} --help'.")
+
+
+class _Refuse(argparse.Action):
+    """A flag of docker build that is not supported, unless its value asks for nothing."""
+
+    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
+        if not values or values != self.const:
+            raise UsageError(f"{option_string} is not supported by pybuild yet", hint="Leave it out.")
 
 
 def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.ArgumentParser:
@@ -65,8 +103,11 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cache_options(parser)
     _add_run_options(parser)
     _add_output_options(parser)
-    for flag in ("--rm", "--force-rm", "--compress", "--load", "--squash"):
+    for flag in ("--rm", "--force-rm", "--compress", "--load"):
         parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
+    for flag, harmless in _NOT_SUPPORTED.items():
+        parser.add_argument(flag, action=_Refuse, const=harmless, nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--security-opt", action="append", help=argparse.SUPPRESS)
     add_root(parser)
     return parser
 

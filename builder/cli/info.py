@@ -17,7 +17,11 @@ from builder.store.store import Store, open_store
 def describe_machine(arguments: argparse.Namespace, root: str) -> int:
     """Print what was asked for; 1 when --verify found a fault."""
     with open_store(root) as store:
-        facts: dict[str, object] = {"version": __version__, "python": platform.python_version(), "platform": str(host_platform())}
+        facts: dict[str, object] = {
+            "version": __version__,
+            "python": platform.python_version(),
+            "platform": str(host_platform()),
+        }
         facts |= _store_facts(store)
         faults = _faults(store) if arguments.verify else []
         facts |= _isolation_facts(arguments.isolation, store)
