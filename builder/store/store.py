@@ -176,12 +176,15 @@ def _furnish(root: str) -> None:
     with translated(f"making a store at {root}"):
         for name in _DIRECTORIES:
             os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
+        os.close(_open_lock(f"{root}/lock"))
 
 
 def _open_lock(path: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError:
+        if not os.path.exists(path):
+            raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # a read-only store can be leased, too
 
 
