@@ -62,6 +62,8 @@ class _TarWriter:
 
     def add(self, entry: Entry, content: Content | None) -> None:
         mtime = entry.mtime if self._epoch is None or entry.mtime < self._epoch else self._epoch
+        if PREFIX in entry.path and (content is not None or entry.size or entry.kind != "file"):
+            refuse_reserved_name(entry.path)
         if entry.kind != "file":
             if entry.size:
                 entry = entry._replace(size=0)
@@ -70,8 +72,6 @@ class _TarWriter:
             self._keep(header)
             self._add_to_index(entry, mtime, self._position, b"")
             return
-        if PREFIX in entry.path and (content is not None or entry.size):
-            refuse_reserved_name(entry.path)
         header = encode_header(entry, mtime)
         offset = self._position + len(header)
         size = entry.size
