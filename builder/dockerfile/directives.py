@@ -40,7 +40,8 @@ def read_directives(reader: LineReader, faults: list[DockerfileSyntaxError]) -> 
         value_location = Location(reader.file, number, indent + match.start(2) + 1, number, indent + match.end(2) + 1)
         if name in seen:
             faults.append(DockerfileSyntaxError(f"only one {name} parser directive can be used", location))
-        elif name == "escape" and match[2] not in ("\\", "`"):
+            return
+        if name == "escape" and match[2] not in ("\\", "`"):
             message = f"invalid escape token '{match[2]}' does not match ` or \\"
             faults.append(DockerfileSyntaxError(message, value_location, hint="use # escape=` or # escape=\\"))
         else:

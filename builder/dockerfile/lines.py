@@ -96,7 +96,10 @@ class LineReader:
             if line.startswith("#"):
                 # An empty comment ends the block; a blank line doesn't, whatever BuildKit's documentation says.
                 comment = line[1:].strip(BLANKS)
-                comments = [*comments, comment] if comment else []
+                if comment:
+                    comments.append(comment)
+                else:
+                    comments.clear()
             elif line:
                 return self._join(line, len(raw) - len(line) + 1, tuple(comments))
         return None

@@ -11,7 +11,9 @@ One run reports every error of the file: the first is raised, the rest are its `
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from builder.dockerfile.arguments import Fault
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from builder.dockerfile.statements import Branch
 
 _T = TypeVar("_T")
+_LONGEST_MESSAGE = 1000
+"""Characters; a word in a message may be as long as the file."""
 
 
 def parse_dockerfile(text: bytes | str, file: str = "Dockerfile", *, cache_directory: str = "") -> Dockerfile:
@@ -35,15 +39,9 @@ def parse_dockerfile(text: bytes | str, file: str = "Dockerfile", *, cache_direc
     `cache_directory`, private to the user, keeps the grammar's tables between runs.
     """
     decoded = decode(text)
-    source = _read(decoded, file)
-    tree = _parse(source, "dockerfile", cache_directory)
-    global_args: list[Arg] = []
-    stages: list[Stage] = []
-    for branch in cast("list[Branch]", tree.children) if tree else ():
-        if branch.data == "arg":
-            global_args.extend(_statements([branch], source, Arg))
-        elif branch.data == "stage":
-            stages.extend(_stage(len(stages), branch, source))
+    with _collector_paused():
+        source = _read(decoded, file)
+        global_args, stages = _parse_stages(source, cache_directory)
     _raise_first(source.faults)
     return Dockerfile(
         file=file,
@@ -117,10 +115,27 @@ def _read(text: str, file: str) -> Source:
 
 
 def _raise_first(faults: list[DockerfileSyntaxError]) -> None:
-    if faults:
-        first, *others = sorted(faults, key=lambda fault: fault.location or Location("", 0))
-        first.others = tuple(others)
-        raise first
+    if not faults:
+        return
+    first, *others = sorted(faults, key=lambda fault: fault.location or Location("", 0))[:MAX_FAULTS]
+    for fault in (first, *others):
+        if len(fault.message) > _LONGEST_MESSAGE:
+            fault.message = fault.message[:_LONGEST_MESSAGE] + "…"
+            fault.args = (fault.message,)
+    first.others = tuple(others)
+    raise first
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Hold the cycle collector: it would look at the growing AST again and again, a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Tokens(Iterator["NodeToken"]):
@@ -209,6 +224,18 @@ def _recover(interactive: InteractiveParser, instruction: Instruction | None) ->
         interactive.feed_token(NodeToken.of("FROM", "", instruction, place))
         interactive.feed_token(NodeToken.of("WORD", "", Word("scratch", place), place))
         interactive.feed_token(NodeToken.of("_END", "", instruction, place))
+
+
+def _parse_stages(source: Source, cache_directory: str) -> tuple[list[Arg], list[Stage]]:
+    tree = _parse(source, "dockerfile", cache_directory)
+    global_args: list[Arg] = []
+    stages: list[Stage] = []
+    for branch in cast("list[Branch]", tree.children) if tree else ():
+        if branch.data == "arg":
+            global_args.extend(_statements([branch], source, Arg))
+        elif branch.data == "stage":
+            stages.extend(_stage(len(stages), branch, source))
+    return global_args, stages
 
 
 def _stage(index: int, branch: Branch, source: Source) -> Iterable[Stage]:

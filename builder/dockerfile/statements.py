@@ -58,8 +58,9 @@ def _branches(children: Sequence[Child], rule: str) -> list[Branch]:
 
 def _words(children: Sequence[Child]) -> tuple[Word, ...]:
     """Return the plain words, or the strings of the JSON form."""
-    for branch in _branches(children, "exec"):
-        return tuple([_node(token, Word) for token in _tokens(branch.children, "STRING")])
+    for child in children:
+        if not isinstance(child, NodeToken) and child.data == "exec":
+            return tuple([_node(token, Word) for token in _tokens(child.children, "STRING")])
     return tuple([_node(token, Word) for token in _tokens(children, "WORD", "TEXT")])
 
 
@@ -88,7 +89,7 @@ def _from(syntax: Instruction, children: Sequence[Child]) -> ast.From:
 
 def _run(syntax: Instruction, children: Sequence[Child]) -> ast.Run:
     flags = Flags(syntax)
-    heredocs = _heredocs(children)
+    heredocs = syntax.heredocs
     command = _command(syntax, children)
     for mount in flags.words("mount"):
         check_mount(mount)
