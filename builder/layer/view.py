@@ -76,7 +76,7 @@ class MergedView:
             return self._root().shown
         parent, _, _ = path.rpartition("/")
         place = self._directory(parent)
-        if place is None:
+        if place is None or is_whiteout(path):
             return None
         found = self._child(place.layers, path)
         return found.shown if isinstance(found, _Place) else found
@@ -252,7 +252,7 @@ class MergedView:
 
     def _walk_directory(self, layers: tuple[int, ...], path: str) -> Iterator[_Place | ViewEntry]:
         """What a directory holds; where only one layer is left, all that is below it, as a stream."""
-        if len(layers) > 1 or not self._indexes[layers[0]].is_self_contained:
+        if len(layers) != 1 or not self._indexes[layers[0]].is_self_contained:
             yield from self._listing(layers, path)
             return
         number = layers[0]

@@ -38,7 +38,8 @@ def read(data: bytes) -> list[tuple[object, ...]]:
 
 def expected(members: list[Member], *, xattrs: bool = True) -> list[tuple[object, ...]]:
     return [
-        (m.name.rstrip("/"), m.kind, m.mode, m.uid, m.gid, m.mtime, m.link, m.device, m.xattrs if xattrs else (), m.content)
+        (m.name.rstrip("/"), m.kind, m.mode, m.uid, m.gid, m.mtime, m.link, m.device,
+         m.xattrs if xattrs else (), m.content)
         for m in members
     ]  # fmt: skip
 
@@ -128,11 +129,10 @@ def test_a_stream_cut_short_anywhere_is_an_error_or_fewer_members(step: int) -> 
     whole = len(list(read_tar(io.BytesIO(data))))
     for end in range(step, 512 * 7, step):
         try:
-            members = list(read_tar(io.BytesIO(data[:end])))
+            found = len(list(read_tar(io.BytesIO(data[:end]))))
         except LayerError as error:
-            assert "cut short" in error.message
-        else:
-            assert len(members) <= whole
+            found = 0 if "cut short" in error.message else whole + 1
+        assert found <= whole
 
 
 class _Dribble:
