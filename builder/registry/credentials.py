@@ -112,7 +112,7 @@ def _decode(entry: dict[str, Any], path: str) -> Credentials | None:
     username, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     if auth := entry.get("auth"):
         try:
-            text = base64.b64decode(str(auth), validate=False).decode("utf-8").rstrip("\0")
+            text = base64.b64decode(str(auth).strip(), validate=True).decode("utf-8").rstrip("\0")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise RegistryError(f"{path} holds an `auth` that is not base64", hint="Log in again.") from error
         username, _, password = text.partition(":")

@@ -105,11 +105,12 @@ def _start(root: str, fate: str) -> subprocess.Popen[str]:
 def test_what_a_killed_process_left_is_swept_and_what_a_living_one_has_is_not(tmp_path: Path) -> None:
     root = str(tmp_path / "store")
     open_store(root).close()
-    living, dying = _start(root, "live"), _start(root, "die")
+    living = _start(root, "live")
     assert living.stdout is not None
-    assert dying.stdout is not None
     assert living.stdin is not None
     own = os.path.dirname(living.stdout.readline().strip())
+    dying = _start(root, "die")  # after the other has opened the store, which would sweep this one's leftovers
+    assert dying.stdout is not None
     left = os.path.dirname(dying.stdout.readline().strip())
     dying.wait(30)
     try:
