@@ -1,0 +1,133 @@
+"""A tar from outside, read without being unpacked: its bytes lie in one file, its table of contents in another.
+
+    stream ──decompress──▶ tar file ──index──▶ MergedView of one layer
+
+So nothing in it can be written anywhere, whatever its names and links say. Owners and modes are the archive's own, as
+BuildKit leaves them in a context that comes as a tar.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+from builder.errors import ContextError, LayerError
+from builder.layer.view import MergedView, ViewLayer
+
+if TYPE_CHECKING:
+    from builder.layer.index import LayerIndex
+
+Temporary = Callable[[str], str]
+"""Gives a path nobody else uses, for a label: store/temporary.py's TemporaryFiles.path."""
+
+_HEAD_BYTES = 512
+
+
+class Readable(Protocol):
+    """What gives bytes: a file, a socket, a pipe. An empty answer is the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Archive:
+    """An archive's tree; a context manager that removes its files."""
+
+    def __init__(self, tar: str, index: LayerIndex) -> None:
+        self._tar = tar
+        self._index = index
+        self.view = MergedView([ViewLayer(index, lambda: tar)])
+        self.has_markers = index.has_markers
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._index.close()
+        for path in (self._tar, self._index.path):
+            if os.path.exists(path):
+                os.unlink(path)
+
+
+class Replayed:
+    """A stream whose first bytes have been looked at, from its beginning."""
+
+    def __init__(self, stream: Readable, size: int = _HEAD_BYTES) -> None:
+        self._stream = stream
+        self.head = b""
+        while len(self.head) < size and (more := stream.read(size - len(self.head))):
+            self.head += more
+        self._left = self.head
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._left:
+            data = self._left if size < 0 else self._left[:size]
+            self._left = self._left[len(data) :]
+            return data
+        return self._stream.read(size)
+
+
+def is_archive(stream: Readable) -> bool:
+    """Say whether a stream, decompressed if need be, begins with a tar header: what ADD unpacks (C-25). Reads a little.
+
+    Content decides, not a name; a tar without any entry is none.
+    """
+    from builder.layer.compression import open_decompressed
+    from builder.layer.tar_header import decode_header
+
+    try:
+        head = Replayed(open_decompressed(stream)).head
+        if len(head) < _HEAD_BYTES or not any(head):
+            return False
+        decode_header(head, 0)
+    except LayerError:
+        return False
+    return True
+
+
+def read_archive(stream: Readable, temporary: Temporary, what: str) -> Archive:
+    """Return the tree of a tar stream, compressed or not. Raises ContextError naming `what` for what is none."""
+    from builder.layer.compression import open_decompressed
+    from builder.layer.index import build_index, open_index
+
+    tar, index_path = temporary("archive.tar"), temporary("archive.index")
+    try:
+        descriptor = os.open(tar, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:
+            build_index(_Copied(open_decompressed(stream), file.write), index_path)
+        archive = Archive(tar, open_index(index_path))
+    except BaseException as error:
+        for path in (tar, index_path):
+            if os.path.exists(path):
+                os.unlink(path)
+        if isinstance(error, LayerError):
+            raise ContextError(f"{what}: {error.message}", hint=error.hint) from error
+        if isinstance(error, OSError):
+            raise ContextError(f"{what} cannot be read: {error.strerror or error}") from error
+        raise
+    if archive.has_markers:
+        archive.close()
+        raise ContextError(
+            f"{what} holds names that begin with '.wh.': in a layer they stand for deleted files",
+            hint="Rename them, or keep them out of the archive.",
+        )
+    return archive
+
+
+class _Copied:
+    """A stream that writes down what passes through it."""
+
+    def __init__(self, stream: Readable, write: Callable[[bytes], object]) -> None:
+        self._stream = stream
+        self._write = write
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self._write(data)
+        return data

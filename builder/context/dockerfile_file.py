@@ -1,0 +1,112 @@
+"""Finding the Dockerfile and its ignore file, and reading them as what they must be: small, regular, and inside.
+
+    -f given      that file, from the working directory (or, when it is not there, from the context)
+    otherwise     Dockerfile, dockerfile, Containerfile in the context
+    ignore rules  <Dockerfile>.dockerignore beside it, else .containerignore, else .dockerignore in the context
+
+Links are followed inside the directory that is searched and nowhere else: a context may come from somebody else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import NamedTuple
+
+from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns, parse_ignore
+from builder.context.paths import nearest
+from builder.errors import ContextError
+from builder.filesystem.resolve import Root
+
+NAMES = ("Dockerfile", "dockerfile", "Containerfile")
+IGNORE_NAMES = (".containerignore", ".dockerignore")
+MAX_DOCKERFILE_BYTES = 16 << 20
+_MAX_IGNORE_BYTES = 4 << 20
+
+
+class FoundDockerfile(NamedTuple):
+    """A Dockerfile's text, the directory it was found in and its path from there."""
+
+    text: bytes
+    directory: str
+    name: str
+
+
+def find_dockerfile(context: str, given: str | None) -> FoundDockerfile:
+    """Return the Dockerfile for the context directory `context`. Raises ContextError."""
+    if given is None:
+        for name in NAMES:
+            text = read_inside(context, name, MAX_DOCKERFILE_BYTES)
+            if text is not None:
+                return FoundDockerfile(text, context, name)
+        raise _not_found(context, NAMES[0])
+    for path in (given, os.path.join(context, given)):
+        directory, name = os.path.split(path)
+        text = read_inside(directory or ".", name, MAX_DOCKERFILE_BYTES) if os.path.isdir(directory or ".") else None
+        if text is not None:
+            return FoundDockerfile(text, directory or ".", name)
+    raise _not_found(os.path.dirname(given) or ".", os.path.basename(given))
+
+
+def find_ignore(context: str, dockerfile: FoundDockerfile | None) -> IgnorePatterns:
+    """Return the ignore rules that hold for a context. Raises ContextError, and SourceError for bad patterns."""
+    places = [(context, name) for name in IGNORE_NAMES]
+    if dockerfile is not None:
+        places.insert(0, (dockerfile.directory, f"{dockerfile.name}.dockerignore"))
+    for directory, name in places:
+        text = read_inside(directory, name, _MAX_IGNORE_BYTES)
+        if text is not None:
+            return parse_ignore(text.decode("utf-8", "surrogateescape"), name)
+    return NOTHING_IGNORED
+
+
+def read_inside(directory: str, name: str, limit: int) -> bytes | None:
+    """Return the content of a file in `directory`, None when there is none; links lead nowhere out of it.
+
+    Raises ContextError for what is no regular file, longer than `limit` bytes, unreadable, or a link to the outside.
+    """
+    if not os.path.lexists(os.path.join(directory, name)):
+        return None
+    try:
+        with Root(directory) as root:
+            # A FIFO must not make us wait, nor a terminal become ours.
+            descriptor = root.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise _unreadable(directory, name, error) from error
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ContextError(f"{name} is {_kind(status.st_mode)}, not a file", hint="Give another one with -f.")
+        text = file.read(limit + 1)
+    if len(text) > limit:
+        raise ContextError(f"{name} is longer than {limit >> 20} MiB", hint="This does not look like the right file.")
+    return text
+
+
+def _unreadable(directory: str, name: str, error: OSError) -> ContextError:
+    path = os.path.join(directory, name)
+    if os.path.islink(path) and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
+        return ContextError(
+            f"{name} is a symbolic link to {os.readlink(path)!r}, which is not inside {directory!r}",
+            hint="Links are not followed out of the directory: copy the file, or name its real place with -f.",
+        )
+    if isinstance(error, IsADirectoryError):
+        return ContextError(f"{name} is a directory, not a file", hint="Give another one with -f.")
+    return ContextError(f"{name} cannot be read: {error.strerror}")
+
+
+def _not_found(directory: str, name: str) -> ContextError:
+    message = f"failed to read dockerfile: open {name}: no such file or directory"
+    try:
+        near = nearest(name, os.listdir(directory))
+    except OSError:
+        return ContextError(message, hint=f"There is no directory {directory!r}.")
+    where = "the build context" if name == NAMES[0] else f"{directory!r}"
+    return ContextError(message, hint=f"In {where} there is {near!r}: give it with -f." if near else "")
+
+
+def _kind(mode: int) -> str:
+    return {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}.get(
+        stat.S_IFMT(mode), "a device"
+    )

@@ -1,0 +1,164 @@
+"""One commit of a git repository, by the git program, as a directory.
+
+Everything about the call is ours: no user or system configuration, no hooks, no credential helpers, no prompts, no
+local files as remotes (submodules could name any directory of this machine: CVE-2022-39253), and a clean environment,
+so that a repository decides nothing but its content. Credentials travel in the environment, never in arguments or errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from builder.context.http import without_credentials
+from builder.errors import ContextError
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SAFE: Final = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.symlinks": "true",
+    "credential.helper": "",
+    "gc.auto": "0",
+    "advice.detachedHead": "false",
+    "init.defaultBranch": "main",
+    "protocol.ext.allow": "never",
+    "safe.directory": "*",
+}
+_TIMEOUT_SECONDS = 1800
+_MAX_ERROR_CHARACTERS = 400
+_UMASK = 0o022
+"""What file modes are masked with (C-24): git itself knows only whether a file is executable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """What to fetch from where. `headers` are for HTTP; `allow_file` lets remotes be local paths."""
+
+    remote: str
+    reference: str = ""
+    submodules: bool = True
+    keep_git_dir: bool = False
+    headers: tuple[str, ...] = ()
+    ssh_socket: str = ""
+    allow_file: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The remote, fit for messages."""
+        return without_credentials(self.remote) if "://" in self.remote else self.remote
+
+
+def find_commit(repository: Repository) -> str:
+    """Ask the remote which commit the reference names. Raises ContextError."""
+    reference = repository.reference
+    if _COMMIT.fullmatch(reference):
+        return reference
+    wanted = [reference] if reference.startswith("refs/") else [f"refs/heads/{reference}", f"refs/tags/{reference}"]
+    names = [*wanted, *(f"{name}^{{}}" for name in wanted)] if reference else ["HEAD"]
+    lines = _git(repository, "ls-remote", "--", repository.remote, *names).splitlines()
+    found = dict(line.split("\t", 1)[::-1] for line in lines if "\t" in line)
+    for name in reversed(names):  # a tag's commit (^{}) before the tag, a tag before a branch
+        if name in found:
+            return found[name]
+    raise ContextError(
+        f"{repository.shown} has no branch or tag {reference or 'HEAD'!r}",
+        hint="For a commit, give all 40 digits.",
+    )
+
+
+def check_out(repository: Repository, commit: str, directory: str) -> None:
+    """Make `directory` a checkout of `commit`, submodules included. Raises ContextError."""
+    os.mkdir(directory, 0o755)
+    _git(repository, "init", "-q", directory)
+    _git(repository, "remote", "add", "origin", repository.remote, directory=directory)
+    try:
+        _git(repository, "fetch", "-q", "--depth=1", "--no-tags", "origin", commit, directory=directory)
+    except ContextError:
+        # Servers may refuse a commit that no reference names; then its history has to be had.
+        _git(repository, "fetch", "-q", "origin", "+refs/*:refs/remotes/origin/*", directory=directory)
+    _git(repository, "checkout", "-q", "--detach", commit, directory=directory)
+    head = _git(repository, "rev-parse", "HEAD", directory=directory).strip()
+    # A commit may have been named by its annotated tag.
+    if head != _git(repository, "rev-parse", f"{commit}^{{commit}}", directory=directory).strip():
+        raise ContextError(f"{repository.shown} gave another commit than {commit}")
+    if repository.submodules and os.path.lexists(f"{directory}/.gitmodules"):
+        _git(repository, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1", directory=directory)
+    if not repository.keep_git_dir:
+        _remove_git_directories(directory)
+
+
+def commit_time(directory: str) -> int:
+    """Return when the checked out commit of `directory` was made, in seconds since 1970. Raises ContextError."""
+    text = _git(Repository(remote=""), "cat-file", "commit", "HEAD", directory=directory)
+    match = re.search(r"^committer .*> (\d+) [+-]\d{4}$", text, re.M)
+    if match is None:
+        raise ContextError(f"the commit checked out in {directory!r} has no time")
+    return int(match[1])
+
+
+def _git(repository: Repository, *arguments: str, directory: str = "") -> str:
+    import subprocess  # only builds that use git
+
+    command = ["git", *(["-C", directory] if directory else []), *arguments]
+    try:
+        done = subprocess.run(
+            command, env=_environment(repository), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            errors="replace", timeout=_TIMEOUT_SECONDS, umask=_UMASK, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise ContextError("git is not installed", hint="Install it to build from repositories.") from error
+    except subprocess.TimeoutExpired as error:
+        raise ContextError(f"git {arguments[0]} {repository.shown}: no end after {_TIMEOUT_SECONDS} s") from error
+    if done.returncode:
+        raise ContextError(
+            f"git {arguments[0]} {repository.shown or directory}: {_last_words(done.stderr, repository)}"
+        )
+    return done.stdout
+
+
+def _environment(repository: Repository) -> Mapping[str, str]:
+    settings = [*_SAFE.items(), ("protocol.file.allow", "always" if repository.allow_file else "never")]
+    if repository.headers:
+        # Bound to the remote's own place: a submodule elsewhere gets nothing.
+        settings += [(f"http.{repository.shown}.extraHeader", header) for header in repository.headers]
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": "/nonexistent",
+        "LC_ALL": "C",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new",
+        "GIT_CONFIG_COUNT": str(len(settings)),
+    }
+    for number, (key, value) in enumerate(settings):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    if repository.ssh_socket:
+        environment["SSH_AUTH_SOCK"] = repository.ssh_socket
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "SSL_CERT_FILE"):
+        if name in os.environ:
+            environment[name] = os.environ[name]
+    return environment
+
+
+def _last_words(text: str, repository: Repository) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    found = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
+    message = (found[-1] if found else "failed").replace(repository.remote or "\0", repository.shown)
+    return re.sub(r"://[^/@\s]+@", "://", message)[:_MAX_ERROR_CHARACTERS]
+
+
+def _remove_git_directories(directory: str) -> None:
+    """Remove .git here and in submodules, where it is a file."""
+    import shutil
+
+    shutil.rmtree(f"{directory}/.git")
+    for folder, directories, files in os.walk(directory):
+        directories.sort()
+        if ".git" in files:
+            os.unlink(f"{folder}/.git")
