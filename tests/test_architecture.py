@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"oci"},
     "sandbox": {"linux"},
     "layer": {"filesystem", "oci"},
-    "context": {"filesystem", "layer", "oci", "store"},
+    "context": {"filesystem", "layer", "oci", "store", "plan"},
     "snapshot": {"layer", "store", "linux", "filesystem", "sandbox", "oci"},
     "image": {"layer", "store", "oci", "plan", "filesystem"},
     "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci"},
