@@ -105,23 +105,19 @@ def _group_number(group: bytes, text: str, otherwise: int) -> int:
 
 
 def _find_account(passwd: bytes, group: bytes, text: str) -> Account:
-    # A name wins over a number (an image may have a user called "1000"), as in runc's libcontainer/user.
-    number = None
+    # The first line that fits by name or by number, as moby/sys/user (GetExecUser) does it: an image may have a user
+    # called "1000".
+    number = int(text) if _DIGITS.fullmatch(text) and len(text) <= 10 else None
     for user in _users(passwd):
-        if user.name == text:
+        if user.name == text or user.uid == number:
             return _with_groups(user, group)
     number = parse_id(text)
-    if number is None:
-        if text == "root":
-            return Account(uid=0, gid=0, home="/root" if passwd else "/", name="root")
+    if number is None and text != "root":
         raise SandboxError(
             f"there is no user {text!r} in /etc/passwd of the image",
             hint="Create it in an earlier RUN, or give its number.",
         )
-    for user in _users(passwd):
-        if user.uid == number:
-            return _with_groups(user, group)
-    return Account(uid=number, gid=0, home="/root" if number == 0 else "/")
+    return Account(uid=number or 0, gid=0)
 
 
 def _with_groups(user: _User, group: bytes) -> Account:
@@ -130,18 +126,17 @@ def _with_groups(user: _User, group: bytes) -> Account:
 
 
 def _find_gid(group: bytes, text: str) -> int:
+    number = int(text) if _DIGITS.fullmatch(text) and len(text) <= 10 else None
     for item in _groups(group):
-        if item.name == text:
+        if item.name == text or item.gid == number:
             return item.gid
     number = parse_id(text)
-    if number is not None:
-        return number
-    if text == "root":
-        return 0
-    raise SandboxError(
-        f"there is no group {text!r} in /etc/group of the image",
-        hint="Create it in an earlier RUN, or give its number.",
-    )
+    if number is None and text != "root":
+        raise SandboxError(
+            f"there is no group {text!r} in /etc/group of the image",
+            hint="Create it in an earlier RUN, or give its number.",
+        )
+    return number or 0
 
 
 def _users(passwd: bytes) -> Iterator[_User]:
