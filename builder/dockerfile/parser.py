@@ -38,12 +38,20 @@ def parse_dockerfile(text: bytes | str, file: str = "Dockerfile", *, cache_direc
 
     `cache_directory`, private to the user, keeps the grammar's tables between runs.
     """
+    dockerfile, faults = parse_partially(text, file, cache_directory=cache_directory)
+    _raise_first(faults)
+    return dockerfile
+
+
+def parse_partially(
+    text: bytes | str, file: str = "Dockerfile", *, cache_directory: str = ""
+) -> tuple[Dockerfile, list[DockerfileSyntaxError]]:
+    """Parse what can be parsed, for checks of a file with faults. Raises only when there is no instruction at all."""
     decoded = decode(text)
     with _collector_paused():
         source = _read(decoded, file)
         global_args, stages = _parse_stages(source, cache_directory)
-    _raise_first(source.faults)
-    return Dockerfile(
+    dockerfile = Dockerfile(
         file=file,
         text=decoded,
         directives=source.directives,
@@ -53,6 +61,7 @@ def parse_dockerfile(text: bytes | str, file: str = "Dockerfile", *, cache_direc
         stages=tuple(stages),
         warnings=tuple(source.warnings),
     )
+    return dockerfile, source.faults
 
 
 def read_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:

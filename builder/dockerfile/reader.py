@@ -57,7 +57,8 @@ def read_source(text: str, file: str, *, first_line: int = 1, escape: str = "") 
     while len(source.faults) < MAX_FAULTS and (line := reader.read()) is not None:
         if line.blank_lines:
             last = line.last_line
-            source.warnings.append((EMPTY_CONTINUATION, Location(file, line.blank_lines[0], 1, last, 1)))
+            # The place is the end of the continuation, as BuildKit has it, not the blank line itself.
+            source.warnings.append((EMPTY_CONTINUATION, Location(file, last, 1, last, 1)))
         try:
             source.instructions.append(read_instruction(line, reader))
         except Fault as fault:

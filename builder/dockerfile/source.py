@@ -9,8 +9,8 @@
     --------------------
 
 Nothing from the file reaches the terminal unfiltered: control characters, escape sequences and direction overrides are
-shown as symbols. Columns are counted as a terminal does: a tab goes to the next multiple of eight, a wide character takes
-two cells.
+shown as symbols. Columns are counted as a terminal does: a tab goes to the next multiple of eight, a wide character
+takes two cells.
 """
 
 from __future__ import annotations
