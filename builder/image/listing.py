@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from builder.errors import ImageError, PybuildError, ReferenceFormatError, StoreError
 from builder.image.image import Image, load_image
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import Digest, chain_ids
+from builder.oci.digest import ChainID, DiffID, Digest, chain_ids
 from builder.oci.manifest import Index, parse_manifest
 from builder.oci.platform import Platform, host_platform
 from builder.oci.reference import parse_reference
@@ -130,19 +131,24 @@ def remove_image(store: Store, text: str, *, force: bool = False) -> list[str]:
 
 def _delete(store: Store, descriptor: Descriptor) -> list[str]:
     from builder.store.prune import delete_unreachable
+    from builder.store.reachability import reachable_from
 
     lines: list[str] = []
     try:
         image = load_local(store, descriptor)
         lines.append(f"Deleted: {image.id}")
-        chains = dict(zip(image.config.diff_ids, chain_ids(image.config.diff_ids), strict=True))
-        blobs = {layer.digest: diff for layer, diff in zip(image.manifest.layers, image.config.diff_ids, strict=True)}
+        chains: dict[DiffID, ChainID] = dict(zip(image.config.diff_ids, chain_ids(image.config.diff_ids), strict=True))
+        blobs: dict[Digest, DiffID] = {
+            layer.digest: diff for layer, diff in zip(image.manifest.layers, image.config.diff_ids, strict=True)
+        }
     except PybuildError:
         lines.append(f"Deleted: {descriptor.digest}")
         chains, blobs = {}, {}
-    with store.exclusive(wait_seconds=1):
-        store.names.forget([descriptor.digest])
-        gone = delete_unreachable(store)
+    own = reachable_from(store, [descriptor]) | set(blobs.values())
+    store.names.forget([descriptor.digest])
+    gone: list[Digest] = []
+    with suppress(StoreError), store.exclusive():  # during a build the blobs stay, for prune to take
+        gone = delete_unreachable(store, own)
     freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
     return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]
 

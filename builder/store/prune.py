@@ -73,10 +73,10 @@ def prune(
     return report
 
 
-def delete_unreachable(store: Store) -> list[Digest]:
-    """Delete the blobs that no name and no cache record leads to; the caller holds the store exclusively."""
+def delete_unreachable(store: Store, among: set[Digest]) -> list[Digest]:
+    """Delete those blobs `among` some that no name and no cache record leads to; the caller holds the store exclusively."""
     needed = needed_blobs(store)
-    gone = [digest for digest, _ in store.blobs.walk() if digest not in needed]
+    gone = [digest for digest, _ in store.blobs.walk() if digest in among and digest not in needed]
     _delete_blobs(store, gone)
     return gone
 

@@ -207,7 +207,7 @@ def _fields(text: str) -> list[str]:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:
         raise _wrong(text, str(error)) from error
-    return rows[0] if rows else [""]
+    return rows[0] if rows and rows[0] else [""]
 
 
 def _options(fields: list[str], text: str) -> dict[str, str]:

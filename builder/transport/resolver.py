@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 IMAGE_SCHEME = "docker-image://"
 _MAX_REDIRECTIONS = 10
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
+_WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _SHORT_ID = re.compile(r"(?:docker\.io/library/)?([0-9a-f]{4,64})(?::latest)?")
 
 
@@ -120,12 +121,9 @@ class Resolver:
         found = self._find_id(text, platform)
         if found is not None:
             return found
-        try:
-            reference = parse_reference(text)
-        except ReferenceFormatError:
-            if _ID.fullmatch(text):
-                raise TransportError(f"no image with the ID {text} is in the store: not found") from None
-            raise
+        if _WHOLE_ID.fullmatch(text):
+            raise TransportError(f"no image with the ID {text} is in the store: not found")
+        reference = parse_reference(text)
         if not self._pull:
             found = self._find_local(reference, platform)
         short = _SHORT_ID.fullmatch(str(reference))
