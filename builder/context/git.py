@@ -2,7 +2,8 @@
 
 Everything about the call is ours: no user or system configuration, no hooks, no credential helpers, no prompts, no
 local files as remotes (submodules could name any directory of this machine: CVE-2022-39253), and a clean environment,
-so that a repository decides nothing but its content. Credentials travel in the environment, never in arguments or errors.
+so that a repository decides nothing but its content. Credentials travel in the environment, never in arguments or
+errors.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Repository:
     reference: str = ""
     submodules: bool = True
     keep_git_dir: bool = False
+    commit_times: bool = False
+    """Give files the time of the commit, not that of the checkout."""
     headers: tuple[str, ...] = ()
     ssh_socket: str = ""
     allow_file: bool = False
@@ -87,8 +90,11 @@ def check_out(repository: Repository, commit: str, directory: str) -> None:
         raise ContextError(f"{repository.shown} gave another commit than {commit}")
     if repository.submodules and os.path.lexists(f"{directory}/.gitmodules"):
         _git(repository, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1", directory=directory)
+    moment = commit_time(directory) if repository.commit_times else None
     if not repository.keep_git_dir:
         _remove_git_directories(directory)
+    if moment is not None:
+        _set_times(directory, moment)
 
 
 def commit_time(directory: str) -> int:
@@ -162,3 +168,10 @@ def _remove_git_directories(directory: str) -> None:
         directories.sort()
         if ".git" in files:
             os.unlink(f"{folder}/.git")
+
+
+def _set_times(directory: str, moment: int) -> None:
+    for folder, directories, files in os.walk(directory):
+        for name in [*directories, *files]:
+            os.utime(f"{folder}/{name}", (moment, moment), follow_symlinks=False)
+    os.utime(directory, (moment, moment))

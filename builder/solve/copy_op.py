@@ -12,21 +12,24 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator
-from heapq import heappop, heappush
-from typing import Any, NamedTuple
+from contextlib import ExitStack
+from typing import Any
 
+from builder.context.archive import Archive, Temporary
+from builder.context.ignore import IgnorePatterns, exclude_patterns
 from builder.context.paths import join, parent_of
 from builder.context.reading import hash_node, open_node
 from builder.context.source import Node
 from builder.errors import ContextError
 from builder.filesystem.accounts import lookup_owner
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
-from builder.filesystem.walk import tree_key
 from builder.layer.content import Content, FileContent
 from builder.layer.view import MergedView
 from builder.plan.step import CopyStep, GitSource, HttpSource, InlineSource, Paths
+from builder.solve.copy_archive import Member, archive_members, unpack
 from builder.solve.copy_digest import SelectionDigest
-from builder.solve.copy_mode import ChangeMode, octal_mode, parse_chmod
+from builder.solve.copy_merge import Item, merge
+from builder.solve.copy_mode import octal_mode, parse_chmod
 from builder.solve.copy_part import FindTree, Part, inline_part, local_parts, read_nodes
 from builder.solve.copy_target import Clashes, NewDirectory, Target, check_kinds, place
 
@@ -36,44 +39,21 @@ MAX_ACCOUNTS_BYTES = 1 << 20
 LayerItem = tuple[Entry, Content | None]
 Key = tuple[int, str]
 """Number of the part, path: what a digest is asked for by."""
-FindRemote = Callable[[HttpSource | GitSource], Iterator[Part]]
+FindRemote = Callable[[HttpSource | GitSource, IgnorePatterns], Iterator[Part]]
 
 
-class _Item(NamedTuple):
-    """What a part puts at a path. Hard links are found among the names of one part only."""
+_LINK_MODE = 0o777
+"""What Linux shows for every symbolic link, whatever a tar said."""
 
-    entry: Entry
-    content: Content | None
-    part: int
-    node: Node
-
-
-class _Owner(NamedTuple):
-    uid: int
-    gid: int
-
-
-def copy_inputs(step: CopyStep, find_tree: FindTree, find_remote: FindRemote | None = None) -> Any:
-    """Return what `step` reads, for its cache key. Raises ContextError for what is missing or unreadable."""
-    return Copy(step, MergedView(()), find_tree, find_remote).inputs()
-
-
-def copy_layer_items(
-    step: CopyStep,
-    parent: MergedView,
-    find_tree: FindTree,
-    find_remote: FindRemote | None = None,
-    *,
-    made_at: int = 0,
-) -> Iterator[LayerItem]:
-    """Yield what `write_layer` makes the step's layer from; see `Copy`."""
-    return Copy(step, parent, find_tree, find_remote, made_at=made_at).items()
+Owner = tuple[int, int]
+"""uid, gid"""
 
 
 class Copy:
     """One COPY or ADD on top of `parent` (an empty view for --link).
 
     `made_at` (seconds since 1970) is the time of what has none of its own: directories that are made, heredocs.
+    `temporary` gives paths for what archives are spooled to; without it ADD copies them as they are.
     """
 
     def __init__(
@@ -84,12 +64,14 @@ class Copy:
         find_remote: FindRemote | None = None,
         *,
         made_at: int = 0,
+        temporary: Temporary | None = None,
     ) -> None:
         self._step = step
         self._parent = parent
         self._find_tree = find_tree
         self._find_remote = find_remote
         self._made_at = made_at
+        self._temporary = temporary
         self._digests: list[tuple[Part, SelectionDigest]] | None = None
         self._found: dict[Key, str] = {}
         """(part, path) → digest of a large file; "" until the layer has been written."""
@@ -101,16 +83,11 @@ class Copy:
             for number, part in enumerate(self._parts()):
                 digest = SelectionDigest()
                 self._digests.append((part, digest))
-                scanned_ns = time.time_ns()
-                for node in read_nodes(part, load=False):
-                    key = (number, node.entry.path)
-                    if node.entry.kind == FILE and not node.entry.digest:
-                        self._found[key] = hash_node(node)
-                        part.tree.remember(node, self._found[key], scanned_ns)
-                    digest.add(part.relative(node.entry.path), node.entry, node.identity, key)
+                if part.fixed is None:
+                    self._digest_part(number, part, digest)
         return [
             {"source": part.label, "kind": "directory" if part.is_directory else "file"}
-            | digest.finish(lambda key: self._found[key])
+            | (digest.finish(lambda key: self._found[key]) if part.fixed is None else dict(part.fixed))
             for part, digest in self._digests
         ]
 
@@ -125,87 +102,131 @@ class Copy:
         self._digests = [(part, SelectionDigest()) for part in parts]
         if not parts:
             return
-        owner = self._owner()
-        change = parse_chmod(self._step.chmod) if self._step.chmod else None
-        target = Target(self._parent, self._step.destination)
-        roots = _place_all(parts, target)
-        last = (
-            target.path if any(root != target.path or part.is_directory for root, part in zip(roots, parts)) else None
-        )
-        yield from self._directories(target, last, parts, owner)
-        streams = [
-            (root, self._stream(number, part, root, owner, change))
-            for number, (root, part) in enumerate(zip(roots, parts))
-        ]
-        clashes = Clashes(self._parent, target.path) if target.is_directory else None
-        names: dict[Hashable, str] = {}
-        for item in _merge(streams, self._lose):
-            entry = item.entry
-            if clashes is not None:
-                clashes.check(entry)
-            if item.node.identity is not None:
-                first = names.setdefault((item.part, item.node.identity), entry.path)
-                if first != entry.path:
-                    yield entry._replace(kind=HARDLINK, link=first, size=0, digest=""), None
-                    continue
-            yield entry, item.content
-            if entry.kind == FILE and not entry.digest:
-                _check_unchanged(item.node)
+        with ExitStack() as stack:
+            archives = [self._unpack(number, part, stack) for number, part in enumerate(parts)]
+            for number, archive in enumerate(archives):
+                if archive is not None:
+                    parts[number] = parts[number]._replace(is_directory=True, mtime=self._made_at)
+            target = Target(self._parent, self._step.destination)
+            owner = find_owner(self._parent, self._step.chown) if self._step.chown else None
+            roots = _place_all(parts, target)
+            yield from self._directories(target, roots, parts, owner, archives[0] is not None)
+            streams: list[tuple[str, Iterator[Item]]] = []
+            for number, (root, archive) in enumerate(zip(roots, archives)):
+                if archive is None:
+                    streams.append((root, self._stream(number, parts[number], root, owner)))
+                else:
+                    members = archive_members(archive, self._parent, root, self._made_at)
+                    streams.append((root, _unpacked(number, members, owner)))
+            clashes = Clashes(self._parent, target.path) if target.is_directory else None
+            yield from _linked(merge(streams, self._lose), clashes)
 
     def _parts(self) -> Iterator[Part]:
+        exclude = exclude_patterns(self._step.exclude)
         for source in self._step.sources:
             match source:
                 case Paths():
-                    yield from local_parts(self._step, source, self._find_tree(source.source))
+                    yield from local_parts(self._step, source, self._find_tree(source.source), exclude)
                 case InlineSource():
                     yield inline_part(source, self._made_at)
                 case HttpSource() | GitSource():
                     if self._find_remote is None:
                         raise ContextError("this build cannot read from other machines")
-                    yield from self._find_remote(source)
+                    for part in self._find_remote(source, exclude):
+                        yield part._replace(may_unpack=bool(self._step.unpack) and not part.is_directory)
 
-    def _lose(self, item: _Item) -> None:
-        """Digest a large file here that another of the same name has kept out of the layer."""
-        key = item.part, item.entry.path
-        if self._found.get(key) == "":
-            self._found[key] = hash_node(item.node)
+    def _digest_part(self, number: int, part: Part, digest: SelectionDigest) -> None:
+        scanned_ns = time.time_ns()
+        for node in read_nodes(part, load=False):
+            key = (number, node.entry.path)
+            if node.entry.kind == FILE and not node.entry.digest:
+                self._found[key] = hash_node(node)
+                part.tree.remember(node, self._found[key], scanned_ns)
+            digest.add(part.relative(node.entry.path), node.entry, node.identity, key)
 
-    def _owner(self) -> _Owner | None:
-        spec = self._step.chown
-        if not spec:
+    def _unpack(self, number: int, part: Part, stack: ExitStack) -> Archive | None:
+        """Return the archive that a part of ADD is, None when it is to be copied."""
+        if not part.may_unpack or self._temporary is None:
             return None
-        return _Owner(*find_owner(self._parent, spec))
+        node = next(part.nodes(), None)
+        if node is None or node.entry.kind != FILE:
+            return None
+        scanned_ns = time.time_ns()
+        found = unpack(node, self._temporary)
+        if found is None:
+            return None
+        archive, digest = found
+        stack.callback(archive.close)
+        part.tree.remember(node, digest, scanned_ns)
+        assert self._digests is not None
+        self._digests[number][1].add(part.name, node.entry._replace(digest=digest), node.identity)
+        return archive
 
     def _directories(
-        self, target: Target, last: str | None, parts: list[Part], owner: _Owner | None
+        self, target: Target, roots: list[str], parts: list[Part], owner: Owner | None, unpacks_first: bool
     ) -> Iterator[LayerItem]:
         """Yield the directories down to where things go; the destination itself has its source's time (C-15)."""
-        octal = octal_mode(self._step.chmod) if self._step.chmod else None
+        octal = octal_mode(self._step.chmod) if self._step.chmod and not unpacks_first else None
         uid, gid = owner or (0, 0)
         new = NewDirectory(mode=0o755 if octal is None else octal, uid=uid, gid=gid, mtime=self._made_at)
         times = [part.mtime for part in parts if part.is_directory]
-        for entry in target.directories(parent_of(target.path) if last is None else last, new):
+        holds = any(root != target.path or part.is_directory for root, part in zip(roots, parts))
+        for entry in target.directories(target.path if holds else parent_of(target.path), new):
             yield (entry._replace(mtime=times[-1]) if times and entry.path == target.path else entry), None
 
-    def _stream(
-        self, number: int, part: Part, root: str, owner: _Owner | None, change: ChangeMode | None
-    ) -> Iterator[_Item]:
+    def _stream(self, number: int, part: Part, root: str, owner: Owner | None) -> Iterator[Item]:
         """Yield what `part` puts at and below `root`, and digest it on the way."""
         assert self._digests is not None
         digest = self._digests[number][1]
+        change = parse_chmod(self._step.chmod) if self._step.chmod else None
+        large: dict[Hashable, Key] = {}
         for node in read_nodes(part, load=True):
             _, kind, mode, uid, gid, mtime, size, link, device, xattrs, known = node.entry
             path = join(root, part.relative(node.entry.path)) if part.is_directory else root
+            key = (number, path)
             if kind == FILE and not known:
-                self._found[number, path] = ""
-            digest.add(part.relative(node.entry.path), node.entry, node.identity, (number, path))
+                # The second name of a file will be a link in the layer, without a digest of its own.
+                key = key if node.identity is None else large.setdefault(node.identity, key)
+                self._found.setdefault(key, "")
+            if part.fixed is None:
+                digest.add(part.relative(node.entry.path), node.entry, node.identity, key)
             if owner is not None:
                 uid, gid = owner
-            if change is not None and kind != SYMLINK:
+            if kind == SYMLINK:
+                mode = _LINK_MODE
+            elif change is not None:
                 mode = change(mode, kind == DIRECTORY)
-            yield _Item(
-                Entry(path, kind, mode, uid, gid, mtime, size, link, device, xattrs, known), node.content, number, node
-            )
+            entry = Entry(path, kind, mode, uid, gid, mtime, size, link, device, xattrs, known)
+            yield Item(entry, node.content, number, node.identity, node)
+
+    def _lose(self, item: Item) -> None:
+        """Digest a large file here that another of the same name has kept out of the layer."""
+        key = item.part, item.entry.path
+        if item.node is not None and self._found.get(key) == "":
+            self._found[key] = hash_node(item.node)
+
+
+def _linked(items: Iterator[Item], clashes: Clashes | None) -> Iterator[LayerItem]:
+    """Yield items for the layer: a further name of a file becomes a link to the first, which stands before it."""
+    names: dict[tuple[int, Hashable], str] = {}
+    for entry, content, part, identity, node in items:
+        if clashes is not None:
+            clashes.check(entry, replaces=node is None)
+        if identity is not None:
+            first = names.setdefault((part, identity), entry.path)
+            if first != entry.path:
+                yield entry._replace(kind=HARDLINK, link=first, size=0, digest=""), None
+                continue
+        yield entry, content
+        if node is not None and entry.kind == FILE and not isinstance(content, bytes):
+            _check_unchanged(node)
+
+
+def _unpacked(number: int, members: Iterator[Member], owner: Owner | None) -> Iterator[Item]:
+    for entry, content, identity, is_member in members:
+        if owner is not None and is_member:
+            entry = entry._replace(uid=owner[0], gid=owner[1])
+        yield Item(entry, content, number, identity, None)
 
 
 def find_owner(view: MergedView, spec: str) -> tuple[int, int]:
@@ -232,41 +253,6 @@ def _place_all(parts: list[Part], target: Target) -> list[str]:
             made = DIRECTORY
         roots.append(root)
     return roots
-
-
-def _merge(streams: list[tuple[str, Iterator[_Item]]], lose: Callable[[_Item], None]) -> Iterator[_Item]:
-    """Merge streams in tree order, given where each begins at the earliest; at one path the last stream wins.
-
-    A stream is started when its turn comes, so that a thousand of them do not all list directories at once.
-    """
-    if len(streams) == 1:
-        yield from streams[0][1]
-        return
-    waiting = sorted(((tree_key(root), number) for number, (root, _) in enumerate(streams)), reverse=True)
-    heap: list[tuple[bytes, int, _Item]] = []
-    best: _Item | None = None
-    while waiting or heap:
-        while waiting and (not heap or waiting[-1][0] <= heap[0][0]):
-            _push(heap, streams, waiting.pop()[1])
-        if not heap:
-            continue
-        _, number, item = heappop(heap)
-        _push(heap, streams, number)
-        if best is not None:
-            if best.entry.path != item.entry.path:
-                yield best
-            else:
-                check_kinds(item.entry.path, best.entry.kind, item.entry.kind)
-                lose(best)
-        best = item
-    if best is not None:
-        yield best
-
-
-def _push(heap: list[tuple[bytes, int, _Item]], streams: list[tuple[str, Iterator[_Item]]], number: int) -> None:
-    item = next(streams[number][1], None)
-    if item is not None:
-        heappush(heap, (tree_key(item.entry.path), number, item))
 
 
 def _check_unchanged(node: Node) -> None:

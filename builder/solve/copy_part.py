@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from builder.context.ignore import exclude_patterns
+from builder.context.ignore import IgnorePatterns
 from builder.context.paths import inside_root, name_of
 from builder.context.reading import IN_MEMORY_BYTES, read_node
 from builder.context.select import Match, filtered, find_below, find_matches, split_pivot
@@ -39,6 +39,10 @@ class Part(NamedTuple):
     mtime: int
     nodes: Callable[[], Iterator[Node]]
     """Give the file, or what is below the directory, in tree order; works again and again."""
+    fixed: Mapping[str, Any] | None = None
+    """What the part is known by, when that says more than reading it would: a commit."""
+    may_unpack: bool = False
+    """Whether ADD unpacks it if it turns out to be an archive."""
 
     def relative(self, path: str) -> str:
         """Return the path below the part's root; a file's is its name."""
@@ -47,9 +51,8 @@ class Part(NamedTuple):
         return path[len(self.root) + 1 :] if self.root else path
 
 
-def local_parts(step: CopyStep, source: Paths, tree: Tree) -> Iterator[Part]:
+def local_parts(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatterns) -> Iterator[Part]:
     """Yield the parts of the paths taken from one tree. Raises ContextError, and SourceError for bad patterns."""
-    exclude = exclude_patterns(step.exclude)
     for word in source.paths:
         if step.parents:
             base_word, pattern = split_pivot(word)
@@ -68,7 +71,9 @@ def local_parts(step: CopyStep, source: Paths, tree: Tree) -> Iterator[Part]:
                     partial(filtered, tree, match.path, exclude),
                 )  # fmt: skip
             else:
-                yield file_part(inside_root(word), tree, match)
+                yield file_part(inside_root(word), tree, match)._replace(
+                    may_unpack=step.is_add and step.unpack is not False
+                )
 
 
 def file_part(label: str, tree: Tree, match: Match) -> Part:

@@ -78,14 +78,14 @@ class Clashes:
         self._view = view
         self._levels: list[tuple[str, dict[str, str]]] = [(directory, self._kinds(directory))]
 
-    def check(self, entry: Entry) -> None:
-        """Raise ContextError when `entry` cannot take its place."""
+    def check(self, entry: Entry, *, replaces: bool = False) -> None:
+        """Raise ContextError when `entry` cannot take its place; one that `replaces` always can."""
         parent, _, name = entry.path.rpartition("/")
         levels = self._levels
         while len(levels) > 1 and levels[-1][0] != parent:
             levels.pop()
         there = levels[-1][1].get(name) if levels[-1][0] == parent else None
-        if there is not None:
+        if there is not None and not replaces:
             check_kinds(entry.path, there, entry.kind)
         if entry.kind == DIRECTORY:
             levels.append((entry.path, self._kinds(entry.path) if there == DIRECTORY else {}))

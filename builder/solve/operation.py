@@ -107,6 +107,7 @@ class CopyOperation:
                 lambda source: self._workshop.tree(source, self._solution),
                 self._workshop.find_remote(),
                 made_at=self._workshop.now(),
+                temporary=self._workshop.store.temporary.path,
             )
         return self._copy
 
