@@ -66,7 +66,9 @@ def seen_mounted(bench: Bench, snapshotter: Snapshotter, layers: Sequence[StackL
 
 def marks(directory: Path) -> set[str]:
     """The directories that hide everything below them: our layers have none."""
-    return {str(path) for path in directory.rglob("*") if path.is_dir() and "trusted.overlay.opaque" in os.listxattr(path)}
+    return {
+        str(path) for path in directory.rglob("*") if path.is_dir() and "trusted.overlay.opaque" in os.listxattr(path)
+    }
 
 
 def unpacked(bench: Bench, layers: Sequence[StackLayer]) -> dict[str, Seen]:

@@ -1,0 +1,147 @@
+"""Where RUN steps are tried: a child process that has entered its namespaces, with a busybox image and a context."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from builder.context.directory import DirectoryTree
+from builder.context.ignore import NOTHING_IGNORED, parse_ignore
+from builder.filesystem.entry import Entry
+from builder.layer.content import FileContent
+from builder.oci.platform import Platform
+from builder.plan.step import RunStep, StepID
+from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
+from builder.sandbox.runner import Sandbox
+from builder.snapshot.copying import CopyingSnapshotter
+from builder.snapshot.overlay import OverlaySnapshotter
+from builder.snapshot.snapshotter import Snapshotter, StackLayer
+from builder.solve.cache_mounts import CacheMounts
+from builder.solve.run_mounts import MountSources
+from builder.solve.run_op import RunTools, run_step
+from tests.layer.archives import Member
+from tests.sandbox.conftest import BUSYBOX
+from tests.sandbox.machine import Machine
+from tests.snapshot.bench import Bench
+
+for _name in ("ascii", "latin-1", "idna", "utf-8"):
+    codecs.lookup(_name)  # now: an ordinary user may not be able to read the interpreter's own files
+
+_APPLETS = "sh cat echo ls mkdir rm touch chmod chown stat sleep env id test ln find sort sed mv cp kill printf wc head"
+PASSWD = b"root:x:0:0::/root:/bin/sh\nalice:x:1000:1001::/home/alice:/bin/sh\n"
+GROUP = b"root:x:0:\nalice:x:1001:\nwheel:x:10:alice\n"
+
+
+def busybox_members() -> list[Member]:
+    with open(BUSYBOX, "rb") as file:
+        program = file.read()
+    return [
+        Member("bin", "directory", mode=0o755),
+        Member("bin/busybox", content=program, mode=0o755),
+        *(Member(f"bin/{name}", "symlink", link="busybox") for name in _APPLETS.split()),
+        Member("etc", "directory", mode=0o755),
+        Member("etc/group", content=GROUP),
+        Member("etc/passwd", content=PASSWD),
+        Member("home", "directory", mode=0o755),
+        Member("home/alice", "directory", mode=0o755, uid=1000, gid=1001),
+        Member("tmp", "directory", mode=0o1777),
+    ]
+
+
+@dataclass
+class Site:
+    """Everything one build would have, for RUN steps alone."""
+
+    bench: Bench
+    sandbox: Sandbox
+    snapshotter: Snapshotter
+    sources: MountSources
+    tools: dict[str, Any] = field(default_factory=dict)
+    layers: list[StackLayer] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def step(self, command: str, **fields: Any) -> RunStep:
+        argv = fields.pop("argv", ("/bin/sh", "-c", command))
+        env = fields.pop("env", ("PATH=/bin",))
+        return RunStep(id=StepID(9), argv=argv, env=env, platform=Platform(os="linux", architecture="amd64"), **fields)
+
+    def run(self, command: str, **fields: Any) -> list[Entry]:
+        """Run a command on top of all that ran before; the entries of its layer."""
+        tools = RunTools(snapshotter=self.snapshotter, sandbox=self.sandbox, sources=self.sources, **self.tools)
+        step = self.step(command, **fields)
+        self.lines.clear()
+        with run_step(step, self.layers, tools, self.lines.append, self.cancel) as done:
+            entries: list[Entry] = []
+            changes = list(done.changes())
+            entries = [entry for entry, _ in changes]
+            made = self.bench.write(changes)
+            done.keep(made.diff_id)
+        self.layers.append(made)
+        return entries
+
+    @property
+    def output(self) -> str:
+        return b"\n".join(self.lines).decode()
+
+
+def open_site(
+    machine: Machine,
+    sandbox: Sandbox,
+    namespace: BuildNamespace,
+    *,
+    context: dict[str, str] | None = None,
+    ignore: str = "",
+    stages: Sequence[Sequence[Member]] = (),
+) -> Site:
+    """Make a site; `stages` are other images, by step id. To be called in the machine's child."""
+    ids = "ignore" if isinstance(namespace, SingleIdRoot) else "exact"
+    area = Path(tempfile.mkdtemp(prefix="site-", dir=machine.folder))
+    bench = Bench(area, ids=ids, user_namespace=namespace.user_namespace)  # type: ignore[arg-type]
+    in_place = machine.isolation != "chroot"
+    snapshotter: Snapshotter = OverlaySnapshotter(bench.place) if in_place else CopyingSnapshotter(bench.place)
+    folder = area / "context"
+    folder.mkdir()
+    for name, text in (context or {}).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    patterns = parse_ignore(ignore, ".dockerignore") if ignore else NOTHING_IGNORED
+    tree = DirectoryTree(str(folder), patterns)
+    others = [(bench.layer(members),) for members in stages]
+    sources = MountSources(
+        context=lambda name: tree,
+        layers=lambda step: () if step is None else others[step],
+        snapshotter=snapshotter,
+        caches=CacheMounts(str(area / "mounts"), bench.place.trash, owners=ids == "exact"),
+        temporary=bench.temporary,
+        trash=bench.place.trash,
+        in_place=in_place,
+        owners=ids == "exact",
+    )
+    return Site(bench, sandbox, snapshotter, sources, layers=[bench.layer(busybox_members())])
+
+
+def content_of(changes: Sequence[tuple[Entry, object]], path: str) -> bytes:
+    for entry, content in changes:
+        if entry.path == path and isinstance(content, FileContent):
+            return Path(content.path).read_bytes()
+    raise AssertionError(path)
+
+
+At = Callable[[Site], Any]
+
+
+def at_site(machine: Machine, work: At, **options: Any) -> Any:
+    """Call `work` with a site, in a child of `machine`'s user; what it returns or raises."""
+    return machine.do(lambda sandbox, namespace: work(open_site(machine, sandbox, namespace, **options)))
+
+
+def owner(path: str) -> tuple[int, int]:
+    status = os.lstat(path)
+    return status.st_uid, status.st_gid

@@ -1,0 +1,387 @@
+"""RUN --mount: what each kind shows, what may be written to it, and what stays behind (nothing)."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from builder.errors import StepFailed
+from builder.filesystem.entry import Entry
+from builder.plan.step import (
+    BindMount,
+    CacheMount,
+    ContextSource,
+    SecretMount,
+    SshMount,
+    StepID,
+    StepSource,
+    TmpfsMount,
+)
+from tests.layer.archives import Member
+from tests.sandbox.machine import Machine
+from tests.solve.site import Site, at_site
+
+CONTEXT = {"app/main.c": "int main;", "app/secret.env": "KEY=1", "top.txt": "top", "link-target/x": "x"}
+STAGE = [
+    Member("opt", "directory", mode=0o755),
+    Member("opt/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
+    Member("opt/owned", content=b"x", uid=33, gid=33),
+    Member("latest", "symlink", link="opt"),
+]
+MAIN = ContextSource()
+
+
+def names(entries: list[Entry]) -> list[str]:
+    return [entry.path for entry in entries]
+
+
+def failure(site: Site, command: str, **fields: object) -> tuple[str, str]:
+    with pytest.raises(StepFailed) as caught:
+        site.run(command, **fields)
+    return caught.value.message, caught.value.hint
+
+
+# --- bind -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_bind_of_the_context_shows_it_and_leaves_nothing(any_machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, list[str]]:
+        mount = BindMount(source=MAIN, subpath="", target="/src")
+        entries = site.run("cat /src/top.txt; echo; stat -c %u:%g /src/top.txt /src/app", mounts=(mount,))
+        return site.output, names(entries)
+
+    assert at_site(any_machine, work, context=CONTEXT) == ("top\n0:0\n0:0", [])
+
+
+def test_ignored_files_are_not_in_a_bind_of_the_context(any_machine: Machine) -> None:
+    def work(site: Site) -> str:
+        mount = BindMount(source=MAIN, subpath="", target="src")
+        site.run("find . -type f | sort", cwd="/src", mounts=(BindMount(source=MAIN, subpath="", target="/src"),))
+        first = site.output
+        site.run("find /work/src -type f | sort", cwd="/work", mounts=(mount,))
+        assert site.output.replace("/work/src", ".") == first
+        return first
+
+    found = at_site(any_machine, work, context=CONTEXT, ignore="**/*.env\n")
+    assert found == "./app/main.c\n./link-target/x\n./top.txt"
+
+
+def test_one_file_of_the_context_can_be_bound(machine: Machine) -> None:
+    def work(site: Site) -> str:
+        mount = BindMount(source=MAIN, subpath="app/main.c", target="/tmp/given.c")
+        site.run("cat /tmp/given.c; ls /tmp", mounts=(mount,))
+        return site.output
+
+    assert at_site(machine, work, context=CONTEXT, ignore="*.txt") == "int main;given.c"
+
+
+def test_files_of_another_owner_in_the_context_appear_as_roots(root_machine: Machine) -> None:
+    def work(site: Site) -> str:
+        context = site.bench.root / "context"
+        os.chown(context / "top.txt", 1234, 1234)
+        site.run("stat -c %u:%g /src/top.txt", mounts=(BindMount(source=MAIN, subpath="", target="/src"),))
+        return site.output
+
+    assert at_site(root_machine, work, context=CONTEXT) == "0:0"
+
+
+@pytest.mark.parametrize("ignore", ["", "nothing-of-this-name"])
+def test_a_read_only_bind_refuses_writes(machine: Machine, ignore: str) -> None:
+    def work(site: Site) -> tuple[str, str]:
+        mount = BindMount(source=MAIN, subpath="", target="/src")
+        site.run(
+            "touch /src/new 2>/dev/null || echo refused; (echo x > /src/top.txt) 2>/dev/null || echo too",
+            mounts=(mount,),
+        )
+        return site.output, (site.bench.root / "context/top.txt").read_text()
+
+    assert at_site(machine, work, context=CONTEXT, ignore=ignore) == ("refused\ntoo", "top")
+
+
+@pytest.mark.parametrize("ignore", ["", "nothing-of-this-name"])
+def test_attack_a_run_never_writes_to_the_users_context(any_machine: Machine, ignore: str) -> None:
+    def work(site: Site) -> tuple[str, list[str], str]:
+        mount = BindMount(source=MAIN, subpath="", target="/src", readonly=False)
+        command = "cd /src && echo changed > top.txt && touch new && rm -r app && chmod 777 . && cat top.txt"
+        entries = site.run(command, mounts=(mount,))
+        again = BindMount(source=MAIN, subpath="", target="/src", readonly=False)
+        output = site.output
+        site.run("cat /src/top.txt; ls /src", mounts=(again,))
+        assert site.output.split() == ["topapp", "link-target", "top.txt"]
+        context = site.bench.root / "context"
+        files = sorted(str(path.relative_to(context)) for path in context.rglob("*") if path.is_file())
+        return output, [*names(entries), *files], (context / "top.txt").read_text()
+
+    output, files, text = at_site(any_machine, work, context=CONTEXT, ignore=ignore)
+    assert (output, files, text) == ("changed", sorted(CONTEXT), "top")
+
+
+def test_attack_a_link_in_the_context_leads_nowhere_outside(any_machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, str]:
+        outside = site.bench.root / "outside"
+        outside.mkdir()
+        (outside / "canary").write_text("canary")
+        (site.bench.root / "context/link").symlink_to(outside)
+        message, _ = failure(site, "cat /src/canary", mounts=(BindMount(source=MAIN, subpath="link", target="/src"),))
+        (site.bench.root / "context/up").symlink_to("../outside")
+        second, _ = failure(site, "cat /src/canary", mounts=(BindMount(source=MAIN, subpath="up", target="/src"),))
+        return message, second
+
+    for message in at_site(any_machine, work, context=CONTEXT):
+        assert "not found" in message
+
+
+def test_a_bind_of_what_is_not_there_or_is_ignored_says_so(root_machine: Machine) -> None:
+    def work(site: Site) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            failure(site, "true", mounts=(BindMount(source=MAIN, subpath=path, target="/src"),))
+            for path in ("nothing", "app/secret.env")
+        )
+
+    missing, ignored = at_site(root_machine, work, context=CONTEXT, ignore="**/*.env")
+    assert missing[0].endswith('"/nothing": not found')
+    assert ".dockerignore line 1" in ignored[1]
+
+
+def test_a_bind_from_a_stage_shows_its_tree(any_machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, list[str]]:
+        mount = BindMount(source=StepSource(StepID(0)), subpath="latest", target="/stage")
+        entries = site.run("/stage/tool; ls /stage", mounts=(mount,))
+        return site.output, names(entries)
+
+    assert at_site(any_machine, work, stages=[STAGE]) == ("tool\nowned\ntool", [])
+
+
+def test_writes_to_a_writable_bind_from_a_stage_are_gone_afterwards(machine: Machine) -> None:
+    def work(site: Site) -> str:
+        mount = BindMount(source=StepSource(StepID(0)), subpath="", target="/stage", readonly=False)
+        site.run("echo changed > /stage/opt/tool; rm /stage/opt/owned; cat /stage/opt/tool", mounts=(mount,))
+        first = site.output
+        site.run("cat /stage/opt/tool; ls /stage/opt", mounts=(mount,))
+        return first + "|" + site.output
+
+    assert at_site(machine, work, stages=[STAGE]) == "changed|#!/bin/sh\necho tool\nowned\ntool"
+
+
+def test_a_bind_from_scratch_is_an_empty_directory(machine: Machine) -> None:
+    def work(site: Site) -> str:
+        mount = BindMount(source=StepSource(None), subpath="", target="/empty")
+        site.run("ls -A /empty; echo end", mounts=(mount,))
+        return site.output
+
+    assert at_site(machine, work) == "end"
+
+
+def test_a_mount_may_lie_inside_another(machine: Machine) -> None:
+    def work(site: Site) -> str:
+        mounts = (
+            CacheMount(identifier="inner", target="/src/app"),
+            BindMount(source=MAIN, subpath="", target="/src"),
+        )
+        site.run("ls /src; ls /src/app | wc -l", mounts=mounts)
+        return site.output
+
+    assert at_site(machine, work, context=CONTEXT) == "app\nlink-target\ntop.txt\n0"
+
+
+# --- cache ------------------------------------------------------------------------------------------------------------
+
+
+def cache(target: str = "/cache", **fields: object) -> CacheMount:
+    return CacheMount(**{"identifier": target, "target": target, **fields})  # type: ignore[arg-type]
+
+
+def test_a_cache_is_there_the_next_time_and_in_no_layer(any_machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, list[str]]:
+        first = names(site.run("echo kept > /cache/file", mounts=(cache(),)))
+        second = names(site.run("cat /elsewhere/file", mounts=(cache("/elsewhere", identifier="/cache"),)))
+        return site.output, first + second
+
+    assert at_site(any_machine, work) == ("kept", [])
+
+
+def test_caches_of_other_ids_and_namespaces_are_others(root_machine: Machine) -> None:
+    def work(site: Site) -> str:
+        site.run("touch /cache/one", mounts=(cache(),))
+        site.run("ls /cache", mounts=(cache(identifier="other"),))
+        assert site.output == ""
+        site.sources.caches.namespace = "team"
+        site.run("ls /cache", mounts=(cache(),))
+        return site.output
+
+    assert at_site(root_machine, work) == ""
+
+
+def test_a_new_cache_has_the_mode_and_owner_asked_for(root_machine: Machine) -> None:
+    def work(site: Site) -> str:
+        given = cache("/a", identifier="x", mode=0o1770, uid=1000, gid=1001)
+        site.run("stat -c '%a %u:%g' /a /b", mounts=(given, cache("/b", identifier="x")))
+        return site.output
+
+    assert at_site(root_machine, work) == "1770 1000:1001\n755 0:0"
+
+
+def test_a_cache_is_seeded_once(machine: Machine) -> None:
+    def work(site: Site) -> str:
+        mount = cache(base=StepSource(StepID(0)), subpath="opt")
+        site.run("ls /cache; echo more > /cache/new", mounts=(mount,))
+        first = site.output
+        site.run("ls /cache", mounts=(mount,))
+        return first + "|" + site.output
+
+    assert at_site(machine, work, stages=[STAGE]) == "owned\ntool|new\nowned\ntool"
+
+
+def test_a_seeded_cache_has_the_owners_of_its_seed(root_machine: Machine) -> None:
+    def work(site: Site) -> str:
+        site.run("stat -c '%u %a' /cache/owned /cache/tool", mounts=(cache(base=StepSource(StepID(0)), subpath="opt"),))
+        return site.output
+
+    assert at_site(root_machine, work, stages=[STAGE]) == "33 644\n0 755"
+
+
+def test_a_part_of_a_cache_is_made_when_it_is_missing(machine: Machine) -> None:
+    def work(site: Site) -> str:
+        site.run("echo x > /cache/file", mounts=(cache(identifier="c", subpath="deep/er"),))
+        site.run("find /cache -type f", mounts=(cache(identifier="c"),))
+        return site.output
+
+    assert at_site(machine, work) == "/cache/deep/er/file"
+
+
+def test_attack_a_link_in_a_cache_leads_nowhere_outside(any_machine: Machine) -> None:
+    """CVE-2024-23652's kind: a RUN leaves a link in a cache, the next one mounts what it points to."""
+
+    def work(site: Site) -> str:
+        canary = site.bench.root / "canary"
+        canary.mkdir()
+        (canary / "file").write_text("canary")
+        site.run(f"ln -s {canary} /cache/link; ln -s ../../../../.. /cache/up", mounts=(cache(identifier="c"),))
+        for subpath in ("link", "link/sub", f"up{canary}"):
+            try:
+                site.run("ls /cache; touch /cache/written", mounts=(cache(identifier="c", subpath=subpath),))
+                assert "file" not in site.output
+            except StepFailed:
+                pass
+        return ",".join(sorted(os.listdir(canary)))
+
+    assert at_site(any_machine, work) == "file"
+
+
+def test_no_cache_empties_a_cache_once_in_a_build(root_machine: Machine) -> None:
+    def work(site: Site) -> list[str]:
+        site.run("touch /cache/old", mounts=(cache(),))
+        site.sources.caches._emptied.clear()  # another build begins
+        site.run("ls /cache; touch /cache/new", mounts=(cache(),), no_cache=True)
+        first = site.output
+        site.run("ls /cache", mounts=(cache(),), no_cache=True)
+        return [first, site.output]
+
+    assert at_site(root_machine, work) == ["", "new"]
+
+
+def test_a_read_only_cache_refuses_writes(machine: Machine) -> None:
+    def work(site: Site) -> str:
+        site.run("touch /cache/x 2>/dev/null || echo refused", mounts=(cache(readonly=True),))
+        return site.output
+
+    assert at_site(machine, work) == "refused"
+
+
+# --- tmpfs, secrets, agents -------------------------------------------------------------------------------------------
+
+
+def test_a_tmpfs_is_empty_and_gone_afterwards(machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, list[str]]:
+        entries = site.run("touch /scratch/x && ls /scratch", mounts=(TmpfsMount("/scratch", 1 << 20),))
+        return site.output, names(entries)
+
+    assert at_site(machine, work) == ("x", [])
+
+
+def test_a_secret_is_a_file_and_a_variable_hidden_in_the_output_and_in_no_layer(any_machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, list[str]]:
+        site.sources.secrets = {"token": b"s3cr3t-value\n"}
+        mounts = (
+            SecretMount(identifier="token", target="/run/secrets/token"),
+            SecretMount(identifier="token", variable="TOKEN"),
+        )
+        command = 'stat -c %a /run/secrets/token; cat /run/secrets/token; echo "<$TOKEN>"; test $TOKEN = s3cr3t-value'
+        entries = site.run(command, mounts=mounts)
+        return site.output, names(entries)
+
+    assert at_site(any_machine, work) == ("400\n***\n<***\n>", [])
+
+
+def test_a_missing_secret_is_absent_unless_it_is_required(root_machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, tuple[str, str]]:
+        mount = SecretMount(identifier="token", target="/run/secrets/token", variable="TOKEN")
+        site.run('test -e /run/secrets/token || echo "absent:$TOKEN"', mounts=(mount,))
+        required = SecretMount(identifier="token", target="/t", required=True)
+        return site.output, failure(site, "true", mounts=(required,))
+
+    output, (message, hint) = at_site(root_machine, work)
+    assert output == "absent:"
+    assert message == "secret token: not found"
+    assert "--secret id=token" in hint
+
+
+def test_a_secret_that_fails_the_step_is_hidden_in_the_error(root_machine: Machine) -> None:
+    def work(site: Site) -> str:
+        site.sources.secrets = {"token": b"s3cr3t-value"}
+        with pytest.raises(StepFailed) as caught:
+            site.run("cat /t; exit 1", mounts=(SecretMount(identifier="token", target="/t"),))
+        return repr(caught.value.__dict__)
+
+    assert "s3cr3t" not in at_site(root_machine, work)
+
+
+def test_a_missing_agent_is_absent_unless_it_is_required(root_machine: Machine) -> None:
+    def work(site: Site) -> tuple[str, tuple[str, str]]:
+        site.run('echo "<$SSH_AUTH_SOCK>"', mounts=(SshMount(identifier="default", target="/agent"),))
+        required = SshMount(identifier="default", target="/agent", required=True)
+        return site.output, failure(site, "true", mounts=(required,))
+
+    output, (message, hint) = at_site(root_machine, work)
+    assert output == "<>"
+    assert "default" in message
+    assert "--ssh" in hint
+
+
+def test_a_context_is_written_once_for_many_steps(root_machine: Machine) -> None:
+    def work(site: Site) -> int:
+        for _ in range(3):
+            site.run("cat /src/top.txt", mounts=(BindMount(source=MAIN, subpath="", target="/src"),))
+        return len(list(Path(site.bench.root / "tmp").glob("*-context")))
+
+    assert at_site(root_machine, work, context=CONTEXT, ignore="**/*.env") == 1
+
+
+def test_steps_that_run_at_once_share_a_cache(root_machine: Machine) -> None:
+    def work(site: Site) -> float:
+        import time
+
+        from builder.solve.run_op import RunTools, run_step
+
+        tools = RunTools(snapshotter=site.snapshotter, sandbox=site.sandbox, sources=site.sources)
+
+        def one(number: int) -> None:
+            step = site.step(f"sleep 0.5; touch /cache/{number}", mounts=(cache(),))
+            with run_step(step, site.layers, tools, site.lines.append, site.cancel):
+                pass
+
+        threads = [threading.Thread(target=one, args=(number,)) for number in range(3)]
+        started = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - started
+        site.run("ls /cache", mounts=(cache(),))
+        assert site.output == "0\n1\n2"
+        return seconds
+
+    assert at_site(root_machine, work) < 1.4
