@@ -30,12 +30,15 @@ _WALK_BYTES = 1 << 16
 """What a walk reads at a time. By read(2) and not through the map, whose pages would count as our memory."""
 
 
+IMPLIED = -1
+
+
 class IndexEntry(NamedTuple):
     """An entry of a layer, markers (whiteouts) included."""
 
     entry: Entry
     offset: int
-    """Where its content begins in the uncompressed tar."""
+    """Where its content begins in the uncompressed tar; IMPLIED for a directory that has no entry of its own."""
 
 
 class LayerIndex:
@@ -129,7 +132,7 @@ class LayerIndex:
             if entry.path == expected:
                 yield IndexEntry(entry, offset)
             else:
-                yield IndexEntry(Entry(expected, "directory", 0o755), 0)
+                yield implied(expected)
 
     def walk(self, prefix: str = "") -> Iterator[IndexEntry]:
         """Yield the entry at `prefix` and everything below, in tree order."""
@@ -142,6 +145,26 @@ class LayerIndex:
         end = self._bisect(start[:-1] + b"\1", number) if prefix else self._count
         if number < end:
             yield from self._stream(self._at(number), self._at(end) if end < self._count else self._offsets_at)
+
+    def walk_complete(self, prefix: str = "") -> Iterator[IndexEntry]:
+        """Walk as `walk` does, with the directories that only their contents imply."""
+        if self.is_self_contained:
+            yield from self.walk(prefix)
+            return
+        above = [prefix]
+        for item in self.walk(prefix):
+            path = item.entry.path
+            parent = path.rpartition("/")[0]
+            if path != prefix and parent != above[-1]:
+                while len(above) > 1 and not (parent + "/").startswith(above[-1] + "/"):
+                    above.pop()
+                while above[-1] != parent:
+                    end = parent.find("/", len(above[-1]) + 1 if above[-1] else 0)
+                    above.append(parent if end < 0 else parent[:end])
+                    yield implied(above[-1])
+            yield item
+            if item.entry.kind == "directory" and path != prefix:
+                above.append(path)
 
     def _child_names(self, path: str) -> Iterator[tuple[str, int]]:
         prefix = _prefix(path)
@@ -240,6 +263,11 @@ def _digest(member: TarMember) -> bytes:
     while block := member.read(_READ_BYTES):
         digest.update(block)
     return digest.digest()
+
+
+def implied(path: str) -> IndexEntry:
+    """Return what stands for a directory that has no entry of its own."""
+    return IndexEntry(Entry(path, "directory", 0o755), IMPLIED)
 
 
 def _key(path: str) -> bytes:

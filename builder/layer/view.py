@@ -14,13 +14,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.links import follow_links
 from builder.layer.content import Content, SlicedContent
-from builder.layer.index import IndexEntry, LayerIndex
+from builder.layer.index import IMPLIED, IndexEntry, LayerIndex, implied
 from builder.layer.whiteout import PREFIX, is_whiteout
 
 _REMEMBERED_DIRECTORIES = 256
@@ -202,20 +204,34 @@ class MergedView:
 
     def _child(self, layers: tuple[int, ...], path: str) -> _Place | ViewEntry | None:
         """What is at `path`, given the layers that make up the directory it is in."""
+
+        def find(number: int) -> IndexEntry | None:
+            index = self._indexes[number]
+            own = index.find(path)
+            if own is None and not index.is_self_contained and index.has_below(path):
+                return implied(path)
+            return own
+
+        return self._decide(layers, path, find)
+
+    def _decide(
+        self, layers: tuple[int, ...], path: str, find: Callable[[int], IndexEntry | None]
+    ) -> _Place | ViewEntry | None:
+        """What is at `path`, given what each layer by itself has there."""
         merged: list[int] = []
         shown: ViewEntry | None = None
         complete = False
         for number in layers:
             index = self._indexes[number]
-            own = index.find(path)
+            own = find(number)
             if own is not None and own.entry.kind != "directory":
                 if not merged:
                     return self._shown(own, number)
                 break
-            if own is not None or (not index.is_self_contained and index.has_below(path)):
+            if own is not None:
                 if not complete:
                     merged.append(number)
-                if own is not None and shown is None:
+                if own.offset != IMPLIED and shown is None:
                     shown = ViewEntry(own.entry, number, 0)
                 # Opaque ends the merging, but a directory without entry still takes its attributes from below.
                 complete = complete or index.is_opaque(path)
@@ -227,39 +243,34 @@ class MergedView:
 
     def _listing(self, layers: tuple[int, ...], path: str) -> Iterator[_Place | ViewEntry]:
         """What a directory holds, given the layers that make it up."""
-        if len(layers) == 1 and self._indexes[layers[0]].is_self_contained:
-            yield from self._single_listing(layers[0], path)
-            return
-        listings = [
-            ((os.fsencode(item.entry.path), item.entry.path) for item in self._indexes[number].children(path))
-            for number in layers
-        ]
-        last = None
-        for _, child in merge(*listings):
-            if child == last or is_whiteout(child):
+        listings = [self._numbered(number, path) for number in layers]
+        for _, items in groupby(merge(*listings), key=itemgetter(0)):
+            found = [(number, own) for _, number, own in items]
+            child = found[0][1].entry.path
+            if PREFIX in child and is_whiteout(child):
                 continue
-            last = child
-            found = self._child(layers, child)
-            if found is not None:
-                yield found
+            decided = self._decide(layers, child, dict(found).get)
+            if decided is not None:
+                yield decided
 
-    def _single_listing(self, number: int, path: str) -> Iterator[_Place | ViewEntry]:
+    def _numbered(self, number: int, path: str) -> Iterator[tuple[bytes, int, IndexEntry]]:
         for own in self._indexes[number].children(path):
-            if own.entry.kind == "directory":
-                yield _Place((number,), ViewEntry(own.entry, number, 0))
-            elif not is_whiteout(own.entry.path):
-                yield self._shown(own, number)
+            yield os.fsencode(own.entry.path), number, own
 
     def _walk_directory(self, layers: tuple[int, ...], path: str) -> Iterator[_Place | ViewEntry]:
         """What a directory holds; where only one layer is left, all that is below it, as a stream."""
-        if len(layers) != 1 or not self._indexes[layers[0]].is_self_contained:
+        if len(layers) != 1:
             yield from self._listing(layers, path)
             return
         number = layers[0]
-        for own in self._indexes[number].walk(path):
-            if own.entry.path == path or (PREFIX in own.entry.path and is_whiteout(own.entry.path)):
+        for own in self._indexes[number].walk_complete(path):
+            entry = own.entry
+            if entry.path == path or (PREFIX in entry.path and is_whiteout(entry.path)):
                 continue
-            yield ViewEntry(own.entry, number, own.offset) if own.entry.kind != "hardlink" else self._shown(own, number)
+            if entry.kind == "hardlink":
+                yield self._shown(own, number)
+            else:
+                yield ViewEntry(entry, number if own.offset != IMPLIED else -1, own.offset)
 
     def _shown(self, own: IndexEntry, number: int) -> ViewEntry:
         """The entry as a file system would show it: a hard link has everything but its name from its target."""
