@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, Entry
 from builder.layer.content import Content
-from builder.layer.view import MergedView, ViewEntry
 
 if TYPE_CHECKING:
     import os
+
+    from builder.layer.view import MergedView, ViewEntry
 
 Prune = Callable[[str], bool]
 

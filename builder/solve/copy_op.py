@@ -13,9 +13,8 @@ import os
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from builder.context.archive import Archive, Temporary
 from builder.context.ignore import IgnorePatterns, exclude_patterns
 from builder.context.paths import join, parent_of
 from builder.context.reading import hash_node, open_node
@@ -24,14 +23,17 @@ from builder.errors import ContextError
 from builder.filesystem.accounts import lookup_owner
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.layer.content import Content, FileContent
-from builder.layer.view import MergedView
 from builder.plan.step import CopyStep, GitSource, HttpSource, InlineSource, Paths
-from builder.solve.copy_archive import Member, archive_members, unpack
 from builder.solve.copy_digest import SelectionDigest
 from builder.solve.copy_merge import Item, merge
 from builder.solve.copy_mode import octal_mode, parse_chmod
 from builder.solve.copy_part import FindTree, Part, inline_part, local_parts, read_nodes
 from builder.solve.copy_target import Clashes, NewDirectory, Target, check_kinds, place
+
+if TYPE_CHECKING:
+    from builder.context.archive import Archive, Temporary
+    from builder.layer.view import MergedView
+    from builder.solve.copy_archive import Member
 
 MAX_ACCOUNTS_BYTES = 1 << 20
 """The longest /etc/passwd or /etc/group that is read."""
@@ -116,6 +118,8 @@ class Copy:
                 if archive is None:
                     streams.append((root, self._stream(number, parts[number], root, owner)))
                 else:
+                    from builder.solve.copy_archive import archive_members
+
                     members = archive_members(archive, self._parent, root, self._made_at)
                     streams.append((root, _unpacked(number, members, owner)))
             clashes = Clashes(self._parent, target.path) if target.is_directory else None
@@ -151,6 +155,8 @@ class Copy:
         node = next(part.nodes(), None)
         if node is None or node.entry.kind != FILE:
             return None
+        from builder.solve.copy_archive import unpack  # not for a cached build
+
         scanned_ns = time.time_ns()
         found = unpack(node, self._temporary)
         if found is None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from builder.context.paths import inside_root, join
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, Entry
-from builder.layer.view import MergedView
+
+if TYPE_CHECKING:
+    from builder.layer.view import MergedView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

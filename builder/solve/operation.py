@@ -105,7 +105,8 @@ class CopyOperation:
                 self._step,
                 self._workshop.views.view(self._parent),
                 lambda source: self._workshop.tree(source, self._solution),
-                self._workshop.find_remote(),
+                # Not asked for before a URL is met: it brings clients along.
+                lambda source, exclude: self._workshop.find_remote()(source, exclude),
                 made_at=self._workshop.now(),
                 temporary=self._workshop.store.temporary.path,
             )
