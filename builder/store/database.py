@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any
-from urllib.parse import quote
 
 from builder.errors import StoreError
 
@@ -93,8 +92,8 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if not os.access(os.path.dirname(self.path), os.W_OK):
             # Without a writable directory SQLite can't make its -shm file; nobody else writes either.
-            return self._prepare(f"file:{quote(self.path)}?mode=ro&immutable=1")
-        return self._prepare(f"file:{quote(self.path)}?mode=rw")
+            return self._prepare(f"file:{_quoted(self.path)}?mode=ro&immutable=1")
+        return self._prepare(f"file:{_quoted(self.path)}?mode=rw")
 
     def _prepare(self, address: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -147,3 +146,8 @@ class Database:
         if "not a database" in message or "malformed" in message:
             return f"Remove {self.path}: images stay, only cached results are lost."
         return ""
+
+
+def _quoted(path: str) -> str:
+    """Return a path as part of a file: URI (sqlite.org/uri.html) without importing urllib."""
+    return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from itertools import count
 from threading import Lock
 
@@ -50,7 +49,7 @@ class TemporaryFiles:
         """Remove this process's directory."""
         with self._lock:
             if self._descriptor >= 0 and self._owner == os.getpid():
-                shutil.rmtree(self._own, ignore_errors=True)
+                _remove_tree(self._own)
                 os.close(self._descriptor)
             self._own, self._owner, self._descriptor = "", 0, -1
 
@@ -91,9 +90,15 @@ def _remove_unowned(path: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_tree(path)
     except OSError:
         return False
     finally:
         os.close(descriptor)
     return True
+
+
+def _remove_tree(path: str) -> None:
+    import shutil  # brings zlib, bz2 and lzma along: not wanted by builds that write nothing
+
+    shutil.rmtree(path, ignore_errors=True)

@@ -148,7 +148,8 @@ def test_members_nobody_knows_survive_and_those_of_the_base_alone_do_not(store: 
     document = {
         "os": "linux", "architecture": "amd64", "os.features": ["x"], "x.y": {"deep": [1]}, "container": "c0ffee",
         "container_config": {}, "docker_version": "1", "moby.buildkit.cache.v0": "e30=",
-        "config": {"Env": ["A=1"], "Image": "sha256:0", "Hostname": "h", "x.z": 2}, "rootfs": {"type": "layers", "diff_ids": []},
+        "config": {"Env": ["A=1"], "Image": "sha256:0", "Hostname": "h", "x.z": 2},
+        "rootfs": {"type": "layers", "diff_ids": []},
     }  # fmt: skip
     base = parse_config(json.dumps(document).encode(), "it")
     written = config_of(store, assemble(store, planned(base, ("ENV", None)), [], {}, epoch=0)).to_json()

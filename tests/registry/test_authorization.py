@@ -187,7 +187,8 @@ def test_a_damaged_credentials_file_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_challenges_follow_the_grammar() -> None:
-    header = 'Bearer realm="https://a/t",service="a, \\"b\\"",scope="repository:x:pull,push", Basic realm=plain,charset="UTF-8"'
+    header = 'Bearer realm="https://a/t",service="a, \\"b\\"",scope="repository:x:pull,push"'
+    header += ', Basic realm=plain,charset="UTF-8"'
     assert parse_challenges([header, "Negotiate"]) == (
         Challenge("bearer", {"realm": "https://a/t", "service": 'a, "b"', "scope": "repository:x:pull,push"}),
         Challenge("basic", {"realm": "plain", "charset": "UTF-8"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import signal
 import time
 from pathlib import Path
@@ -63,7 +64,9 @@ def test_fifty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path:
             finally:
                 os._exit(1)
         os.close(writing)
-        time.sleep(chance.uniform(0.0, 0.15))
+        if kill % 4:  # most of them in the middle of the work, some while the store is being opened
+            select.select([reading], [], [], 60)
+        time.sleep(chance.uniform(0.0, 0.05))
         os.kill(child, signal.SIGKILL)
         assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
         with open(reading, "rb") as reports:
@@ -79,7 +82,7 @@ def test_fifty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path:
         store.names.set("docker.io/library/after:latest", _image(store, -1))
         assert verify_store(store) == ()
         assert list(os.listdir(f"{root}/tmp")) == [os.path.basename(os.path.dirname(store.temporary.path("x")))]
-    assert len(committed) > KILLS, "the kills came before anything happened"
+    assert len(committed) > KILLS // 2, "the kills came before anything happened"
 
 
 def test_a_blob_that_rots_is_found(tmp_path: Path) -> None:

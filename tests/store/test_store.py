@@ -196,7 +196,7 @@ def test_opening_and_looking_up_needs_no_heavy_imports(tmp_path: Path) -> None:
         "import builder.transport.resolver, builder.image.assemble\n"
         "store = open_store(sys.argv[2]); store.names.items(); store.records.walk(); store.stat_cache; store.close()\n"
         "heavy = {'urllib3', 'tarfile', 'lark', 'rich', 'pathspec', 'logging', 'subprocess', 'concurrent.futures',"
-        " 'importlib.metadata', 'http.client', 'ssl', 'csv'}\n"
+        " 'importlib.metadata', 'http.client', 'ssl', 'csv', 'shutil', 'urllib.parse'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     here = str(Path(__file__).parents[2])
@@ -207,3 +207,13 @@ def test_opening_and_looking_up_needs_no_heavy_imports(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("name", ["a b", "q?x=1&y", "100%41", "#hash", "ünï"])
+def test_a_store_may_live_in_a_directory_of_any_name(tmp_path: Path, name: str) -> None:
+    with open_store(str(tmp_path / name)) as store:
+        digest = store.blobs.put(b"x")
+        store.plans.put(digest, b"{}")
+    with open_store(str(tmp_path / name), create=False) as store:
+        assert store.plans.find(digest) == b"{}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]

@@ -336,7 +336,8 @@ def test_the_tar_is_the_merged_tree(store: Store, tmp_path: Path) -> None:
 def test_a_link_whose_first_name_is_hidden_becomes_the_file(store: Store, tmp_path: Path) -> None:
     base = make_layer(
         store,
-        (Entry("a", "file", size=1), b"1"), (Entry("b", "hardlink", link="a"), None), (Entry("c", "hardlink", link="a"), None),
+        (Entry("a", "file", size=1), b"1"), (Entry("b", "hardlink", link="a"), None),
+        (Entry("c", "hardlink", link="a"), None),
         (Entry("empty", "file"), b""), (Entry("void", "hardlink", link="empty"), None), (Entry("zero", "file"), b""),
     )  # fmt: skip
     top = make_layer(store, (whiteout_entry("a"), None), (Entry("empty", "file", size=1), b"2"))

@@ -110,7 +110,8 @@ def test_pull_asks_with_one_head_and_fetches_only_what_changed(store: Store, reg
 def test_an_index_gives_each_platform_its_image_and_is_kept_whole(store: Store, registry: FakeRegistry) -> None:
     amd, arm = make_image([{"a": b"amd"}]), make_image([{"a": b"arm"}], architecture="arm64")
     proof = {
-        "mediaType": OCI_MANIFEST, "digest": sha256(b"proof"), "size": 5, "platform": {"os": "unknown", "architecture": "unknown"},
+        "mediaType": OCI_MANIFEST, "digest": sha256(b"proof"), "size": 5,
+        "platform": {"os": "unknown", "architecture": "unknown"},
         "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
     }  # fmt: skip
     index = make_index([amd, arm], [proof])
