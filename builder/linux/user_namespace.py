@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from builder.linux.process import CLONE_NEWUSER, unshare
+from builder.linux.process import CLONE_NEWUSER, PR_SET_DUMPABLE, prctl, unshare
 
 _SUBORDINATE_LIMIT = 65536
 """As many ids as are used of a longer range: images know no more."""
@@ -40,6 +40,7 @@ def enter_user_namespace(flags: int = 0) -> IdMaps:
     Raises OSError when the namespace cannot be had; the process is then unchanged.
     """
     uid, gid = os.geteuid(), os.getegid()
+    prctl(PR_SET_DUMPABLE, 1)  # after a change of ids, the files of /proc/PID belong to root (man 5 proc)
     ready_read, ready_write = os.pipe()
     answer_read, answer_write = os.pipe()
     helper = os.fork()

@@ -1,7 +1,6 @@
 """The files of /etc that belong to the machine and not to the image: resolv.conf and hosts.
 
-They are mounted over whatever the image has; a command may write to them, and what it writes is gone afterwards, as
-with BuildKit. /etc/hostname is the image's own (BuildKit leaves it alone too).
+They are mounted, read-only, over whatever the image has, as BuildKit does; /etc/hostname is the image's own.
 """
 
 from __future__ import annotations
@@ -14,10 +13,7 @@ HOSTS = "/etc/hosts"
 _FALLBACK = "nameserver 8.8.8.8\nnameserver 8.8.4.4\n"
 """What BuildKit writes for a machine that names no server."""
 
-_IPV6_NAMES = (
-    "::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\n"
-    "ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
-)
+_IPV6_NAMES = "::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
 def resolv_conf(path: str = RESOLV_CONF) -> str:

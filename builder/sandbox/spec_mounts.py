@@ -93,9 +93,12 @@ class Preparation:
         return sorted(made, key=lambda one: os.path.normpath("/" + one.target).split("/"))
 
     def _system_files(self) -> Iterator[Attachment]:
-        yield self._file(RESOLV_CONF, resolv_conf().encode(errors="surrogateescape"), 0o644, self._nodev, optional=True)
+        # Read-only as with BuildKit: what a command wrote there would be lost without a word.
+        flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+        servers = resolv_conf().encode(errors="surrogateescape")
+        yield self._file(RESOLV_CONF, servers, 0o644, flags, optional=True)
         text = hosts(self._spec.hostname, self._spec.add_hosts)
-        yield self._file(HOSTS, text.encode(), 0o644, self._nodev, optional=True)
+        yield self._file(HOSTS, text.encode(), 0o644, flags, optional=True)
 
     def apt_attachment(self, root: int) -> list[Attachment]:
         """Tell an apt in the tree at `root` not to change its user, where there is no other."""

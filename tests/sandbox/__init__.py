@@ -1,0 +1,1 @@
+"""Tests of running one process in one root."""

@@ -1,0 +1,90 @@
+"""Machines for the sandbox tests: root, an ordinary user with subordinate ids, and one without."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.sandbox.machine import Machine
+
+USERS = {"ranges": "pbtest-ranges", "single": "pbtest-single"}
+BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin") or ""
+
+
+@pytest.fixture(scope="session")
+def users() -> Iterator[dict[str, str]]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make ordinary users")
+    for kind, name in USERS.items():
+        subprocess.run(["useradd", "--no-create-home", name], check=False, capture_output=True)
+        if kind == "single":
+            for path in ("/etc/subuid", "/etc/subgid"):
+                with open(path, encoding="utf-8") as file:
+                    text = file.read()
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(re.sub(rf"(?m)^{name}:.*\n", "", text))
+    yield USERS
+    for name in USERS.values():
+        subprocess.run(["userdel", name], check=False, capture_output=True)
+
+
+def new_machine(user: str) -> Machine:
+    folder = tempfile.mkdtemp(prefix="pybuild-sandbox-test-")
+    os.chmod(folder, 0o755)
+    base = os.path.join(folder, "busybox")
+    for path in ("bin", "tmp", "etc", "usr/share"):
+        os.makedirs(os.path.join(base, path))
+    shutil.copy(BUSYBOX, os.path.join(base, "bin/busybox"))
+    names = subprocess.run([BUSYBOX, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    for name in names:
+        if name != "busybox":
+            os.symlink("busybox", os.path.join(base, "bin", name))
+    os.chmod(os.path.join(base, "tmp"), 0o1777)
+    with open(os.path.join(base, "etc/passwd"), "w", encoding="utf-8") as file:
+        file.write("root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n")
+    if user != "root":
+        subprocess.run(["chown", "-R", user, folder], check=True)
+    return Machine(folder, user)
+
+
+@pytest.fixture(scope="session")
+def machines(users: dict[str, str]) -> Iterator[dict[str, Machine]]:
+    if not BUSYBOX:
+        pytest.fail("busybox-static is not installed")
+    made = {"root": new_machine("root"), **{kind: new_machine(name) for kind, name in users.items()}}
+    yield made
+    for machine in made.values():
+        subprocess.run(["rm", "-rf", machine.folder], check=False)
+
+
+@pytest.fixture(params=["root", "ranges", "single"])
+def machine(request: pytest.FixtureRequest, machines: dict[str, Machine]) -> Machine:
+    """Every kind of user, natively isolated."""
+    return machines[request.param]
+
+
+@pytest.fixture
+def root_machine(machines: dict[str, Machine]) -> Machine:
+    return machines["root"]
+
+
+@pytest.fixture
+def chroot_machine(machines: dict[str, Machine]) -> Machine:
+    return replace(machines["root"], isolation="chroot")
+
+
+@pytest.fixture(params=["root", "ranges", "single", "chroot", "oci"])
+def any_machine(request: pytest.FixtureRequest, machines: dict[str, Machine]) -> Machine:
+    """Every kind of user and of isolation."""
+    if request.param == "oci" and not (shutil.which("crun") or shutil.which("runc")):
+        pytest.skip("neither crun nor runc is installed")
+    if request.param in ("chroot", "oci"):
+        return replace(machines["root"], isolation=request.param)
+    return machines[request.param]

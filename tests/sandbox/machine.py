@@ -1,0 +1,162 @@
+"""A machine to run sandboxes on: every run happens in a forked child, as root or as an ordinary user.
+
+The child enters the build namespace and opens the sandbox, as the program does when it starts; the test process
+itself stays what it is. Results come back pickled through a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import pwd
+import signal
+import stat
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from builder.errors import PybuildError
+from builder.sandbox import agent, bundle, chroot, native, oci  # noqa: F401  (an ordinary user cannot read them later)
+from builder.sandbox.choose import open_sandbox
+from builder.sandbox.namespace import BuildNamespace, enter_build_namespace
+from builder.sandbox.runner import ExitStatus, Sandbox
+from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
+
+PATH = "PATH=/bin"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    signal: int | None
+    out: str
+    err: str
+    upper: tuple[str, ...]
+    """What the run left in its upper directory: relative paths."""
+
+    error: str = ""
+    """The message of a SandboxError."""
+
+
+@dataclass
+class Machine:
+    """One user of this machine, with a directory of their own that holds a busybox root."""
+
+    folder: str
+    user: str
+    """A user name; "root" for the one the tests run as."""
+
+    isolation: str = "native"
+    made: int = field(default=0)
+
+    def base(self) -> str:
+        return os.path.join(self.folder, "busybox")
+
+    def do(self, work: Callable[[Sandbox, BuildNamespace], Any]) -> Any:
+        """Call `work` in a child that has entered its namespaces; what it returns, or raises."""
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            self._answer(write, work)
+        os.close(write)
+        with open(read, "rb") as file:
+            data = file.read()
+        os.waitpid(child, 0)
+        assert data, "the child died without an answer"
+        result = pickle.loads(data)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def _answer(self, write: int, work: Callable[[Sandbox, BuildNamespace], Any]) -> None:
+        try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            if self.user != "root":
+                become(self.user)
+            os.chdir("/")
+            namespace = enter_build_namespace()
+            sandbox, _ = open_sandbox(self.isolation, namespace=namespace, store=self.folder)
+            try:
+                result = work(sandbox, namespace)
+            finally:
+                sandbox.close()
+        except BaseException as error:
+            result = error
+        with open(write, "wb") as file:
+            file.write(pickle.dumps(result))
+        os._exit(0)
+
+    def new_root(self) -> Rootfs:
+        """A root with the busybox in it; to be called in the child, so that its files are the user's."""
+        self.made += 1
+        area = os.path.join(self.folder, f"run-{os.getpid()}-{self.made}")
+        if self.isolation == "chroot":
+            os.system(f"cp -a {self.base()} {area}")
+            return DirectoryRoot(area)
+        for name in ("upper", "work"):
+            os.makedirs(os.path.join(area, name))
+        return OverlayRoot((self.base(),), os.path.join(area, "upper"), os.path.join(area, "work"))
+
+    def run(self, script: str, **spec: Any) -> Outcome:
+        """Run a shell script in a fresh root."""
+        return self.run_spec(argv=("/bin/sh", "-c", script), **spec)  # type: ignore[no-any-return]
+
+    def run_spec(self, **spec: Any) -> Any:
+        """Run a spec, by default in a fresh root."""
+
+        def work(sandbox: Sandbox, _: BuildNamespace) -> Outcome:
+            return run_in(sandbox, self, **spec)
+
+        return self.do(work)
+
+
+def run_in(sandbox: Sandbox, machine: Machine, **fields: Any) -> Outcome:
+    """One run in an open sandbox."""
+    rootfs = fields.pop("rootfs", None) or machine.new_root()
+    output: dict[int, list[bytes]] = {1: [], 2: []}
+    error = ""
+    status = ExitStatus(-1)
+    spec = SandboxSpec(**{"rootfs": rootfs, "env": (PATH,), **fields})
+    try:
+        status = sandbox.run(spec, on_output=lambda fd, data: output[fd].append(data), cancel=threading.Event())
+    except PybuildError as failure:
+        error = failure.message
+    out, err = (b"".join(output[number]).decode(errors="replace") for number in (1, 2))
+    tree = rootfs.upper if isinstance(rootfs, OverlayRoot) else ""
+    return Outcome(status.code, status.signal, out, err, tuple(listing(tree)) if tree else (), error)
+
+
+def listing(folder: str) -> list[str]:
+    """Every path below `folder`, sorted."""
+    found = [
+        os.path.relpath(os.path.join(parent, name), folder)
+        for parent, folders, files in os.walk(folder)
+        for name in folders + files
+    ]
+    return sorted(found)
+
+
+def facts(folder: str) -> list[tuple[str, int, int, int, str]]:
+    """Everything that a layer would record of a tree: path, mode, owner, mtime, content."""
+    found = []
+    for path in [".", *listing(folder)]:
+        full = os.path.join(folder, path)
+        look = os.lstat(full)
+        content = ""
+        if stat.S_ISLNK(look.st_mode):
+            content = os.readlink(full)
+        elif stat.S_ISREG(look.st_mode) and look.st_size < 10000:
+            with open(full, "rb") as file:
+                content = file.read().hex()
+        found.append((path, look.st_mode, look.st_uid, look.st_mtime_ns, content))
+    return found
+
+
+def become(user: str) -> None:
+    """Become an ordinary user for good."""
+    entry = pwd.getpwnam(user)
+    os.setgroups([])
+    os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+    os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)

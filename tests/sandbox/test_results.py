@@ -1,0 +1,226 @@
+"""How a run ends, what it says, and that nothing survives it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from builder.errors import Cancelled
+from builder.sandbox.runner import ExitStatus
+from builder.sandbox.spec import SandboxSpec
+from tests.sandbox.machine import Machine, run_in
+
+
+def test_the_exit_code_is_passed_on(any_machine: Machine) -> None:
+    assert any_machine.run("exit 42").code == 42
+
+
+def test_a_signal_is_128_and_its_number(chroot_machine: Machine) -> None:
+    outcome = chroot_machine.run("kill -9 $$")
+    assert (outcome.code, outcome.signal) == (137, 9)
+
+
+def test_a_missing_command_is_127(any_machine: Machine) -> None:
+    outcome = any_machine.run_spec(argv=("nothing-here",))
+    assert outcome.code == 127
+    assert 'exec: "nothing-here": executable file not found in $PATH' in outcome.err
+
+
+def test_a_missing_path_is_127(any_machine: Machine) -> None:
+    outcome = any_machine.run_spec(argv=("/nothing/here",))
+    assert outcome.code == 127
+    assert "no such file or directory" in outcome.err
+
+
+def test_a_file_that_may_not_be_executed_is_126(machine: Machine) -> None:
+    outcome = machine.run_spec(argv=("/etc/passwd",))
+    assert outcome.code == 126
+    assert "permission denied" in outcome.err
+
+
+def test_a_missing_interpreter_is_said_to_be_missing(root_machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> object:
+        rootfs = root_machine.new_root()
+        with open(rootfs.upper + "/script", "w", encoding="utf-8") as file:
+            file.write("#!/usr/bin/nothing\n")
+        os.chmod(rootfs.upper + "/script", 0o755)
+        return run_in(sandbox, root_machine, rootfs=rootfs, argv=("/script",))
+
+    outcome = root_machine.do(work)
+    assert outcome.code == 127
+    assert "interpreter" in outcome.err
+
+
+def test_the_path_of_the_image_decides(machine: Machine) -> None:
+    assert machine.run_spec(argv=("true",), env=("PATH=/nowhere",)).code == 127
+    assert machine.run_spec(argv=("true",), env=("PATH=/nowhere:/bin",)).code == 0
+
+
+def test_output_arrives_while_the_command_runs(machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> float:
+        arrived: list[float] = []
+        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", "echo a; sleep 1; echo b"))
+        sandbox.run(spec, on_output=lambda *_: arrived.append(time.monotonic()), cancel=threading.Event())
+        return arrived[-1] - arrived[0]
+
+    assert machine.do(work) > 0.5
+
+
+def test_stdout_and_stderr_keep_their_order_where_it_can_be_told(machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> list[int]:
+        order: list[int] = []
+        script = "for i in 1 2 3; do echo o; sleep 0.05; echo e >&2; sleep 0.05; done"
+        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", script))
+        sandbox.run(spec, on_output=lambda number, _: order.append(number), cancel=threading.Event())
+        return order
+
+    assert machine.do(work) == [1, 2, 1, 2, 1, 2]
+
+
+def test_a_megabyte_of_output_is_complete(any_machine: Machine) -> None:
+    assert len(any_machine.run("head -c 1000000 /dev/zero | tr '\\0' x").out) == 1_000_000
+
+
+def test_processes_left_behind_are_killed(any_machine: Machine) -> None:
+    started = time.monotonic()
+    outcome = any_machine.run("(setsid sleep 98765 &) ; sleep 98765 & exit 3")
+    assert outcome.code == 3
+    assert time.monotonic() - started < 10
+    assert not alive("98765")
+
+
+def test_cancel_kills_everything_at_once(any_machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> float:
+        cancel = threading.Event()
+        threading.Timer(0.3, cancel.set).start()
+        spec = SandboxSpec(
+            rootfs=any_machine.new_root(), argv=("/bin/sh", "-c", "trap '' TERM INT; sleep 87654 & sleep 87654")
+        )
+        started = time.monotonic()
+        with pytest.raises(Cancelled):
+            sandbox.run(spec, on_output=lambda *_: None, cancel=cancel)
+        return time.monotonic() - started
+
+    assert any_machine.do(work) < 5
+    assert not alive("87654")
+
+
+def test_an_error_in_the_callers_output_function_ends_the_run(machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> bool:
+        def fail(*_: object) -> None:
+            raise ZeroDivisionError
+
+        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", "echo x; sleep 76543"))
+        with pytest.raises(ZeroDivisionError):
+            sandbox.run(spec, on_output=fail, cancel=threading.Event())
+        return True
+
+    assert machine.do(work)
+    assert not alive("76543")
+
+
+@pytest.mark.parametrize("kind", ["root", "ranges", "chroot"])
+def test_a_killed_main_process_leaves_no_processes_and_no_mounts(machines: dict[str, Machine], kind: str) -> None:
+    from dataclasses import replace
+
+    machine = replace(machines["root"], isolation="chroot") if kind == "chroot" else machines[kind]
+    before = mounts()
+    child = os.fork()
+    if child == 0:
+        try:
+            machine.run("sleep 65432 & sleep 65432")
+        finally:
+            os._exit(1)
+    wait_until(lambda: len(alive("65432")) >= 2)
+    mains = children_of(child)
+    for pid in mains:
+        os.kill(pid, signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    wait_until(lambda: not alive("65432"))
+    assert mounts() == before
+
+
+def test_two_hundred_runs_at_once(machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> list[int]:
+        codes: list[int] = []
+
+        def one(index: int) -> None:
+            codes.append(run_in(sandbox, machine, argv=("/bin/sh", "-c", f"exit {index % 200}")).code)
+
+        threads = [threading.Thread(target=one, args=(index,)) for index in range(200)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sorted(codes)
+
+    assert machine.do(work) == list(range(200))
+
+
+def test_attached_the_command_has_the_callers_descriptors(machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> tuple[ExitStatus, bytes]:
+        in_read, in_write = os.pipe()
+        out_read, out_write = os.pipe()
+        os.write(in_write, b"hello")
+        os.close(in_write)
+        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", "cat; exit 5"))
+        status = sandbox.run_attached(spec, stdin=in_read, stdout=out_write, stderr=out_write)
+        os.close(out_write)
+        return status, os.read(out_read, 100)
+
+    status, said = machine.do(work)
+    assert status == ExitStatus(5)
+    assert said == b"hello"
+
+
+def test_attached_an_interrupt_reaches_the_command(machine: Machine) -> None:
+    def work(sandbox: object, _: object) -> ExitStatus:
+        os.setpgid(0, 0)  # the group a terminal would send the signal to; the zygote is in the old one
+        return ExitStatus(0)
+
+    assert machine.do(work) == ExitStatus(0)
+
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as the command line does while a command is attached
+
+        def attached(sandbox: object, _: object) -> int:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            null = os.open(os.devnull, os.O_RDWR)
+            spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sleep", "54321"))
+            return sandbox.run_attached(spec, stdin=null, stdout=null, stderr=null).code
+
+        os._exit(machine.do(attached))
+    wait_until(lambda: bool(alive("54321")))
+    os.killpg(child, signal.SIGINT)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGINT
+
+
+def alive(argument: str) -> list[str]:
+    """Processes that have `argument` on their command line."""
+    return subprocess.run(["pgrep", "-x", "-f", f".*sleep {argument}"], capture_output=True, text=True).stdout.split()
+
+
+def children_of(pid: int) -> list[int]:
+    return [
+        int(word) for word in subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+    ]
+
+
+def mounts() -> str:
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        return file.read()
+
+
+def wait_until(condition: object) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
