@@ -26,6 +26,8 @@ from builder.oci.digest import DiffID
 
 _OFFSET = Struct("<Q")
 _READ_BYTES = 1 << 20
+_RELEASE_EVERY = 4096
+"""Lookups after which the pages they touched are given back."""
 _WALK_BYTES = 1 << 16
 """What a walk reads at a time. By read(2) and not through the map, whose pages would count as our memory."""
 
@@ -61,6 +63,7 @@ class LayerIndex:
         except BaseException:
             os.close(self._fd)
             raise
+        self._touched = 0
         self.statistics = LayerStatistics(self._count, files, bytes_)
 
     def __enter__(self) -> LayerIndex:
@@ -94,6 +97,7 @@ class LayerIndex:
     def find(self, path: str) -> IndexEntry | None:
         """Return the entry of exactly this path ("" is the root directory), or None."""
         key = _key(path)
+        self._touch(1)
         number = self._bisect(key, 0)
         if number == self._count:
             return None
@@ -168,8 +172,11 @@ class LayerIndex:
 
     def _child_names(self, path: str) -> Iterator[tuple[str, int]]:
         prefix = _prefix(path)
-        number = self._bisect(prefix, 0)
+        first = number = self._bisect(prefix, 0)
         while number < self._count:
+            if number - first >= _RELEASE_EVERY:
+                self._touch(number - first)
+                first = number
             _, key = record.peek(self._map, self._at(number))
             if not key:
                 number += 1  # the root's own entry
@@ -198,6 +205,13 @@ class LayerIndex:
             data = data[at:]
         if data:
             raise record.damaged("its last record is cut short")
+
+    def _touch(self, times: int) -> None:
+        """Give back the pages of the map now and then: they count as our memory, and are in the page cache anyway."""
+        self._touched += times
+        if self._touched >= _RELEASE_EVERY:
+            self._touched = 0
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def _at(self, number: int) -> int:
         (at,) = _OFFSET.unpack_from(self._map, self._offsets_at + 8 * number)

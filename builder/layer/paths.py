@@ -15,7 +15,7 @@ from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.links import follow_links
 from builder.layer.limits import Limits
-from builder.layer.whiteout import hidden_path, is_leftover, is_opaque, is_whiteout
+from builder.layer.whiteout import PREFIX, hidden_path, is_leftover, is_opaque, is_whiteout
 
 
 def clean_path(raw: bytes, limits: Limits, what: str = "name") -> str:
@@ -106,16 +106,20 @@ def place_entry(entry: Entry, paths: LayerPaths) -> Entry | None:
 
     The last entry in a tree to be called by a name decides what is there. Raises LayerError.
     """
-    if is_leftover(entry.path) or (entry.kind == "character" and entry.device == (0, 0)):
-        return None  # a 0:0 device is overlayfs's whiteout and no device (overlayfs.rst, "whiteouts and opaque")
+    if entry.kind == "character" and entry.device == (0, 0):
+        return None  # overlayfs's whiteout and no device (overlayfs.rst, "whiteouts and opaque directories")
     path = paths.place(entry.path)
-    if is_whiteout(path):
-        if not is_opaque(path):
-            hidden_path(path)
-        return Entry(path, "file", entry.mode, entry.uid, entry.gid, entry.mtime)
+    if PREFIX in path:
+        if is_leftover(path):
+            return None
+        if is_whiteout(path):
+            if not is_opaque(path):
+                hidden_path(path)
+            return Entry(path, "file", entry.mode, entry.uid, entry.gid, entry.mtime)
     paths.made(path, entry.link if entry.kind == "symlink" else None)
-    link = paths.linked(entry.link) if entry.kind == "hardlink" else entry.link
-    return entry if path == entry.path and link == entry.link else entry._replace(path=path, link=link)
+    if entry.kind == "hardlink":
+        return entry._replace(path=path, link=paths.linked(entry.link))
+    return entry if path == entry.path else entry._replace(path=path)
 
 
 def twice_of_two_kinds(path: str) -> LayerError:
