@@ -7,15 +7,14 @@ records go first, then what they led to, so that a kill in between leaves rubbis
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from builder.oci.digest import DiffID, Digest
 from builder.store.faults import translated
 from builder.store.reachability import needed_blobs, reachable_from
 from builder.store.store import Store
+from builder.store.trash import remove_tree
 
 _DAY_SECONDS = 86_400
 PLAN_SECONDS = 30 * _DAY_SECONDS
@@ -74,7 +73,7 @@ def prune(
 
 
 def delete_unreachable(store: Store, among: set[Digest]) -> list[Digest]:
-    """Delete those blobs `among` some that no name and no cache record leads to; the caller holds the store exclusively."""
+    """Delete the blobs `among` these that no name or cache record leads to; the caller holds the store exclusively."""
     needed = needed_blobs(store)
     gone = [digest for digest, _ in store.blobs.walk() if digest in among and digest not in needed]
     _delete_blobs(store, gone)
@@ -147,7 +146,7 @@ def _leftovers(store: Store, needed: set[Digest], cache_mounts: bool, *, remove:
     if remove:
         with translated("pruning the store"):
             for path in paths:
-                _remove(path)
+                remove_tree(path)
         store.temporary.sweep()
     return size
 
@@ -184,27 +183,3 @@ def _disk_usage(path: str) -> int:
         except OSError:
             continue
     return total
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, onerror=_make_writable)
-    else:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            return
-
-
-def _make_writable(function: Callable[..., object], path: str, error: object) -> None:
-    """Retry after opening up a directory: layers hold directories that their own owner may not write."""
-    parent = os.path.dirname(path)
-    try:
-        os.chmod(parent, 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
-    except OSError:
-        return

@@ -90,6 +90,14 @@ def members(path: Path | io.BytesIO) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in tar}
 
 
+def unpack(archive: Path, directory: Path) -> None:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if (file := tar.extractfile(member)) is not None:
+                (directory / member.name).parent.mkdir(parents=True, exist_ok=True)
+                (directory / member.name).write_bytes(file.read())
+
+
 # --- the text
 
 
@@ -159,8 +167,7 @@ def test_an_archive_is_sorted_timeless_and_holds_a_valid_image(
     assert list(inside) == sorted(inside)
     assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in inside.values()} == {(0, 0, 0, "", "")}
     assert ("manifest.json" in inside) == (kind == "docker")
-    with tarfile.open(tmp_path / "a.tar") as tar:
-        tar.extractall(tmp_path / "layout", filter="data")
+    unpack(tmp_path / "a.tar", tmp_path / "layout")
     (entry,) = json.loads((tmp_path / "layout/index.json").read_bytes())["manifests"]
     assert entry["annotations"] == {
         "io.containerd.image.name": "docker.io/library/demo:v1", "org.opencontainers.image.ref.name": "v1",
