@@ -104,19 +104,17 @@ def _expanded_pairs(
 
 def _env(statement: Env, state: StageState, expander: Expander) -> None:
     pairs = _expanded_pairs(statement.pairs, "ENV", state, expander)
-    variables = dict(pair.partition("=")[::2] for pair in state.runtime.env)
     for (name, value), (word, _) in zip(pairs, statement.pairs):
         if "\0" in name + value:
             raise PlanError(f"ENV {name!r} holds a NUL character, which no environment can", word.location)
-        variables[name] = value
+        state.variables[name] = value
         state.scope.set(name, value, "ENV", statement.location)
-    state.configure(replace(state.runtime, env=tuple(f"{name}={value}" for name, value in variables.items())))
     state.record(history.pairs("ENV", pairs))
 
 
 def _label(statement: Label, state: StageState, expander: Expander) -> None:
     pairs = _expanded_pairs(statement.pairs, "LABEL", state, expander)
-    state.configure(replace(state.runtime, labels=tuple((dict(state.runtime.labels) | dict(pairs)).items())))
+    state.labels |= dict(pairs)
     state.record(history.pairs("LABEL", pairs))
 
 

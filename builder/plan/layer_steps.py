@@ -89,6 +89,7 @@ class LayerSteps:
         secrets = [mount.variable for mount in planned if isinstance(mount, SecretMount) and mount.variable]
         title = titles.statement_title(statement, state, self.expander, secrets)
         argv, script, script_path = _command(statement, state)
+        self.expander.spend(state.scope.size + len(state.scope.names()), statement.location)
         step = RunStep(
             id=StepID(-1),
             parent=state.result,

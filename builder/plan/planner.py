@@ -61,7 +61,8 @@ class _Planner:
         target = self.graph.target(self.options.target)
         self._finish(target)
         state = self.layers.finished[target]
-        state.config = self._labelled(self._on_platform(state.config))
+        state.config = self._on_platform(state.config)
+        state.labels |= self.options.labels
         steps = tuple(self.layers.steps.steps)
         used = {name for stage in self.layers.finished.values() for name in stage.arguments}
         return Plan(
@@ -69,7 +70,7 @@ class _Planner:
             image=state.image(),
             platform=self.options.platform,
             target=self.graph.name(target),
-            warnings=tuple(self.expander.warnings),
+            warnings=self.expander.warnings,
             inputs=self.images.inputs,
             unused_build_args=arguments.unused_build_args(self.dockerfile, self.options, used),
             contexts=_contexts(steps),
@@ -110,6 +111,7 @@ class _Planner:
         match self.graph.bases[stage.index]:
             case StageTree(index):
                 base = self.layers.finished[index]
+                self.expander.spend(len(base.history) + len(base.scope.names()) + len(base.labels), stage.base.location)
                 state, triggers = base.inherited(name), base.runtime.on_build
             case ImageTree() as tree:
                 platform = self.graph.platform(stage.index)
@@ -149,6 +151,11 @@ class _Planner:
             state.record("", state.result, LAYER_COMMENT)
 
     def _carry_out(self, statement: StageStatement, state: StageState, index: int, trigger: bool) -> None:
+        self._apply(statement, state, index, trigger)
+        size = len(state.history[-1].created_by) if state.history else 0
+        self.expander.spend(size + state.entries(), statement.location)
+
+    def _apply(self, statement: StageStatement, state: StageState, index: int, trigger: bool) -> None:
         match statement:
             case Run():
                 self.layers.run(statement, state, index, trigger=trigger)
@@ -182,10 +189,6 @@ class _Planner:
         variant = wanted.variant if wanted.variant or not same else found.variant
         version = wanted.os_version if wanted.os_version or not same else found.os_version
         return replace(config, platform=replace(wanted, variant=variant, os_version=version))
-
-    def _labelled(self, config: ImageConfig) -> ImageConfig:
-        labels = dict(config.runtime.labels) | dict(self.options.labels)
-        return config.with_runtime(labels=tuple(labels.items()))
 
 
 def _with_platform(config: ImageConfig, platform: Platform) -> ImageConfig:

@@ -7,7 +7,7 @@ about variables that nobody set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from builder.dockerfile.instructions import Word
@@ -16,8 +16,10 @@ from builder.dockerfile.words import Expansion, Quotes, WordError, expand, expan
 from builder.errors import Location, PlanError
 from builder.plan.plan import Warning
 
-MAX_PLAN_CHARACTERS = 16 << 20
-"""Most characters that expansions may add to what is written: `ENV a=$a$a` doubles with every line."""
+MAX_PLAN_SIZE = 32 << 20
+"""Most that a plan may cost, in characters produced and entries copied: `ENV a=$a$a` doubles with every line."""
+MAX_SUGGESTIONS = 50
+"""Undefined variables that are compared with all defined ones; a file of nothing else would take for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,12 @@ class Binding:
 
 
 class Scope:
-    """The variables of a stage, in the order a process gets them."""
+    """The variables of a stage, in the order a process gets them. `size` counts their characters."""
 
     def __init__(self) -> None:
         self._bindings: dict[str, Binding] = {}
+        self._environment: tuple[str, ...] | None = None
+        self.size = 0
         self.declared: dict[str, Location] = {}
         """Names that an ARG declares, with or without a value."""
 
@@ -41,12 +45,15 @@ class Scope:
         other = Scope()
         other._bindings = dict(self._bindings)
         other.declared = dict(self.declared)
+        other.size = self.size
         return other
 
     def set(self, name: str, value: str, origin: str, location: Location | None = None) -> None:
         """Give `name` a value; it moves to the end, as in BuildKit's environment lists."""
-        self._bindings.pop(name, None)
+        self._environment = None
+        old = self._bindings.pop(name, None)
         self._bindings[name] = Binding(value, origin, location)
+        self.size += len(name) + len(value) if old is None else len(value) - len(old.value)
 
     def find(self, name: str) -> Binding | None:
         return self._bindings.get(name)
@@ -59,22 +66,36 @@ class Scope:
         return tuple(self._bindings)
 
     def environment(self) -> tuple[str, ...]:
-        return tuple(f"{name}={binding.value}" for name, binding in self._bindings.items())
+        """Return NAME=value of all variables; the same tuple until one is set."""
+        if self._environment is None:
+            self._environment = tuple(f"{name}={binding.value}" for name, binding in self._bindings.items())
+        return self._environment
 
 
 class Expander:
     """Expands the words of one Dockerfile. `warnings` grows with what is found on the way."""
 
     def __init__(self, escape: str = "\\", outside: Scope | None = None) -> None:
-        self.warnings: list[Warning] = []
+        self._warnings: dict[Warning, None] = {}
         self._escape = escape
         self._outside = outside
-        self._characters = 0
+        self._size = 0
+
+    @property
+    def warnings(self) -> tuple[Warning, ...]:
+        return tuple(self._warnings)
 
     def warn(self, rule: str, message: str, location: Location | None) -> None:
-        warning = Warning(rule, message, location)
-        if warning not in self.warnings:
-            self.warnings.append(warning)
+        self._warnings[Warning(rule, message, location)] = None
+
+    def spend(self, size: int, location: Location) -> None:
+        """Count what an instruction costs. Raises PlanError when the plan grows out of all proportion."""
+        self._size += size
+        if self._size > MAX_PLAN_SIZE:
+            raise PlanError(
+                f"this Dockerfile expands to more than {MAX_PLAN_SIZE >> 20} MiB", location,
+                hint="A variable that doubles itself with every line grows very fast.",
+            )  # fmt: skip
 
     def word(self, word: Word, scope: Scope, *, silent: bool = False) -> str:
         """Return the word expanded. Raises PlanError at the place of the fault."""
@@ -112,13 +133,7 @@ class Expander:
         except WordError as error:
             hint = error.hint or self._explain(error, scope)
             raise PlanError(error.message, fault_location(word, error.offset), hint=hint) from error
-        self._characters += max(0, len(expansion.text) - len(word.text))
-        if self._characters > MAX_PLAN_CHARACTERS:
-            raise PlanError(
-                f"the variables of this Dockerfile expand to more than {MAX_PLAN_CHARACTERS >> 20} MiB",
-                word.location,
-                hint="A variable that doubles itself with every line grows very fast.",
-            )
+        self.spend(max(0, len(expansion.text) - len(word.text)), word.location)
         return expansion
 
     def _explain(self, error: WordError, scope: Scope) -> str:
@@ -139,12 +154,9 @@ class Expander:
     def _report(self, expansion: Expansion, scope: Scope, location: Location) -> None:
         for name in expansion.missing:
             if name not in scope.declared:
-                self.warn("UndefinedVar", undefined_message(name, scope.names()), location)
-
-
-def undefined_message(name: str, known: Iterable[str]) -> str:
-    suggestion = nearest(name, known)
-    return f"Usage of undefined variable '${name}'" + (f" (did you mean ${suggestion}?)" if suggestion else "")
+                suggestion = nearest(name, scope.names()) if len(self._warnings) < MAX_SUGGESTIONS else ""
+                near = f" (did you mean ${suggestion}?)" if suggestion else ""
+                self.warn("UndefinedVar", f"Usage of undefined variable '${name}'{near}", location)
 
 
 def fault_location(word: Word, offset: int) -> Location:

@@ -22,8 +22,11 @@ class StageState:
     name: str
     """For displays: the stage's name, `stage-N`, or empty when the file has just one."""
     config: ImageConfig
-    """The base image's; `runtime`, `author` and `platform` are those of this stage by now."""
+    """The base image's; `runtime`, `author` and `platform` are those of this stage by now, but for two members."""
     platform: Platform
+    variables: dict[str, str] = field(default_factory=dict)
+    """The config's environment. Kept aside until the end, as are the labels: files set hundreds of them."""
+    labels: dict[str, str] = field(default_factory=dict)
     result: StepID | None = None
     scope: Scope = field(default_factory=Scope)
     arguments: dict[str, str] = field(default_factory=dict)
@@ -62,11 +65,12 @@ class StageState:
         return {name: self.arguments[name] if value is None else value for name, value in found.items()}
 
     def begin(self) -> None:
-        """Put the config's environment into the scope, PATH included (E-2)."""
-        if not any(pair.partition("=")[0] == "PATH" for pair in self.runtime.env):
-            self.configure(replace(self.runtime, env=(*self.runtime.env, f"PATH={DEFAULT_PATH}")))
-        for pair in self.runtime.env:
-            name, _, value = pair.partition("=")
+        """Take over the config's environment and labels, and put the former into the scope, PATH included (E-2)."""
+        self.variables |= dict(pair.partition("=")[::2] for pair in self.runtime.env)
+        self.labels |= dict(self.runtime.labels)
+        self.configure(replace(self.runtime, env=(), labels=()))
+        self.variables.setdefault("PATH", DEFAULT_PATH)
+        for name, value in self.variables.items():
             known = self.scope.find(name)
             if known and known.value == value and known.origin != "ARG":
                 self.scope.set(name, value, known.origin, known.location)
@@ -79,6 +83,8 @@ class StageState:
             name=name,
             config=replace(self.config, runtime=replace(self.runtime, on_build=())),
             platform=self.platform,
+            variables=dict(self.variables),
+            labels=dict(self.labels),
             result=self.result,
             scope=self.scope.copy(),
             arguments=dict(self.arguments),
@@ -87,5 +93,11 @@ class StageState:
             shell_set=self.shell_set,
         )
 
+    def entries(self) -> int:
+        """Return how many entries each change of the config copies."""
+        return len(self.runtime.exposed_ports) + len(self.runtime.volumes) + len(self.runtime.on_build)
+
     def image(self) -> PlannedImage:
-        return PlannedImage(result=self.result, config=self.config, history=tuple(self.history))
+        env = tuple(f"{name}={value}" for name, value in self.variables.items())
+        config = self.config.with_runtime(env=env, labels=tuple(self.labels.items()))
+        return PlannedImage(result=self.result, config=config, history=tuple(self.history))

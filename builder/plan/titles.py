@@ -17,6 +17,7 @@ from builder.plan.state import StageState
 
 _MASK = "****"
 _MAX_TITLE_CHARACTERS = 2000
+_MAX_VALUE_CHARACTERS = 200
 
 
 def count_steps(statements: Iterable[StageStatement]) -> int:
@@ -28,9 +29,10 @@ def statement_title(statement: Statement, state: StageState, expander: Expander,
     masked = frozenset(secrets)
 
     def lookup(name: str) -> str | None:
-        return _MASK if name in masked else state.scope.lookup(name)
+        value = _MASK if name in masked else state.scope.lookup(name)
+        return None if value is None else shorten(value, _MAX_VALUE_CHARACTERS)
 
-    return _uppercase(_filled(statement, lookup, expander))
+    return shorten(_uppercase(_filled(statement, lookup, expander)), _MAX_TITLE_CHARACTERS)
 
 
 def _filled(statement: Statement, lookup: Lookup, expander: Expander) -> str:
