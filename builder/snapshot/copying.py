@@ -26,8 +26,8 @@ from builder.sandbox.spec import DirectoryRoot, Rootfs
 from builder.snapshot.changes import Change, changed_entries
 from builder.snapshot.scan import ScannedTree, write_scan
 from builder.snapshot.snapshotter import ActiveSnapshot, Place, StackLayer
-from builder.snapshot.trash import discard
 from builder.store.faults import translated
+from builder.store.trash import discard
 
 _PRIVATE_MODE = 0o700
 _ROOT_MODE = 0o755

@@ -30,17 +30,15 @@ class Choice:
     reason: str
 
 
-def choose_snapshotter(store: Store, namespace: BuildNamespace, *, mounts: bool = True) -> Choice:
+def choose_snapshotter(store: Store, namespace: BuildNamespace, *, refusal: str = "") -> Choice:
     """Return the best snapshotter for `store` as seen from `namespace`, which this process must have entered.
 
-    `mounts` False says that the sandbox which will be used can't mount. Raises StoreError.
+    `refusal` says why the sandbox that will be used can't mount; it is empty when it can. Raises StoreError.
     """
     place = place_of(store, namespace)
-    if not mounts:
-        return Choice(CopyingSnapshotter(place), "copying", "the isolation that is used here mounts nothing")
-    if isinstance(namespace, NoNamespace):
-        return Choice(CopyingSnapshotter(place), "copying", f"nothing can be mounted: {namespace.reason}")
-    refusal = why_not_overlay(place)
+    if not refusal and isinstance(namespace, NoNamespace):
+        refusal = f"nothing can be mounted: {namespace.reason}"
+    refusal = refusal or why_not_overlay(place)
     if refusal:
         return Choice(CopyingSnapshotter(place), "copying", refusal)
     return Choice(OverlaySnapshotter(place), "overlay", "overlayfs can be mounted in the store")

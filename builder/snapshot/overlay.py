@@ -19,10 +19,10 @@ from builder.oci.digest import DiffID
 from builder.sandbox.spec import OverlayRoot, Rootfs
 from builder.snapshot.changes import Change, changed_entries
 from builder.snapshot.snapshotter import ActiveSnapshot, Place, StackLayer
-from builder.snapshot.trash import discard
 from builder.snapshot.unpacked import UnpackedLayers
 from builder.snapshot.upper import UpperDirectory
 from builder.store.faults import translated
+from builder.store.trash import discard
 
 _PRIVATE_MODE = 0o700
 _ROOT_MODE = 0o755

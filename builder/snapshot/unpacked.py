@@ -26,8 +26,8 @@ from builder.layer.apply import apply_layer
 from builder.layer.view import MergedView
 from builder.oci.digest import chain_id_of
 from builder.snapshot.snapshotter import Place, StackLayer
-from builder.snapshot.trash import discard
 from builder.store.faults import translated
+from builder.store.trash import discard
 
 _PRIVATE_MODE = 0o700
 _ROOT_MODE = 0o755

@@ -23,7 +23,7 @@ from builder.errors import Cancelled, StoreError
 from builder.oci.canonical import encode
 from builder.oci.digest import digest_of
 from builder.plan.step import CacheMount
-from builder.snapshot.trash import discard
+from builder.store.trash import discard
 
 _POLL_SECONDS = 0.1  # BuildKit's, too
 _PRIVATE_MODE = 0o700

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from builder.transport.resolver import Resolver
 
 
+_TRASH_SECONDS = 0.5
+"""What the end of a build may spend on deleting; the rest waits for the next one, or for prune."""
+
+
 class Contexts(Protocol):
     """The build contexts, loaded when first used."""
 
@@ -110,16 +114,16 @@ class Workshop:
         """Enter the namespaces and start the sandbox. The process must have one thread."""
         from builder.sandbox.choose import open_sandbox
         from builder.sandbox.namespace import enter_build_namespace
-        from builder.snapshot.copying import CopyingSnapshotter
-        from builder.snapshot.detect import place_of
-        from builder.snapshot.overlay import OverlaySnapshotter
+        from builder.snapshot.detect import choose_snapshotter, place_of
 
         namespace = enter_build_namespace()
         self._sandbox, choice = open_sandbox(
             self.settings.isolation, namespace=namespace, store=f"{self.store.root}/tmp"
         )
         place = place_of(self.store, namespace)
-        self._snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
+        self._snapshotter = choose_snapshotter(
+            self.store, namespace, refusal="" if choice.overlay else choice.overlay_reason
+        ).snapshotter
         self.circumstances = replace(self.circumstances, single_id=place.ids == "ignore")
         if choice.name == "chroot":
             self.sink(Noted("RUN is not isolated from this machine (--isolation chroot): no other way works here"))
@@ -219,6 +223,12 @@ class Workshop:
             self._sandbox.close()
         if self._views is not None:
             self._views.close()
+        if self._snapshotter is not None:
+            from builder.store.trash import empty_trash_within  # only a build that ran something leaves any
+
+            empty_trash_within(self.store.trash, _TRASH_SECONDS)
+        if self._remote is not None:
+            self._remote.close()
 
     def _check_entitlements(self, step: RunStep) -> None:
         for wanted, needed in (

@@ -15,6 +15,7 @@ from itertools import count
 from threading import Lock
 
 from builder.store.faults import translated
+from builder.store.trash import remove_tree
 
 
 class TemporaryFiles:
@@ -49,7 +50,7 @@ class TemporaryFiles:
         """Remove this process's directory."""
         with self._lock:
             if self._descriptor >= 0 and self._owner == os.getpid():
-                _remove_tree(self._own)
+                remove_tree(self._own)
                 os.close(self._descriptor)
             self._own, self._owner, self._descriptor = "", 0, -1
 
@@ -90,15 +91,9 @@ def _remove_unowned(path: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove_tree(path)
+        remove_tree(path)
     except OSError:
         return False
     finally:
         os.close(descriptor)
     return True
-
-
-def _remove_tree(path: str) -> None:
-    import shutil  # brings zlib, bz2 and lzma along: not wanted by builds that write nothing
-
-    shutil.rmtree(path, ignore_errors=True)

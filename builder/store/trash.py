@@ -11,6 +11,7 @@ two names, because directories below the first level are moved up before they ar
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -53,6 +54,12 @@ def empty_trash(trash: str, stop: Callable[[], bool] = lambda: False) -> int:
     finally:
         os.close(root)
     return deleted
+
+
+def empty_trash_within(trash: str, seconds: float) -> int:
+    """Delete what lies in `trash` for at most about `seconds`; returns the number of objects deleted. Never raises."""
+    deadline = time.monotonic() + seconds
+    return empty_trash(trash, lambda: time.monotonic() > deadline)
 
 
 def remove_tree(path: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from contextlib import suppress
+from random import Random
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -31,6 +32,16 @@ def paths() -> st.SearchStrategy[str]:
 def operations() -> st.SearchStrategy[list[Operation]]:
     one = st.builds(Operation, st.sampled_from(KINDS), paths(), paths(), st.integers(0, 3))
     return st.lists(one, min_size=1, max_size=12)
+
+
+def random_operations(generator: Random) -> list[Operation]:
+    """The same without hypothesis, for children that can't load it any more."""
+
+    def path() -> str:
+        return "/".join(generator.choice(NAMES) for _ in range(generator.randint(1, 3)))
+
+    count = generator.randint(1, 12)
+    return [Operation(generator.choice(KINDS), path(), path(), generator.randint(0, 3)) for _ in range(count)]
 
 
 def perform(root: str, todo: list[Operation]) -> None:
