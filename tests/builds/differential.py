@@ -30,6 +30,9 @@ Judge = Callable[[Case], list[Difference]]
 def main() -> int:
     options = parse_arguments()
     cases = [load_case(name) for name in chosen_names(options.cases)]
+    if options.differences:
+        print(differences_table(cases))
+        return 0
     with tempfile.TemporaryDirectory(prefix="pybuild-base-") as folder:
         base = make_base_image(Path(folder))
         for peer in peers_of(options, cases):
@@ -49,6 +52,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--refresh", action="store_true", help="write expected.json from each case's oracle")
     parser.add_argument("--versus", nargs=2, metavar="PEER", help="compare two peers, not pybuild")
+    parser.add_argument("--differences", action="store_true", help="print the wanted differences as Markdown")
     return parser.parse_args()
 
 
@@ -101,6 +105,16 @@ def versus(case: Case, one: str, other: str, base: BaseImage) -> list[Difference
         said = [tail(side["log"])[-300:] if "failed" in side else "an image" for side in (left, right)]
         return [] if "failed" in left and "failed" in right else [Difference("build", *said)]
     return [item for item in compare(case, left, right) if not item.key.startswith(("history", "layers"))]
+
+
+def differences_table(cases: list[Case]) -> str:
+    """List where pybuild differs from its peers on purpose, and why."""
+    rows = [(case, key, reason) for case in cases for key, reason in case.differences.items()]
+    rows += [
+        (case, "the build fails", case.fails.peer_builds) for case in cases if case.fails and case.fails.peer_builds
+    ]
+    lines = ["| case | what it shows | what differs | why |", "|---|---|---|---|"]
+    return "\n".join([*lines, *(f"| {case.name} | {case.rule} | `{key}` | {reason} |" for case, key, reason in rows)])
 
 
 def run_cases(cases: list[Case], jobs: int, judge: Judge, word: str) -> int:
