@@ -161,8 +161,8 @@ def _user_name(uid: int) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
+    with open(path, "wb", buffering=0) as file:
+        file.write(text.encode())
 
 
 def _read_all(descriptor: int) -> str:

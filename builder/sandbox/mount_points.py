@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from builder.errors import SandboxError
@@ -157,11 +158,13 @@ def _copy_look(view: int, path: str, copy: str) -> None:
     source = open_in_root(view, path or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
         look = os.fstat(source)
-        os.chown(copy, look.st_uid, look.st_gid)
+        with suppress(OSError):  # an id that the user namespace has no number for
+            os.chown(copy, look.st_uid, look.st_gid)
         os.chmod(copy, stat.S_IMODE(look.st_mode))
         for name in os.listxattr(source):
             if ".overlay." not in name:
-                os.setxattr(copy, name, os.getxattr(source, name))
+                with suppress(OSError):  # tmpfs has user.* only since Linux 6.6
+                    os.setxattr(copy, name, os.getxattr(source, name))
         os.utime(copy, ns=(look.st_atime_ns, look.st_mtime_ns))
     finally:
         os.close(source)

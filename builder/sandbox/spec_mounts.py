@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from builder.errors import SandboxError
@@ -166,7 +167,8 @@ class Preparation:
             for path in (upper, work, merged):
                 os.mkdir(path)
             look = os.fstat(source)
-            os.chown(upper, look.st_uid, look.st_gid)
+            with suppress(OSError):  # an id that the user namespace has no number for
+                os.chown(upper, look.st_uid, look.st_gid)
             os.chmod(upper, stat.S_IMODE(look.st_mode))
             target = os.open(merged, _OPEN_DIRECTORY)
             try:

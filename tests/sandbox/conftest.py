@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -14,24 +13,21 @@ import pytest
 
 from tests.sandbox.machine import Machine
 
-USERS = {"ranges": "pbtest-ranges", "single": "pbtest-single"}
 BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin") or ""
 
 
 @pytest.fixture(scope="session")
 def users() -> Iterator[dict[str, str]]:
+    """Kind → name of an ordinary user made for this test run, with subordinate ids or without."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to make ordinary users")
-    for kind, name in USERS.items():
-        subprocess.run(["useradd", "--no-create-home", name], check=False, capture_output=True)
-        if kind == "single":
-            for path in ("/etc/subuid", "/etc/subgid"):
-                with open(path, encoding="utf-8") as file:
-                    text = file.read()
-                with open(path, "w", encoding="utf-8") as file:
-                    file.write(re.sub(rf"(?m)^{name}:.*\n", "", text))
-    yield USERS
-    for name in USERS.values():
+    names = {"ranges": f"pbr{os.getpid()}", "single": f"pbs{os.getpid()}"}
+    none = ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
+    for kind, name in names.items():
+        options = none if kind == "single" else []
+        subprocess.run(["useradd", "--no-create-home", *options, name], check=True, capture_output=True)
+    yield names
+    for name in names.values():
         subprocess.run(["userdel", name], check=False, capture_output=True)
 
 

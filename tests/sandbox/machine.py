@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builder.errors import PybuildError
+from builder.linux.process import PR_SET_PDEATHSIG, prctl
 from builder.sandbox import agent, bundle, chroot, native, oci  # noqa: F401  (an ordinary user cannot read them later)
 from builder.sandbox.choose import open_sandbox
 from builder.sandbox.namespace import BuildNamespace, enter_build_namespace
@@ -24,6 +25,7 @@ from builder.sandbox.runner import ExitStatus, Sandbox
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
 
 PATH = "PATH=/bin"
+LONGEST_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class Machine:
     def _answer(self, write: int, work: Callable[[Sandbox, BuildNamespace], Any]) -> None:
         try:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(LONGEST_SECONDS)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if self.user != "root":
                 become(self.user)
             os.chdir("/")
