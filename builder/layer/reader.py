@@ -111,8 +111,9 @@ def _entry_of(header: Header, pending: list[tuple[bytes, bytes]], position: int,
         size = header.size if records.size is None else records.size
         if size > limits.total_bytes:
             raise LayerError(f"{path!r} claims {size} bytes; at most {limits.total_bytes} are accepted")
+    mode = header.mode if kind != "symlink" else 0o777  # symlink(7): the mode is always that, whatever a tar says
     return Entry(
-        path, kind, header.mode, header.uid if records.uid is None else records.uid,
+        path, kind, mode, header.uid if records.uid is None else records.uid,
         header.gid if records.gid is None else records.gid, header.mtime if records.mtime is None else records.mtime,
         size, target, header.device, records.xattrs,
     )  # fmt: skip

@@ -20,7 +20,7 @@ SAMPLE = [
     Member("d/f", content=b"hello", mode=0o4755),
     Member("d/" + "long" * 40, content=b"x" * 600),
     Member("d/ünï", content=b"u", xattrs=(("user.a", b"\0\xff"),)),
-    Member("d/l", "symlink", link="../" + "t" * 150),
+    Member("d/l", "symlink", link="../" + "t" * 150, mode=0o777),
     Member("d/h", "hardlink", link="d/f"),
     Member("d/c", "character", device=(5, 1)),
     Member("d/b", "block", device=(259, 70000)),
