@@ -7,11 +7,13 @@ is the caller's affair (pull.py). The place of a source is text that `open_sourc
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from builder.errors import PybuildError, ReferenceFormatError, TransportError
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 LAYOUT_SCHEME = "oci-layout://"
 _BLOCK_BYTES = 1 << 20
+_MAX_INDEX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class LayoutSource:
 
     def blob(self, descriptor: Descriptor, sink: Ingest) -> None:
         try:
-            with open(self._path(descriptor.digest), "rb", buffering=0) as file:
+            with _open(self._path(descriptor.digest)) as file:
                 while block := file.read(_BLOCK_BYTES):
                     sink.write(block)
         except OSError as error:
@@ -102,8 +105,8 @@ class LayoutSource:
 
     def _entry(self, name: str) -> Descriptor:
         try:
-            with open(f"{self.path}/index.json", "rb") as file:
-                members = json.load(file).get("manifests") or []
+            with _open(f"{self.path}/index.json") as file:
+                members = json.loads(_read_limited(file, _MAX_INDEX_BYTES)).get("manifests") or []
             entries = [descriptor_from_json(item, f"{self.path}/index.json") for item in members]
         except OSError as error:
             raise self._failure("index.json", error) from error
@@ -119,8 +122,8 @@ class LayoutSource:
 
     def _read(self, digest: Digest) -> bytes:
         try:
-            with open(self._path(digest), "rb") as file:
-                data = file.read(MAX_DOCUMENT_BYTES + 1)
+            with _open(self._path(digest)) as file:
+                data = _read_limited(file, MAX_DOCUMENT_BYTES)
         except OSError as error:
             raise self._failure(f"manifest {digest}", error) from error
         if digest.algorithm == "sha256" and digest_of(data) != digest:
@@ -156,6 +159,25 @@ def open_source(
     if place.startswith(LAYOUT_SCHEME):
         return LayoutSource(place.removeprefix(LAYOUT_SCHEME))
     return RegistrySource(parse_reference(place), client(), progress)
+
+
+def _open(path: str) -> BinaryIO:
+    """Open a regular file: a layout may hold a FIFO in a blob's place, for us to wait at for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
+    return open(descriptor, "rb", buffering=0)
+
+
+def _read_limited(file: BinaryIO, limit: int) -> bytes:
+    """Read a whole file that claims to be a small document. Raises TransportError beyond `limit` bytes."""
+    data = bytearray()
+    while block := file.read(limit + 1 - len(data)):
+        data += block
+        if len(data) > limit:
+            raise TransportError(f"a document of the image layout is longer than {limit} bytes")
+    return bytes(data)
 
 
 def _tag(entry: Descriptor) -> str:

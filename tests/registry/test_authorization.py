@@ -232,3 +232,16 @@ def test_registries_conf_can_make_a_registry_insecure_or_block_it(tmp_path: Path
     path.write_text("[[registry")
     with pytest.raises(RegistryError, match=r"registries\.conf"):
         endpoint_of("r.io", "x", environ)
+
+
+def test_an_insecure_registry_may_speak_plain_http_and_others_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builder.registry.endpoint.is_loopback", lambda host: False)
+    conf = tmp_path / "registries.conf"
+    with FakeRegistry(auth="bearer") as fake:
+        conf.write_text(f'[[registry]]\nlocation = "{fake.host}"\ninsecure = true\n')
+        pull(fake, {"CONTAINERS_REGISTRIES_CONF": str(conf), "HOME": str(tmp_path)})
+        conf.write_text("")
+        with pytest.raises(RegistryError, match="cannot reach registry"):
+            pull(fake, {"CONTAINERS_REGISTRIES_CONF": str(conf), "HOME": str(tmp_path)})

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builder.errors import PybuildError, TransportError, UsageError
 from builder.filesystem.entry import Entry
@@ -145,6 +147,14 @@ def test_what_is_wrong_is_said_with_the_nearest_known_word(text: str, said: str,
         parse_output(text)
     assert said in caught.value.message
     assert hint in caught.value.hint
+
+
+@given(st.text(alphabet='typeocidst=,"-. \n\0x', max_size=40) | st.text(max_size=40))
+def test_no_text_is_anything_but_an_output_or_a_clear_error(text: str) -> None:
+    try:
+        parse_output(text)
+    except PybuildError as error:
+        assert error.message  # noqa: PT017  # any other exception fails the test
 
 
 def test_standard_output_is_known_to_be_taken() -> None:

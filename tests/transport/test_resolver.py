@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -335,6 +336,25 @@ def test_a_layout_with_wrong_bytes_is_refused(store: Store, tmp_path: Path) -> N
     (tmp_path / "layout/blobs/sha256" / image.digest[7:]).write_bytes(image.manifest + b" ")
     with pytest.raises(TransportError, match="other bytes"):
         resolver(store).resolve(f"oci-layout://{tmp_path}/layout:latest", AMD64)
+
+
+def test_a_fifo_in_a_blob_s_place_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
+    image = make_image()
+    write_layout(tmp_path / "layout", image)
+    here = resolver(store)
+    found = here.resolve(f"oci-layout://{tmp_path}/layout:latest", AMD64)
+    layer = tmp_path / "layout/blobs/sha256" / next(iter(image.blobs)).partition(":")[2]
+    layer.unlink()
+    os.mkfifo(layer)
+    with pytest.raises(TransportError, match="not a regular file"):
+        here.layers(found.manifest_digest)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"manifests": 1}', '{"manifests": [1]}', "[" * 100_000])
+def test_a_damaged_layout_is_an_error(store: Store, tmp_path: Path, text: str) -> None:
+    write_layout(tmp_path / "layout", make_image())
+    (tmp_path / "layout/index.json").write_text(text)
+    assert "layout" in failing(store, f"oci-layout://{tmp_path}/layout:latest").message
 
 
 @pytest.mark.parametrize("digest", ["sha256:../../../../etc/passwd", "sha256:" + "A" * 64])
