@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder import __version__
-from builder.errors import ReferenceFormatError, SourceError, UsageError
+from builder.errors import PybuildError, ReferenceFormatError, SourceError, UsageError
 from builder.oci import canonical
 from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform, host_platform, parse_platform
@@ -29,6 +29,8 @@ from builder.solve.workshop import NoContexts, RunSettings, Workshop, one_id_onl
 from builder.store.store import Store, open_store
 
 if TYPE_CHECKING:
+    from builder.checking import CheckReport
+    from builder.context.ignore import Rule
     from builder.context.load import BuildContext
     from builder.oci.descriptor import Descriptor
     from builder.solve.forecast import Forecast
@@ -74,6 +76,12 @@ def forecast(request: BuildRequest) -> tuple[Forecast, ...]:
             plan = bench.plan(platform)
             result.append(forecast_plan(plan, bench.workshop(plan, platform)))
         return tuple(result)
+
+
+def check(request: BuildRequest, *, advice: bool = False) -> CheckReport:
+    """Check the Dockerfile of a build without building; `advice` adds the checks that are ours."""
+    with ExitStack() as stack:
+        return _Bench.open(request, stack, events.ignore_events).check(advice=advice)
 
 
 def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
@@ -175,11 +183,33 @@ class _Bench:
 
     def _new_plan(self, platform: Platform) -> Plan:
         # Imported here: lark and the planner are not needed when the plan is in the store.
+        from builder.checking import check_build
         from builder.dockerfile.parser import parse_dockerfile
         from builder.plan.planner import make_plan
 
         dockerfile = parse_dockerfile(self.context.dockerfile, self.context.dockerfile_name)
-        return make_plan(dockerfile, self._plan_options(platform), self.resolver)
+        plan = make_plan(dockerfile, self._plan_options(platform), self.resolver)
+        found = check_build(dockerfile, plan, self.resolver, self.context, self.request.build_args)
+        return replace(plan, warnings=found)
+
+    def check(self, *, advice: bool) -> CheckReport:
+        """Check the whole Dockerfile; what would keep it from being built is part of the report."""
+        from builder.checking import CheckReport, check_all
+        from builder.dockerfile.parser import parse_dockerfile
+        from builder.plan.planner import make_plan
+
+        text = self.context.dockerfile.decode("utf-8", "surrogateescape")
+        name, error, plan = self.context.dockerfile_name, None, None
+        try:
+            dockerfile = parse_dockerfile(text, name)
+        except SourceError as fault:
+            return CheckReport(name, text, (), fault)
+        try:
+            plan = make_plan(dockerfile, self._plan_options(self.platforms[0]), self.resolver)
+        except PybuildError as fault:
+            error = fault
+        findings = check_all(dockerfile, plan, self.resolver, self.context, self.request.build_args, advice=advice)
+        return CheckReport(name, text, findings, error)
 
     def _plan_options(self, platform: Platform) -> Any:
         from builder.plan.options import PlanOptions
@@ -215,8 +245,13 @@ class _Bench:
             "no_cache_filter": list(request.no_cache_filter),
             "network": request.network,
             "contexts": dict(request.build_contexts),
+            "ignore": [rule.text for rule in self._ignore_rules()],
         }
         return digest_of(canonical.encode(document))
+
+    def _ignore_rules(self) -> tuple[Rule, ...]:
+        ignore = getattr(self.context.tree(""), "ignore", None)
+        return ignore.rules if ignore else ()
 
     def workshop(self, plan: Plan, platform: Platform) -> Workshop:
         """Return the tools for solving `plan`."""

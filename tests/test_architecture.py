@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
 ROOMS["solve"] = set(ROOMS) - {"registry"} | {"request"}
 ROOMS["request"] = {"oci", "plan", "solve"}
 ROOMS["engine"] = set(ROOMS)
+ROOMS["checking"] = {"dockerfile", "plan", "oci", "context"}
 ROOMS["explain"] = {"image", "layer", "store", "oci", "solve", "plan"}
 ROOMS["cli"] = set(ROOMS)
 

@@ -58,10 +58,12 @@ class Plan:
     unused_build_args: tuple[str, ...] = ()
     contexts: tuple[str, ...] = field(default=())
     """Names of the build contexts that are read; "" is the main one."""
-    epoch: int | None = None
-    """SOURCE_DATE_EPOCH, from a build arg or a global ARG: seconds since 1970."""
+    epoch: str = ""
+    """SOURCE_DATE_EPOCH, from a build arg or a global ARG: seconds since 1970, or `context`; empty for none."""
     hostname: str = ""
     """What RUN sees as its host name; empty for the default."""
+    stages: tuple[tuple[int, str, str], ...] = ()
+    """(index, image reference or "", platform) of every stage that is built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

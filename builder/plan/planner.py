@@ -53,7 +53,6 @@ class _Planner:
             images=self.images,
             expander=self.expander,
             proxies=arguments.proxy_environment(options.build_args),
-            namespace=options.build_args.get("BUILDKIT_CACHE_MOUNT_NS", ""),
         )
 
     def plan(self) -> Plan:
@@ -75,8 +74,13 @@ class _Planner:
             unused_build_args=arguments.unused_build_args(self.dockerfile, self.options, used),
             contexts=_contexts(steps),
             epoch=epoch,
+            stages=tuple(self._described(index) for index in sorted(self.layers.finished)),
             hostname=self.options.hostname or self.options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
         )
+
+    def _described(self, index: int) -> tuple[int, str, str]:
+        tree = self.graph.bases[index]
+        return index, tree.reference if isinstance(tree, ImageTree) else "", str(self.graph.platform(index))
 
     def _finish(self, target: int) -> None:
         """Plan the target and whatever it waits for."""

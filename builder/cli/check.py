@@ -1,0 +1,151 @@
+"""`pybuild --check` (and `--call=check|outline|targets`): what is to be said of a Dockerfile, without building it.
+
+Text, JSON (buildx's shape) or SARIF 2.1.0 (for editors and code hosts). 1 when there is any finding or error, unless
+`--call=check,ignorestatus=true`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from builder import __version__
+from builder.checking import CheckReport
+from builder.cli.diagnostics import error_to_json, excerpt, render_error
+from builder.dockerfile.lint.finding import Finding
+from builder.engine import check
+from builder.errors import Location, SourceError, UsageError
+from builder.request import BuildRequest
+
+_METHODS = ("check", "lint", "outline", "targets")
+
+
+def check_command(arguments: argparse.Namespace, request: BuildRequest) -> int:
+    """Print what was asked for; return the exit code."""
+    method, options = _call(arguments)
+    if method in {"outline", "targets"}:
+        from builder.cli.outline import outline_command
+
+        return outline_command(method, options.get("format", "text"), request)
+    report = check(request, advice=options.get("advice") == "true")
+    kind = arguments.check_format or options.get("format", "text")
+    if kind == "json":
+        print(json.dumps(report_to_json(report), indent=2))
+    elif kind == "sarif":
+        print(json.dumps(report_to_sarif(report), indent=2))
+    elif kind == "text":
+        for line in report_lines(report):
+            print(line)
+    else:
+        raise UsageError(f"--format {kind!r} is none of text, json, sarif")
+    failed = bool(report.findings) or report.error is not None
+    return 1 if failed and options.get("ignorestatus") != "true" else 0
+
+
+def _call(arguments: argparse.Namespace) -> tuple[str, dict[str, str]]:
+    name, _, rest = arguments.call.partition(",")
+    method = "check" if arguments.check and name == "build" else name
+    if method not in _METHODS:
+        raise UsageError(f"--call {method!r} is none of build, check, outline, targets")
+    options = dict(item.partition("=")[::2] for item in rest.split(",") if item)
+    return method, options
+
+
+def report_lines(report: CheckReport) -> Iterator[str]:
+    """Yield each finding with its excerpt, and a last line that counts them."""
+    for finding in report.findings:
+        url = f" - {finding.rule.url}" if finding.rule.url else ""
+        yield f"WARNING: {finding.rule.name}{url}"
+        yield finding.rule.description
+        yield f"{report.file}:{finding.location.line}:{finding.location.column or 1}: {finding.message}"
+        yield from excerpt(report.source, finding.location)
+        yield ""
+    if report.error is not None:
+        if isinstance(report.error, SourceError):
+            report.error.source = report.error.source or report.source
+        yield render_error(report.error)
+        yield ""
+    count = len(report.findings)
+    if count:
+        yield f"Check complete, {count} {'warning has' if count == 1 else 'warnings have'} been found!"
+    else:
+        yield "Check complete, no warnings found." if report.error is None else "Check incomplete: the file has errors."
+
+
+def report_to_json(report: CheckReport) -> dict[str, Any]:
+    """Return the report in the shape of buildx's `--call=check,format=json`."""
+    document: dict[str, Any] = {
+        "warnings": [
+            {
+                "ruleName": finding.rule.name,
+                "description": finding.rule.description,
+                "url": finding.rule.url,
+                "detail": finding.message,
+                "location": {"ranges": [_range(finding)]},
+            }
+            for finding in report.findings
+        ],
+        "sources": [{"filename": report.file, "language": "Dockerfile"}],
+    }
+    if report.error is not None:
+        document["buildError"] = error_to_json(report.error)
+    return document
+
+
+def _range(finding: Finding) -> dict[str, Any]:
+    place = finding.location
+    return {
+        "start": {"line": place.line, "character": max(0, place.column - 1)},
+        "end": {"line": place.end_line or place.line, "character": max(0, place.end_column - 1)},
+    }
+
+
+def report_to_sarif(report: CheckReport) -> dict[str, Any]:
+    """Return the report as SARIF (OASIS, version 2.1.0): one run, the rules that found something, one result each."""
+    rules = {finding.rule.name: finding.rule for finding in report.findings}
+    results = [
+        {
+            "ruleId": finding.rule.name,
+            "level": finding.level,
+            "message": {"text": finding.message},
+            "locations": [_sarif_location(report.file, finding.location)],
+        }
+        for finding in report.findings
+    ]
+    if report.error is not None:
+        place = report.error.location if isinstance(report.error, SourceError) else None
+        results.append(
+            {
+                "ruleId": "build-error",
+                "level": "error",
+                "message": {"text": report.error.message},
+                "locations": [_sarif_location(report.file, place or Location(report.file, 1))],
+            }
+        )
+    driver = {
+        "name": "pybuild",
+        "version": __version__,
+        "rules": [
+            {"id": rule.name, "shortDescription": {"text": rule.description}}
+            | ({"helpUri": rule.url} if rule.url else {})
+            for rule in rules.values()
+        ],
+    }
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }
+
+
+def _sarif_location(file: str, place: Location) -> dict[str, Any]:
+    region: dict[str, int] = {"startLine": max(1, place.line)}
+    if place.column:
+        region["startColumn"] = place.column
+    if place.end_line:
+        region["endLine"] = place.end_line
+    if place.end_column:
+        region["endColumn"] = place.end_column
+    return {"physicalLocation": {"artifactLocation": {"uri": file}, "region": region}}
