@@ -139,3 +139,13 @@ def test_two_stacks_share_the_unpacked_base(tmp_path: Path) -> None:
     for top in tops:
         OverlaySnapshotter(bench.place).prepare([base, top], view_of([base, top]))
     assert len(list((tmp_path / "snapshots").glob("*.root"))) == 3
+
+
+def test_the_root_of_the_tree_looks_as_the_layers_say(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    snapshotter = OverlaySnapshotter(bench.place)
+    layers = [bench.layer([Member("./", "directory", mode=0o1711, uid=3, gid=4), Member("a", content=b"a")])]
+    active = snapshotter.prepare(layers, view_of(layers))
+    with bench.mounted(active.rootfs) as tree:
+        status = os.stat(tree)
+    assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (0o1711, 3, 4)
