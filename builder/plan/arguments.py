@@ -6,6 +6,7 @@ gets without asking, and the build args that nobody declares.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from builder.dockerfile.instructions import Arg, ArgDefinition, Dockerfile, OnBuild, Word
@@ -18,6 +19,7 @@ from builder.plan.scope import Expander, Scope
 BUILD_ARG = "--build-arg"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 EPOCH = "SOURCE_DATE_EPOCH"
+_SECONDS = re.compile("-?[0-9]{1,18}", re.ASCII)
 NEVER_IN_ENVIRONMENT = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _SPECIAL = frozenset(
     {
@@ -98,19 +100,17 @@ def proxy_environment(build_args: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def source_date_epoch(scope: Scope, build_args: Mapping[str, str]) -> int | None:
-    """Return SOURCE_DATE_EPOCH of the build args or of a global ARG, in seconds. Raises PlanError."""
+def source_date_epoch(scope: Scope, build_args: Mapping[str, str]) -> str:
+    """Return SOURCE_DATE_EPOCH of the build args or of a global ARG: seconds, or `context`. Raises PlanError."""
     text = build_args.get(EPOCH, scope.lookup(EPOCH)) or ""
-    if not text:
-        return None
-    if not text.isascii() or not text.lstrip("-").isdecimal() or text.startswith("--"):
-        binding = scope.find(EPOCH)
-        raise PlanError(
-            f"invalid {EPOCH}: {text}",
-            binding.location if binding and EPOCH not in build_args else None,
-            hint="It is a whole number: seconds since 1970-01-01T00:00:00Z.",
-        )
-    return int(text)
+    if text in ("", "context") or _SECONDS.fullmatch(text):
+        return text
+    binding = scope.find(EPOCH)
+    raise PlanError(
+        f"invalid {EPOCH}: {text}",
+        binding.location if binding and EPOCH not in build_args else None,
+        hint="It is a whole number, seconds since 1970-01-01T00:00:00Z, or 'context' for the context's own time.",
+    )
 
 
 def unused_build_args(dockerfile: Dockerfile, options: PlanOptions, used: set[str]) -> tuple[str, ...]:

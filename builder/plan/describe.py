@@ -60,7 +60,7 @@ def _remarks(plan: Plan) -> Iterator[str]:
         yield f"input: {reference} for {platform}"
     if plan.unused_build_args:
         yield "unused build args: " + ", ".join(plan.unused_build_args)
-    if plan.epoch is not None:
+    if plan.epoch:
         yield f"epoch: {plan.epoch}"
     if plan.hostname:
         yield f"hostname: {plan.hostname}"

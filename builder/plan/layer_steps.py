@@ -35,7 +35,6 @@ class LayerSteps:
     images: BaseImages
     expander: Expander
     proxies: tuple[str, ...]
-    namespace: str
     steps: StepTable = field(default_factory=StepTable)
     finished: dict[int, StageState] = field(default_factory=dict)
 
@@ -85,7 +84,7 @@ class LayerSteps:
             return self.source(self.graph.find(name, index, Word(name, location), mount_target=target), location)
 
         options = mounts.read_mounts(statement, lambda word: self.expander.word(word, state.scope))
-        planned = mounts.plan_mounts(options, statement, state.directory, self.namespace, source)
+        planned = mounts.plan_mounts(options, statement, state.directory, source)
         secrets = [mount.variable for mount in planned if isinstance(mount, SecretMount) and mount.variable]
         title = titles.statement_title(statement, state, self.expander, secrets)
         argv, script, script_path = _command(statement, state)

@@ -50,13 +50,11 @@ def origins(options: tuple[MountOptions, ...], run: Run) -> Iterator[tuple[str, 
             yield option.origin, word.location, option.target
 
 
-def plan_mounts(
-    options: tuple[MountOptions, ...], run: Run, directory: str, namespace: str, find: FindTree
-) -> tuple[Mount, ...]:
-    """Return the mounts of a step. `directory` is the WORKDIR, `namespace` goes before the names of caches."""
+def plan_mounts(options: tuple[MountOptions, ...], run: Run, directory: str, find: FindTree) -> tuple[Mount, ...]:
+    """Return the mounts of a step. `directory` is the WORKDIR."""
     found: list[Mount] = []
     for option, word in zip(options, run.mounts):
-        found.append(_planned(option, word, directory, namespace, find, _sockets(found)))
+        found.append(_planned(option, word, directory, find, _sockets(found)))
     return tuple(found)
 
 
@@ -64,7 +62,7 @@ def _sockets(mounts: list[Mount]) -> int:
     return sum(isinstance(mount, SshMount) for mount in mounts)
 
 
-def _planned(option: MountOptions, word: Word, directory: str, namespace: str, find: FindTree, sockets: int) -> Mount:
+def _planned(option: MountOptions, word: Word, directory: str, find: FindTree, sockets: int) -> Mount:
     match option:
         case BindOptions():
             return BindMount(
@@ -74,7 +72,7 @@ def _planned(option: MountOptions, word: Word, directory: str, namespace: str, f
                 readonly=option.readonly,
             )
         case CacheOptions():
-            return _cache(option, word, directory, namespace, find)
+            return _cache(option, word, directory, find)
         case TmpfsOptions():
             return TmpfsMount(_target(option.target, directory, word), option.size)
         case SecretOptions():
@@ -100,10 +98,9 @@ def _planned(option: MountOptions, word: Word, directory: str, namespace: str, f
     assert_never(option)
 
 
-def _cache(option: CacheOptions, word: Word, directory: str, namespace: str, find: FindTree) -> CacheMount:
-    identifier = option.identifier or posixpath.normpath(option.target)
+def _cache(option: CacheOptions, word: Word, directory: str, find: FindTree) -> CacheMount:
     return CacheMount(
-        identifier=f"{namespace}/{identifier}" if namespace else identifier,
+        identifier=option.identifier or posixpath.normpath(option.target),
         target=_target(option.target, directory, word),
         sharing=option.sharing,
         base=find(option.origin, word.location, option.target) if option.origin else None,

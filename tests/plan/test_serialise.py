@@ -130,7 +130,7 @@ PLANS = st.builds(
     warnings=st.lists(st.builds(Warning, TEXT, TEXT, LOCATIONS), max_size=2).map(tuple),
     inputs=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=2).map(tuple),
     contexts=STRINGS,
-    epoch=st.none() | NUMBERS,
+    epoch=TEXT,
 )
 
 
