@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -100,13 +101,25 @@ def test_umoci_unpacks_the_same_tree(shop: Shop, umoci: str, skopeo: str, compre
     assert not (rootfs / "app/data/gone").exists()
     assert list((rootfs / "srv/data").iterdir()) == []
     assert (rootfs / "app/linked").stat().st_ino == (rootfs / "app/data/kept").stat().st_ino
-    local = shop.folder / f"local-{compression}"
-    shop.build("-o", f"type=local,dest={local}")
+    local, tar = shop.folder / f"local-{compression}", shop.folder / f"rootfs-{compression}.tar"
+    shop.build("-o", f"type=local,dest={local}", "-o", f"type=tar,dest={tar}")
     assert listing(local) == listing(rootfs)
+    assert owners_in_tar(tar) == owners(rootfs)
+
+
+def owners_in_tar(place: Path) -> dict[str, tuple[int, int]]:
+    with tarfile.open(place) as archive:
+        named = {member.name.removeprefix("./").rstrip("/"): (member.uid, member.gid) for member in archive}
+    return {name: owner for name, owner in named.items() if name not in ("", ".")}
+
+
+def owners(root: Path) -> dict[str, tuple[int, int]]:
+    found = {path.relative_to(root).as_posix(): path.lstat() for path in root.rglob("*")}
+    return {name: (status.st_uid, status.st_gid) for name, status in found.items()}
 
 
 def listing(root: Path) -> dict[str, tuple[object, ...]]:
-    """Describe a tree on disk: type and mode, owner, size, link target or content."""
+    """Describe a tree on disk: type and mode, link target or content; a local output belongs to whoever asked."""
     found: dict[str, tuple[object, ...]] = {}
     for path in sorted(root.rglob("*")):
         status = path.lstat()
@@ -115,7 +128,7 @@ def listing(root: Path) -> dict[str, tuple[object, ...]]:
             content = path.readlink()
         elif path.is_file():
             content = path.read_bytes()
-        found[path.relative_to(root).as_posix()] = (oct(status.st_mode), status.st_uid, status.st_gid, content)
+        found[path.relative_to(root).as_posix()] = (oct(status.st_mode), content)
     return found
 
 
