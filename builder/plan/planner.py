@@ -36,10 +36,12 @@ _Waiting = Generator[int, None, None]
 
 def make_plan(dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> Plan:
     """Return the steps that make the target, and what its image will be. Raises PlanError."""
-    return _Planner(dockerfile, options, resolver).plan()
+    return Planner(dockerfile, options, resolver).plan()
 
 
-class _Planner:
+class Planner:
+    """One planning; `finished` tells afterwards which stages the target needed."""
+
     def __init__(self, dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> None:
         self.dockerfile, self.options = dockerfile, options
         self.outside = Scope()
@@ -54,6 +56,10 @@ class _Planner:
             expander=self.expander,
             proxies=arguments.proxy_environment(options.build_args),
         )
+
+    @property
+    def finished(self) -> dict[int, StageState]:
+        return self.layers.finished
 
     def plan(self) -> Plan:
         epoch = arguments.source_date_epoch(self.outside, self.options.build_args)
