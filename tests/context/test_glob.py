@@ -17,8 +17,10 @@ from builder.context.glob import PatternError, has_wildcards, match_glob, parse_
         ("a*", "abc", True), ("ab[c]", "abc", True), ("ab[b-d]", "abc", True), ("ab[e-g]", "abc", False),
         ("ab[^c]", "abc", False), ("ab[^b-d]", "abc", False), ("ab[^e-g]", "abc", True), ("a\\*b", "a*b", True),
         ("a\\*b", "ab", False), ("a?b", "a☺b", True), ("a[^a]b", "a☺b", True), ("a???b", "a☺b", False),
-        ("[a-ζ]*", "α", True), ("*[a-ζ]", "A", False), ("[\\]a]", "]", True), ("[\\-]", "-", True), ("[x\\-]", "x", True),
-        ("[x\\-]", "-", True), ("[x\\-]", "z", False), ("[\\-x]", "a", False), ("*x", "xxx", True), ("a*b*c", "abbbc", True),
+        ("[a-ζ]*", "α", True), ("*[a-ζ]", "A", False), ("[\\]a]", "]", True), ("[\\-]", "-", True),
+        ("[x\\-]", "x", True),
+        ("[x\\-]", "-", True), ("[x\\-]", "z", False), ("[\\-x]", "a", False), ("*x", "xxx", True),
+        ("a*b*c", "abbbc", True),
         ("a*b*c", "acb", False), ("[!a]", "b", False), ("[!a]", "!", True), ("**", "ab", True), ("[z-a]", "b", False),
     ],
 )  # fmt: skip
@@ -34,7 +36,8 @@ def test_a_malformed_pattern_is_refused(pattern: str) -> None:
 
 @pytest.mark.rule("C-16")
 @pytest.mark.parametrize(
-    ("path", "expected"), [("a%20b+c", False), ("ü/ñ", False), ("a\\*b", False), ("a]", False), ("a*", True), ("a/[b]", True)]
+    ("path", "expected"),
+    [("a%20b+c", False), ("ü/ñ", False), ("a\\*b", False), ("a]", False), ("a*", True), ("a/[b]", True)],
 )
 def test_only_three_characters_make_a_pattern(path: str, expected: bool) -> None:
     assert has_wildcards(path) is expected

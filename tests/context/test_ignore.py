@@ -59,12 +59,21 @@ def test_a_bad_pattern_is_an_error_with_file_and_line(text: str, line: int) -> N
 @pytest.mark.rule("I-2")
 def test_bom_blanks_comments_and_leading_slashes_mean_nothing() -> None:
     patterns = parse_ignore("\ufeff  /a/ \r\n# b\n\n ! /a/x\n", ".dockerignore")
-    assert [(rule.line, rule.pattern, rule.is_exception) for rule in patterns.rules] == [(1, "a", False), (4, "a/x", True)]
+    assert [(rule.line, rule.pattern, rule.is_exception) for rule in patterns.rules] == [
+        (1, "a", False),
+        (4, "a/x", True),
+    ]
 
 
 @pytest.mark.parametrize(
     ("path", "excluded", "line"),
-    [("docs/x", True, 1), ("docs/keep/x", False, 2), ("docs/keep/x.tmp", True, 3), ("src", False, None), ("b.tmp", True, 3)],
+    [
+        ("docs/x", True, 1),
+        ("docs/keep/x", False, 2),
+        ("docs/keep/x.tmp", True, 3),
+        ("src", False, None),
+        ("b.tmp", True, 3),
+    ],
 )
 def test_a_decision_names_the_rule_that_decided(path: str, excluded: bool, line: int | None) -> None:
     decision = parse_ignore("docs\n!docs/keep\n**/*.tmp\n", ".dockerignore").decide(path)
@@ -79,7 +88,9 @@ def test_a_decision_names_the_rule_that_decided(path: str, excluded: bool, line:
         ("*\n!a*/x", "ab", True), ("*\n!a*/x", "b", False), ("*\n!a", "a/b", False), ("*\n![a]/x", "a", True),
     ],
 )  # fmt: skip
-def test_an_excluded_directory_is_entered_only_for_a_later_exception(rules: str, directory: str, expected: bool) -> None:
+def test_an_excluded_directory_is_entered_only_for_a_later_exception(
+    rules: str, directory: str, expected: bool
+) -> None:
     patterns = parse_ignore(rules, ".dockerignore")
     assert patterns.may_reinclude_below(directory, patterns.state_of(directory)[1]) is expected
 

@@ -1,0 +1,125 @@
+"""Layers of COPY, ADD and WORKDIR steps in a temporary directory, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from builder.context.directory import DirectoryTree
+from builder.context.ignore import parse_ignore
+from builder.context.source import EmptyTree, Tree, ViewTree
+from builder.filesystem.entry import Entry
+from builder.layer.index import LayerIndex
+from builder.layer.view import MergedView, ViewLayer
+from builder.layer.writer import write_layer
+from builder.plan.step import ContextSource, CopySource, CopyStep, Paths, StepID, StepSource, WorkdirStep
+from builder.solve.copy_op import Copy, FindRemote
+from builder.solve.workdir_op import workdir_layer_items
+
+MADE_AT = 42
+
+
+class Bench:
+    """A context and a stack of layers made from it; each copy adds one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.context = folder / "context"
+        self.context.mkdir(parents=True)
+        self.layers: list[ViewLayer] = []
+        self.stages: dict[int, list[ViewLayer]] = {}
+        self.ignore = ""
+        self.find_remote: FindRemote | None = None
+        self.inputs: Any = None
+
+    def write(self, files: Mapping[str, str | bytes], *, mode: int = 0o644, mtime: int = 1000) -> None:
+        for name, text in files.items():
+            path = self.context / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode() if isinstance(text, str) else text)
+            path.chmod(mode)
+            import os
+
+            os.utime(path, (mtime, mtime))
+
+    def tree(self) -> DirectoryTree:
+        return DirectoryTree(str(self.context), parse_ignore(self.ignore, ".dockerignore"))
+
+    def copy(self, *words: str, **fields: Any) -> dict[str, Entry]:
+        """COPY: the last word is the destination. `stage` is the number of a kept stage to copy from."""
+        stage = fields.pop("stage", None)
+        source = ContextSource() if stage is None else StepSource(StepID(stage))
+        return self.put((Paths(source, words[:-1]),), words[-1], **fields)
+
+    def add(self, *words: str, **fields: Any) -> dict[str, Entry]:
+        return self.copy(*words, is_add=True, **fields)
+
+    def put(self, sources: tuple[CopySource, ...], destination: str, **fields: Any) -> dict[str, Entry]:
+        """Make the layer of one step, put it on the stack and return its entries by path."""
+        step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
+        with self.tree() as tree:
+            copy = self.operation(step, tree)
+            index = self._keep(lambda: copy.items())
+            copy.complete(lambda path: found.entry.digest if (found := index.find(path)) else "")
+            self.inputs = copy.inputs()
+            assert self.inputs == self.operation(step, tree).inputs(), "one pass and two passes make the same key"
+        return entries(index)
+
+    def inputs_of(self, *words: str, **fields: Any) -> Any:
+        """Return the inputs of a COPY without making its layer."""
+        step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
+        with self.tree() as tree:
+            return self.operation(step, tree).inputs()
+
+    def operation(self, step: CopyStep, tree: Tree) -> Copy:
+        below = MergedView(()) if step.link else self.view
+
+        def find_tree(source: ContextSource | StepSource) -> Tree:
+            if isinstance(source, ContextSource):
+                return tree
+            layers = self.stages[source.step] if source.step is not None else []
+            return ViewTree(MergedView(layers)) if layers else EmptyTree()
+
+        return Copy(step, below, find_tree, self.find_remote, made_at=MADE_AT, temporary=self._temporary)
+
+    def workdir(self, path: str, user: str = "") -> dict[str, Entry]:
+        step = WorkdirStep(id=StepID(0), path=path, user=user)
+        return entries(self._keep(lambda: workdir_layer_items(step, self.view, made_at=MADE_AT)))
+
+    def keep_stage(self, number: int) -> None:
+        """Give the stack a number for `stage`, and begin an empty one."""
+        self.stages[number], self.layers = self.layers, []
+
+    @property
+    def view(self) -> MergedView:
+        return MergedView(self.layers)
+
+    def read(self, path: str) -> str:
+        data = self.view.read(path, 1 << 30)
+        assert data is not None, f"/{path} is not there"
+        return data.decode()
+
+    def _keep(self, items: Callable[[], Any]) -> LayerIndex:
+        tar, index_path = self._temporary("tar"), self._temporary("index")
+        with open(tar, "wb") as file:
+            write_layer(items(), file.write, index_path)
+        index = LayerIndex(index_path)
+        self.layers.append(ViewLayer(index, lambda: tar))
+        return index
+
+    def _temporary(self, label: str) -> str:
+        return str(self.folder / f"{len(list(self.folder.iterdir()))}-{label}")
+
+
+def entries(index: LayerIndex) -> dict[str, Entry]:
+    return {found.entry.path: found.entry for found in index.walk()}
+
+
+def modes(layer: Mapping[str, Entry]) -> dict[str, str]:
+    """Return path → "mode uid:gid" for readable assertions; directories have a slash, links an arrow."""
+    shown = {}
+    for path, entry in layer.items():
+        mark = {"directory": "/", "symlink": f" -> {entry.link}", "hardlink": f" = {entry.link}"}.get(entry.kind, "")
+        shown[path + mark] = f"{entry.mode:o} {entry.uid}:{entry.gid}"
+    return shown

@@ -1,0 +1,207 @@
+"""What the words of a COPY name, and what it says when they name nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from builder.errors import ContextError
+from tests.solve.copying import Bench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    bench.write(
+        {"x": "x", "d/a": "A", "d/sub/b": "B", "p/1/k": "1", "p/2/k": "2", "[q]": "q", "a%20b+c": "p", "ü/ñ": "u"}
+    )
+    return bench
+
+
+@pytest.mark.rule("C-9")
+@pytest.mark.parametrize("word", ["/x", "../../x", "./x", "d/../x", "x/", "/../d/sub/../../x"])
+def test_a_path_is_cleaned_against_the_root(bench: Bench, word: str) -> None:
+    assert "t/x" in bench.copy(word, "/t/")
+
+
+@pytest.mark.rule("C-9")
+def test_attack_dots_do_not_lead_out_of_the_context(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    with pytest.raises(ContextError, match='"/secret": not found'):
+        bench.copy("../secret", "/t/")
+
+
+@pytest.mark.rule("C-10")
+@pytest.mark.parametrize(
+    ("word", "placed"),
+    [
+        ("*", {"t", "t/x", "t/a", "t/sub", "t/sub/b", "t/1", "t/1/k", "t/2", "t/2/k", "t/[q]", "t/a%20b+c", "t/ñ"}),
+        ("d/*", {"t", "t/a", "t/b"}), ("p/*", {"t", "t/k"}), ("p/[12]/k", {"t", "t/k"}), ("[[]q]", {"t", "t/[q]"}),
+        ("?", {"t", "t/x", "t/a", "t/sub", "t/sub/b", "t/1", "t/1/k", "t/2", "t/2/k", "t/ñ"}), ("**/k", {*()}),
+    ],
+)  # fmt: skip
+def test_a_wildcard_matches_name_by_name_and_flattens_directories(bench: Bench, word: str, placed: set[str]) -> None:
+    assert set(bench.copy(word, "/t/")) == placed
+
+
+@pytest.mark.rule("C-10")
+def test_later_matches_win(bench: Bench) -> None:
+    bench.copy("p/*", "/t/")
+    assert bench.read("t/k") == "2"
+    bench.copy("p/2", "p/1", "/t/")
+    assert bench.read("t/k") == "1"
+
+
+@pytest.mark.rule("C-10")
+def test_a_wildcard_without_a_match_copies_nothing_and_makes_nothing(bench: Bench) -> None:
+    assert bench.copy("none*", "/t/") == {}
+    with pytest.raises(ContextError, match='"/none": not found'):
+        bench.copy("none/*", "/t/")
+    with pytest.raises(ContextError, match="is not a pattern"):
+        bench.copy("x[", "/t/")
+
+
+@pytest.mark.rule("C-11")
+@pytest.mark.parametrize(
+    ("word", "path", "hint"),
+    [
+        ("d/b", "/d/b", ""), ("D/a", "/D/a", 'Did you mean "d/a"?'),
+        ("d/subb/b", "/d/subb/b", 'Did you mean "d/sub/b"?'),
+        ("hidden.log", "/hidden.log", "It exists, but is excluded by .dockerignore line 2: *.log"),
+        ("gone/inner", "/gone/inner", "It exists, but is excluded by .dockerignore line 3: gone"),
+    ],
+)  # fmt: skip
+def test_a_missing_source_says_what_may_have_been_meant(bench: Bench, word: str, path: str, hint: str) -> None:
+    bench.write({"hidden.log": "", "gone/inner": ""})
+    bench.ignore = "# none\n*.log\ngone\n"
+    with pytest.raises(ContextError) as caught:
+        bench.copy(word, "/t/")
+    assert caught.value.message == f'"{path}": not found'
+    assert hint in caught.value.hint
+
+
+@pytest.mark.rule("C-12")
+def test_links_are_followed_at_the_end_and_on_the_way_and_kept_inside(bench: Bench) -> None:
+    os.symlink("x", bench.context / "xl")
+    os.symlink("d", bench.context / "dl")
+    os.symlink("a", bench.context / "d/inner")
+    assert bench.copy("xl", "/t/")["t/xl"].kind == "file"
+    assert bench.copy("x*", "/w/")["w/xl"].kind == "file"
+    assert "t/a" in bench.copy("dl/a", "/t/")
+    assert bench.copy("dl", "/u/")["u/inner"].link == "a"
+
+
+@pytest.mark.rule("C-12")
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../../../../etc/passwd", "nowhere"])
+def test_attack_a_link_that_points_out_of_the_context_points_to_nothing(bench: Bench, target: str) -> None:
+    os.symlink(target, bench.context / "escape")
+    for word in ("escape", "esc*", "escape/x"):
+        with pytest.raises(ContextError, match="not found"):
+            bench.copy(word, "/t/")
+    assert bench.copy(".", "/t/")["t/escape"].link == target
+
+
+@pytest.mark.rule("C-12")
+def test_attack_a_link_to_what_is_ignored_finds_nothing(bench: Bench) -> None:
+    os.symlink("x", bench.context / "way")
+    bench.ignore = "x"
+    with pytest.raises(ContextError, match="not found"):
+        bench.copy("way", "/t/")
+
+
+@pytest.mark.rule("C-16")
+@pytest.mark.parametrize("word", ["a%20b+c", "ü/ñ"])
+def test_names_are_literal(bench: Bench, word: str) -> None:
+    assert f"t/{word.rpartition('/')[2]}" in bench.copy(word, "/t/")
+
+
+@pytest.mark.rule("C-22")
+def test_a_stage_is_copied_from_by_paths_from_its_root(bench: Bench) -> None:
+    bench.copy("d", "/deep/t/")
+    bench.keep_stage(3)
+    assert "a" in bench.copy("deep/t/a", "/", stage=3)
+    with pytest.raises(ContextError, match='"/t/a": not found'):
+        bench.copy("t/a", "/", stage=3)
+
+
+# --- the cache key -------------------------------------------------------------------------------------------------
+
+
+def test_times_and_owners_do_not_reach_the_key(bench: Bench) -> None:
+    before = bench.inputs_of("d", "/t/")
+    os.utime(bench.context / "d/a", (1, 1))
+    os.utime(bench.context / "d", (1, 1))
+    if os.geteuid() == 0:
+        os.chown(bench.context / "d/a", 77, 77)
+    assert bench.inputs_of("d", "/t/") == before
+
+
+@pytest.mark.parametrize("change", ["content", "mode", "name", "link", "new", "gone", "hard link", "directory mode"])
+def test_whatever_reaches_the_layer_reaches_the_key(bench: Bench, change: str) -> None:
+    os.symlink("a", bench.context / "d/l")
+    before = bench.inputs_of("d", "/t/")
+    folder = bench.context / "d"
+    match change:
+        case "content":
+            (folder / "a").write_text("Z")
+        case "mode":
+            (folder / "a").chmod(0o600)
+        case "name":
+            (folder / "a").rename(folder / "z")
+        case "link":
+            (folder / "l").unlink()
+            os.symlink("b", folder / "l")
+        case "new":
+            (folder / "new").touch()
+        case "gone":
+            (folder / "sub/b").unlink()
+        case "hard link":
+            (folder / "two").write_text("A")
+            before = bench.inputs_of("d", "/t/")
+            (folder / "two").unlink()
+            os.link(folder / "a", folder / "two")
+        case "directory mode":
+            (folder / "sub").chmod(0o700)
+    assert bench.inputs_of("d", "/t/") != before
+
+
+def test_a_large_selection_is_listed_by_directory(bench: Bench) -> None:
+    bench.write({f"many/{n % 7}/{n % 3}/{n}": "" for n in range(2100)})
+    (inputs,) = bench.inputs_of("many", "/t/")
+    assert "files" not in inputs
+    assert set(inputs["directories"]) >= {"0/0", "6/2"}
+    before = inputs["directories"]
+    (bench.context / "many/3/1/new").touch()
+    (after,) = bench.inputs_of("many", "/t/")
+    assert {name for name in before if before[name] != after["directories"][name]} == {"3/1"}
+
+
+def test_a_large_file_is_read_once_and_gives_the_same_key(bench: Bench) -> None:
+    bench.write({"big/one": b"1" * (3 << 20), "big/two": b"2" * (2 << 20)})
+    os.link(bench.context / "big/one", bench.context / "big/zwei")
+    bench.copy("big", "/t/")  # compares both ways itself
+    bench.copy("big/one", "big/two", "/t/same")
+    assert bench.read("t/same") == "2" * (2 << 20)
+
+
+def test_attack_a_file_that_changes_while_it_is_copied_is_noticed(bench: Bench) -> None:
+    from builder.layer.content import FileContent
+    from builder.plan.step import ContextSource, CopyStep, Paths, StepID
+
+    bench.write({"big": b"1" * (2 << 20)})
+    step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), ("big",)),), destination="/t")
+    with bench.tree() as tree:
+        items = bench.operation(step, tree).items()
+        _, content = next(items)
+        assert isinstance(content, FileContent)
+        (bench.context / "big").write_bytes(b"2" * (2 << 20))
+        with pytest.raises(ContextError, match="changed while it was read"):
+            next(items)
+
+
+def test_names_that_mean_deletion_in_a_layer_are_refused(bench: Bench) -> None:
+    bench.write({"d/.wh.x": "data"})
+    with pytest.raises(Exception, match="deleted files"):
+        bench.copy("d", "/t/")
