@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, BinaryIO, Protocol
 
 from builder.errors import DigestMismatch
@@ -62,6 +63,7 @@ class Layers:
         self._indexes = f"{root}/indexes"
         self._blobs = blobs
         self._database = database
+        self._unpacking = Lock()
 
     def find(self, diff_id: DiffID) -> LayerRecord | None:
         """Return what is known of a layer whose blob and index are both here, else None."""
@@ -117,20 +119,23 @@ class Layers:
         diff ID, StoreError, LayerError.
         """
         path = self._blobs.path(record.diff_id)
-        if not os.path.exists(path):
-            with self._blobs.open(record.descriptor.digest) as file:
-                stream = open_decompressed(file)
-                with self._blobs.ingest(record.diff_id) as blob:
-                    while block := stream.read(_BLOCK_BYTES):
-                        blob.write(block)
-                    try:
-                        blob.commit()
-                    except DigestMismatch as error:
-                        raise DigestMismatch(
-                            f"layer {record.descriptor.digest} does not unpack to its diff ID: {error.message}",
-                            hint="The image is damaged or its config names other layers; pull it again.",
-                        ) from error
+        with self._unpacking:  # stages that run in parallel ask for the same base at the same moment
+            if not os.path.exists(path):
+                self._unpack(record, open_decompressed)
         return path
+
+    def _unpack(self, record: LayerRecord, open_decompressed: Callable[[BinaryIO], Reader]) -> None:
+        with self._blobs.open(record.descriptor.digest) as file, self._blobs.ingest(record.diff_id) as blob:
+            stream = open_decompressed(file)
+            while block := stream.read(_BLOCK_BYTES):
+                blob.write(block)
+            try:
+                blob.commit()
+            except DigestMismatch as error:
+                raise DigestMismatch(
+                    f"layer {record.descriptor.digest} does not unpack to its diff ID: {error.message}",
+                    hint="The image is damaged or its config names other layers; pull it again.",
+                ) from error
 
     def walk(self) -> list[LayerRecord]:
         """Return every remembered layer, sorted by diff ID, whether or not its files are there."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from builder.oci.digest import DiffID, Digest
 from builder.store.faults import translated
+from builder.store.mounted import has_mounts
 from builder.store.reachability import needed_blobs, reachable_from
 from builder.store.store import Store
 from builder.store.trash import remove_tree
@@ -146,7 +147,8 @@ def _leftovers(store: Store, needed: set[Digest], cache_mounts: bool, *, remove:
     if remove:
         with translated("pruning the store"):
             for path in paths:
-                remove_tree(path)
+                if not (os.path.isdir(path) and has_mounts(path)):
+                    remove_tree(path)
         store.temporary.sweep()
     return size
 

@@ -38,6 +38,8 @@ LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 STATE_VERSION = 1
 _DIRECTORIES = ("blobs", "blobs/sha256", "indexes", "indexes/sha256", "snapshots", "mounts", "tmp", "trash")
 _POLL_SECONDS = 0.05
+_NEW = ".new-"
+"""Begins the names of the first files of a store before they have their own: nothing sweeps them away."""
 
 
 class Store:
@@ -152,7 +154,8 @@ def _create(root: str) -> None:
         os.makedirs(root, 0o700, exist_ok=True)
         if not stat.S_ISDIR(os.stat(root).st_mode):
             raise StoreError(f"{root} is not a directory")
-        unknown = sorted(set(os.listdir(root)) - {"oci-layout", "index.json", "lock", "index.lock", *_DIRECTORIES})
+        found = {name for name in os.listdir(root) if not name.startswith(_NEW)}
+        unknown = sorted(found - {"oci-layout", "index.json", "lock", "index.lock", *_DIRECTORIES})
         if unknown:
             raise StoreError(
                 f"{root} is not a store and not empty: it holds {unknown[0]!r}",
@@ -165,9 +168,9 @@ def _create(root: str) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)
             marker = os.urandom(8).hex()
             if not os.path.exists(f"{root}/index.json"):
-                durable.write_file(f"{root}/index.json", f"{root}/trash/{marker}", empty_index())
+                durable.write_file(f"{root}/index.json", f"{root}/{_NEW}{marker}", empty_index())
             # Last, since it says that all the rest is there.
-            durable.write_file(f"{root}/oci-layout", f"{root}/trash/{marker}", LAYOUT)
+            durable.write_file(f"{root}/oci-layout", f"{root}/{_NEW}{marker}", LAYOUT)
         finally:
             os.close(lock)
 

@@ -15,6 +15,7 @@ from itertools import count
 from threading import Lock
 
 from builder.store.faults import translated
+from builder.store.mounted import has_mounts
 from builder.store.trash import remove_tree
 
 
@@ -91,9 +92,8 @@ def _remove_unowned(path: str) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        remove_tree(path)
+        return not has_mounts(path) and remove_tree(path)
     except OSError:
         return False
     finally:
         os.close(descriptor)
-    return True

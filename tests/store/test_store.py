@@ -217,3 +217,29 @@ def test_a_store_may_live_in_a_directory_of_any_name(tmp_path: Path, name: str) 
     with open_store(str(tmp_path / name), create=False) as store:
         assert store.plans.find(digest) == b"{}"
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+
+
+@_NEEDS_ROOT
+def test_what_is_mounted_below_a_leftover_is_never_deleted(tmp_path: Path) -> None:
+    root = str(tmp_path / "store")
+    open_store(root).close()
+    precious, left = tmp_path / "precious", Path(root, "tmp/dead/a b")
+    precious.mkdir()
+    left.mkdir(parents=True)
+    (precious / "thesis.txt").write_text("years of work")
+    _mount("--bind", str(precious), str(left))
+    try:
+        open_store(root).close()
+        assert (precious / "thesis.txt").read_text() == "years of work"
+    finally:
+        subprocess.run(["umount", str(left)], check=True)
+    open_store(root).close()
+    assert os.listdir(f"{root}/tmp") == []
+
+
+def test_a_store_whose_making_was_killed_is_made_to_its_end(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    (root / "blobs/sha256").mkdir(parents=True)
+    (root / ".new-0123").write_text("{")
+    with open_store(str(root)) as store:
+        assert store.names.items() == []
