@@ -44,16 +44,17 @@ class UnpackedLayers:
     def directory(self, layers: Sequence[StackLayer], position: int) -> str:
         """Return the `fs` directory of `layers[position]`, unpacking it if need be. Raises LayerError, StoreError."""
         alone = self._path(layers[position].diff_id.encoded)
-        if position == 0:
-            return self._ready(alone, layers, position, None)
+        stands_alone = position == 0 or layers[position].layer.index.is_self_contained
+        if stands_alone and self._is_whole(alone):
+            return f"{alone}/fs"
         stacked = self._path(chain_id_of(layer.diff_id for layer in layers[: position + 1]).encoded)
-        if self._is_whole(stacked):
-            return f"{stacked}/fs"
-        if layers[position].layer.index.is_self_contained:
+        if stands_alone and not self._is_whole(stacked):
             try:
                 return self._ready(alone, layers, position, None)
             except LayerError:
-                pass  # a hard link to a file of a layer below, perhaps; if not, the next attempt says the same
+                if position == 0:
+                    raise
+                # A hard link to a file of a layer below, perhaps; if not, the next attempt says the same.
         return self._ready(stacked, layers, position, MergedView([layer.layer for layer in layers[:position]]))
 
     def _ready(self, path: str, layers: Sequence[StackLayer], position: int, below: MergedView | None) -> str:
