@@ -126,6 +126,7 @@ class UnpackedTree:
                 self._made.add(path)
                 self._implied.add(path)
                 self._directories.setdefault(path, (-1, status.st_mtime_ns // 1_000_000_000))
+            self._open_up(directory, name, path, status)
             return
         if status is not None and not self.is_whiteout(status) and (self._overlay or path in self._made):
             raise LayerError(f"the layer has {path!r} as something other than a directory, and entries below it")
@@ -142,6 +143,14 @@ class UnpackedTree:
             os.close(descriptor)
         if not self._overlay:
             self._made.add(path)
+
+    def _open_up(self, directory: int, name: str, path: str, status: os.stat_result) -> None:
+        """Without root's rights, let ourselves into a directory that an earlier layer closed, until the end."""
+        mode = stat.S_IMODE(status.st_mode)
+        if os.geteuid() and mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.chmod(name, mode | stat.S_IRWXU, dir_fd=directory)
+            kept = self._directories.get(path, (mode, status.st_mtime_ns // 1_000_000_000))
+            self._directories[path] = (mode, kept[1])
 
     def _attributes_below(self, path: str) -> Entry:
         found = self.below.find(path) if self.below is not None else None

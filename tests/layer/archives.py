@@ -9,7 +9,7 @@ import stat
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from builder.filesystem.entry import Entry
 from builder.filesystem.walk import entry_of, read_xattrs, walk_entries
@@ -26,6 +26,10 @@ TYPE_BY_KIND = {
     "block": tarfile.BLKTYPE,
     "fifo": tarfile.FIFOTYPE,
 }
+
+
+IDS: Final = "exact" if os.geteuid() == 0 else "ignore"
+"""Owners can only be set by root."""
 
 
 class Member(NamedTuple):

@@ -74,6 +74,8 @@ def _member(item: dict[str, object]) -> Member:
         fields["content"] = str(fields["content"]).encode()
     if "mode" in fields:
         fields["mode"] = int(str(fields["mode"]), 8)
+    elif fields.get("kind") == "directory":
+        fields["mode"] = 0o755
     return Member(**fields)  # type: ignore[arg-type]
 
 

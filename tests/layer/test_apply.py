@@ -18,7 +18,7 @@ from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
 from builder.layer.apply import apply_layer
 from builder.layer.header import encode_header
-from tests.layer.archives import Member, pack, seen_on_disk, view
+from tests.layer.archives import IDS, Member, pack, seen_on_disk, view
 
 REPOSITORY = Path(__file__).parents[2]
 D = "directory"
@@ -29,7 +29,7 @@ CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
 def apply(tree: Path, members: list[Member], *, overlay: bool = True) -> tuple[str, ...]:
-    return apply_layer(io.BytesIO(pack(members)), str(tree), overlay=overlay)
+    return apply_layer(io.BytesIO(pack(members)), str(tree), overlay=overlay, ids=IDS)
 
 
 @needs_root
@@ -80,14 +80,23 @@ def test_a_hard_link_to_a_file_of_a_lower_layer_becomes_a_copy_of_it(tmp_path: P
     tree = tmp_path / "tree"
     tree.mkdir()
     members = [Member("h", "hardlink", link="f"), Member("g", "hardlink", link="e")]
-    apply_layer(io.BytesIO(pack(members)), str(tree), overlay=True, below=below)
+    apply_layer(io.BytesIO(pack(members)), str(tree), overlay=True, ids=IDS, below=below)
     assert (tree / "h").read_bytes() == b"data"
     assert (tree / "g").read_bytes() == b""
     assert stat.S_IMODE(os.stat(tree / "h").st_mode) == 0o640
 
 
 def test_times_of_directories_outlast_what_is_written_into_them_later(tmp_path: Path) -> None:
-    apply(tmp_path, [Member("d/", D, mtime=5), Member("e/", D, mtime=6), Member("d/f"), Member("d/s/x"), Member("e/g")])
+    apply(
+        tmp_path,
+        [
+            Member("d/", D, mode=0o755, mtime=5),
+            Member("e/", D, mode=0o755, mtime=6),
+            Member("d/f"),
+            Member("d/s/x"),
+            Member("e/g"),
+        ],
+    )
     assert [os.stat(tmp_path / name).st_mtime for name in ("d", "e", "d/s")] == [5, 6, 0]
 
 
@@ -100,7 +109,11 @@ def test_a_directory_over_a_directory_keeps_what_is_in_it_and_takes_the_new_attr
 
 
 def test_a_directory_that_was_there_keeps_its_time_when_a_layer_only_writes_below_it(tmp_path: Path) -> None:
-    apply(tmp_path, [Member("d/", D, mtime=5), Member("d/e/", D, mtime=6), Member("d/e/x", mtime=7)], overlay=False)
+    apply(
+        tmp_path,
+        [Member("d/", D, mode=0o755, mtime=5), Member("d/e/", D, mode=0o755, mtime=6), Member("d/e/x", mtime=7)],
+        overlay=False,
+    )
     apply(tmp_path, [Member("d/e/.wh.x"), Member("d/e/y")], overlay=False)
     assert [os.stat(tmp_path / name).st_mtime for name in ("d", "d/e")] == [5, 6]
 
@@ -111,7 +124,7 @@ def test_the_root_of_an_overlay_directory_is_the_root_of_the_image(tmp_path: Pat
     for name, members in (("with", [Member("./", D, mode=0o700, mtime=8)]), ("without", [Member("x")])):
         tree = tmp_path / name
         tree.mkdir()
-        apply_layer(io.BytesIO(pack(members)), str(tree), overlay=True, below=below)
+        apply_layer(io.BytesIO(pack(members)), str(tree), overlay=True, ids=IDS, below=below)
     own, inherited = os.stat(tmp_path / "with"), os.stat(tmp_path / "without")
     assert (stat.S_IMODE(own.st_mode), own.st_mtime) == (0o700, 8)
     assert (stat.S_IMODE(inherited.st_mode), inherited.st_uid, inherited.st_mtime) == (0o711, 3, 9)
@@ -244,7 +257,7 @@ def test_memory_does_not_grow_with_the_layer(tmp_path: Path) -> None:
                 return bytes(1 << 19)
             return self._tail.read(size)
 
-    apply_layer(Endless(), str(tmp_path), overlay=True)
+    apply_layer(Endless(), str(tmp_path), overlay=True, ids=IDS)
     assert os.stat(tmp_path / "large").st_size == 200 << 20
     assert len(os.listdir(tmp_path)) == 51
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000

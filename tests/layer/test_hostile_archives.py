@@ -18,7 +18,7 @@ from builder.layer.header import END, encode_header
 from builder.layer.index import build_index
 from builder.layer.limits import Limits
 from builder.layer.reader import read_tar
-from tests.layer.archives import Member, info_of, pack
+from tests.layer.archives import IDS, Member, info_of, pack
 
 
 @pytest.fixture(params=[True, False], ids=["overlay", "tree"])
@@ -44,7 +44,7 @@ def tree(tmp_path: Path) -> Iterator[Path]:
 
 def apply(tree: Path, members: list[Member] | bytes, overlay: bool) -> tuple[str, ...]:
     data = members if isinstance(members, bytes) else pack(members)
-    return apply_layer(io.BytesIO(data), str(tree), overlay=overlay)
+    return apply_layer(io.BytesIO(data), str(tree), overlay=overlay, ids=IDS, userxattr=True)
 
 
 @pytest.mark.parametrize("name", ["../canary/file", "a/../../canary/file", "./../canary/file", "..", "a/../.."])

@@ -14,7 +14,7 @@ from builder.filesystem.walk import walk_entries
 from builder.layer.apply import apply_layer
 from builder.layer.index import build_index
 from tests.layer import golden
-from tests.layer.archives import Member, is_whiteout_device, pack
+from tests.layer.archives import IDS, Member, is_whiteout_device, pack
 
 D = "directory"
 
@@ -55,23 +55,23 @@ def test_what_is_refused_is_refused_in_every_form(name: str, tmp_path: Path) -> 
 
 
 def test_missing_parents_are_made_0755_and_roots(tmp_path: Path) -> None:
-    apply_layer(io.BytesIO(pack([Member("n/o/p", mode=0o600, uid=7)])), str(tmp_path), overlay=True)
+    apply_layer(io.BytesIO(pack([Member("n/o/p", mode=0o600, uid=7)])), str(tmp_path), overlay=True, ids=IDS)
     status = os.stat(tmp_path / "n" / "o")
-    assert (status.st_mode & 0o7777, status.st_uid, status.st_mtime) == (0o755, 0, 0)
+    assert (status.st_mode & 0o7777, status.st_uid, status.st_mtime) == (0o755, os.geteuid(), 0)
 
 
 def test_a_whiteout_becomes_a_device_and_an_opaque_marker_an_attribute(tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("trusted attributes need root")
     members = [Member("d/", D), Member("d/.wh..wh..opq"), Member(".wh.gone")]
-    apply_layer(io.BytesIO(pack(members)), str(tmp_path), overlay=True)
+    apply_layer(io.BytesIO(pack(members)), str(tmp_path), overlay=True, ids=IDS)
     assert is_whiteout_device(tmp_path / "gone")
     assert os.getxattr(tmp_path / "d", "trusted.overlay.opaque") == b"y"
 
 
 def test_in_a_user_namespace_the_attribute_is_the_users(tmp_path: Path) -> None:
     members = [Member("d/", D), Member("d/.wh..wh..opq")]
-    apply_layer(io.BytesIO(pack(members)), str(tmp_path), overlay=True, userxattr=True)
+    apply_layer(io.BytesIO(pack(members)), str(tmp_path), overlay=True, ids=IDS, userxattr=True)
     assert os.getxattr(tmp_path / "d", "user.overlay.opaque") == b"y"
 
 
@@ -80,6 +80,6 @@ def test_a_directory_beside_its_whiteout_is_opaque_in_either_order(tmp_path: Pat
     if os.geteuid():
         pytest.skip("trusted attributes need root")
     members = [Member(".wh.d"), Member("d/new")]
-    apply_layer(io.BytesIO(pack([members[at] for at in order])), str(tmp_path), overlay=True)
+    apply_layer(io.BytesIO(pack([members[at] for at in order])), str(tmp_path), overlay=True, ids=IDS)
     assert os.getxattr(tmp_path / "d", "trusted.overlay.opaque") == b"y"
     assert os.listdir(tmp_path / "d") == ["new"]
