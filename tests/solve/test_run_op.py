@@ -201,13 +201,12 @@ def test_extra_hosts_are_seen_and_not_kept(any_machine: Machine) -> None:
 
 
 def test_owners_in_the_layer_are_those_inside(machine: Machine) -> None:
-    def work(site: Site) -> list[tuple[str, int, int]]:
+    def work(site: Site) -> tuple[bool, list[tuple[str, int, int]]]:
         site.run("touch /home/alice/mine; chown 1000:1001 /home/alice/mine")
         entries = site.run("chmod 600 /home/alice/mine; touch /new")
-        return [(entry.path, entry.uid, entry.gid) for entry in entries]
+        return not site.sources.owners, [(entry.path, entry.uid, entry.gid) for entry in entries]
 
-    found = at_site(machine, work)
-    single = "single" in machine.user
+    single, found = at_site(machine, work)
     assert found[0] == ("home", 0, 0)
     assert found[1] == ("home/alice", 1000, 1001)  # from the base, also where there is only one id
     assert found[2] == ("home/alice/mine", *((0, 0) if single else (1000, 1001)))
