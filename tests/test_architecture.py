@@ -29,7 +29,8 @@ ROOMS: dict[str, set[str]] = {
 }
 ROOMS["solve"] = set(ROOMS) - {"registry"} | {"request"}
 ROOMS["request"] = {"oci", "plan", "solve"}
-ROOMS["engine"] = set(ROOMS)
+ROOMS["bench"] = set(ROOMS) | {"checking"}
+ROOMS["engine"] = set(ROOMS) | {"checking"}
 ROOMS["checking"] = {"dockerfile", "plan", "oci", "context"}
 ROOMS["explain"] = {"image", "layer", "store", "oci", "solve", "plan"}
 ROOMS["cli"] = set(ROOMS)

@@ -12,6 +12,7 @@ from builder.cli.text import clean, size_text
 from builder.errors import PybuildError
 from builder.oci.platform import host_platform
 from builder.store.store import Store, open_store
+from builder.store.verify import Finding
 
 
 def describe_machine(arguments: argparse.Namespace, root: str) -> int:
@@ -23,17 +24,19 @@ def describe_machine(arguments: argparse.Namespace, root: str) -> int:
             "platform": str(host_platform()),
         }
         facts |= _store_facts(store)
-        faults = _faults(store) if arguments.verify else []
+        findings = _findings(store) if arguments.verify else ()
         facts |= _isolation_facts(arguments.isolation, store)
+    faults = [finding for finding in findings if finding.is_error]
     if arguments.json:
-        print(json.dumps(facts | {"faults": faults}, indent=2))
+        found = [{"subject": f.subject, "problem": f.problem, "error": f.is_error} for f in findings]
+        print(json.dumps(facts | {"findings": found}, indent=2))
     else:
         for key, value in facts.items():
             for number, line in enumerate(value if isinstance(value, list) else [value]):
                 print(f"{key if number == 0 else '':<12} {clean(str(line))}")
         if arguments.verify:
-            for fault in faults:
-                print(f"fault        {clean(fault)}")
+            for finding in findings:
+                print(f"{'fault' if finding.is_error else 'remark':<12} {clean(str(finding))}")
             print(f"verified     {'everything is as it should be' if not faults else f'{len(faults)} faults'}")
     return 1 if faults else 0
 
@@ -48,11 +51,11 @@ def _store_facts(store: Store) -> dict[str, object]:
     }
 
 
-def _faults(store: Store) -> list[str]:
+def _findings(store: Store) -> tuple[Finding, ...]:
     from builder.layer.compression import open_decompressed
-    from builder.store.verify import verify
+    from builder.store.verify import verify_store
 
-    return [str(finding) for finding in verify(store, open_decompressed)]
+    return verify_store(store, open_decompressed)
 
 
 def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:

@@ -10,7 +10,7 @@ from builder.errors import PybuildError, StepFailed, UsageError
 
 COMMANDS = (
     "build", "images", "inspect", "history", "tag", "rmi", "run", "prune", "info", "version", "parse", "plan", "context",
-    "explain", "pin",
+    "pin",
 )  # fmt: skip
 
 
@@ -64,10 +64,6 @@ def _handler(name: str) -> Callable[[list[str]], int]:
         from builder.cli import language_commands
 
         return language_commands.HANDLERS[name]
-    if name == "explain":
-        from builder.cli import explain_command
-
-        return explain_command.explain_command
     if name == "run":
         from builder.cli.run import run_command
 

@@ -20,15 +20,15 @@ _ACCOUNT_FILE_BYTES = 1 << 20
 def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig, workshop: Workshop) -> int:
     """Run the process on this process's stdin, stdout and stderr; return its exit code. Raises PybuildError."""
     argv = _argv(request, runtime)
-    workshop.open_sandbox()
+    workshop.machine.open(workshop.sink)
     view = workshop.views.view(stack)
     passwd, group = (view.read(f"etc/{name}", _ACCOUNT_FILE_BYTES) or b"" for name in ("passwd", "group"))
     account = lookup_user(passwd, group, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
     env.setdefault("HOME", account.home)
-    active = workshop.snapshotter.prepare(workshop.views.stack_layers(stack), view)
+    active = workshop.machine.snapshotter.prepare(workshop.views.stack_layers(stack), view)
     try:
-        status = workshop.sandbox.run_attached(
+        status = workshop.machine.sandbox.run_attached(
             SandboxSpec(
                 rootfs=active.rootfs,
                 argv=argv,
@@ -46,7 +46,7 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
             stderr=2,
         )
     finally:
-        workshop.snapshotter.discard(active)
+        workshop.machine.snapshotter.discard(active)
     return status.code
 
 

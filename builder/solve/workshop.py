@@ -16,7 +16,8 @@ from builder.errors import PlanError
 from builder.oci.digest import Digest
 from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
 from builder.solve.cache_key import Circumstances, LayerStep
-from builder.solve.events import EventSink, Noted
+from builder.solve.events import EventSink
+from builder.solve.machine import Machine, check_platform
 from builder.solve.solution import Solution, Stack
 from builder.store.layers import LayerRecord
 from builder.store.records import CacheRecord, CacheRecords
@@ -25,8 +26,7 @@ from builder.store.store import Store
 if TYPE_CHECKING:
     from builder.context.source import Tree
     from builder.plan.step import Network
-    from builder.sandbox.runner import Sandbox
-    from builder.snapshot.snapshotter import Snapshotter, StackLayer
+    from builder.snapshot.snapshotter import StackLayer
     from builder.solve.add_remote import RemoteSources
     from builder.solve.copy_op import FindRemote
     from builder.solve.operation import Operation
@@ -59,7 +59,6 @@ class NoContexts:
 class RunSettings:
     """What the user asked for all RUN steps."""
 
-    isolation: str | None = None
     network: Network = "default"
     hosts: tuple[tuple[str, str], ...] = ()
     shm_size: int | None = None
@@ -80,12 +79,12 @@ class Workshop:
     contexts: Contexts
     circumstances: Circumstances
     settings: RunSettings
+    machine: Machine
     sink: EventSink
     build_name: str
     _views: Views | None = None
-    _sandbox: Sandbox | None = None
-    _snapshotter: Snapshotter | None = None
     _sources: MountSources | None = None
+    _mounts_ready: bool = False
     _solution: Solution = field(default_factory=Solution)
     _remote: RemoteSources | None = None
 
@@ -102,43 +101,14 @@ class Workshop:
         return self._views
 
     def open(self, missing: Iterable[Step]) -> None:
-        """Get ready to execute `missing`. Raises SandboxError when RUN is among them and nothing can run it."""
+        """Get ready to execute `missing`. Raises SandboxError when RUN is among them and nothing can run it, PlanError."""
         runs = [step for step in missing if isinstance(step, RunStep)]
-        if not runs:
-            return
         for step in runs:
             self._check_entitlements(step)
-        self.open_sandbox()
-
-    def open_sandbox(self) -> None:
-        """Enter the namespaces and start the sandbox. The process must have one thread."""
-        from builder.sandbox.choose import open_sandbox
-        from builder.sandbox.namespace import enter_build_namespace
-        from builder.snapshot.detect import choose_snapshotter, place_of
-
-        namespace = enter_build_namespace()
-        self._sandbox, choice = open_sandbox(
-            self.settings.isolation, namespace=namespace, store=f"{self.store.root}/tmp"
-        )
-        place = place_of(self.store, namespace)
-        self._snapshotter = choose_snapshotter(
-            self.store, namespace, refusal="" if choice.overlay else choice.overlay_reason
-        ).snapshotter
-        self.circumstances = replace(self.circumstances, single_id=place.ids == "ignore")
-        if choice.name == "chroot":
-            self.sink(Noted("RUN is not isolated from this machine (--isolation chroot): no other way works here"))
-        elif place.ids == "ignore":
-            self.sink(Noted("one user id only: RUN sees every file as its own, and new files belong to root"))
-
-    @property
-    def sandbox(self) -> Sandbox:
-        assert self._sandbox is not None, "the sandbox is opened before steps run"
-        return self._sandbox
-
-    @property
-    def snapshotter(self) -> Snapshotter:
-        assert self._snapshotter is not None, "the sandbox is opened before steps run"
-        return self._snapshotter
+            check_platform(step)
+        if runs:
+            self.machine.open(self.sink)
+            self.circumstances = replace(self.circumstances, single_id=self.machine.single_id)
 
     def operation(self, step: LayerStep, parent: Stack, solution: Solution) -> Operation:
         """Return what executes `step` on top of `parent`."""
@@ -178,8 +148,8 @@ class Workshop:
         from builder.solve.run_op import RunTools
 
         return RunTools(
-            snapshotter=self.snapshotter,
-            sandbox=self.sandbox,
+            snapshotter=self.machine.snapshotter,
+            sandbox=self.machine.sandbox,
             sources=self.mount_sources(),
             network=self.settings.network,
             hostname=self.settings.hostname or DEFAULT_HOSTNAME,
@@ -190,21 +160,22 @@ class Workshop:
 
     def mount_sources(self) -> MountSources:
         """Return what mounts are made from. Before the sandbox is open it serves for cache keys only."""
-        if self._sources is None or self._sources.snapshotter is not self._snapshotter:
+        if self._sources is None or (self.machine.is_open and not self._mounts_ready):
             from builder.solve.cache_mounts import CacheMounts
             from builder.solve.run_mounts import MountSources
 
+            self._mounts_ready = self.machine.is_open
             owners = not self.circumstances.single_id
             self._sources = MountSources(
                 context=self.contexts.tree,
                 layers=self.layers_of,
-                snapshotter=self._snapshotter,  # type: ignore[arg-type]  # None only while keys are computed
+                snapshotter=self.machine.snapshotter if self.machine.is_open else None,  # type: ignore[arg-type]  # keys only
                 caches=CacheMounts(self.store.mounts, self.store.trash, self.settings.cache_namespace, owners),
                 temporary=self.store.temporary.path,
                 trash=self.store.trash,
                 secrets=self.settings.secrets,
                 ssh=self.settings.ssh,
-                in_place=self._sandbox is None or self._sandbox.name != "chroot",
+                in_place=not self.machine.is_open or self.machine.sandbox.name != "chroot",
                 owners=owners,
             )
         return self._sources
@@ -219,11 +190,9 @@ class Workshop:
         )
 
     def close(self) -> None:
-        if self._sandbox is not None:
-            self._sandbox.close()
         if self._views is not None:
             self._views.close()
-        if self._snapshotter is not None:
+        if self.machine.is_open:
             from builder.store.trash import empty_trash_within  # only a build that ran something leaves any
 
             empty_trash_within(self.store.trash, _TRASH_SECONDS)

@@ -1,0 +1,293 @@
+"""What one build has open (the store under a lease, the context, the resolver), and its verbs: plan, solve, publish.
+
+A build that changes nothing parses nothing either: plans are kept beside the cache, under the digest of all that they
+were made from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from builder import __version__
+from builder.errors import PybuildError, SourceError
+from builder.oci import canonical
+from builder.oci.digest import Digest, digest_of
+from builder.oci.platform import Platform, host_platform, parse_platform
+from builder.oci.reference import Reference
+from builder.plan.plan import Plan
+from builder.plan.serialise import plan_from_json, plan_to_json
+from builder.request import BuildRequest, BuiltImage
+from builder.solve import events
+from builder.solve.cache_key import Circumstances
+from builder.solve.machine import Machine
+from builder.solve.solver import solve
+from builder.solve.workshop import RunSettings, Workshop, one_id_only
+from builder.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from builder.dockerfile.instructions import Dockerfile
+    from builder.plan.outline import Outline, Target
+    from builder.checking import CheckReport
+    from builder.context.ignore import Rule
+    from builder.context.load import BuildContext
+    from builder.oci.descriptor import Descriptor
+    from builder.transport.resolver import Resolver
+
+PLAN_FORMAT = 1
+"""Raised when plans made from the same Dockerfile change."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """What one build has open: the store under a lease, the context, the resolver."""
+
+    request: BuildRequest
+    store: Store
+    context: BuildContext
+    resolver: Resolver
+    platforms: tuple[Platform, ...]
+    sink: events.EventSink
+    stack: ExitStack
+    machine: Machine
+
+    @classmethod
+    def open(cls, request: BuildRequest, stack: ExitStack, sink: events.EventSink) -> Bench:
+        from builder.context.load import load_context
+        from builder.transport.resolver import Resolver
+
+        store = stack.enter_context(open_store(request.root))
+        stack.enter_context(store.lease())
+        context = stack.enter_context(load_context(request.context, request.dockerfile, request.build_contexts, store))
+        resolver = Resolver(
+            store,
+            pull=request.pull,
+            named=request.build_contexts,
+            notify=lambda line: sink(events.Noted(line)),
+        )
+        platforms = tuple(dict.fromkeys(parse_platform(text) for text in request.platforms)) or (host_platform(),)
+        machine = Machine(store, request.isolation, one_id_only())
+        stack.callback(machine.close)
+        return cls(
+            request=request,
+            store=store,
+            context=context,
+            resolver=resolver,
+            platforms=platforms,
+            sink=sink,
+            stack=stack,
+            machine=machine,
+        )
+
+    @contextmanager
+    def quoting(self) -> Iterator[None]:
+        """Give errors of the Dockerfile its text, so that the lines can be shown."""
+        try:
+            yield
+        except SourceError as error:
+            error.source = error.source or self.context.dockerfile.decode("utf-8", "replace")
+            raise
+
+    def build_platform(self, platform: Platform) -> BuiltImage:
+        """Build for one platform: plan, solve, assemble."""
+        from builder.image.assemble import assemble
+        from builder.image.image import load_image
+        from builder.image.moment import format_moment
+
+        plan = self.plan(platform)
+        for warning in plan.warnings:
+            self.sink(events.Warned(warning))
+        self.sink(events.BuildStarted(len(plan.steps), plan.target))
+        workshop = self.workshop(plan, platform)
+        self.stack.callback(workshop.close)
+        solution = solve(plan, workshop, self.sink, jobs=self.request.jobs)
+        created = {step: format_moment(solved.created) for step, solved in solution.steps.items() if solved.created}
+        layers = solution.stack(plan.image.result).layers
+        manifest = assemble(self.store, plan.image, layers, created, epoch=workshop.circumstances.epoch)
+        image_id = load_image(self.store.blobs, manifest).id
+        return BuiltImage(platform=platform, plan=plan, solution=solution, manifest=manifest, image_id=image_id)
+
+    def plan(self, platform: Platform) -> Plan:
+        """Return the plan for one platform, from the store when nothing it was made from has changed."""
+        key = self._plan_key(platform)
+        stored = self.store.plans.find(key)
+        if stored is not None:
+            plan = plan_from_json(stored)
+            if all(
+                str(self.resolver.resolve(reference, parse_platform(wanted)).manifest_digest) == digest
+                for reference, wanted, digest in plan.inputs
+            ):
+                return plan
+        plan = self._new_plan(platform)
+        self.store.plans.put(key, plan_to_json(plan))
+        return plan
+
+    def _new_plan(self, platform: Platform) -> Plan:
+        # Imported here: lark and the planner are not needed when the plan is in the store.
+        from builder.checking import check_build
+        from builder.dockerfile.parser import parse_dockerfile
+        from builder.plan.planner import make_plan
+
+        dockerfile = parse_dockerfile(self.context.dockerfile, self.context.dockerfile_name)
+        plan = make_plan(dockerfile, self._plan_options(platform), self.resolver)
+        found = check_build(dockerfile, plan, self.resolver, self.context, self.request.build_args)
+        return replace(plan, warnings=found)
+
+    def check(self, *, advice: bool) -> CheckReport:
+        """Check the whole Dockerfile; what would keep it from being built is part of the report."""
+        from builder.checking import CheckReport, check_all
+        from builder.dockerfile.parser import parse_dockerfile
+        from builder.plan.planner import make_plan
+
+        text = self.context.dockerfile.decode("utf-8", "surrogateescape")
+        name, error, plan = self.context.dockerfile_name, None, None
+        try:
+            dockerfile = parse_dockerfile(text, name)
+        except SourceError as fault:
+            return CheckReport(name, text, (), fault)
+        try:
+            plan = make_plan(dockerfile, self._plan_options(self.platforms[0]), self.resolver)
+        except PybuildError as fault:
+            error = fault
+        findings = check_all(dockerfile, plan, self.resolver, self.context, self.request.build_args, advice=advice)
+        return CheckReport(name, text, findings, error)
+
+    def outline(self) -> Outline:
+        """Return what the target uses. Raises PlanError."""
+        from builder.plan.outline import make_outline
+
+        return make_outline(self._read_dockerfile(), self._plan_options(self.platforms[0]), self.resolver)
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return the stages of the Dockerfile."""
+        from builder.plan.outline import list_targets
+
+        return list_targets(self._read_dockerfile())
+
+    def _read_dockerfile(self) -> Dockerfile:
+        from builder.dockerfile.parser import parse_dockerfile
+
+        return parse_dockerfile(self.context.dockerfile, self.context.dockerfile_name)
+
+    def _plan_options(self, platform: Platform) -> Any:
+        from builder.plan.options import PlanOptions
+
+        request = self.request
+        return PlanOptions(
+            platform=platform,
+            explicit_platform=bool(request.platforms),
+            multi_platform=len(self.platforms) > 1,
+            build_args=request.build_args,
+            target=request.target,
+            labels=request.labels,
+            no_cache=request.no_cache,
+            no_cache_filter=request.no_cache_filter,
+            network=request.network,
+            named_contexts=request.build_contexts,
+        )
+
+    def _plan_key(self, platform: Platform) -> Digest:
+        request = self.request
+        document = {
+            "format": PLAN_FORMAT,
+            "version": __version__,
+            "dockerfile": str(digest_of(self.context.dockerfile)),
+            "name": self.context.dockerfile_name,
+            "platform": str(platform),
+            "platforms": len(self.platforms),
+            "explicit": bool(request.platforms),
+            "build_args": dict(request.build_args),
+            "target": request.target,
+            "labels": dict(request.labels),
+            "no_cache": request.no_cache,
+            "no_cache_filter": list(request.no_cache_filter),
+            "network": request.network,
+            "contexts": dict(request.build_contexts),
+            "ignore": [rule.text for rule in self._ignore_rules()],
+        }
+        return digest_of(canonical.encode(document))
+
+    def _ignore_rules(self) -> tuple[Rule, ...]:
+        ignore = getattr(self.context.tree(""), "ignore", None)
+        return ignore.rules if ignore else ()
+
+    def workshop(self, plan: Plan, platform: Platform) -> Workshop:
+        """Return the tools for solving `plan`."""
+        request = self.request
+        circumstances = Circumstances(
+            epoch=self._epoch(plan),
+            single_id=self.machine.single_id,
+            hostname=plan.hostname,
+            hosts=tuple(name for name, _ in request.hosts),
+            shm_size=request.shm_size,
+            ulimits=request.ulimits,
+        )
+        settings = RunSettings(
+            network=request.network,
+            hosts=request.hosts,
+            shm_size=request.shm_size,
+            ulimits=request.ulimits,
+            hostname=plan.hostname,
+            secrets=request.secrets,
+            ssh=request.ssh,
+            allow=request.allow | ({"network.host"} if request.network == "host" else set()),
+            cache_namespace=request.build_args.get("BUILDKIT_CACHE_MOUNT_NS", ""),
+        )
+        return Workshop(
+            store=self.store,
+            resolver=self.resolver,
+            contexts=self.context,
+            circumstances=circumstances,
+            settings=settings,
+            machine=self.machine,
+            sink=self.sink,
+            build_name=f"{self.context.identity}\0{platform}",
+        )
+
+    def _epoch(self, plan: Plan) -> int | None:
+        """Return the time that clamps all others: of the command line, else the Dockerfile's (T-1 of BuildKit)."""
+        wanted = self.request.timestamp if self.request.timestamp is not None else plan.epoch
+        if wanted in {"git", "context"}:
+            return self.context.commit_time()
+        return int(wanted) if wanted else None
+
+    def parse_outputs(self) -> tuple[Any, ...]:
+        """Check the outputs before anything is built."""
+        if not self.request.outputs:
+            return ()
+        from builder.transport.output import parse_output
+
+        return tuple(parse_output(text) for text in self.request.outputs)
+
+    def publish(self, images: tuple[BuiltImage, ...], names: tuple[Reference, ...]) -> Descriptor:
+        """Give the image its names; without one it stays in the store unnamed."""
+        from builder.image.multi import assemble_index
+
+        descriptor = images[0].manifest
+        if len(images) > 1:
+            descriptor = assemble_index(self.store, [image.manifest for image in images])
+        for name in names:
+            self.store.names.set(str(name), descriptor)
+        if not names:
+            self.store.names.add(descriptor)
+        return descriptor
+
+    def write_outputs(
+        self,
+        outputs: tuple[Any, ...],
+        descriptor: Descriptor,
+        images: tuple[BuiltImage, ...],
+        names: tuple[Reference, ...],
+    ) -> tuple[str, ...]:
+        """Write the image to every place asked for; returns a line for each."""
+        if not outputs:
+            return ()
+        from builder.transport.output import write_output
+
+        epoch = self._epoch(images[0].plan)
+        return tuple(
+            write_output(spec, self.store, descriptor, names=[str(name) for name in names], epoch=epoch)
+            for spec in outputs
+        )

@@ -1,0 +1,107 @@
+"""What this machine gives to RUN: namespaces entered once, a sandbox, a snapshotter; shared by all platforms of a build."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.errors import PlanError
+from builder.oci.platform import Platform, host_platform
+from builder.plan.step import RunStep
+from builder.solve.events import EventSink, Noted
+
+if TYPE_CHECKING:
+    from builder.sandbox.runner import Sandbox
+    from builder.snapshot.snapshotter import Snapshotter
+    from builder.store.store import Store
+
+_BINFMT = "/proc/sys/fs/binfmt_misc"
+# Architectures that a kernel of another one runs by itself.
+_NATIVE_TOO = {"amd64": {"386"}, "arm64": {"arm"}, "ppc64": {"ppc64le"}, "mips64": {"mips"}}
+# QEMU's names where they are not ours.
+_QEMU_NAMES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386", "mips64le": "mips64el", "mipsle": "mipsel"}
+
+
+@dataclass(slots=True)
+class Machine:
+    """Closed until `open`; `single_id` says that all files have one owner."""
+
+    store: Store
+    isolation: str | None = None
+    single_id: bool = False
+    _sandbox: Sandbox | None = None
+    _snapshotter: Snapshotter | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._sandbox is not None
+
+    @property
+    def sandbox(self) -> Sandbox:
+        assert self._sandbox is not None, "the machine is opened before steps run"
+        return self._sandbox
+
+    @property
+    def snapshotter(self) -> Snapshotter:
+        assert self._snapshotter is not None, "the machine is opened before steps run"
+        return self._snapshotter
+
+    def open(self, sink: EventSink) -> None:
+        """Enter the namespaces and start the sandbox. The process must have one thread. Raises SandboxError."""
+        if self.is_open:
+            return
+        from builder.sandbox.choose import open_sandbox
+        from builder.sandbox.namespace import enter_build_namespace
+        from builder.snapshot.copying import CopyingSnapshotter
+        from builder.snapshot.detect import place_of
+        from builder.snapshot.overlay import OverlaySnapshotter
+
+        namespace = enter_build_namespace()
+        self._sandbox, choice = open_sandbox(self.isolation, namespace=namespace, store=f"{self.store.root}/tmp")
+        place = place_of(self.store, namespace)
+        self._snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
+        self.single_id = place.ids == "ignore"
+        if choice.name == "chroot":
+            sink(Noted("RUN is NOT isolated from this machine (--isolation chroot): no other way works here"))
+        elif self.single_id:
+            sink(Noted("one user id only: RUN sees every file as its own, and new files belong to root"))
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()
+
+
+def check_platform(step: RunStep) -> None:
+    """Raise PlanError when neither this kernel nor an emulator registered with it runs programs of the step's platform."""
+    host = host_platform()
+    wanted = step.platform
+    if wanted.os != host.os:
+        raise PlanError(f"RUN for {wanted} cannot be executed on {host}", step.location)
+    if wanted.architecture in {host.architecture, *_NATIVE_TOO.get(host.architecture, ())}:
+        return
+    if not any(_emulates(wanted, text) for text in _binfmt_entries()):
+        raise PlanError(
+            f"RUN for {wanted} cannot be executed on {host}: no emulator is registered (exec format error)",
+            step.location,
+            hint="Install one, for example Debian's qemu-user-static with binfmt-support, or leave out --platform.",
+        )
+
+
+def _emulates(wanted: Platform, text: str) -> bool:
+    name = _QEMU_NAMES.get(wanted.architecture, wanted.architecture)
+    lines = text.splitlines()
+    # Without F the interpreter would be looked for inside the image (kernel: admin-guide/binfmt-misc).
+    return "enabled" in lines[:1] and f"qemu-{name}" in text and any("F" in line for line in lines if "flags" in line)
+
+
+def _binfmt_entries() -> Iterator[str]:
+    try:
+        names = sorted(os.listdir(_BINFMT))
+    except OSError:
+        return
+    for name in names:
+        if name not in {"register", "status"}:
+            with open(f"{_BINFMT}/{name}", encoding="utf-8", errors="replace") as file:
+                yield file.read()
