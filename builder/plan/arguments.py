@@ -1,4 +1,4 @@
-"""ARG: the global scope, the predefined arguments, what an ARG in a stage does (A-1 … A-10).
+"""ARG: the global scope, the predefined arguments, what an ARG in a stage does (A-1 … A-9).
 
 In: `--build-arg`s, platforms, the ARGs before the first FROM. Out: the global `Scope`, the proxy variables that RUN
 gets without asking, and the build args that nobody declares.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from builder.dockerfile.instructions import Arg, ArgDefinition, Dockerfile, OnBuild, Word
-from builder.dockerfile.suggest import did_you_mean
+from builder.dockerfile.instructions import Arg, ArgDefinition, Dockerfile, OnBuild
 from builder.errors import PlanError
 from builder.oci.platform import Platform
 from builder.plan.options import PlanOptions
@@ -65,7 +64,7 @@ def _declare_globally(
     if name in build_args:
         scope.set(name, build_args[name], BUILD_ARG)
     elif definition.default is not None:
-        scope.set(name, expander.word(definition.default, scope, silent=True), "ARG", definition.location)
+        scope.set(name, expander.word(definition.default, scope), "ARG", definition.location)
 
 
 def declare(
@@ -134,12 +133,3 @@ def unused_build_args(dockerfile: Dockerfile, options: PlanOptions, used: set[st
 def _names_in_trigger(trigger: str) -> set[str]:
     keyword, _, rest = trigger.strip().partition(" ")
     return {word.partition("=")[0] for word in rest.split()} if keyword.upper() == "ARG" else set()
-
-
-def report_undeclared_in_from(word: Word, scope: Scope, expander: Expander) -> None:
-    """Warn about variables of a FROM line that no ARG before the first FROM declares (A-10)."""
-    for name in expander.expansion(word, scope).missing:
-        if name not in scope.declared:
-            suggestion = did_you_mean(name, [*scope.declared, *scope.names()])
-            message = f"FROM argument '{name}' is not declared{suggestion}"
-            expander.warn("UndefinedArgInFrom", message, word.location)

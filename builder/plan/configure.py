@@ -28,7 +28,7 @@ from builder.dockerfile.instructions import (
     Volume,
     Word,
 )  # fmt: skip
-from builder.dockerfile.ports import PortSpec, parse_port
+from builder.dockerfile.ports import parse_port
 from builder.dockerfile.signals import check_stop_signal
 from builder.errors import PlanError
 from builder.oci.config import Healthcheck
@@ -54,12 +54,11 @@ def configure(
         case Label():
             _label(statement, state, expander)
         case Cmd():
-            _cmd(statement, state, expander)
+            _cmd(statement, state)
         case Entrypoint():
-            _entrypoint(statement, state, expander)
+            _entrypoint(statement, state)
         case Shell():
             state.configure(replace(state.runtime, shell=statement.arguments))
-            state.shell_set = True
             state.record(history.listed("SHELL", statement.arguments))
         case User():
             user = expander.word(statement.user, state.scope)
@@ -118,27 +117,19 @@ def _label(statement: Label, state: StageState, expander: Expander) -> None:
     state.record(history.pairs("LABEL", pairs))
 
 
-def _cmd(statement: Cmd, state: StageState, expander: Expander) -> None:
-    _recommend_json("CMD", statement, state, expander)
+def _cmd(statement: Cmd, state: StageState) -> None:
     words = state.argv(statement.command)
     state.configure(replace(state.runtime, cmd=words, args_escaped=True))
     state.cmd_set = True
     state.record(history.quoted("CMD", words))
 
 
-def _entrypoint(statement: Entrypoint, state: StageState, expander: Expander) -> None:
+def _entrypoint(statement: Entrypoint, state: StageState) -> None:
     """An ENTRYPOINT takes an inherited CMD away, not one of its own stage (K-1)."""
-    _recommend_json("ENTRYPOINT", statement, state, expander)
     words = state.argv(statement.command)
     cmd = state.runtime.cmd if state.cmd_set else None
     state.configure(replace(state.runtime, entrypoint=words or None, cmd=cmd))
     state.record(history.quoted("ENTRYPOINT", words))
-
-
-def _recommend_json(keyword: str, statement: Cmd | Entrypoint, state: StageState, expander: Expander) -> None:
-    if isinstance(statement.command, ShellForm) and not state.runtime.shell:
-        message = f"JSON arguments recommended for {keyword} to prevent unintended behavior related to OS signals"
-        expander.warn("JSONArgsRecommended", message, statement.location)
 
 
 def _expose(statement: Expose, state: StageState, expander: Expander) -> None:
@@ -146,21 +137,10 @@ def _expose(statement: Expose, state: StageState, expander: Expander) -> None:
     # BuildKit sorts the words as they are written, before it expands them.
     for word in sorted(statement.ports, key=lambda word: word.text):
         for text in expander.words(word, state.scope):
-            spec = parse_port(text, word.location)
-            ports += spec.ports()
-            _check_port(text, spec, word, expander)
+            ports += parse_port(text, word.location).ports()
     known = dict.fromkeys((*state.runtime.exposed_ports, *ports))
     state.configure(replace(state.runtime, exposed_ports=tuple(known)))
     state.record(history.listed("EXPOSE", ports))
-
-
-def _check_port(text: str, spec: PortSpec, word: Word, expander: Expander) -> None:
-    if spec.has_host_part:
-        message = f"EXPOSE instruction should not define an IP address or host-port mapping, found '{text}'"
-        expander.warn("ExposeInvalidFormat", message, word.location)
-    if spec.written_protocol != spec.written_protocol.lower():
-        message = f"Defined protocol '{text}' in EXPOSE instruction should be lowercase"
-        expander.warn("ExposeProtoCasing", message, word.location)
 
 
 def _volume(statement: Volume, state: StageState, expander: Expander) -> None:

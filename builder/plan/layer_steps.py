@@ -114,10 +114,6 @@ class LayerSteps:
 
     def workdir(self, statement: Workdir, state: StageState, index: int, *, trigger: bool) -> None:
         written = self.expander.word(statement.path, state.scope)
-        if not state.workdir_set and not written.startswith("/"):
-            message = f'Relative workdir "{written}" can have unexpected results if the base image changes'
-            self.expander.warn("WorkdirRelativePath", message, statement.path.location)
-        state.workdir_set = True
         path = paths.working_directory(state.directory, written)
         title = titles.statement_title(statement, state, self.expander)
         state.configure(replace(state.runtime, working_dir=path))

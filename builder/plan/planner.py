@@ -24,7 +24,7 @@ from builder.plan.images import BaseImages, inherited_config
 from builder.plan.layer_steps import LayerSteps
 from builder.plan.onbuild import read_triggers
 from builder.plan.options import PlanOptions
-from builder.plan.plan import ImageResolver, Plan, ResolvedImage
+from builder.plan.plan import ImageResolver, Plan
 from builder.plan.scope import Expander, Scope
 from builder.plan.stages import StageGraph, references
 from builder.plan.state import StageState
@@ -126,7 +126,6 @@ class Planner:
             case ImageTree() as tree:
                 platform = self.graph.platform(stage.index)
                 resolved = self.images.get(tree, platform, stage.base.image.location)
-                self._check_platform(tree, resolved, platform, stage)
                 state = StageState(name=name, config=_with_platform(resolved.config, platform), platform=platform)
                 triggers = resolved.config.runtime.on_build
                 state.step_total = 1
@@ -183,12 +182,6 @@ class Planner:
 
     def _empty(self) -> ImageConfig:
         return ImageConfig(platform=self.options.platform, runtime=RuntimeConfig(working_dir="/"))
-
-    def _check_platform(self, tree: ImageTree, resolved: ResolvedImage, platform: Platform, stage: Stage) -> None:
-        found = resolved.config.platform
-        if found.os and platform.accepts(found) is None:
-            message = f'Base image {tree.written} was pulled with platform "{found}", expected "{platform}"'
-            self.expander.warn("InvalidBaseImagePlatform", f"{message} for current build", stage.base.location)
 
     def _on_platform(self, config: ImageConfig) -> ImageConfig:
         """Return the config with the platform that was asked for, when one was."""

@@ -1,8 +1,8 @@
 """Variables: which ones a stage has, where each was set, and the expansion of words with them.
 
 A `Scope` is what `$name` sees: ENV and ARG in one table, the later one wins (A-5). An `Expander` belongs to one file:
-it expands words, turns a failure into a PlanError that shows the value and where it was set, and collects the warnings
-about variables that nobody set.
+it expands words, turns a failure into a PlanError that shows the value and where it was set, and keeps the warnings.
+Variables that nobody set are the build checks' business (dockerfile/lint), not the planner's.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from builder.plan.plan import Warning
 
 MAX_PLAN_SIZE = 32 << 20
 """Most that a plan may cost, in characters produced and entries copied: `ENV a=$a$a` doubles with every line."""
-MAX_SUGGESTIONS = 50
-"""Undefined variables that are compared with all defined ones; a file of nothing else would take for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +95,12 @@ class Expander:
                 hint="A variable that doubles itself with every line grows very fast.",
             )  # fmt: skip
 
-    def word(self, word: Word, scope: Scope, *, silent: bool = False) -> str:
+    def word(self, word: Word, scope: Scope) -> str:
         """Return the word expanded. Raises PlanError at the place of the fault."""
-        expansion = self.expansion(word, scope)
-        if not silent:
-            self._report(expansion, scope, word.location)
-        return expansion.text
+        return self.expansion(word, scope).text
 
     def expansion(self, word: Word, scope: Scope) -> Expansion:
-        """Expand without warnings."""
+        """Return the word expanded, with the names it used and missed. Raises PlanError."""
         return self._counted(lambda: expand(word.text, scope.lookup, escape=self._escape), word, scope)
 
     def words(self, word: Word, scope: Scope) -> tuple[str, ...]:
@@ -116,9 +111,7 @@ class Expander:
     def body(self, content: str, location: Location, scope: Scope) -> str:
         """Return a heredoc's body expanded: quotes mean nothing, and the escape is a backslash always (H-7, H-9)."""
         word = Word(content, location)
-        expansion = self._counted(lambda: expand(content, scope.lookup, quotes="literal"), word, scope)
-        self._report(expansion, scope, location)
-        return expansion.text
+        return self._counted(lambda: expand(content, scope.lookup, quotes="literal"), word, scope).text
 
     def display(self, text: str, lookup: Callable[[str], str | None], *, quotes: Quotes, keep_unset: bool) -> str:
         """Return `text` for people to read: expanded where that works."""
@@ -150,13 +143,6 @@ class Expander:
             return f"{name} is set outside the stages only: write 'ARG {name}' in this stage to use it."
         suggestion = nearest(name, scope.names())
         return f"{name} is not set here." + (f" Did you mean {suggestion}?" if suggestion else "")
-
-    def _report(self, expansion: Expansion, scope: Scope, location: Location) -> None:
-        for name in expansion.missing:
-            if name not in scope.declared:
-                suggestion = nearest(name, scope.names()) if len(self._warnings) < MAX_SUGGESTIONS else ""
-                near = f" (did you mean ${suggestion}?)" if suggestion else ""
-                self.warn("UndefinedVar", f"Usage of undefined variable '${name}'{near}", location)
 
 
 def fault_location(word: Word, offset: int) -> Location:

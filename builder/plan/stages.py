@@ -14,7 +14,6 @@ from builder.dockerfile.mount_fields import read_fields
 from builder.dockerfile.suggest import did_you_mean, nearest
 from builder.errors import Location, PlanError, ReferenceFormatError, SourceError
 from builder.oci.platform import Platform, parse_platform
-from builder.plan.arguments import report_undeclared_in_from
 from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander, Scope
 from builder.plan.trees import SCRATCH, EmptyTree, NamedContexts, StageTree, Tree, image_tree
@@ -99,8 +98,7 @@ class StageGraph:
     def _base(self, stage: Stage) -> Tree:
         """Return what a stage is FROM; a named context of the stage's own name replaces all of it (N-5)."""
         image = stage.base.image
-        report_undeclared_in_from(image, self._scope, self._expander)
-        name = self._expander.word(image, self._scope, silent=True)
+        name = self._expander.word(image, self._scope)
         if not name:
             hint = f"{image.text} expands to nothing: give ARG a default before the first FROM, or pass --build-arg."
             raise PlanError(f"base name ({image.text}) should not be blank", image.location, hint=hint)
@@ -125,7 +123,6 @@ class StageGraph:
         word = stage.base.platform
         if word is None:
             return None
-        report_undeclared_in_from(word, self._scope, self._expander)
         expansion = self._expander.expansion(word, self._scope)
         suggestions = [near for name in expansion.missing if (near := nearest(name, self._scope.names()))]
         suggestion = f" (did you mean {suggestions[0]}?)" if suggestions else ""

@@ -34,8 +34,6 @@ class StageState:
     history: list[PlannedHistory] = field(default_factory=list)
     no_cache: bool = False
     cmd_set: bool = False
-    workdir_set: bool = False
-    shell_set: bool = False
     step_count: int = 0
     step_total: int = 0
 
@@ -89,8 +87,6 @@ class StageState:
             scope=self.scope.copy(),
             arguments=dict(self.arguments),
             history=list(self.history),
-            workdir_set=self.workdir_set,
-            shell_set=self.shell_set,
         )
 
     def entries(self) -> int:

@@ -7,7 +7,7 @@ import pytest
 from builder.oci.config import RuntimeConfig
 from builder.oci.platform import Platform
 from builder.plan.step import ImageStep, RunStep
-from tests.plan.planning import created_by, plan_of, refused, rules, steps_of
+from tests.plan.planning import created_by, plan_of, refused, steps_of
 from tests.plan.resolver import AMD64, ARM64, image_config
 
 
@@ -168,24 +168,6 @@ def test_build_args_that_nobody_declares_are_named() -> None:
 def test_a_build_arg_that_only_a_trigger_of_the_base_declares_is_used() -> None:
     base = image_config(runtime=RuntimeConfig(on_build=("ARG hidden",)))
     assert plan_of("FROM x\n", images={"x": base}, build_args={"hidden": "1"}).unused_build_args == ()
-
-
-@pytest.mark.rule("A-10")
-def test_undeclared_arguments_of_from_are_reported_with_the_nearest_name() -> None:
-    plan = plan_of("ARG base=b\nFROM y:1$bse\n")
-    assert [(w.rule, w.message) for w in plan.warnings] == [
-        ("UndefinedArgInFrom", "FROM argument 'bse' is not declared (did you mean base?)")
-    ]
-
-
-@pytest.mark.rule("A-10")
-def test_undefined_variables_of_a_stage_are_reported_but_not_declared_ones() -> None:
-    plan = plan_of("FROM x\nARG declared\nENV tool=1\nENV a=$tol$declared${other:-x}\nWORKDIR /$gone\n")
-    assert [w.message for w in plan.warnings] == [
-        "Usage of undefined variable '$tol' (did you mean $tool?)",
-        "Usage of undefined variable '$gone'",
-    ]
-    assert rules(plan) == ["UndefinedVar", "UndefinedVar"]
 
 
 def test_env_sees_the_values_from_before_the_instruction() -> None:

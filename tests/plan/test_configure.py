@@ -8,7 +8,7 @@ from builder.errors import SourceError
 from builder.oci.config import DEFAULT_PATH, Healthcheck, RuntimeConfig
 from builder.plan.history import go_duration
 from builder.plan.plan import Plan
-from tests.plan.planning import created_by, plan_of, refused, rules
+from tests.plan.planning import created_by, plan_of, refused
 from tests.plan.resolver import image_config
 
 
@@ -88,12 +88,6 @@ def test_shell_is_inherited_and_stored() -> None:
     assert plan_of("FROM x\nCMD y\n", images=base).image.config.runtime.cmd == ("/bin/zsh", "-c", "y")
 
 
-@pytest.mark.rule("B-7")
-def test_json_is_recommended_until_a_shell_is_chosen() -> None:
-    assert rules(plan_of("FROM scratch\nCMD a\nENTRYPOINT b\n")) == ["JSONArgsRecommended"] * 2
-    assert rules(plan_of('FROM scratch\nSHELL ["s"]\nCMD a\nENTRYPOINT ["b"]\n')) == []
-
-
 @pytest.mark.rule("P-1")
 @pytest.mark.parametrize(
     ("words", "ports"),
@@ -124,15 +118,6 @@ def test_a_port_that_is_none_is_refused_at_its_place(word: str) -> None:
     assert error.message.startswith("invalid ")
     assert error.location is not None
     assert (error.location.line, error.location.column) == (2, 10)
-
-
-@pytest.mark.rule("B-21")
-@pytest.mark.rule("B-22")
-def test_odd_forms_of_expose_are_reported() -> None:
-    assert rules(plan_of("FROM scratch\nEXPOSE 80/TCP 8080:81 82/tcp\n")) == [
-        "ExposeProtoCasing",
-        "ExposeInvalidFormat",
-    ]
 
 
 @pytest.mark.rule("P-2")

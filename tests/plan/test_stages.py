@@ -8,11 +8,10 @@ from builder.dockerfile.parser import parse_dockerfile
 from builder.errors import RegistryError
 from builder.oci.config import RuntimeConfig
 from builder.oci.digest import digest_of
-from builder.oci.platform import Platform
 from builder.plan.options import PlanOptions
 from builder.plan.planner import make_plan
 from builder.plan.step import CopyStep, ImageStep, Paths, RunStep, StepSource
-from tests.plan.planning import plan_of, refused, rules, steps_of
+from tests.plan.planning import plan_of, refused, steps_of
 from tests.plan.resolver import AMD64, ARM64, FakeResolver, image_config
 
 
@@ -165,19 +164,6 @@ def test_the_platform_of_a_stage_is_its_own_or_the_targets() -> None:
         ("docker.io/library/x:latest", AMD64),
     ]
     assert [step.platform for step in steps_of(plan, RunStep)] == [AMD64, AMD64, ARM64]
-
-
-@pytest.mark.rule("B-14")
-def test_a_base_of_another_platform_is_reported() -> None:
-    plan = plan_of("FROM x\n", images={"x": image_config(platform=ARM64)})
-    assert [(w.rule, w.message) for w in plan.warnings] == [
-        (
-            "InvalidBaseImagePlatform",
-            'Base image x was pulled with platform "linux/arm64", expected "linux/amd64" for current build',
-        )
-    ]
-    v6, v7 = Platform("linux", "arm", "v6"), Platform("linux", "arm", "v7")
-    assert rules(plan_of("FROM x\n", platform=v7, images={"x": image_config(platform=v6)})) == []
 
 
 def test_the_image_has_the_platform_that_was_asked_for_or_else_its_bases() -> None:
