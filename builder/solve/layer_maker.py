@@ -29,9 +29,8 @@ def make_layer(store: Store, items: Iterable[tuple[Entry, Content | None]], *, e
         with store.blobs.ingest() as blob:
             statistics = write_layer(items, blob.write, index, epoch=epoch)
             diff_id = DiffID(blob.commit())
-        target = store.layers.index_path(diff_id)
-        if not os.path.exists(target):
-            os.replace(index, target)
+        if not os.path.exists(store.layers.index_path(diff_id)):
+            store.layers.keep_index(index, diff_id)
     finally:
         if os.path.exists(index):
             os.unlink(index)

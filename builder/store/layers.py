@@ -22,6 +22,7 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
 from builder.store.content import ContentStore
 from builder.store.database import Database
+from builder.store.faults import translated
 
 _BLOCK_BYTES = 1 << 20
 
@@ -111,6 +112,16 @@ class Layers:
         """Return where the layer's table of contents is, or would be."""
         algorithm, _, encoded = diff_id.partition(":")
         return f"{self._indexes}/{algorithm}/{encoded}"
+
+    def keep_index(self, temporary: str, diff_id: DiffID) -> None:
+        """Move a finished index to its place; its bytes reach the disk before its name, which records trust."""
+        with translated(f"writing the index of layer {diff_id}"):
+            descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(temporary, self.index_path(diff_id))
 
     def uncompressed_path(self, record: LayerRecord, open_decompressed: Callable[[BinaryIO], Reader]) -> str:
         """Return a path of the uncompressed tar, decompressing it into the store when it isn't there.

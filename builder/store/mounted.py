@@ -1,7 +1,7 @@
-"""Says whether something is mounted below a directory: then it must not be deleted, for what is there may be the user's.
+"""Says whether something is mounted below a directory: then it must not be deleted, as it may be the user's.
 
 A build mounts in a mount namespace of its own, which ends with it, kill -9 included; so there is never anything, unless
-somebody mounted it by hand or a sandbox could get no namespace. Format: proc_pid_mountinfo(5), field 5.
+somebody mounted it by hand, or a sandbox could get no namespace. Format: proc_pid_mountinfo(5), field 5.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def index_layer(store: Store, descriptor: Descriptor, diff_id: DiffID) -> LayerR
                 f"layer {descriptor.digest} unpacks to {actual}, but the image config says {diff_id}",
                 hint="The image is damaged or hostile; it cannot be used.",
             )
-        os.replace(temporary, store.layers.index_path(diff_id))
+        store.layers.keep_index(temporary, diff_id)
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
