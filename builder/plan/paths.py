@@ -21,13 +21,3 @@ def destination(directory: str, path: str) -> str:
 def working_directory(current: str, path: str) -> str:
     """Return what WORKDIR stores: an absolute path stays as it is written, a relative one is joined (W-1, Z-17)."""
     return path if path.startswith("/") else join(current, path)
-
-
-def has_wildcards(path: str) -> bool:
-    """Say whether a COPY source is a pattern: `*`, `?` or `[` without a backslash before it."""
-    escaped = False
-    for character in path:
-        if not escaped and character in "*?[":
-            return True
-        escaped = character == "\\" and not escaped
-    return False
