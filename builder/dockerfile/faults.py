@@ -26,14 +26,17 @@ _FORMS = {
     "HEALTHCHECK": "HEALTHCHECK [flags] CMD COMMAND, or HEALTHCHECK NONE",
     "ONBUILD": "ONBUILD INSTRUCTION",
 }
-NO_STAGE = "no build stage in current context"
 
 
 def unexpected(instruction: Instruction, token: NodeToken, accepted: set[str]) -> DockerfileSyntaxError:
     """Return the error for `token`, at which the grammar would have `accepted` these token names."""
     keyword = instruction.keyword
     if token.node is instruction and token.type == keyword:
-        return DockerfileSyntaxError(NO_STAGE, instruction.location, hint="only ARG may stand before the first FROM")
+        return DockerfileSyntaxError(
+            "no build stage in current context",
+            instruction.location,
+            hint="only ARG may stand before the first FROM",
+        )
     if isinstance(token.node, Flag):
         return _unknown_flag(keyword, token.node, accepted)
     message, hint = _structure(instruction, token)

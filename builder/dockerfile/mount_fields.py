@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from builder.dockerfile.suggest import did_you_mean
+from builder.dockerfile.suggest import did_you_mean, nearest
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
 
@@ -25,6 +25,7 @@ _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _QUOTED_FIELD = re.compile(r'"((?:[^"]|"")*)"(?=,|$)', re.DOTALL)
+_SHORTEST_TYPO = 3
 _LARGEST_ID = (1 << 32) - 1
 _LARGEST_SIZE = (1 << 63) - 1
 
@@ -82,28 +83,42 @@ def _csv_error(reason: str, offset: int, location: Location | None) -> Dockerfil
 def read_fields(text: str, location: Location | None, expand: Callable[[str], str] | None) -> MountFields:
     """Read the fields; without `expand`, values with variables or quotes are skipped and `complete` turns false."""
     result = MountFields(location=location)
-    later: list[tuple[str, str | None, str]] = []
+    later: list[tuple[str, str | None, Location | None]] = []
+    position = 0
     for field in split_csv(text, location):
+        result.location = place = _place(text, field, position, location)
+        position += len(field) + 1
         written, equal, value = field.partition("=")
         key = written.lower()
         if written in _IGNORED or key == "relabel":
             continue
-        _check_key(key, bool(equal), field, location)
+        _check_key(key, bool(equal), field, place)
         if key == "from":
             if re.search(r"\$.", value):
                 message = "'from' doesn't support variable expansion, define alias stage instead"
-                raise DockerfileSyntaxError(message, location, hint="FROM takes variables: FROM $image AS alias")
+                raise DockerfileSyntaxError(message, place, hint="FROM takes variables: FROM $image AS alias")
             result.origin = value
         elif equal and expand is None and re.search(r"[$'\"\\`]", value):
             result.complete = False
         else:
-            # The type is read first: which keys are allowed depends on it, wherever it stands.
-            later.insert(0 if key == "type" else len(later), (key, _expand(value, expand) if equal else None, field))
-    for key, read_value, field in later:
-        _set(result, key, read_value, field)
+            later.append((key, _expand(value, expand) if equal else None, place))
+    # The type is read first: which keys are allowed depends on it, wherever it stands.
+    for key, read_value, result.location in sorted(later, key=lambda item: item[0] != "type"):
+        _set(result, key, read_value)
+    result.location = location
     if result.complete:
         _check_ownership(result)
     return result
+
+
+def _place(text: str, field: str, position: int, location: Location | None) -> Location | None:
+    """Return where one field stands, when the value is written as it is read: on one line and without quotes."""
+    if location is None or location.line != location.end_line or '"' in text:
+        return location
+    if location.end_column - location.column != len(text):
+        return location
+    start = location.column + position
+    return location._replace(column=start, end_column=start + len(field))
 
 
 def _expand(value: str, expand: Callable[[str], str] | None) -> str:
@@ -115,13 +130,14 @@ def _check_key(key: str, has_value: bool, field: str, location: Location | None)
         if has_value:
             message = f"unexpected key '{key}' in '{field}'{did_you_mean(key, KEYS)}"
             raise DockerfileSyntaxError(message, location)
-        hint = f"did you mean {near[14:-2]}?" if (near := did_you_mean(key, _BARE)) else ""
+        near = nearest(key, sorted(_BARE)) if len(key) > _SHORTEST_TYPO else ""
+        hint = f"did you mean {near}?" if near else ""
         raise DockerfileSyntaxError(f"invalid field '{field}' must be a key=value pair", location, hint=hint)
     if not has_value and key not in _BARE:
         raise DockerfileSyntaxError(f"invalid field '{field}' must be a key=value pair", location)
 
 
-def _set(result: MountFields, key: str, value: str | None, field: str) -> None:
+def _set(result: MountFields, key: str, value: str | None) -> None:
     location = result.location
     if key == "type" and value is not None:
         if value.lower() not in KINDS:
@@ -136,10 +152,10 @@ def _set(result: MountFields, key: str, value: str | None, field: str) -> None:
         _check_kind(result, key, "secret", "ssh")
         result.required = _boolean(key, value, location)
     elif value is not None:
-        _set_value(result, key, value, field)
+        _set_value(result, key, value)
 
 
-def _set_value(result: MountFields, key: str, value: str, field: str) -> None:
+def _set_value(result: MountFields, key: str, value: str) -> None:
     location = result.location
     if key in ("source", "src"):
         result.source = value

@@ -20,6 +20,7 @@ from builder.dockerfile.arguments import Fault
 from builder.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage, StageStatement
 from builder.dockerfile.lines import decode
 from builder.dockerfile.reader import MAX_FAULTS, Source, read_source
+from builder.dockerfile.source import printable
 from builder.errors import DockerfileSyntaxError, Location
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _LONGEST_MESSAGE = 1000
-"""Characters; a word in a message may be as long as the file."""
 
 
 def parse_dockerfile(text: bytes | str, file: str = "Dockerfile", *, cache_directory: str = "") -> Dockerfile:
@@ -61,7 +61,7 @@ def parse_partially(
         stages=tuple(stages),
         warnings=tuple(source.warnings),
     )
-    return dockerfile, source.faults
+    return dockerfile, _tidy(source.faults)
 
 
 def read_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
@@ -124,15 +124,19 @@ def _read(text: str, file: str) -> Source:
 
 
 def _raise_first(faults: list[DockerfileSyntaxError]) -> None:
-    if not faults:
-        return
-    first, *others = sorted(faults, key=lambda fault: fault.location or Location("", 0))[:MAX_FAULTS]
-    for fault in (first, *others):
-        if len(fault.message) > _LONGEST_MESSAGE:
-            fault.message = fault.message[:_LONGEST_MESSAGE] + "…"
-            fault.args = (fault.message,)
-    first.others = tuple(others)
-    raise first
+    if faults:
+        first, *others = _tidy(faults)
+        first.others = tuple(others)
+        raise first
+
+
+def _tidy(faults: list[DockerfileSyntaxError]) -> list[DockerfileSyntaxError]:
+    """Sort the faults, and make their messages fit for a terminal: a word in one may be anything, and as long."""
+    kept = sorted(faults, key=lambda fault: fault.location or Location("", 0))[:MAX_FAULTS]
+    for fault in kept:
+        fault.message = printable(fault.message[:_LONGEST_MESSAGE])
+        fault.args = (fault.message,)
+    return kept
 
 
 @contextmanager
@@ -170,56 +174,62 @@ class _Tokens(Iterator["NodeToken"]):
         self._tokens = self._tokens_of(self.instruction)
         return next(self._tokens)
 
-    def skip_instruction(self) -> None:
+    def skip(self) -> None:
         """Pass over what is left of the current instruction."""
         for _ in self._tokens:
             pass
+
+    def repeat(self) -> None:
+        """Go back to the beginning of the current instruction."""
+        if self.instruction is not None:
+            self._tokens = self._tokens_of(self.instruction)
 
 
 def _parse(source: Source, start: str, cache_directory: str) -> Branch | None:
     """Run the grammar over the file; faults go to `source`, and the instructions they are in are left out."""
     from lark import UnexpectedToken
 
+    from builder.dockerfile.faults import unexpected
     from builder.dockerfile.grammar import load_dockerfile_grammar
 
     tokens = _Tokens(source)
-    cascade = bool(source.faults)
     lark = load_dockerfile_grammar(cache_directory)
     try:
         return cast("Branch", lark.parse(cast(str, tokens), start=start))
     except UnexpectedToken as error:
         failure = error
     while True:
-        _report(source, tokens, failure, cascade)
-        if failure.token.type == "$END" or len(source.faults) >= MAX_FAULTS:
+        instruction = tokens.instruction
+        if failure.token.type == "$END" or instruction is None:
+            _report_no_stage(source)
             return None
-        interactive = failure.interactive_parser
-        tokens.skip_instruction()
-        _recover(interactive, tokens.instruction)
+        if failure.token.type != instruction.keyword:
+            source.faults.append(unexpected(instruction, failure.token, failure.accepts))
+            tokens.skip()
+        elif start == "dockerfile":
+            # It stands before any FROM. When that one is there but could not be read, this is no fault of its own.
+            if not source.faults:
+                source.faults.append(unexpected(instruction, failure.token, set()))
+            tokens.repeat()
+        if len(source.faults) >= MAX_FAULTS:
+            return None
+        _recover(failure.interactive_parser, instruction)
         try:
-            return cast("Branch", interactive.resume_parse())  # type: ignore[no-untyped-call]  # Lark's gap
+            return cast("Branch", failure.interactive_parser.resume_parse())  # type: ignore[no-untyped-call]  # Lark's
         except UnexpectedToken as error:
             failure = error
 
 
-def _report(source: Source, tokens: _Tokens, failure: Any, cascade: bool) -> None:
-    from builder.dockerfile.faults import NO_STAGE, unexpected
-
-    instruction = tokens.instruction
-    if failure.token.type == "$END" or instruction is None:
-        if not source.faults:
-            location = Location(source.file, max(1, source.last_line), 1, max(1, source.last_line), 1)
-            message = "dockerfile contains no stages to build"
-            source.faults.append(DockerfileSyntaxError(message, location, hint="add FROM scratch, or FROM an image"))
-        return
-    error = unexpected(instruction, failure.token, failure.accepts)
-    # After a FROM that could not be read, every instruction would be outside a stage: one error is enough.
-    if error.message != NO_STAGE or not cascade:
-        source.faults.append(error)
+def _report_no_stage(source: Source) -> None:
+    if not source.faults:
+        line = max(1, source.last_line)
+        message = "dockerfile contains no stages to build"
+        hint = "add FROM scratch, or FROM an image"
+        source.faults.append(DockerfileSyntaxError(message, Location(source.file, line, 1, line, 1), hint=hint))
 
 
-def _recover(interactive: InteractiveParser, instruction: Instruction | None) -> None:
-    """Drop the half-read instruction from the parser's stack; a broken FROM still opens a stage."""
+def _recover(interactive: InteractiveParser, instruction: Instruction) -> None:
+    """Drop a half-read instruction from the parser's stack, and open a stage when there is none that was read."""
     from builder.dockerfile.instructions import Word
     from builder.dockerfile.lexer import NodeToken
 
@@ -228,11 +238,12 @@ def _recover(interactive: InteractiveParser, instruction: Instruction | None) ->
     while len(state.state_stack) > 1 and "FROM" not in actions[state.state_stack[-1]]:
         state.state_stack.pop()
         state.value_stack.pop()
-    if instruction is not None and instruction.keyword == "FROM":
+    if instruction.keyword == "FROM" or "RUN" not in actions[state.state_stack[-1]]:
         place = instruction.location
-        interactive.feed_token(NodeToken.of("FROM", "", instruction, place))
+        stand_in = Instruction(keyword="FROM", location=place)
+        interactive.feed_token(NodeToken.of("FROM", "", stand_in, place))
         interactive.feed_token(NodeToken.of("WORD", "", Word("scratch", place), place))
-        interactive.feed_token(NodeToken.of("_END", "", instruction, place))
+        interactive.feed_token(NodeToken.of("_END", "", stand_in, place))
 
 
 def _parse_stages(source: Source, cache_directory: str) -> tuple[list[Arg], list[Stage]]:

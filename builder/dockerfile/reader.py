@@ -100,6 +100,8 @@ def _flag(line: LogicalLine, span: splitting.FlagSpan) -> Flag:
 
 def _whole(line: LogicalLine, reader: LineReader, heredocs: tuple[Heredoc, ...]) -> Location:
     location = line.locate(0, len(line.text.rstrip(BLANKS)))
+    if location.line != line.first_line:  # it begins with lines that hold the escape character alone
+        location = location._replace(line=line.first_line, column=line.columns[0])
     if reader.line == location.end_line:
         return location
     return location._replace(end_line=reader.line, end_column=len(heredocs[-1].name) + 1 if heredocs else 1)
@@ -133,10 +135,14 @@ def _heredoc(line: LogicalLine, marker: Marker, body: str) -> Heredoc:
 
 
 def _unknown_instruction(line: LogicalLine, written: str) -> Fault:
-    message = f"unknown instruction: {written}{did_you_mean(written, KEYWORDS, case_sensitive=False)}"
+    near = did_you_mean(written, KEYWORDS, case_sensitive=False)
     hint = ""
     if any(blank in written for blank in BLANKS[6:]):
         hint = "the blank after the keyword is not an ordinary space"
-    elif line.blank_lines or line.first_line > 1:
+    elif any(written.upper().startswith((f"{keyword}[", f'{keyword}"')) for keyword in KEYWORDS):
+        hint = "put a blank after the keyword"
+    elif not written:
+        hint = "the line holds nothing but the escape character"
+    elif not near and line.first_line > 1:
         hint = "an instruction goes on in the next line only when its line ends with the escape character"
-    return Fault(message, line.locate(0, max(1, len(written))), hint)
+    return Fault(f"unknown instruction: {written}{near}", line.locate(0, max(1, len(written))), hint)
