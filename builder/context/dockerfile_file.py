@@ -74,11 +74,17 @@ def read_inside(directory: str, name: str, limit: int) -> bytes | None:
             descriptor = root.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         raise _unreadable(directory, name, error) from error
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ContextError(f"{name} is {_kind(status.st_mode)}, not a file", hint="Give another one with -f.")
-        text = file.read(limit + 1)
+        text = b""
+        while len(text) <= limit and (more := os.read(descriptor, limit + 1 - len(text))):
+            text += more
+    except OSError as error:
+        raise _unreadable(directory, name, error) from error
+    finally:
+        os.close(descriptor)
     if len(text) > limit:
         raise ContextError(f"{name} is longer than {limit >> 20} MiB", hint="This does not look like the right file.")
     return text

@@ -1,0 +1,275 @@
+"""ADD from servers on loopback: files by HTTP, repositories by git's own protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from builder.errors import ContextError, DigestMismatch, PybuildError
+from builder.plan.step import GitSource, HttpSource
+from builder.solve.add_remote import RemoteSources
+from builder.store.store import Store, open_store
+from tests.solve.copying import Bench
+from tests.solve.test_copy_archive import tar_of
+
+MODIFIED = "Wed, 01 Jan 2020 00:00:00 GMT"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves `files`; notes what was asked."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    log: ClassVar[list[tuple[str, int, str]]] = []
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        body = self.files.get(path)
+        tag = f'"{hashlib.sha256(body or b"").hexdigest()[:8]}"'
+        status = 404 if body is None else 304 if self.headers.get("If-None-Match") == tag else 200
+        if path == "/moved":
+            status = 302
+        self.log.append((path, status, self.headers.get("Authorization", "")))
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/file.txt")
+        length = len(body or b"") if status == 200 else 0
+        self.send_header("Content-Length", str(length + (9 if path == "/short" else 0)))
+        self.send_header("ETag", tag)
+        self.send_header("Last-Modified", MODIFIED)
+        self.end_headers()
+        if status == 200:
+            self.wfile.write(body or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Handler.files = {
+        "/file.txt": b"hello",
+        "/": b"root",
+        "/short": b"cut",
+        "/a.tar": tar_of(("n", "f", "N")),
+        "/b%20c": b"bc",
+    }
+    Handler.log = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(str(tmp_path / "store")) as store:
+        yield store
+
+
+@pytest.fixture
+def bench(tmp_path: Path, store: Store) -> Bench:
+    bench = Bench(tmp_path / "bench")
+    bench.find_remote = RemoteSources(store).parts
+    return bench
+
+
+@pytest.mark.rule("C-23")
+def test_a_file_by_http_has_its_name_mode_and_time(bench: Bench, url: str) -> None:
+    entry = bench.put((HttpSource(f"{url}/file.txt?q=1"),), "/t/", is_add=True)["t/file.txt"]
+    assert (entry.mode, entry.uid, entry.gid, entry.mtime, entry.size) == (0o600, 0, 0, 1577836800, 5)
+    assert "t/__unnamed__" in bench.put((HttpSource(f"{url}/"),), "/t/", is_add=True)
+    assert "t/b c" in bench.put((HttpSource(f"{url}/b%20c"),), "/t/", is_add=True)
+    assert "t/moved" in bench.put((HttpSource(f"{url}/moved"),), "/t/", is_add=True)
+
+
+@pytest.mark.rule("C-23")
+def test_a_remote_archive_is_unpacked_only_when_asked(bench: Bench, url: str) -> None:
+    assert "t/a.tar" in bench.put((HttpSource(f"{url}/a.tar"),), "/t/", is_add=True)
+    assert "u/n" in bench.put((HttpSource(f"{url}/a.tar"),), "/u/", is_add=True, unpack=True)
+
+
+@pytest.mark.rule("C-23")
+def test_the_next_build_asks_whether_the_file_has_changed(bench: Bench, url: str, store: Store) -> None:
+    source = (HttpSource(f"{url}/file.txt"),)
+    bench.put(source, "/t", is_add=True)
+    bench.find_remote = RemoteSources(store).parts
+    bench.put(source, "/t", is_add=True)
+    assert [status for _, status, _ in Handler.log] == [200, 304]
+    Handler.files["/file.txt"] = b"other"
+    bench.find_remote = RemoteSources(store).parts
+    bench.put(source, "/t", is_add=True)
+    assert bench.read("t") == "other"
+
+
+@pytest.mark.rule("C-27")
+def test_a_checksum_is_checked_and_spares_asking(bench: Bench, url: str, store: Store) -> None:
+    right = f"sha256:{hashlib.sha256(b'hello').hexdigest()}"
+    for _ in range(2):
+        bench.find_remote = RemoteSources(store).parts
+        bench.put((HttpSource(f"{url}/file.txt", right),), "/t", is_add=True)
+    assert len(Handler.log) == 1
+    for kept in (True, False):
+        with pytest.raises(DigestMismatch):
+            bench.put(
+                (HttpSource(f"{url}/{'file.txt' if kept else 'moved'}", f"sha256:{'0' * 64}"),), "/t", is_add=True
+            )
+
+
+@pytest.mark.parametrize(("path", "message"), [("/none", "404"), ("/short", "short|IncompleteRead|cannot be fetched")])
+def test_what_cannot_be_fetched_is_named_without_its_password(bench: Bench, url: str, path: str, message: str) -> None:
+    with pytest.raises(ContextError, match=message) as caught:
+        bench.put((HttpSource(url.replace("//", "//user:hunter2@") + path),), "/t", is_add=True)
+    assert "hunter2" not in caught.value.message
+
+
+def test_an_unreachable_server_is_named(bench: Bench) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ContextError, match=f"127.0.0.1:{port}/x cannot be fetched"):
+        bench.put((HttpSource(f"http://127.0.0.1:{port}/x"),), "/t", is_add=True)
+
+
+@pytest.mark.rule("C-23")
+def test_credentials_come_from_secrets(bench: Bench, url: str, store: Store) -> None:
+    bench.find_remote = RemoteSources(store, secrets={"HTTP_AUTH_TOKEN_127.0.0.1": b"tok\n"}).parts
+    bench.put((HttpSource(f"{url}/file.txt"),), "/t", is_add=True)
+    assert Handler.log[0][2] == "Bearer tok"
+
+
+# --- git -----------------------------------------------------------------------------------------------------------
+
+
+def git(folder: Path, *arguments: str) -> str:
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
+        "GIT_AUTHOR_DATE": "1600000000 +0000", "GIT_COMMITTER_DATE": "1600000000 +0000",
+    }  # fmt: skip
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], env=environment, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[str]:
+    """The URL of a repository served by `git daemon`: main, branch `other`, tag `v1`."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    folder = tmp_path / "served" / "repo.git"
+    folder.mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "sub").mkdir()
+    (folder / "sub/f").write_text("f")
+    (folder / "run").write_text("#!")
+    (folder / "run").chmod(0o777)
+    os.symlink("/etc", folder / "out")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "one")
+    git(folder, "tag", "-a", "-m", "v1", "v1")
+    git(folder, "checkout", "-q", "-b", "other")
+    (folder / "new").write_text("new")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "two")
+    git(folder, "checkout", "-q", "main")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    daemon = subprocess.Popen(
+        ["git", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", f"--port={port}",
+         f"--base-path={tmp_path / 'served'}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield f"git://127.0.0.1:{port}/repo.git"
+    os.killpg(daemon.pid, 15)
+    daemon.wait()
+
+
+@pytest.mark.rule("C-24")
+@pytest.mark.parametrize(
+    ("reference", "has_new"), [("", False), ("other", True), ("v1", False), ("refs/heads/other", True)]
+)
+def test_a_repository_is_copied_without_its_git_directory(
+    bench: Bench, repository: str, reference: str, has_new: bool
+) -> None:
+    layer = bench.put((GitSource(remote=repository, reference=reference),), "/t/", is_add=True)
+    assert ("t/new" in layer, "t/.git" in layer) == (has_new, False)
+    assert (layer["t/run"].mode, layer["t/sub/f"].mode, layer["t/sub"].mode) == (0o755, 0o644, 0o755)
+
+
+@pytest.mark.rule("C-24")
+def test_a_commit_a_folder_and_the_time_of_the_commit(bench: Bench, repository: str, tmp_path: Path) -> None:
+    commit = git(tmp_path / "served/repo.git", "rev-parse", "other~1")
+    source = GitSource(remote=repository, reference=commit, subdirectory="sub", mtime="commit", checksum=commit[:9])
+    layer = bench.put((source,), "/t/", is_add=True)
+    assert {path: layer[path].mtime for path in layer if path != "t"} == {"t/f": 1600000000}
+    assert bench.inputs[0]["commit"] == commit
+    assert "t/.git" in bench.put((GitSource(remote=repository, keep_git_dir=True),), "/t/", is_add=True)
+
+
+@pytest.mark.rule("C-21")
+def test_exclude_holds_in_repositories(bench: Bench, repository: str) -> None:
+    assert "t/sub" not in bench.put((GitSource(remote=repository),), "/t/", is_add=True, exclude=("sub",))
+
+
+@pytest.mark.rule("C-27")
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"reference": "none"}, "no branch or tag 'none'"), ({"checksum": "0" * 40}, "expected commit 000"),
+     ({"subdirectory": "none"}, "no directory 'none'")],
+)  # fmt: skip
+def test_what_a_repository_lacks_is_named(bench: Bench, repository: str, fields: dict[str, str], message: str) -> None:
+    with pytest.raises(PybuildError, match=message):
+        bench.put((GitSource(remote=repository, **fields),), "/t/", is_add=True)  # type: ignore[arg-type]
+
+
+def test_attack_a_folder_that_is_a_link_out_of_the_repository_is_refused(bench: Bench, repository: str) -> None:
+    for subdirectory in ("out", "../../../../../../../../etc"):
+        with pytest.raises(ContextError, match="no directory"):
+            bench.put((GitSource(remote=repository, subdirectory=subdirectory),), "/t/", is_add=True)
+
+
+def test_attack_a_local_path_is_no_remote(bench: Bench, repository: str, tmp_path: Path) -> None:
+    for remote in (f"file://{tmp_path}/served/repo.git", f"{tmp_path}/served/repo.git", "ext::sh -c id"):
+        with pytest.raises(ContextError):
+            bench.put((GitSource(remote=remote),), "/t/", is_add=True)
+
+
+def test_attack_a_submodule_that_names_a_local_directory_is_refused(
+    bench: Bench, repository: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "served/repo.git"
+    git(folder, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(folder), "inner")
+    git(folder, "commit", "-q", "-m", "three")
+    with pytest.raises(ContextError, match="git submodule"):
+        bench.put((GitSource(remote=repository),), "/t/", is_add=True)
+    assert "t/inner" in bench.put((GitSource(remote=repository, submodules=False),), "/t/", is_add=True)
+
+
+def test_attack_an_option_in_place_of_a_remote_or_reference_is_none(bench: Bench, repository: str) -> None:
+    for fields in (
+        {"remote": "--upload-pack=touch /tmp/owned"},
+        {"remote": repository, "reference": "--upload-pack=id"},
+    ):
+        with pytest.raises(ContextError):
+            bench.put((GitSource(**fields),), "/t/", is_add=True)  # type: ignore[arg-type]
