@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 from builder.errors import SandboxError
+from builder.linux.beneath import walk_in_root
 from builder.linux.mount import descriptor_path, pivot_root_here, unmount
 from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
 from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
@@ -181,7 +182,10 @@ def make_directory(path: str) -> None:
 def make_directory_in(root: int, path: str) -> None:
     """The same inside a root that is not ours yet."""
     try:
-        os.close(open_mount_point(root, MountPoint(path=path, directory=True), None))
+        with walk_in_root(root, path) as walk:
+            exists = not walk.missing
+        if not exists:
+            os.close(open_mount_point(root, MountPoint(path=path, directory=True), None))
     except OSError as error:
         raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
 

@@ -61,6 +61,9 @@ def open_mount_point(root: int, point: MountPoint, report: Report | None) -> int
         parent = os.dup(walk.descriptor)
         missing = walk.missing
         found = walk.found
+    if not found and not missing:
+        os.close(parent)
+        raise SandboxError(f'invalid mount target "{point.path}"', hint="it is the root directory itself")
     for index, name in enumerate(missing):
         directory = point.directory or index < len(missing) - 1
         opened = _make_stub(parent, name, directory, report)
@@ -142,7 +145,7 @@ def write_stub_layer(view: int, points: Iterable[MountPoint], layer: str) -> boo
             known.setdefault(found[:depth])
         _write_stub(layer, found + missing, directory)
     for path in sorted(known, key=len, reverse=True):  # times last, from the leaves up
-        _copy_look(view, "/".join(path), os.path.join(layer, *path))
+        copy_look(view, "/".join(path), os.path.join(layer, *path))
     return True
 
 
@@ -153,7 +156,7 @@ def _write_stub(layer: str, path: tuple[str, ...], directory: bool) -> None:
         os.close(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _STUB_FILE_MODE))
 
 
-def _copy_look(view: int, path: str, copy: str) -> None:
+def copy_look(view: int, path: str, copy: str) -> None:
     """Give the directory `copy` the owner, mode, attributes and times of `path` in the tree at `view`."""
     source = open_in_root(view, path or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -131,7 +131,7 @@ def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: 
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
     root = mount_root(spec.rootfs, scratch, points, user_namespace=userns, devices=spec.insecure)
     attachments += preparation.apt_attachment(root)
-    kept = [one for one in attachments if _has_point(one, root, channel)]
+    kept = [one for one in attachments if _is_nested(one, attachments) or _has_point(one, root, channel)]
     make_directory_in(root, spec.cwd)
     path = os.readlink(f"/proc/self/fd/{root}")
     sources = [_source(one, bundle, index) for index, one in enumerate(kept)]
@@ -139,6 +139,12 @@ def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: 
     with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
         file.write(text)
     return _has_command(root, spec.argv, spec.env)
+
+
+def _is_nested(attachment: Attachment, all_of_them: Sequence[Attachment]) -> bool:
+    """Whether it lies inside another one, where only the runtime can make its mount point."""
+    own = os.path.normpath("/" + attachment.target)
+    return any(own.startswith(os.path.normpath("/" + one.target) + "/") for one in all_of_them)
 
 
 def _has_point(attachment: Attachment, root: int, channel: Channel) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from builder.errors import SandboxError
 from builder.linux.mount import MS_NODEV, MS_NOSUID, MS_RDONLY, bind, descriptor_path, mount, unmount
 from builder.linux.overlay import mount_overlay
-from builder.sandbox.mount_points import MountPoint, Report, open_mount_point, write_stub_layer
+from builder.sandbox.mount_points import MountPoint, Report, copy_look, open_mount_point, write_stub_layer
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -106,6 +106,8 @@ def _mount_stack(
     seen = mount_stack_readonly(rootfs, view, user_namespace=user_namespace)
     descriptor = os.open(seen, _OPEN_DIRECTORY)
     used = write_stub_layer(descriptor, points, stubs)
+    if not os.listdir(rootfs.upper):  # overlayfs shows the upper directory's own mode and owner as those of "/"
+        copy_look(descriptor, "", rootfs.upper)
     os.close(descriptor)
     if os.path.ismount(view):
         unmount(view)

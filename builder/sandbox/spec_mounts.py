@@ -89,7 +89,7 @@ class Preparation:
             for path, content, mode in self._spec.files
         ]
         for attachment in made:
-            if not [part for part in attachment.target.split("/") if part not in ("", ".", "..")]:
+            if os.path.normpath("/" + attachment.target).strip("/") == "":
                 raise SandboxError(f'invalid mount target "{attachment.target}"')
         return sorted(made, key=lambda one: os.path.normpath("/" + one.target).split("/"))
 

@@ -165,3 +165,29 @@ def become(user: str) -> None:
     os.setgroups([])
     os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
     os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+
+
+def in_place(machine: Machine, prepare: Callable[[str, Any], dict[str, Any]], script: str) -> Outcome:
+    """Run `script` in a root that `prepare(area, rootfs)` has changed; it returns the fields of the spec."""
+
+    def work(sandbox: Any, _: object) -> Outcome:
+        rootfs = machine.new_root()
+        area = os.path.dirname(rootfs.upper) if isinstance(rootfs, OverlayRoot) else rootfs.path + ".area"
+        os.makedirs(area, exist_ok=True)
+        return run_in(sandbox, machine, rootfs=rootfs, argv=("/bin/sh", "-c", script), **prepare(area, rootfs))
+
+    outcome = machine.do(work)
+    assert isinstance(outcome, Outcome)
+    return outcome
+
+
+def write(path: str, text: str) -> str:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def top(rootfs: Any) -> str:
+    """Where a test may change what the run will see."""
+    return rootfs.upper if isinstance(rootfs, OverlayRoot) else rootfs.path  # type: ignore[no-any-return]
