@@ -13,7 +13,9 @@ import gzip
 import hashlib
 import io
 import json
+import socket
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -135,6 +137,26 @@ class Fault:
     method: str = ""
 
 
+class _Server(ThreadingHTTPServer):
+    """Leaves no thread behind: other tests enter namespaces, which only a process with one thread may."""
+
+    daemon_threads = False
+    block_on_close = True
+
+    def __init__(self, *arguments: Any) -> None:
+        self._connections: list[socket.socket] = []
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.append(request)
+        super().process_request(request, client_address)
+
+    def hang_up(self) -> None:
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
 class FakeRegistry:
     """Serves what was added. A context manager; `host` is 127.0.0.1:port."""
 
@@ -148,8 +170,7 @@ class FakeRegistry:
         self.identity_token = ""
         self.realm = ""
         self.extra_headers: dict[str, str] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.handle_error = lambda *_: None  # type: ignore[assignment]  # clients break off: that is the test
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
@@ -174,7 +195,9 @@ class FakeRegistry:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
+        self._thread.join()
 
 
 def _handler(registry: FakeRegistry) -> type[BaseHTTPRequestHandler]:

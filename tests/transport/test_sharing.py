@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -65,3 +66,12 @@ def test_a_pull_that_is_killed_can_be_taken_up_again(tmp_path: Path) -> None:
     with open_store(root) as store:
         assert verify_store(store, open_decompressed, remarks=True) == ()
         assert os.listdir(f"{root}/tmp") == []
+
+
+def test_no_thread_stays_behind_since_namespaces_are_entered_by_a_single_one(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with FakeRegistry() as registry, open_store(str(tmp_path / "store")) as store:
+        name = registry.add_image("library/x", "1", make_image([{f"f{n}": os.urandom(6 << 20)} for n in range(3)]))
+        resolver = Resolver(store)
+        resolver.layers(resolver.resolve(name, AMD64).manifest_digest)
+    assert set(threading.enumerate()) <= before
