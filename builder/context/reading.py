@@ -25,18 +25,21 @@ def read_node(node: Node) -> bytes:
     content, size = node.content, node.entry.size
     if isinstance(content, bytes):
         return content
-    descriptor = open_node(node)
+    assert content is not None
     try:
-        data = os.read(descriptor, size + 1 if node.status is not None else size)
-        while len(data) < size and (more := os.read(descriptor, size - len(data))):
-            data += more
-        if len(data) != size:
-            raise changed(node.entry.path)
-        check_node(node, descriptor)
+        descriptor = open_content(content)
+        try:
+            data = os.read(descriptor, size + 1 if node.status is not None else size)
+            while len(data) < size and (more := os.read(descriptor, size - len(data))):
+                data += more
+            # Looking once is enough: what was read is now still, and was when it was listed, this file in this state.
+            check_node(node, descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise unreadable(node.entry.path, error) from error
-    finally:
-        os.close(descriptor)
+    if len(data) != size:
+        raise changed(node.entry.path)
     return data
 
 

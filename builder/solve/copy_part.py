@@ -110,7 +110,9 @@ def read_nodes(part: Part, *, load: bool) -> Iterator[Node]:
             continue
         data = read_node(node)
         if not entry.digest:
+            path, kind, mode, uid, gid, mtime, size, link, device, xattrs, _ = entry
             digest = hashlib.sha256(data).hexdigest()
             part.tree.remember(node, digest, scanned_ns)
-            node = node._replace(entry=entry._replace(digest=digest))
-        yield node._replace(content=data) if load else node
+            # Not _replace: this is done for each file of a context.
+            entry = Entry(path, kind, mode, uid, gid, mtime, size, link, device, xattrs, digest)
+        yield Node(entry, data if load else node.content, node.identity, node.status)
