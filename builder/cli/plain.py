@@ -125,7 +125,7 @@ def event_to_json(event: e.Event) -> dict[str, object]:
                 "location": location_to_json(warning.location),
             }
         case _:
-            return document | {name: getattr(event, name) for name in event.__slots__}
+            return document | event._asdict()
 
 
 def new_plain_display(mode: str, stream: TextIO) -> Callable[[e.Event], None]:

@@ -12,7 +12,6 @@ import stat
 from types import TracebackType
 
 from builder.filesystem.links import MAX_LINKS, follow_links
-from builder.linux.beneath import open_in_root
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -47,6 +46,8 @@ class Root:
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open `path` as it means inside the root and return a descriptor (close-on-exec). Raises OSError."""
+        from builder.linux.beneath import open_in_root  # ctypes: a cached build walks without it
+
         return open_in_root(self.fd, path.lstrip("/") or ".", flags | os.O_CLOEXEC, mode)
 
     def stat(self, path: str, *, follow_last: bool = True) -> os.stat_result:

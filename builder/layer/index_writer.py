@@ -36,7 +36,7 @@ Record = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class LayerStatistics:
-    """What a layer holds: members of the tar, regular files, and bytes in them."""
+    """What a layer holds: members of the tar, those that are no directories, and bytes in regular files."""
 
     entries: int
     files: int
@@ -77,8 +77,9 @@ class IndexWriter:
     def add(self, entry: Entry, mtime: int, offset: int, digest: bytes) -> None:
         """Take one entry; `offset` is where its content begins in the uncompressed tar, `digest` 32 bytes or none."""
         self._entries += 1
-        if entry.kind == "file":
+        if entry.kind != "directory":
             self._files += 1
+        if entry.kind == "file":
             self._bytes += entry.size
         self._run.append(record.encode_record(entry, mtime, offset, digest))
         if len(self._run) >= _RUN_RECORDS:

@@ -223,7 +223,7 @@ class _Solver:
             ),
         )  # fmt: skip
         self.sink(
-            events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.entries, layer.descriptor.size)
+            events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size)
         )
 
     def _reason(self, attempt: _Attempt, name: str, known: bool) -> str:

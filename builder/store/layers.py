@@ -46,7 +46,7 @@ class LayerRecord:
     diff_id: DiffID
     entries: int = 0
     files: int = 0
-    """Regular files among the entries."""
+    """Entries that are no directories."""
     bytes: int = 0
     """Sum of the sizes of the regular files."""
 

@@ -9,7 +9,13 @@ import pytest
 from builder.oci.canonical import encode
 from builder.solve.reason import EVICTED, FIRST_BUILD, differences, main_reason
 
-RUN: dict[str, Any] = {"operation": "run", "parent": "sha256:a", "argv": ["/bin/sh", "-c", "make"], "env": ["A=1"], "inputs": {}}
+RUN: dict[str, Any] = {
+    "operation": "run",
+    "parent": "sha256:a",
+    "argv": ["/bin/sh", "-c", "make"],
+    "env": ["A=1"],
+    "inputs": {},
+}
 COPY: dict[str, Any] = {
     "operation": "copy", "parent": "sha256:a", "destination": "/app/",
     "inputs": {"sources": [{"paths": {"app.py": {"digest": "d1", "files": {"app.py": "0644 x"}}}}]},
