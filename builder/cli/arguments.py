@@ -25,7 +25,8 @@ environment:
   NO_COLOR            no colours
 
 exit codes:
-  0 success   1 the build failed (RUN's own code is shown)   2 wrong usage   130 interrupted
+  0 success   1 the build failed (RUN's own code is shown)   2 wrong usage
+  130 interrupted (Ctrl-C)   143 ended by SIGTERM   129 by SIGHUP
 """
 
 _BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "compress", "load")

@@ -1,4 +1,4 @@
-"""`pybuild images | inspect | history | tag | rmi | prune | info | version`: what the store holds, and keeping it tidy."""
+"""`pybuild images | inspect | history | tag | rmi | prune | info | version`: what the store holds; keeping it tidy."""
 
 from __future__ import annotations
 

@@ -5,33 +5,53 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from builder.errors import PybuildError, StepFailed, UsageError
+from builder.cli.process import Terminated, prepare_process, stop_listening
+from builder.errors import PybuildError, StepFailed
 
 COMMANDS = (
-    "build", "images", "inspect", "history", "tag", "rmi", "run", "prune", "info", "version", "parse", "plan", "context",
-    "pin",
+    "build", "images", "inspect", "history", "tag", "rmi", "run", "prune", "info", "version",
+    "parse", "plan", "context", "pin",
 )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run pybuild with `argv` (default: the process's); return the exit code."""
+    if argv is None:
+        prepare_process()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()  # here, where a reader that has gone is an answer and not a complaint at exit
+        return code
     except PybuildError as error:
         return _report(error)
-    except KeyboardInterrupt:
-        print("pybuild: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        return _interrupted(error)
     except BrokenPipeError:
-        # Whoever read our output has gone; keep Python from complaining again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+        return _reader_gone()
     except OSError as error:
         return _report(_from_os_error(error))
     except RecursionError:
         return _report(PybuildError("the input is nested too deeply"))
+
+
+def _interrupted(error: KeyboardInterrupt) -> int:
+    stop_listening()
+    with suppress(OSError):  # the terminal may be what has gone
+        print("pybuild: interrupted", file=sys.stderr)
+    return error.exit_code if isinstance(error, Terminated) else 130
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has gone: keep Python from complaining again at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        with suppress(OSError):
+            if not os.isatty(number):
+                os.dup2(null, number)
+    return 1
 
 
 def _dispatch(words: list[str]) -> int:
@@ -76,25 +96,35 @@ def _handler(name: str) -> Callable[[list[str]], int]:
 def _report(error: PybuildError) -> int:
     from builder.cli.diagnostics import render_error
 
+    error.hint = error.hint or _hint_of_cause(error)
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    print(render_error(error, colour=colour), file=sys.stderr)
-    if isinstance(error, StepFailed) and error.command_exit_code is not None:
-        print(f"RUN's exit code was {error.command_exit_code}", file=sys.stderr)
+    try:
+        print(render_error(error, colour=colour), file=sys.stderr)
+        if isinstance(error, StepFailed) and error.command_exit_code is not None:
+            print(f"RUN's exit code was {error.command_exit_code}", file=sys.stderr)
+    except BrokenPipeError:
+        _reader_gone()
     return error.exit_code
+
+
+def _hint_of_cause(error: BaseException) -> str:
+    """What to try against the system's own no, wherever it was met and translated."""
+    import errno
+
+    hints = {
+        errno.ENOSPC: "Free some space, for example with 'pybuild prune', or choose another store with --root.",
+        errno.EROFS: "Choose another store with --root.",
+    }
+    hints[errno.EDQUOT] = hints[errno.ENOSPC]
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in hints:
+            return hints[cause.errno]
+        cause = cause.__cause__
+    return ""
 
 
 def _from_os_error(error: OSError) -> PybuildError:
     """Translate what no room has caught: the system's words, with the file they are about."""
-    import errno
-
     about = f": {error.filename}" if error.filename else ""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return PybuildError(f"no space left on the device{about}", hint="'pybuild prune' frees what no image needs.")
-    if error.errno == errno.EROFS:
-        return PybuildError(f"the file system is read-only{about}", hint="Choose another store with --root.")
-    return PybuildError(f"{error.strerror or error}{about}")
-
-
-def usage_error(message: str, hint: str = "") -> UsageError:
-    """Return a UsageError, for commands that check their words by hand."""
-    return UsageError(message, hint=hint)
+    return PybuildError(f"{error.strerror or error}{about}", hint=_hint_of_cause(error))

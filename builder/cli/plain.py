@@ -58,9 +58,9 @@ class PlainDisplay:
                 return [f"#{self._number(step)} CANCELED"]
             case e.Noted(text):
                 return [f"note: {clean(text)}"]
-            case e.Warned(warning):
-                where = f" (line {warning.location.line})" if warning.location and warning.location.line else ""
-                return [f"warning: {clean(warning.rule + ': ' if warning.rule else '')}{clean(warning.message)}{where}"]
+            case e.Warned(rule, message, location):
+                where = f" (line {location.line})" if location and location.line else ""
+                return [f"warning: {clean(rule + ': ' if rule else '')}{clean(message)}{where}"]
             case e.BuildStarted() | e.ImageWritten():
                 return []
 
@@ -118,11 +118,11 @@ def event_to_json(event: e.Event) -> dict[str, object]:
             return document | {"step": step, "line": line.decode("utf-8", "replace")}
         case e.StepErrored(step, title, error):
             return document | {"step": step, "title": title, "error": error_to_json(error)}
-        case e.Warned(warning):
+        case e.Warned(rule, message, location):
             return document | {
-                "rule": warning.rule,
-                "message": warning.message,
-                "location": location_to_json(warning.location),
+                "rule": rule,
+                "message": message,
+                "location": location_to_json(location),
             }
         case _:
             return document | event._asdict()

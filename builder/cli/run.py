@@ -52,9 +52,10 @@ def run_command(argv: list[str]) -> int:
     )
 
 
-_WITH_VALUE = frozenset(
-    "-e --env -w --workdir -u --user --entrypoint --network --hostname --add-host --isolation --platform --root".split()
-)
+_WITH_VALUE = {
+    "-e", "--env", "-w", "--workdir", "-u", "--user", "--entrypoint", "--network", "--hostname", "--add-host",
+    "--isolation", "--platform", "--root",
+}  # fmt: skip
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:

@@ -81,10 +81,10 @@ class TtyDisplay:
                 self._finish(step, title, "-", "yellow", "cancelled")
             case e.Noted(text):
                 self._print(Text(f"note: {clean(text)}", style="dim"))
-            case e.Warned(warning):
-                where = f" (line {warning.location.line})" if warning.location and warning.location.line else ""
-                rule = f"{warning.rule}: " if warning.rule else ""
-                self._print(Text(f"warning: {clean(rule + warning.message)}{where}", style="yellow"))
+            case e.Warned(rule, message, location):
+                where = f" (line {location.line})" if location and location.line else ""
+                rule = f"{rule}: " if rule else ""
+                self._print(Text(f"warning: {clean(rule + message)}{where}", style="yellow"))
             case e.ImageWritten():
                 pass
 
