@@ -21,6 +21,7 @@ from builder.oci.digest import EMPTY_CHAIN, Digest, digest_of
 from builder.plan.plan import Plan
 from builder.plan.step import CopyStep, ImageStep, Step, StepID, dependencies
 from builder.solve import events
+from builder.solve.blame import blamed_on
 from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
 from builder.solve.reason import NO_CACHE, main_reason
 from builder.solve.solution import Solution, Solved, Stack, stack_of
@@ -79,7 +80,11 @@ class _Solver:
 
     def solve(self) -> Solution:
         self._places = place_names(self.plan, self.workshop.build_name)
-        missing = [step for step in self.plan.steps if not self._take_from_cache(step)]
+        missing = []
+        for step in self.plan.steps:
+            with blamed_on(step):
+                if not self._take_from_cache(step):
+                    missing.append(step)
         if missing:
             self.workshop.open(missing)
             self._run_all(missing)
@@ -148,10 +153,11 @@ class _Solver:
 
     def _solve_one(self, step: Step) -> None:
         try:
-            if isinstance(step, ImageStep):
-                self._load_image(step)
-            else:
-                self._make(self._attempt(step))
+            with blamed_on(step):
+                if isinstance(step, ImageStep):
+                    self._load_image(step)
+                else:
+                    self._make(self._attempt(step))
         except Cancelled:
             self.sink(events.StepCancelled(step.id, step.title))
             raise

@@ -1,0 +1,20 @@
+"""Errors of a step, with the step's place in the Dockerfile: what went wrong in a room that knows nothing of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from builder.errors import Cancelled, PybuildError, SourceError, StepFailed, UsageError
+from builder.plan.step import Step
+
+
+@contextmanager
+def blamed_on(step: Step) -> Iterator[None]:
+    """Raise what comes out of the body as StepFailed at `step`, unless it says itself where it belongs."""
+    try:
+        yield
+    except (SourceError, Cancelled, UsageError):
+        raise
+    except PybuildError as error:
+        raise StepFailed(error.message, step.location, hint=error.hint, step=step.title) from error
