@@ -12,28 +12,29 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder import __version__
-from builder.errors import PybuildError, SourceError
+from builder.built_image import BuiltImage
+from builder.errors import PlanError, PybuildError, SourceError
 from builder.oci import canonical
 from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import Reference
 from builder.plan.plan import Plan
 from builder.plan.serialise import plan_from_json, plan_to_json
-from builder.request import BuildRequest, BuiltImage
+from builder.request import BuildRequest
 from builder.solve import events
 from builder.solve.cache_key import Circumstances
 from builder.solve.machine import Machine
 from builder.solve.solver import solve
 from builder.solve.workshop import RunSettings, Workshop, one_id_only
-from builder.store.store import Store, open_store
+from builder.store.store import Store
 
 if TYPE_CHECKING:
-    from builder.dockerfile.instructions import Dockerfile
-    from builder.plan.outline import Outline, Target
     from builder.checking import CheckReport
     from builder.context.ignore import Rule
     from builder.context.load import BuildContext
+    from builder.dockerfile.instructions import Dockerfile
     from builder.oci.descriptor import Descriptor
+    from builder.plan.outline import Outline, Target
     from builder.transport.resolver import Resolver
 
 PLAN_FORMAT = 1
@@ -54,12 +55,11 @@ class Bench:
     machine: Machine
 
     @classmethod
-    def open(cls, request: BuildRequest, stack: ExitStack, sink: events.EventSink) -> Bench:
+    def open(cls, request: BuildRequest, store: Store, stack: ExitStack, sink: events.EventSink) -> Bench:
+        """Open everything else a build needs; `stack` closes it."""
         from builder.context.load import load_context
         from builder.transport.resolver import Resolver
 
-        store = stack.enter_context(open_store(request.root))
-        stack.enter_context(store.lease())
         context = stack.enter_context(load_context(request.context, request.dockerfile, request.build_contexts, store))
         resolver = Resolver(
             store,
@@ -98,7 +98,7 @@ class Bench:
 
         plan = self.plan(platform)
         for warning in plan.warnings:
-            self.sink(events.Warned(warning))
+            self.sink(events.Warned(warning.rule, warning.message, warning.location))
         self.sink(events.BuildStarted(len(plan.steps), plan.target))
         workshop = self.workshop(plan, platform)
         self.stack.callback(workshop.close)
@@ -107,22 +107,27 @@ class Bench:
         layers = solution.stack(plan.image.result).layers
         manifest = assemble(self.store, plan.image, layers, created, epoch=workshop.circumstances.epoch)
         image_id = load_image(self.store.blobs, manifest).id
-        return BuiltImage(platform=platform, plan=plan, solution=solution, manifest=manifest, image_id=image_id)
+        return BuiltImage(platform, plan, solution, manifest, image_id)
 
     def plan(self, platform: Platform) -> Plan:
         """Return the plan for one platform, from the store when nothing it was made from has changed."""
         key = self._plan_key(platform)
-        stored = self.store.plans.find(key)
-        if stored is not None:
-            plan = plan_from_json(stored)
-            if all(
-                str(self.resolver.resolve(reference, parse_platform(wanted)).manifest_digest) == digest
-                for reference, wanted, digest in plan.inputs
-            ):
-                return plan
+        plan = self._kept_plan(key)
+        if plan is not None and all(
+            str(self.resolver.resolve(reference, parse_platform(wanted)).manifest_digest) == digest
+            for reference, wanted, digest in plan.inputs
+        ):
+            return plan
         plan = self._new_plan(platform)
         self.store.plans.put(key, plan_to_json(plan))
         return plan
+
+    def _kept_plan(self, key: Digest) -> Plan | None:
+        stored = self.store.plans.find(key)
+        try:
+            return None if stored is None else plan_from_json(stored)
+        except PlanError:
+            return None  # of another version, or damaged: it is made anew
 
     def _new_plan(self, platform: Platform) -> Plan:
         # Imported here: lark and the planner are not needed when the plan is in the store.

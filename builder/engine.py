@@ -9,39 +9,53 @@ before anything runs, `check` before anything is planned for good.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from builder.bench import Bench
-from builder.errors import ReferenceFormatError, SourceError, UsageError
-from builder.oci.platform import host_platform, parse_platform
+from builder.errors import Location, ReferenceFormatError, UsageError
 from builder.oci.reference import Reference, parse_reference
-from builder.request import BuildRequest, BuildResult, ContainerRequest
+from builder.receipt import ask, may_have_receipt
+from builder.request import BuildRequest
+from builder.result import BuildResult
 from builder.solve import events
-from builder.solve.cache_key import Circumstances
-from builder.solve.machine import Machine
-from builder.solve.workshop import NoContexts, RunSettings, Workshop
 from builder.store.store import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from builder.bench import Bench
     from builder.checking import CheckReport
     from builder.plan.outline import Outline, Target
+    from builder.receipt import Receipt
+    from builder.request import ContainerRequest
     from builder.solve.forecast import Forecast
+    from builder.store.store import Store
 
 
 def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> BuildResult:
     """Build what `request` asks for. Raises PybuildError; the store then holds what it held before, and more cache."""
-    started = time.monotonic()
+    started, begun_ns = time.monotonic(), time.time_ns()
     names = tuple(_destination(tag) for tag in request.tags)
     with ExitStack() as stack:
-        bench = Bench.open(request, stack, sink)
+        store = stack.enter_context(open_store(request.root))
+        stack.enter_context(store.lease())
+        asked = ask(request, store) if may_have_receipt(request) else None
+        if asked is not None and asked.receipt is not None:
+            return _repeat(asked.receipt, store, names, sink, started)
+        from builder.bench import Bench  # all that a build needs; a receipt spares it
+
+        bench = Bench.open(request, store, stack, sink)
         outputs = bench.parse_outputs()
         with bench.quoting():
             images = tuple(bench.build_platform(platform) for platform in bench.platforms)
         descriptor = bench.publish(images, names)
         written = bench.write_outputs(outputs, descriptor, images, names)
+        if asked is not None:
+            from builder.receipt_writer import write_receipt
+
+            write_receipt(store, asked, request.context, images, descriptor, begun_ns)
         result = BuildResult(
-            images=images,
+            images=tuple(image.report() for image in images),
             descriptor=descriptor,
             names=tuple(str(name) for name in names),
             outputs=written,
@@ -51,12 +65,34 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
         return result
 
 
+def _repeat(
+    receipt: Receipt, store: Store, names: tuple[Reference, ...], sink: events.EventSink, started: float
+) -> BuildResult:
+    """Show the steps of a build that has nothing left to do, and give its image the names."""
+    for warning in receipt.warnings:
+        place = Location(*warning.place) if warning.place else None
+        sink(events.Warned(warning.rule, warning.message, place))
+    for image in receipt.images:
+        sink(events.BuildStarted(len(image.steps), receipt.target))
+        for step in image.steps:
+            sink(events.StepCached(step.step, step.title, step.layer, step.size))
+    store.names.set_all((name, receipt.descriptor) for name in names)
+    result = BuildResult(
+        images=receipt.images,
+        descriptor=receipt.descriptor,
+        names=tuple(str(name) for name in names),
+        outputs=(),
+        seconds=time.monotonic() - started,
+    )
+    sink(events.ImageWritten(result.image_id, str(receipt.descriptor.digest), result.names))
+    return result
+
+
 def forecast(request: BuildRequest) -> tuple[Forecast, ...]:
     """Say for each step of a build whether the cache has it, without executing anything; one forecast a platform."""
     from builder.solve.forecast import forecast_plan
 
-    with ExitStack() as stack:
-        bench = Bench.open(request, stack, events.ignore_events)
+    with _opened(request) as bench:
         result = []
         with bench.quoting():
             for platform in bench.platforms:
@@ -67,30 +103,41 @@ def forecast(request: BuildRequest) -> tuple[Forecast, ...]:
 
 def check(request: BuildRequest, *, advice: bool = False) -> CheckReport:
     """Check the Dockerfile of a build without building; `advice` adds the checks that are ours."""
-    with ExitStack() as stack:
-        return Bench.open(request, stack, events.ignore_events).check(advice=advice)
+    with _opened(request) as bench:
+        return bench.check(advice=advice)
 
 
 def outline(request: BuildRequest) -> Outline:
     """Return the arguments, secrets, sockets and caches that the target uses; nothing is built."""
-    with ExitStack() as stack:
-        bench = Bench.open(request, stack, events.ignore_events)
-        with bench.quoting():
-            return bench.outline()
+    with _opened(request) as bench, bench.quoting():
+        return bench.outline()
 
 
 def targets(request: BuildRequest) -> tuple[Target, ...]:
     """Return the stages of the Dockerfile that can be built."""
+    with _opened(request) as bench, bench.quoting():
+        return bench.targets()
+
+
+@contextmanager
+def _opened(request: BuildRequest) -> Iterator[Bench]:
+    """Open what a build needs, for those who only look."""
+    from builder.bench import Bench
+
     with ExitStack() as stack:
-        bench = Bench.open(request, stack, events.ignore_events)
-        with bench.quoting():
-            return bench.targets()
+        store = stack.enter_context(open_store(request.root))
+        stack.enter_context(store.lease())
+        yield Bench.open(request, store, stack, events.ignore_events)
 
 
 def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
     """Run a container from an image, pulling it when it isn't here; return the exit code of its process."""
+    from builder.oci.platform import host_platform, parse_platform
+    from builder.solve.cache_key import Circumstances
     from builder.solve.container import run_container
+    from builder.solve.machine import Machine
     from builder.solve.solution import stack_of
+    from builder.solve.workshop import NoContexts, RunSettings, Workshop
     from builder.transport.resolver import Resolver
 
     with ExitStack() as stack:

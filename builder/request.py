@@ -1,21 +1,12 @@
-"""What is asked of the engine and what comes back: values only.
-
-`BuildRequest` is the command line with its words parsed, `BuildResult` what a build made of it.
-"""
+"""What is asked of the engine: the command line with its words parsed. Values only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from builder.oci.digest import Digest
-from builder.oci.platform import Platform
-from builder.plan.plan import Plan
-from builder.solve.solution import Solution
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from builder.oci.descriptor import Descriptor
     from builder.plan.step import Network
 
 
@@ -47,65 +38,6 @@ class BuildRequest:
     allow: frozenset[str] = frozenset()
     isolation: str | None = None
     outputs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltImage:
-    """One platform's image."""
-
-    platform: Platform
-    plan: Plan
-    solution: Solution
-    manifest: Descriptor
-    image_id: Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildResult:
-    """What a build made. `descriptor` names the manifest, or the index when there are several platforms."""
-
-    images: tuple[BuiltImage, ...]
-    descriptor: Descriptor
-    names: tuple[str, ...]
-    outputs: tuple[str, ...]
-    seconds: float
-
-    @property
-    def image_id(self) -> str:
-        """The digest of the config; of the index when there are several platforms."""
-        return str(self.images[0].image_id if len(self.images) == 1 else self.descriptor.digest)
-
-    def metadata(self) -> dict[str, Any]:
-        """Return what `--metadata-file` holds: buildx's keys, and every step with its key and how it was come by."""
-        document: dict[str, Any] = {
-            "containerimage.digest": str(self.descriptor.digest),
-            "containerimage.descriptor": self.descriptor.to_json(),
-            "image.name": ",".join(self.names),
-            "pybuild.seconds": round(self.seconds, 3),
-            "pybuild.steps": [step for image in self.images for step in _steps_to_json(image)],
-        }
-        if len(self.images) == 1:
-            document["containerimage.config.digest"] = self.image_id
-        return document
-
-
-def _steps_to_json(image: BuiltImage) -> list[dict[str, Any]]:
-    result = []
-    for step in image.plan.steps:
-        solved = image.solution.steps.get(step.id)
-        if solved is None:
-            continue
-        entry: dict[str, Any] = {"title": step.title, "stage": step.stage, "cached": solved.cached}
-        if solved.key:
-            entry["key"] = solved.key
-        if solved.layer is not None:
-            entry |= {"diff_id": str(solved.layer.diff_id), "size": solved.layer.descriptor.size}
-        if solved.reason:
-            entry["reason"] = solved.reason
-        if not solved.cached:
-            entry["seconds"] = round(solved.seconds, 3)
-        result.append(entry)
-    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,11 @@ ROOMS: dict[str, set[str]] = {
     "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci"},
 }
 ROOMS["solve"] = set(ROOMS) - {"registry"} | {"request"}
-ROOMS["request"] = {"oci", "plan", "solve"}
+ROOMS["request"] = {"plan"}
+ROOMS["result"] = {"oci"}
+ROOMS["receipt"] = {"oci", "request", "result", "store", "context", "linux"}
+ROOMS["built_image"] = {"result", "oci", "plan", "solve"}
+ROOMS["receipt_writer"] = {"context", "image", "plan", "receipt", "built_image", "oci", "store"}
 ROOMS["bench"] = set(ROOMS) | {"checking"}
 ROOMS["engine"] = set(ROOMS) | {"checking"}
 ROOMS["checking"] = {"dockerfile", "plan", "oci", "context"}

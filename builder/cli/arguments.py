@@ -23,6 +23,7 @@ environment:
   PYBUILD_ROOT        the store (like --root)
   SOURCE_DATE_EPOCH   seconds since 1970 for every time in the image (like --timestamp)
   NO_COLOR            no colours
+  PYBUILD_DEBUG       show the traceback of an internal error
 
 exit codes:
   0 success   1 the build failed (RUN's own code is shown)   2 wrong usage

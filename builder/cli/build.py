@@ -12,11 +12,13 @@ from builder.cli import options as forms
 from builder.cli.arguments import build_parser, split_boolean_values
 from builder.engine import build
 from builder.errors import PybuildError, UsageError
-from builder.request import BuildRequest, BuildResult
+from builder.request import BuildRequest
+from builder.result import BuildResult
 from builder.solve.events import Event
 from builder.store.location import store_root
 
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
+_ISOLATIONS = ("", "native", "oci", "chroot")
 
 
 def build_command(argv: list[str]) -> int:
@@ -31,6 +33,8 @@ def build_command(argv: list[str]) -> int:
 
         return check_command(arguments, request_from(arguments))
     request = request_from(arguments)
+    for path in (arguments.iidfile, arguments.metadata_file):
+        _check_writable(path)
     with display_for(arguments) as sink:
         result = build_reported(request, sink, arguments)
     _write_results(arguments, result)
@@ -63,16 +67,20 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         raise UsageError(f"invalid network mode {arguments.network!r}", hint="It is default, host or none.")
     if arguments.jobs < 0:
         raise UsageError(f"--jobs {arguments.jobs} is negative")
+    if arguments.isolation not in _ISOLATIONS:
+        raise UsageError(f"invalid isolation {arguments.isolation!r}", hint="It is native, oci or chroot.")
+    if arguments.check_format and not arguments.check:
+        raise UsageError("--format goes with --check")
     return BuildRequest(
         root=store_root(arguments.root, environment),
         context=arguments.path,
-        dockerfile=arguments.file,
+        dockerfile=arguments.file or None,
         tags=_tags(arguments),
         target=arguments.target,
         build_args=build_args,
         build_contexts=forms.parse_pairs(arguments.build_context, "--build-context"),
         labels=forms.parse_pairs(arguments.label, "--label", need_value=False),
-        platforms=tuple(word for value in arguments.platform for word in value.split(",") if word),
+        platforms=forms.parse_platforms(arguments.platform),
         timestamp=_timestamp(arguments, build_args),
         no_cache=arguments.no_cache,
         no_cache_filter=tuple(name for value in arguments.no_cache_filter for name in value.split(",") if name),
@@ -84,7 +92,7 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         hosts=forms.parse_hosts(arguments.add_host),
         shm_size=forms.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
         ulimits=forms.parse_ulimits(arguments.ulimit),
-        allow=frozenset(word for value in arguments.allow for word in value.split(",") if word),
+        allow=forms.parse_entitlements(arguments.allow),
         isolation=arguments.isolation or None,
         outputs=_outputs(arguments),
     )
@@ -167,6 +175,13 @@ def _write_json(path: str, document: object) -> None:
     import json
 
     _write_file(path, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def _check_writable(path: str | None) -> None:
+    """Raise PybuildError now when a result could not be written at the end."""
+    if path and not os.path.exists(path) and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+        there = os.path.isdir(os.path.dirname(path) or ".")
+        raise PybuildError(f"cannot write {path}: {'permission denied' if there else 'no such directory'}")
 
 
 def _write_file(path: str, data: bytes) -> None:

@@ -35,6 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(_from_os_error(error))
     except RecursionError:
         return _report(PybuildError("the input is nested too deeply"))
+    except Exception as error:
+        if os.environ.get("PYBUILD_DEBUG"):
+            raise
+        return _report(_from_mistake(error))
 
 
 def _interrupted(error: KeyboardInterrupt) -> int:
@@ -128,3 +132,15 @@ def _from_os_error(error: OSError) -> PybuildError:
     """Translate what no room has caught: the system's words, with the file they are about."""
     about = f": {error.filename}" if error.filename else ""
     return PybuildError(f"{error.strerror or error}{about}", hint=_hint_of_cause(error))
+
+
+def _from_mistake(error: Exception) -> PybuildError:
+    """What no room expected: still one line, with the place for whoever mends it."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    place = f" ({last.tb_frame.f_code.co_filename}:{last.tb_lineno})" if last is not None else ""
+    return PybuildError(
+        f"internal error: {type(error).__name__}: {error}{place}",
+        hint="This is a mistake in pybuild, not in what you asked. PYBUILD_DEBUG=1 shows how it came there.",
+    )

@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from builder.errors import UsageError
+from builder.errors import ReferenceFormatError, UsageError
+from builder.oci.platform import parse_platform
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -150,6 +151,28 @@ def _secret_value(word: str, path: str, variable: str, environment: Mapping[str,
     if len(value) > _MAX_SECRET_BYTES:
         raise UsageError(f"--secret {word!r}: {path} is larger than {_MAX_SECRET_BYTES} bytes")
     return value
+
+
+def parse_platforms(words: Sequence[str]) -> tuple[str, ...]:
+    """Split and check --platform words. Raises UsageError."""
+    platforms = tuple(word.strip() for value in words for word in value.split(",") if word.strip())
+    for platform in platforms:
+        try:
+            parse_platform(platform)
+        except ReferenceFormatError as error:
+            raise UsageError(f"--platform {error.message}", hint=error.hint) from error
+    return platforms
+
+
+_ENTITLEMENTS = ("network.host", "security.insecure")
+
+
+def parse_entitlements(words: Sequence[str]) -> frozenset[str]:
+    """Split and check --allow words. Raises UsageError."""
+    allowed = frozenset(word for value in words for word in value.split(",") if word)
+    for word in sorted(allowed - set(_ENTITLEMENTS)):
+        raise UsageError(f"--allow {word!r} is not known", hint=f"Known are {' and '.join(_ENTITLEMENTS)}.")
+    return allowed
 
 
 def parse_epoch(text: str, what: str) -> int:

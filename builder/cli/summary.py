@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from builder.cli.text import short_digest, size_text
 from builder.oci.reference import parse_reference
-from builder.request import BuildResult, BuiltImage
+from builder.result import BuildResult, ImageReport
 
 
 def summary_lines(result: BuildResult) -> Iterator[str]:
     """Yield the lines; warnings about unused build arguments come first, since they are easily missed."""
     for image in result.images:
-        unused = ", ".join(image.plan.unused_build_args)
+        unused = ", ".join(image.unused_build_args)
         if unused:
             yield f"warning: --build-arg {unused}: no ARG of the build uses it"
             break
@@ -26,14 +26,11 @@ def summary_lines(result: BuildResult) -> Iterator[str]:
     yield f"done in {result.seconds:.2f}s"
 
 
-def _image_line(image: BuiltImage, *, several: bool) -> str:
-    stack = image.solution.stack(image.plan.image.result)
-    size = size_text(sum(layer.descriptor.size for layer in stack.layers))
-    solved = [step for step in image.solution.steps.values() if step.layer is not None]
+def _image_line(image: ImageReport, *, several: bool) -> str:
+    solved = [step for step in image.steps if step.layer]
     cached = sum(step.cached for step in solved)
-    made = len(solved) - cached
     platform = f" {image.platform}" if several else ""
     return (
-        f"image {short_digest(image.image_id)}{platform}: {len(stack.layers)} layers, {size}; "
-        f"steps: {cached} cached, {made} executed"
+        f"image {short_digest(image.image_id)}{platform}: {image.layers} layers, {size_text(image.size)}; "
+        f"steps: {cached} cached, {len(solved) - cached} executed"
     )

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from builder.errors import PybuildError
-from builder.plan.plan import Warning
+from builder.errors import Location, PybuildError
 
 
 class BuildStarted(NamedTuple):
@@ -75,7 +74,11 @@ class Noted(NamedTuple):
 
 
 class Warned(NamedTuple):
-    warning: Warning
+    """A build check's finding, or another thing worth a line. `rule` may be empty."""
+
+    rule: str
+    message: str
+    location: Location | None = None
 
 
 class ImageWritten(NamedTuple):

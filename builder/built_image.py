@@ -1,0 +1,53 @@
+"""One platform's image as a build has made it, and what is told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from builder.result import ImageReport, StepReport
+
+if TYPE_CHECKING:
+    from builder.oci.descriptor import Descriptor
+    from builder.oci.digest import Digest
+    from builder.oci.platform import Platform
+    from builder.plan.plan import Plan
+    from builder.plan.step import Step
+    from builder.solve.solution import Solution
+
+
+class BuiltImage(NamedTuple):
+    """One platform's image."""
+
+    platform: Platform
+    plan: Plan
+    solution: Solution
+    manifest: Descriptor
+    image_id: Digest
+
+    def report(self) -> ImageReport:
+        """Return what is told of it."""
+        layers = self.solution.stack(self.plan.image.result).layers
+        return ImageReport(
+            str(self.platform),
+            str(self.image_id),
+            len(layers),
+            sum(layer.descriptor.size for layer in layers),
+            tuple(_step_report(step, self.solution) for step in self.plan.steps),
+            self.plan.unused_build_args,
+        )
+
+
+def _step_report(step: Step, solution: Solution) -> StepReport:
+    solved = solution.steps[step.id]
+    layer = solved.layer
+    return StepReport(
+        step=step.id,
+        title=step.title,
+        stage=step.stage,
+        cached=solved.cached,
+        key=solved.key,
+        layer=str(layer.diff_id) if layer else "",
+        size=layer.descriptor.size if layer else 0,
+        reason=solved.reason,
+        seconds=solved.seconds,
+    )

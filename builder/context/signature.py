@@ -1,0 +1,100 @@
+"""One look at a context directory: a digest of what stat(2) says of everything in it that a build may read.
+
+Equal signatures mean that nothing has changed, as far as the clock of the file system can tell: names, modes, sizes,
+inodes and both times of each file. That is what the stat cache believes, too; and like it, a signature is only given
+for files that have been left alone for two seconds (git's "racy" rule), directories included, so that what was there
+and is gone is not missed either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builder.context.ignore import IgnorePatterns
+
+_SETTLED_NS = 2_000_000_000
+
+
+def context_signature(
+    directory: str, roots: Iterable[str], ignore: IgnorePatterns | None, before_ns: int | None = None
+) -> str | None:
+    """Return the signature of what lies at `roots` (paths below `directory`; "" is all of it), in hex.
+
+    With `before_ns` (nanoseconds since 1970), None when anything may have changed after that, or less than two seconds
+    before. None also where a root is, or lies behind, a symbolic link: what it means is not told by its own status.
+    Raises OSError.
+    """
+    scan = _Scan(directory, ignore, None if before_ns is None else before_ns - _SETTLED_NS)
+    for root in sorted(set(roots)):
+        if not scan.add_root(root):
+            return None
+    return scan.digest.hexdigest()
+
+
+class _Scan:
+    def __init__(self, directory: str, ignore: IgnorePatterns | None, limit_ns: int | None) -> None:
+        self._directory = directory
+        self._ignore = ignore
+        self._limit_ns = limit_ns
+        self.digest = hashlib.sha256()
+
+    def add_root(self, root: str) -> bool:
+        path = self._directory
+        status = os.stat(path)
+        for name in root.split("/") if root else ():
+            path = f"{path}/{name}"
+            try:
+                status = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                self.digest.update(f"missing {root}\0".encode("utf-8", "surrogateescape"))
+                return True
+            if stat.S_ISLNK(status.st_mode):
+                return False
+        if not stat.S_ISDIR(status.st_mode):
+            return self._add([_line(root, status)], status)
+        state = self._ignore.state_of(root)[1] if self._ignore and root else 0
+        return self._settled(status) and self._add_directory(path, root, state)
+
+    def _add_directory(self, path: str, relative: str, state: int) -> bool:
+        pending = [(path, relative, state)]
+        while pending:
+            path, relative, state = pending.pop()
+            lines = [relative]
+            with os.scandir(path) as entries:
+                for entry in sorted(entries, key=lambda entry: entry.name):
+                    below = f"{relative}/{entry.name}" if relative else entry.name
+                    excluded, own = self._ignore.enter(below, state) if self._ignore else (False, 0)
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    if excluded and not (
+                        is_directory and self._ignore and self._ignore.may_reinclude_below(below, own)
+                    ):
+                        continue
+                    status = entry.stat(follow_symlinks=False)
+                    if not self._settled(status):
+                        return False
+                    lines.append(_line(entry.name, status))
+                    if is_directory:
+                        pending.append((entry.path, below, own))
+            self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
+        return True
+
+    def _may_reinclude(self, directory: str, state: int) -> bool:
+        return self._ignore is not None and self._ignore.may_reinclude_below(directory, state)
+
+    def _add(self, lines: list[str], status: os.stat_result) -> bool:
+        self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
+        return self._settled(status)
+
+    def _settled(self, status: os.stat_result) -> bool:
+        return self._limit_ns is None or max(status.st_mtime_ns, status.st_ctime_ns) < self._limit_ns
+
+
+def _line(name: str, status: os.stat_result) -> str:
+    if stat.S_ISDIR(status.st_mode):
+        return f"{name}/{status.st_mode}"  # its times tell of names, which are here themselves, and of ignored files
+    return f"{name}/{status.st_mode}/{status.st_size}/{status.st_mtime_ns}/{status.st_ctime_ns}/{status.st_ino}"

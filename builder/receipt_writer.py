@@ -1,0 +1,87 @@
+"""Writes the receipt of a build that has just ended, if everything it read can be vouched for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.context.signature import context_signature
+from builder.image.image import load_image
+from builder.plan.plan import Plan
+from builder.plan.step import (
+    BindMount,
+    CacheMount,
+    ContextSource,
+    CopyStep,
+    GitSource,
+    HttpSource,
+    Paths,
+    RunStep,
+)
+from builder.receipt import Asked, KeptWarning, Receipt, all_cached, keep_receipt, literal_prefix, outermost
+
+if TYPE_CHECKING:
+    from builder.built_image import BuiltImage
+    from builder.oci.descriptor import Descriptor
+    from builder.store.store import Store
+
+
+def write_receipt(
+    store: Store, asked: Asked, context: str, images: tuple[BuiltImage, ...], descriptor: Descriptor, begun_ns: int
+) -> None:
+    """Keep a receipt for the next time, if everything that was read from the directory `context` has been at rest
+    since two seconds before `begun_ns`, when the build began. Raises OSError, StoreError.
+    """
+
+    plans = [image.plan for image in images]
+    roots = _roots(plans)
+    names = {reference for plan in plans for reference, _, _ in plan.inputs}
+    bases = {name: store.names.find(name) for name in sorted(names)}
+    if roots is None or None in bases.values():
+        return
+    signature = ""
+    if roots:
+        found = context_signature(context, roots, asked.ignore, begun_ns)
+        if found is None:
+            return
+        signature = found
+    blobs = [descriptor.digest]
+    for image in images:
+        manifest = load_image(store.blobs, image.manifest).manifest
+        blobs += [image.manifest.digest, manifest.config.digest, *(layer.digest for layer in manifest.layers)]
+    receipt = Receipt(
+        images=tuple(image.report() for image in images),
+        descriptor=descriptor,
+        target=plans[0].target,
+        bases=tuple((name, str(base.digest)) for name, base in bases.items() if base is not None),
+        blobs=tuple(dict.fromkeys(str(blob) for blob in blobs)),
+        roots=roots,
+        signature=signature,
+        warnings=tuple(
+            KeptWarning(warning.rule, warning.message, list(warning.location) if warning.location else None)
+            for plan in plans
+            for warning in plan.warnings
+        ),
+    )
+    keep_receipt(store, asked.key, all_cached(receipt))
+
+
+def _roots(plans: list[Plan]) -> tuple[str, ...] | None:
+    """Return what of the main context the steps read; None when they read what a signature doesn't cover."""
+    roots: list[str] = []
+    for step in (step for plan in plans for step in plan.steps):
+        sources: list[tuple[object, str]] = []
+        if isinstance(step, CopyStep):
+            if any(isinstance(source, HttpSource | GitSource) for source in step.sources):
+                return None
+            sources = [
+                (source.source, path) for source in step.sources if isinstance(source, Paths) for path in source.paths
+            ]
+        elif isinstance(step, RunStep):
+            sources = [(mount.source, mount.subpath) for mount in step.mounts if isinstance(mount, BindMount)]
+            sources += [(mount.base, mount.subpath) for mount in step.mounts if isinstance(mount, CacheMount)]
+        for source, path in sources:
+            if isinstance(source, ContextSource):
+                if source.name:
+                    return None
+                roots.append(literal_prefix(path))
+    return outermost(roots)

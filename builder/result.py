@@ -1,0 +1,80 @@
+"""What a build comes back with: plain values, small enough to be kept and shown again.
+
+NamedTuples, since a build that changes nothing makes these classes and hardly any others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from builder.oci.descriptor import Descriptor
+
+
+class StepReport(NamedTuple):
+    """One step, and how its layer was come by. `layer` is a diff ID, empty for a step that loads an image."""
+
+    step: int
+    title: str
+    stage: str
+    cached: bool
+    key: str = ""
+    layer: str = ""
+    size: int = 0
+    """Bytes of the layer as it is stored."""
+    reason: str = ""
+    """Why the cache did not help."""
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the metadata file says of the step."""
+        document: dict[str, Any] = {"title": self.title, "stage": self.stage, "cached": self.cached}
+        if self.key:
+            document["key"] = self.key
+        if self.layer:
+            document |= {"diff_id": self.layer, "size": self.size}
+        if self.reason:
+            document["reason"] = self.reason
+        if not self.cached:
+            document["seconds"] = round(self.seconds, 3)
+        return document
+
+
+class ImageReport(NamedTuple):
+    """One platform's image. `layers` and `size` (bytes, as stored) are those of the whole image, base included."""
+
+    platform: str
+    image_id: str
+    layers: int
+    size: int
+    steps: tuple[StepReport, ...]
+    unused_build_args: tuple[str, ...] = ()
+
+
+class BuildResult(NamedTuple):
+    """What a build made. `descriptor` names the manifest, or the index when there are several platforms."""
+
+    images: tuple[ImageReport, ...]
+    descriptor: Descriptor
+    names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    """A line for each place the image was written to."""
+    seconds: float
+
+    @property
+    def image_id(self) -> str:
+        """The digest of the config; of the index when there are several platforms."""
+        return self.images[0].image_id if len(self.images) == 1 else str(self.descriptor.digest)
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what `--metadata-file` holds: buildx's keys, and every step with its key and how it was come by."""
+        document: dict[str, Any] = {
+            "containerimage.digest": str(self.descriptor.digest),
+            "containerimage.descriptor": self.descriptor.to_json(),
+            "image.name": ",".join(self.names),
+            "pybuild.seconds": round(self.seconds, 3),
+            "pybuild.steps": [step.to_json() for image in self.images for step in image.steps],
+        }
+        if len(self.images) == 1:
+            document["containerimage.config.digest"] = self.image_id
+        return document
