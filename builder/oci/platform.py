@@ -99,7 +99,10 @@ def parse_platform(text: str) -> Platform:
         return normalise(text, host.architecture, host.variant)
     if text.lower() == "local":
         return host
-    raise ReferenceFormatError(f"{text!r} is neither a known operating system nor a known architecture")
+    raise ReferenceFormatError(
+        f"{text!r} is neither a known operating system nor a known architecture",
+        hint="Write os/architecture[/variant], for example linux/arm64.",
+    )
 
 
 def host_platform() -> Platform:

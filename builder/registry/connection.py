@@ -203,7 +203,11 @@ def _is_transient(error: urllib3.exceptions.HTTPError) -> bool:
 
 def _unreachable(endpoint: Endpoint, url: str, error: urllib3.exceptions.HTTPError) -> RegistryError:
     host = urlsplit(url).netloc
-    reason = str(error).rpartition(": ")[2] if isinstance(error, urllib3.exceptions.NewConnectionError) else str(error)
+    reason = (
+        str(error).rpartition(": ")[2].rpartition("] ")[2]
+        if isinstance(error, urllib3.exceptions.NewConnectionError)
+        else str(error)
+    )
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         reason = "its name cannot be resolved"
     elif isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(

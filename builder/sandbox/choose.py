@@ -64,6 +64,10 @@ def open_sandbox(requested: str | None, *, namespace: BuildNamespace, store: str
     """
     if requested is not None and requested not in KNOWN:
         raise SandboxError(f"unknown isolation {requested!r}", hint=f"known: {', '.join(KNOWN)}")
+    if not os.access(store, os.W_OK | os.X_OK):  # also says so of a read-only file system (man 2 access)
+        raise SandboxError(
+            f"commands run in trees below {store}, which cannot be written to", hint="Choose another store with --root."
+        )
     rejected: list[tuple[str, str]] = []
     for name in (requested,) if requested else AUTOMATIC:
         try:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -150,10 +149,10 @@ def open_store(root: str, *, create: bool = True) -> Store:
 
 
 def _create(root: str) -> None:
+    if os.path.exists(root) and not os.path.isdir(root):
+        raise StoreError(f"{root} is not a directory", hint="Name a directory for the store with --root.")
     with translated(f"making a store at {root}"):
         os.makedirs(root, 0o700, exist_ok=True)
-        if not stat.S_ISDIR(os.stat(root).st_mode):
-            raise StoreError(f"{root} is not a directory")
         found = {name for name in os.listdir(root) if not name.startswith(_NEW)}
         unknown = sorted(found - {"oci-layout", "index.json", "lock", "index.lock", *_DIRECTORIES})
         if unknown:

@@ -19,7 +19,7 @@ _POPULAR = (
 
 def explain(error: RegistryError, reference: Reference, store: Store, client: RegistryClient) -> RegistryError:
     """Return an error that names the image, says why it cannot be had, and what may have been meant."""
-    doing = f"{reference.familiar}: failed to resolve source metadata for {reference}"
+    doing = f"failed to resolve source metadata for {reference}"
     if error.status == 0:
         return _because(error, f"{doing}: {error.message}", _local(reference, store) or error.hint)
     if error.status == 404:
