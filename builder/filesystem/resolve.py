@@ -13,22 +13,25 @@ from types import TracebackType
 
 from builder.filesystem.links import MAX_LINKS, follow_links
 
+_SPECIAL_NAMES = frozenset(("", ".", ".."))
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Root:
-    """A directory held open. A context manager; `fd` is an O_PATH descriptor of it.
+    """A directory held open, whose tree holds still. A context manager; `fd` is an O_PATH descriptor of it.
 
     >>> with Root("/srv/rootfs") as root:
     ...     descriptor = root.open("etc/os-release", os.O_RDONLY)
     """
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("_parents", "fd", "path")
 
     def __init__(self, path: str) -> None:
         """Open the directory `path`, following links in it. Raises OSError."""
         self.path = path
         self.fd = os.open(path, _DIRECTORY)
+        self._parents: list[tuple[str, int]] = []
+        """Directories opened lately, kept because the next file is most often in the same one."""
 
     def __enter__(self) -> Root:
         return self
@@ -43,12 +46,52 @@ class Root:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+        while self._parents:
+            os.close(self._parents.pop()[1])
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open `path` as it means inside the root and return a descriptor (close-on-exec). Raises OSError."""
+        if not flags & os.O_CREAT and (flags & os.O_NOFOLLOW or not flags & os.O_PATH):
+            try:
+                return self._open_plain(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
+                # A link is in the way, or it is no good at all; the kernel's own resolver tells.
         from builder.linux.beneath import open_in_root  # ctypes: a cached build walks without it
 
         return open_in_root(self.fd, path.lstrip("/") or ".", flags | os.O_CLOEXEC, mode)
+
+    def _open_plain(self, path: str, flags: int) -> int:
+        """Open a path that is written canonically and has no link in it, by plain openat(2). Raises OSError."""
+        parent, slash, name = path.rpartition("/")
+        if not slash:
+            return os.open(_plain(name) if name else ".", flags, dir_fd=self.fd)
+        try:
+            # A thread takes the directory out, and puts it back when it is done: both are atomic.
+            held, descriptor = self._parents.pop()
+        except IndexError:
+            descriptor = self._open_directory(parent)
+        else:
+            if held != parent:
+                os.close(descriptor)
+                descriptor = self._open_directory(parent)
+        try:
+            return os.open(_plain(name), flags, dir_fd=descriptor)
+        finally:
+            self._parents.append((parent, descriptor))
+
+    def _open_directory(self, path: str) -> int:
+        """Open a directory below the root, one name at a time, none of them a link. Raises OSError."""
+        descriptor = self.fd
+        for name in path.split("/"):
+            above = descriptor
+            try:
+                descriptor = os.open(_plain(name), _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            finally:
+                if above != self.fd:
+                    os.close(above)
+        return descriptor
 
     def stat(self, path: str, *, follow_last: bool = True) -> os.stat_result:
         """Return the status of `path` inside the root, without opening what it names. Raises OSError."""
@@ -89,3 +132,10 @@ class Root:
         if not name:
             raise OSError(errno.EINVAL, "the root has no parent", path)
         return self.open(parent, _DIRECTORY), name
+
+
+def _plain(name: str) -> str:
+    """Return `name` unless it means something else than a name. Raises OSError EINVAL."""
+    if name in _SPECIAL_NAMES:
+        raise OSError(errno.EINVAL, "not a name", name)
+    return name

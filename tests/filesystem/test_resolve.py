@@ -118,3 +118,21 @@ def test_a_followed_path_is_clean_and_stays_when_followed_again(
         return
     assert all(part not in ("", ".", "..") for part in found.split("/")) or found == ""
     assert follow_links(found, links.get, follow_last=follow_last) == found
+
+
+def test_directories_that_are_kept_open_do_not_mix_up_paths(tmp_path: Path) -> None:
+    for name in ("a/x", "a/b/x", "c/x", "x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    with Root(str(tmp_path)) as root:
+        for name in ("a/x", "x", "a/b/x", "a/x", "c/x", "/c/x", "//x", "a//x", "a/../c/x", "./x", "a/x"):
+            descriptor = root.open(name, os.O_RDONLY)
+            try:
+                assert os.read(descriptor, 100).decode() == os.path.normpath("/" + name).lstrip("/")
+            finally:
+                os.close(descriptor)
+    assert not any(str(tmp_path) in os.readlink(f"/proc/self/fd/{fd}") for fd in open_descriptors())
+
+
+def open_descriptors() -> list[str]:
+    return [fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")]
