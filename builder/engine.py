@@ -21,10 +21,11 @@ from builder.solve import events
 from builder.store.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from builder.bench import Bench
     from builder.checking import CheckReport
+    from builder.oci.digest import Digest
     from builder.plan.outline import Outline, Target
     from builder.receipt import Receipt
     from builder.request import ContainerRequest
@@ -178,3 +179,26 @@ def _destination(tag: str) -> Reference:
     if reference.digest is not None:
         raise UsageError(f"--tag {tag!r} has a digest; a build makes the digest", hint="Write name:tag.")
     return reference
+
+
+@contextmanager
+def base_digests(root: str, *, offline: bool = False) -> Iterator[Callable[[Reference], Digest]]:
+    """Give a function that tells which digest an image name stands for, in its registry today.
+
+    `offline` asks nobody, and gives a digest that means nothing.
+    """
+    from builder.oci.digest import digest_of
+    from builder.oci.platform import host_platform
+    from builder.transport.resolver import Resolver
+
+    if offline:
+        yield lambda reference: digest_of(str(reference).encode())
+        return
+    with open_store(root) as store, store.lease():
+        resolver = Resolver(store, pull=True)
+
+        def find_digest(reference: Reference) -> Digest:
+            resolver.resolve(str(reference), host_platform())
+            return store.names.get(reference).digest
+
+        yield find_digest

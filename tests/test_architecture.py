@@ -33,6 +33,7 @@ ROOMS["result"] = {"oci"}
 ROOMS["receipt"] = {"oci", "request", "result", "store", "context", "linux"}
 ROOMS["built_image"] = {"result", "oci", "plan", "solve"}
 ROOMS["receipt_writer"] = {"context", "image", "plan", "receipt", "built_image", "oci", "store"}
+ROOMS["pinning"] = {"dockerfile", "oci"}
 ROOMS["bench"] = set(ROOMS) | {"checking"}
 ROOMS["engine"] = set(ROOMS) | {"checking"}
 ROOMS["checking"] = {"dockerfile", "plan", "oci", "context"}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from builder.cli import options as forms
 from builder.cli.arguments import build_parser, split_boolean_values
+from builder.cli.files import write_file
 from builder.engine import build
 from builder.errors import PybuildError, UsageError
 from builder.request import BuildRequest
@@ -158,7 +159,7 @@ def display_for(arguments: argparse.Namespace) -> Iterator[Callable[[Event], Non
 
 def _write_results(arguments: argparse.Namespace, result: BuildResult) -> None:
     if arguments.iidfile:
-        _write_file(arguments.iidfile, result.image_id.encode())
+        write_file(arguments.iidfile, result.image_id.encode())
     if arguments.metadata_file:
         _write_json(arguments.metadata_file, result.metadata())
     mode = _progress(arguments)
@@ -174,7 +175,7 @@ def _write_results(arguments: argparse.Namespace, result: BuildResult) -> None:
 def _write_json(path: str, document: object) -> None:
     import json
 
-    _write_file(path, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+    write_file(path, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
 
 
 def _check_writable(path: str | None) -> None:
@@ -182,18 +183,3 @@ def _check_writable(path: str | None) -> None:
     if path and not os.path.exists(path) and not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
         there = os.path.isdir(os.path.dirname(path) or ".")
         raise PybuildError(f"cannot write {path}: {'permission denied' if there else 'no such directory'}")
-
-
-def _write_file(path: str, data: bytes) -> None:
-    """Write beside, then rename; a device or a pipe is written to as it is."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as file:
-            file.write(data)
-        return
-    temporary = f"{path}.{os.getpid()}.part"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise PybuildError(f"cannot write {path}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""`pybuild parse` and `pybuild plan`: what a Dockerfile says, and what a build of it would do."""
+"""`pybuild parse | plan | pin | context ls`: what a Dockerfile says, what a build of it would do, what it would see."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from builder.cli.arguments import add_root, build_parser, new_parser, split_boolean_values
+from builder.cli.files import write_file
+from builder.cli.text import clean, size_text
 from builder.errors import SourceError, UsageError
+from builder.store.location import store_root
+
+if TYPE_CHECKING:
+    from builder.context.dockerfile_file import FoundDockerfile
 
 
 def parse_command(argv: list[str]) -> int:
@@ -66,4 +73,83 @@ def plan_command(argv: list[str]) -> int:
     return 0
 
 
-HANDLERS: dict[str, Callable[[list[str]], int]] = {"parse": parse_command, "plan": plan_command}
+def pin_command(argv: list[str]) -> int:
+    """Give FROM lines the digests that their tags stand for; with --check only say whether any lacks one."""
+    parser = new_parser("pybuild pin", "Rewrite the FROM lines of a Dockerfile so that each names its image by digest.")
+    parser.add_argument("file", nargs="?", default="Dockerfile", metavar="FILE")
+    parser.add_argument("--check", action="store_true", help="change nothing; 1 when an image has no digest")
+    parser.add_argument("--stdout", action="store_true", help="print the result instead of rewriting the file")
+    add_root(parser)
+    arguments = parser.parse_args(argv)
+    from builder.engine import base_digests
+    from builder.pinning import apply_pins, find_pins
+
+    text = _read(arguments.file).decode("utf-8", "surrogateescape")
+    with base_digests(store_root(arguments.root, os.environ), offline=arguments.check) as find_digest:
+        try:
+            pins = find_pins(text, arguments.file, find_digest)
+        except SourceError as error:
+            error.source = text
+            raise
+    for pin in pins:
+        what = f"has no digest{f' ({pin.reason})' if pin.reason else ''}" if arguments.check or pin.reason else "pinned"
+        print(f"{arguments.file}:{pin.location.line}: {pin.written} {what}", file=sys.stderr)
+    if arguments.check:
+        return 1 if pins else 0
+    result = apply_pins(text, pins).encode("utf-8", "surrogateescape")
+    if arguments.stdout or arguments.file == "-":
+        sys.stdout.buffer.write(result)
+    elif any(pin.pinned for pin in pins):
+        write_file(arguments.file, result)
+    return 1 if any(pin.reason for pin in pins) else 0
+
+
+def context_command(argv: list[str]) -> int:
+    """List what a build would see of a folder."""
+    parser = new_parser("pybuild context", "List what a build sees of a context folder.")
+    parser.usage = "pybuild context ls [--ignored] [--why] [-f FILE] PATH"
+    parser.add_argument("command", choices=("ls",))
+    parser.add_argument("path", metavar="PATH")
+    parser.add_argument("--ignored", action="store_true", help="list what is hidden instead")
+    parser.add_argument("--why", action="store_true", help="name the rule that decided")
+    parser.add_argument(
+        "-f", "--file", default=None, metavar="FILE", help="a Dockerfile with an ignore file of its own"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    arguments = parser.parse_args(argv)
+    from builder.context.dockerfile_file import find_dockerfile, find_ignore
+    from builder.context.listing import list_context
+
+    found = find_dockerfile(arguments.path, arguments.file) if arguments.file else None
+    ignore = find_ignore(arguments.path, found or _default_dockerfile(arguments.path))
+    count = size = 0
+    for file in list_context(arguments.path, ignore):
+        if file.included is arguments.ignored:
+            continue
+        count, size = count + 1, size + file.size
+        rule = str(file.rule) if file.rule else "no rule"
+        if arguments.json:
+            print(json.dumps({"path": file.path, "size": file.size, "included": file.included, "rule": rule}))
+        else:
+            print(f"{size_text(file.size):>8}  {clean(file.path)}" + (f"  ({clean(rule)})" if arguments.why else ""))
+    if not arguments.json:
+        print(f"{size_text(size):>8}  in {count} files {'hidden' if arguments.ignored else 'seen'}")
+    return 0
+
+
+def _default_dockerfile(path: str) -> FoundDockerfile | None:
+    from builder.context.dockerfile_file import find_dockerfile
+    from builder.errors import ContextError
+
+    try:
+        return find_dockerfile(path, None)
+    except ContextError:
+        return None  # a folder can be looked at without one
+
+
+HANDLERS: dict[str, Callable[[list[str]], int]] = {
+    "parse": parse_command,
+    "plan": plan_command,
+    "pin": pin_command,
+    "context": context_command,
+}

@@ -61,7 +61,7 @@ def main_reason(before: bytes | None, now: bytes) -> str:
 
 def _rank(difference: Difference) -> tuple[int, str]:
     # The layers below change whenever anything above them in the file does: the least interesting reason.
-    last = {"what it is built on": 2, "operation": -1}
+    last = {"the layers below": 2, "operation": -1}
     return (last.get(difference.field, 1 if difference.field.startswith("variable ") else 0), difference.field)
 
 
@@ -75,7 +75,7 @@ def _compare(before: dict[str, Any], now: dict[str, Any]) -> Iterator[Difference
         elif field == "inputs":
             yield from _inputs(was, is_)
         elif field == "parent":
-            yield Difference("what it is built on", str(was), str(is_))
+            yield Difference("the layers below", str(was), str(is_))
         else:
             yield Difference(field, _text(was), _text(is_))
 

@@ -41,7 +41,7 @@ def test_an_equal_preimage_without_a_record_means_it_was_evicted() -> None:
         ({"env": ["A=2"]}, "variable A changed"),
         ({"env": ["A=1", "B=2"]}, "variable B was added"),
         ({"env": []}, "variable A was removed"),
-        ({"parent": "sha256:b"}, "what it is built on changed"),
+        ({"parent": "sha256:b"}, "the layers below changed"),
         ({"user": "app"}, "the user was added"),
     ],
 )

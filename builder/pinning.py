@@ -1,0 +1,70 @@
+"""Pins base images: FROM lines that name an image by tag get the digest that the tag stands for today.
+
+Only the words are touched, at their exact places; flags, comments, blanks and line ends stay as they are. Stage names,
+`scratch`, and images that have a digest are left alone, and words with variables are reported: what they stand for is
+not in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from builder.dockerfile.instructions import Stage
+from builder.dockerfile.parser import parse_dockerfile
+from builder.errors import Location, ReferenceFormatError
+from builder.oci.digest import Digest
+from builder.oci.reference import Reference, parse_reference
+
+FindDigest = Callable[[Reference], Digest]
+"""Tells the digest that a name stands for, of the index when there is one. Raises PybuildError."""
+
+
+class Pin(NamedTuple):
+    """One FROM. `pinned` is the word with its digest, or empty when `reason` says why there is none."""
+
+    written: str
+    pinned: str
+    location: Location
+    reason: str = ""
+
+
+def find_pins(text: str, file: str, find_digest: FindDigest) -> tuple[Pin, ...]:
+    """Return a pin for every FROM that has no digest. Raises DockerfileSyntaxError and what `find_digest` raises."""
+    dockerfile = parse_dockerfile(text, file)
+    names: set[str] = set()
+    pins = []
+    for stage in dockerfile.stages:
+        pin = _pin(stage, names, find_digest)
+        if pin is not None:
+            pins.append(pin)
+        names.add(stage.name)
+    return tuple(pins)
+
+
+def apply_pins(text: str, pins: tuple[Pin, ...]) -> str:
+    """Return the text with the words of `pins` replaced."""
+    lines = text.split("\n")
+    for pin in reversed(pins):
+        if pin.pinned:
+            line, start = pin.location.line - 1, pin.location.column - 1
+            before = lines[line]
+            assert before[start : start + len(pin.written)] == pin.written, "the parser gives exact places"
+            lines[line] = before[:start] + pin.pinned + before[start + len(pin.written) :]
+    return "\n".join(lines)
+
+
+def _pin(stage: Stage, names: set[str], find_digest: FindDigest) -> Pin | None:
+    word = stage.base.image
+    written = word.text
+    if written.lower() in names or written == "scratch":
+        return None
+    if any(mark in written for mark in "$\"'\\`"):
+        return Pin(written, "", word.location, "it has variables or quotes: pin the ARG's default by hand")
+    try:
+        reference = parse_reference(written)
+    except ReferenceFormatError as error:
+        return Pin(written, "", word.location, error.message)
+    if reference.digest is not None:
+        return None
+    return Pin(written, f"{written}@{find_digest(reference)}", word.location)
