@@ -44,6 +44,14 @@ def unexpected(instruction: Instruction, token: NodeToken, accepted: set[str]) -
     return DockerfileSyntaxError(message, location, hint=hint or f"write {_FORMS.get(keyword, keyword)}")
 
 
+def unexpected_trigger(instruction: Instruction, token: NodeToken, accepted: set[str]) -> DockerfileSyntaxError:
+    """Return the error for a token of an ONBUILD trigger."""
+    if token.type == instruction.keyword:
+        message = f"{instruction.keyword} isn't allowed as an ONBUILD trigger"
+        return DockerfileSyntaxError(message, instruction.location)
+    return unexpected(instruction, token, accepted)
+
+
 def _unknown_flag(keyword: str, flag: Flag, accepted: set[str]) -> DockerfileSyntaxError:
     known = sorted(FLAG_NAMES[token] for token in accepted if token in FLAG_NAMES)
     message = f"unknown flag: --{flag.name}{did_you_mean(flag.name, known)}"

@@ -67,6 +67,7 @@ class Instruction:
     legacy: bool = False
     """ENV and LABEL written as `key value`."""
     location: Location = field(default=NOWHERE, compare=False, repr=False)
+    keyword_location: Location = field(default=NOWHERE, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,43 @@ class NodeToken(Token):
         return token
 
 
+class TokenStream:
+    """The tokens of a file, one instruction after the other; remembers which, so that a parser can resume after it."""
+
+    def __init__(self, directives: Iterable[Directive], instructions: Iterable[Instruction]) -> None:
+        self.instruction: Instruction | None = None
+        """The instruction that the last token came from."""
+        self._skipping = self._repeating = False
+        self._tokens = self._run(directives, instructions)
+
+    def __iter__(self) -> Iterator[NodeToken]:
+        """Return the one iterator: who asks twice goes on where the first one stopped."""
+        return self._tokens
+
+    def skip(self) -> None:
+        """Pass over what is left of the current instruction."""
+        self._skipping = True
+
+    def repeat(self) -> None:
+        """Go back to the beginning of the current instruction."""
+        self._skipping = self._repeating = True
+
+    def _run(self, directives: Iterable[Directive], instructions: Iterable[Instruction]) -> Iterator[NodeToken]:
+        for directive in directives:
+            yield NodeToken.of("_DIRECTIVE", directive.name, directive, directive.location)
+        for instruction in instructions:
+            self.instruction = instruction
+            self._repeating = True
+            while self._repeating:
+                self._skipping = self._repeating = False
+                for token in tokens_of(instruction):
+                    yield token
+                    if self._skipping:
+                        break
+
+
 class InstructionLexer(Lexer):
-    """Hands the tokens of an iterator to Lark; after an error the parser goes on where the iterator stands."""
+    """Hands the tokens of a TokenStream to Lark; after an error the parser goes on where the stream stands."""
 
     __future_interface__ = 2
 
@@ -66,81 +101,76 @@ class InstructionLexer(Lexer):
         """Take Lark's configuration, of which nothing is needed."""
 
     def lex(self, lexer_state: LexerState, parser_state: ParserState[object]) -> Iterator[Token]:
-        tokens: Iterator[Token] = lexer_state.text  # type: ignore[assignment]  # Lark passes custom input through here
-        return tokens
+        stream: TokenStream = lexer_state.text  # type: ignore[assignment]  # Lark passes custom input through here
+        return iter(stream)
 
 
-def tokens_of_file(directives: Iterable[Directive], instructions: Iterable[Instruction]) -> Iterator[NodeToken]:
-    """Yield the tokens of a whole file."""
-    for directive in directives:
-        yield NodeToken.of("_DIRECTIVE", directive.name, directive, directive.location)
-    for instruction in instructions:
-        yield from tokens_of(instruction)
-
-
-def tokens_of(instruction: Instruction) -> Iterator[NodeToken]:
-    """Yield the tokens of one instruction, `_END` included."""
+def tokens_of(instruction: Instruction) -> list[NodeToken]:
+    """Return the tokens of one instruction, `_END` included."""
     keyword = instruction.keyword
-    yield NodeToken.of(keyword, instruction.written_keyword, instruction, instruction.location)
+    make = NodeToken.of
+    tokens = [make(keyword, instruction.written_keyword, instruction, instruction.keyword_location)]
     if instruction.flags:
         ignored = keyword in _WITHOUT_FLAGS or (keyword == "HEALTHCHECK" and _is_none(instruction))
         for flag in instruction.flags:
             kind = "IGNORED_FLAG" if ignored else FLAG_TOKENS.get(flag.name, "UNKNOWN_FLAG")
-            yield NodeToken.of(kind, flag.text, flag, flag.location)
-    yield from _tokens_of_arguments(keyword, instruction)
-    location = instruction.location
-    end = Location(location.file, location.end_line, location.end_column, location.end_line, location.end_column)
-    yield NodeToken.of("_END", "", instruction, end)
+            tokens.append(make(kind, flag.text, flag, flag.location))
+    tokens += _tokens_of_arguments(keyword, instruction)
+    file, _, _, line, column = instruction.location
+    tokens.append(make("_END", "", instruction, Location(file, line, column, line, column)))
+    return tokens
 
 
 def _is_none(instruction: Instruction) -> bool:
     return bool(instruction.arguments) and instruction.arguments[0].text.upper() == "NONE"
 
 
-def _tokens_of_arguments(keyword: str, instruction: Instruction) -> Iterator[NodeToken]:
+def _tokens_of_arguments(keyword: str, instruction: Instruction) -> Iterable[NodeToken]:
     words = instruction.arguments
     if keyword == "HEALTHCHECK":
-        if words:
-            kind = {"NONE": "NONE", "CMD": "HEALTH_CMD"}.get(words[0].text.upper(), "WORD")
-            yield NodeToken.of(kind, words[0].text, words[0], words[0].location)
-        yield from _command(instruction, words[1:])
-    elif keyword == "ONBUILD":
-        if words:
-            yield NodeToken.of("TRIGGER", words[0].text, words[0], words[0].location)
-        yield from _heredocs(instruction)
-    elif instruction.json or keyword in _WITH_COMMAND:
-        yield from _command(instruction, words)
-        yield from _heredocs(instruction)
-    elif keyword in _WITH_TEXT:
-        for word in words:
-            yield NodeToken.of("TEXT", word.text, word, word.location)
-    elif keyword in ("ENV", "LABEL"):
-        yield from _pairs(instruction)
-    elif keyword == "ARG":
-        yield from _definitions(words)
-    elif instruction.heredocs:
-        yield from _paths(instruction)
-    else:
-        for number, word in enumerate(words):
-            is_as = number == 1 and keyword == "FROM" and word.text.upper() == "AS"
-            yield NodeToken.of("AS" if is_as else "WORD", word.text, word, word.location)
+        return _healthcheck(instruction)
+    if keyword == "ONBUILD":
+        return [*_named("TRIGGER", words[:1]), *_heredocs(instruction)]
+    if instruction.json:
+        return _array(instruction, words)
+    if keyword in _WITH_COMMAND:
+        return [*_named("TEXT", words), *_heredocs(instruction)]
+    if keyword in _WITH_TEXT:
+        return _named("TEXT", words)
+    if keyword in ("ENV", "LABEL"):
+        return _pairs(instruction)
+    if keyword == "ARG":
+        return _definitions(words)
+    if instruction.heredocs:
+        return _paths(instruction)
+    tokens = _named("WORD", words)
+    if keyword == "FROM" and len(words) > 1 and words[1].text.upper() == "AS":
+        tokens[1].type = "AS"
+    return tokens
 
 
-def _command(instruction: Instruction, words: tuple[Word, ...]) -> Iterator[NodeToken]:
-    if not instruction.json:
-        for word in words:
-            yield NodeToken.of("TEXT", word.text, word, word.location)
-        return
+def _named(kind: str, words: Iterable[Word]) -> list[NodeToken]:
+    make = NodeToken.of
+    return [make(kind, word.text, word, word.location) for word in words]
+
+
+def _healthcheck(instruction: Instruction) -> Iterator[NodeToken]:
+    for word in instruction.arguments[:1]:
+        kind = {"NONE": "NONE", "CMD": "HEALTH_CMD"}.get(word.text.upper(), "WORD")
+        yield NodeToken.of(kind, word.text, word, word.location)
+    rest = instruction.arguments[1:]
+    yield from _array(instruction, rest) if instruction.json else _named("TEXT", rest)
+
+
+def _array(instruction: Instruction, words: tuple[Word, ...]) -> Iterator[NodeToken]:
     location = words[0].location if words else instruction.location
     yield NodeToken.of("OPEN", "[", instruction, location)
-    for word in words:
-        yield NodeToken.of("STRING", word.text, word, word.location)
+    yield from _named("STRING", words)
     yield NodeToken.of("_CLOSE", "]", instruction, words[-1].location if words else location)
 
 
-def _heredocs(instruction: Instruction) -> Iterator[NodeToken]:
-    for heredoc in instruction.heredocs:
-        yield NodeToken.of("HEREDOC", heredoc.name, heredoc, heredoc.location)
+def _heredocs(instruction: Instruction) -> list[NodeToken]:
+    return [NodeToken.of("HEREDOC", heredoc.name, heredoc, heredoc.location) for heredoc in instruction.heredocs]
 
 
 def _pairs(instruction: Instruction) -> Iterator[NodeToken]:
@@ -170,13 +200,14 @@ def split_location(location: Location, end: int, start: int) -> tuple[Location, 
 
 def _paths(instruction: Instruction) -> Iterator[NodeToken]:
     """The words of COPY or ADD with heredocs: what a marker covers (`<< NAME`, `<<"A B"`) is one token."""
-    markers = list(instruction.heredocs)
+    markers = iter(instruction.heredocs)
+    following = next(markers, None)
     covered: Heredoc | None = None
     for word in instruction.arguments:
         if covered and word.location[1:3] < covered.location[3:5]:
             continue
-        if markers and word.location[1:3] == markers[0].location[1:3]:
-            covered = markers.pop(0)
+        if following and word.location[1:3] == following.location[1:3]:
+            covered, following = following, next(markers, None)
             yield NodeToken.of("HEREDOC", covered.name, covered, covered.location)
         else:
             yield NodeToken.of("WORD", word.text, word, word.location)

@@ -84,9 +84,14 @@ def read_fields(text: str, location: Location | None, expand: Callable[[str], st
     """Read the fields; without `expand`, values with variables or quotes are skipped and `complete` turns false."""
     result = MountFields(location=location)
     later: list[tuple[str, str | None, Location | None]] = []
+    narrow = _narrow(text, location)
     position = 0
     for field in split_csv(text, location):
-        result.location = place = _place(text, field, position, location)
+        place = location
+        if narrow:
+            start = narrow.column + position
+            place = narrow._replace(column=start, end_column=start + len(field))
+        result.location = place
         position += len(field) + 1
         written, equal, value = field.partition("=")
         key = written.lower()
@@ -111,14 +116,11 @@ def read_fields(text: str, location: Location | None, expand: Callable[[str], st
     return result
 
 
-def _place(text: str, field: str, position: int, location: Location | None) -> Location | None:
-    """Return where one field stands, when the value is written as it is read: on one line and without quotes."""
+def _narrow(text: str, location: Location | None) -> Location | None:
+    """Return the location when places inside it can be counted: on one line, and written as it is read."""
     if location is None or location.line != location.end_line or '"' in text:
-        return location
-    if location.end_column - location.column != len(text):
-        return location
-    start = location.column + position
-    return location._replace(column=start, end_column=start + len(field))
+        return None
+    return location if location.end_column - location.column == len(text) else None
 
 
 def _expand(value: str, expand: Callable[[str], str] | None) -> str:

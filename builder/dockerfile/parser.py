@@ -26,7 +26,6 @@ from builder.errors import DockerfileSyntaxError, Location
 if TYPE_CHECKING:
     from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-    from builder.dockerfile.lexer import NodeToken
     from builder.dockerfile.statements import Branch
 
 _T = TypeVar("_T")
@@ -151,48 +150,16 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class _Tokens(Iterator["NodeToken"]):
-    """The tokens of the instructions, remembering which instruction they come from."""
-
-    def __init__(self, source: Source) -> None:
-        # Lark, behind the lexer, takes 30 ms to import: a cached build never gets here.
-        from builder.dockerfile.lexer import tokens_of, tokens_of_file
-
-        self.instruction: Instruction | None = None
-        self._tokens = tokens_of_file(source.directives, ())
-        self._tokens_of = tokens_of
-        self._instructions = iter(source.instructions)
-
-    def __iter__(self) -> Iterator[NodeToken]:
-        return self
-
-    def __next__(self) -> NodeToken:
-        token = next(self._tokens, None)
-        if token is not None:
-            return token
-        self.instruction = next(self._instructions)
-        self._tokens = self._tokens_of(self.instruction)
-        return next(self._tokens)
-
-    def skip(self) -> None:
-        """Pass over what is left of the current instruction."""
-        for _ in self._tokens:
-            pass
-
-    def repeat(self) -> None:
-        """Go back to the beginning of the current instruction."""
-        if self.instruction is not None:
-            self._tokens = self._tokens_of(self.instruction)
-
-
 def _parse(source: Source, start: str, cache_directory: str) -> Branch | None:
     """Run the grammar over the file; faults go to `source`, and the instructions they are in are left out."""
+    # Importing Lark takes 30 ms: a cached build never gets here.
     from lark import UnexpectedToken
 
-    from builder.dockerfile.faults import unexpected
+    from builder.dockerfile.faults import unexpected, unexpected_trigger
     from builder.dockerfile.grammar import load_dockerfile_grammar
+    from builder.dockerfile.lexer import TokenStream
 
-    tokens = _Tokens(source)
+    tokens = TokenStream(source.directives, source.instructions)
     lark = load_dockerfile_grammar(cache_directory)
     try:
         return cast("Branch", lark.parse(cast(str, tokens), start=start))
@@ -203,10 +170,13 @@ def _parse(source: Source, start: str, cache_directory: str) -> Branch | None:
         if failure.token.type == "$END" or instruction is None:
             _report_no_stage(source)
             return None
+        if start == "trigger":
+            source.faults.append(unexpected_trigger(instruction, failure.token, failure.accepts))
+            return None
         if failure.token.type != instruction.keyword:
             source.faults.append(unexpected(instruction, failure.token, failure.accepts))
             tokens.skip()
-        elif start == "dockerfile":
+        else:
             # It stands before any FROM. When that one is there but could not be read, this is no fault of its own.
             if not source.faults:
                 source.faults.append(unexpected(instruction, failure.token, set()))

@@ -90,6 +90,7 @@ def read_instruction(line: LogicalLine, reader: LineReader) -> Instruction:
         comments=line.comments,
         legacy=arguments.legacy,
         location=_whole(line, reader, heredocs),
+        keyword_location=line.locate(0, len(written)),
     )
 
 

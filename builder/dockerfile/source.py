@@ -29,6 +29,7 @@ _HEAD_LINES, _TAIL_LINES = 8, 2
 _LEAD_CELLS = 40
 _CONTROL_PICTURES = 0x2400  # ␀ …: one symbol for each of the 32 control characters
 _DELETE_PICTURE = "\u2421"
+_OPEN_BOX = "\u2423"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,11 @@ def _printable(char: str) -> str:
         return chr(_CONTROL_PICTURES + code)
     if code == 0x7F:
         return _DELETE_PICTURE
+    category = unicodedata.category(char)
+    if category == "Zs" and char != " ":
+        return _OPEN_BOX  # blanks that aren't spaces are the fault often enough: show them
     # Control, format (direction overrides!), surrogate and unassigned characters.
-    return "\ufffd" if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp") else char
+    return "\ufffd" if category in ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp") else char
 
 
 def width(text: str) -> int:

@@ -88,9 +88,11 @@ def _from(syntax: Instruction, children: Sequence[Child]) -> ast.From:
 
 
 def _run(syntax: Instruction, children: Sequence[Child]) -> ast.Run:
-    flags = Flags(syntax)
     heredocs = syntax.heredocs
     command = _command(syntax, children)
+    if not syntax.flags and not heredocs:
+        return ast.Run(syntax=syntax, command=command)
+    flags = Flags(syntax)
     for mount in flags.words("mount"):
         check_mount(mount)
     word = syntax.arguments[0] if syntax.arguments else None

@@ -36,6 +36,8 @@ def read_by_peer(text: str) -> list[Reading] | str | None:
     """
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
         return None
+    if "healthcheck" in text.lower() and not text.isascii():
+        return None  # BuildKit cuts its arguments byte by byte, and the package then fails to decode them
     try:
         commands = dockerfile.parse_string(text)
     except dockerfile.GoParseError as error:
@@ -78,7 +80,7 @@ def settle(ours: Reading, theirs: Reading) -> Reading:
         theirs = theirs._replace(heredocs=ours.heredocs)  # the package doesn't show them
         if theirs.arguments == (*ours.arguments, ""):
             theirs = theirs._replace(arguments=ours.arguments)  # its mark for a trigger it doesn't know
-    if not all(flag.isascii() for flag in ours.flags):
+    if not all(flag.isascii() for flag in theirs.flags + ours.flags):
         theirs = theirs._replace(flags=ours.flags)  # BuildKit reads flags byte by byte
     return theirs
 
@@ -103,6 +105,8 @@ def differs_as_a_whole(text: str) -> str:
         return "H-2: blanks before a heredoc's delimiter; the package's BuildKit is older"
     if re.search(re.escape(escape) * 3 + r"[ \t]*\r*$", text, re.MULTILINE):
         return "Z-8: three escape characters at the end of a line"
+    if re.search(r"\][^\S\n]*[^\s\]].*<<|\[.*[^\s\"\]].*\][^\S\n]*\S", text):
+        return "J-1: text after a JSON array makes it a shell form, which may have heredocs and need not hold strings"
     if "<<" in text and "$" in text:
         return "substitutions beside a heredoc: BuildKit gives up on the markers of a line with a bad one"
     if len(max(text.encode("utf-8", "surrogateescape").split(b"\n"), key=len)) > _LONGEST_LINE:

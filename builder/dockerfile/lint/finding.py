@@ -37,7 +37,7 @@ class IgnoreRules(Protocol):
         ...
 
     def may_reinclude_below(self, path: str) -> bool:
-        """Whether an exception could bring something below the excluded `path` back."""
+        """Whether an exception could bring back something below the excluded `path`; "" is the whole context."""
         ...
 
 

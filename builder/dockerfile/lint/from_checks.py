@@ -57,7 +57,8 @@ def check_from(base: From, escape: str, scope: Scope, report: Report) -> None:
     """Check the variables and the platform of one FROM."""
     for word in filter(None, (base.image, base.platform)):
         expansion = scope.expand(word.text, escape)
-        for name in sorted(set(expansion.missing) - scope.declared) if expansion else ():
+        # A fall-back is no excuse here: no --build-arg reaches a name that no ARG declares.
+        for name in sorted(set(expansion.unset) - scope.declared) if expansion else ():
             message = f"FROM argument '{name}' is not declared{did_you_mean(name, scope.values | _names(scope))}"
             report.add(rules.UNDEFINED_ARG_IN_FROM, message, base.syntax, word.location)
     _check_platform(base, escape, scope, report)

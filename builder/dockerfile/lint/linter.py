@@ -18,7 +18,7 @@ from builder.dockerfile.lint.from_checks import (
 from builder.dockerfile.lint.options import CheckOptions, parse_check
 from builder.dockerfile.lint.scope import Scope, base_scope, global_scope
 from builder.dockerfile.lint.stage_checks import StageChecks
-from builder.dockerfile.lint.syntax_checks import check_syntax
+from builder.dockerfile.lint.syntax_checks import check_instructions, check_syntax
 
 OVERRIDE = "BUILDKIT_DOCKERFILE_CHECK"
 
@@ -32,7 +32,15 @@ def lint(dockerfile: Dockerfile, inputs: LintInputs) -> tuple[Finding, ...]:
     check_default_images(dockerfile, inputs, report)
     _check_stages(dockerfile, inputs, report)
     check_advice(dockerfile, report)
-    return tuple(sorted(report.findings, key=lambda finding: (finding.instruction.line, finding.message)))
+    return _sorted(report)
+
+
+def lint_until(dockerfile: Dockerfile, line: int, inputs: LintInputs) -> tuple[Finding, ...]:
+    """Return what can be said of a file that could not be read beyond `line`. Raises DockerfileSyntaxError."""
+    report = Report(check_options(dockerfile, inputs))
+    readable = [instruction for instruction in dockerfile.instructions if instruction.location.line <= line]
+    check_instructions(dockerfile, readable, report)
+    return _sorted(report)
 
 
 def check_options(dockerfile: Dockerfile, inputs: LintInputs) -> CheckOptions:
@@ -50,6 +58,10 @@ def violation(findings: tuple[Finding, ...]) -> str:
     """Return the message that fails a build under `error=true`, or "" when nothing does."""
     names = dict.fromkeys(finding.rule.name for finding in findings if finding.level == "error")
     return f"lint violation found for rules: {', '.join(names)}" if names else ""
+
+
+def _sorted(report: Report) -> tuple[Finding, ...]:
+    return tuple(sorted(report.findings, key=lambda finding: (finding.instruction.line, finding.message)))
 
 
 def _check_stages(dockerfile: Dockerfile, inputs: LintInputs, report: Report) -> None:

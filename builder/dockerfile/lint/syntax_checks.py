@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import dropwhile
 
 from builder.dockerfile.instructions import Dockerfile, Instruction
@@ -16,7 +16,13 @@ _WITHOUT_FLAGS = ("ARG", "STOPSIGNAL")
 
 def check_syntax(dockerfile: Dockerfile, report: Report) -> None:
     """Run the checks that need no stages and no variables."""
-    for instruction in dockerfile.instructions:
+    check_instructions(dockerfile, dockerfile.instructions, report)
+    _check_casing(dockerfile, report)
+
+
+def check_instructions(dockerfile: Dockerfile, instructions: Iterable[Instruction], report: Report) -> None:
+    """Check some instructions, each for itself, and the lines of the whole file."""
+    for instruction in instructions:
         if instruction.keyword == "FROM":
             _check_from(instruction, report)
         elif instruction.keyword == "MAINTAINER":
@@ -25,7 +31,6 @@ def check_syntax(dockerfile: Dockerfile, report: Report) -> None:
         _check_description(instruction, report)
         _check_ignored_flags(instruction, report)
     _check_continuations(dockerfile, report)
-    _check_casing(dockerfile, report)
 
 
 def _check_from(instruction: Instruction, report: Report) -> None:
@@ -70,7 +75,7 @@ def _check_ignored_flags(instruction: Instruction, report: Report) -> None:
 
 def _check_continuations(dockerfile: Dockerfile, report: Report) -> None:
     starts = [instruction.location.line for instruction in dockerfile.instructions]
-    for message, location in dockerfile.warnings:
+    for message, location in dockerfile.warnings if starts else ():
         instruction = dockerfile.instructions[max(0, bisect_right(starts, location.line) - 1)]
         report.add(rules.NO_EMPTY_CONTINUATION, message, instruction, location, span=location)
 
@@ -86,6 +91,4 @@ def _check_casing(dockerfile: Dockerfile, report: Report) -> None:
         keyword = instruction.written_keyword
         if keyword != (keyword.lower() if majority == "lowercase" else keyword.upper()):
             message = f"Command '{keyword}' should match the case of the command majority ({majority})"
-            location = instruction.location
-            place = location._replace(end_line=location.line, end_column=location.column + len(keyword))
-            report.add(rules.CONSISTENT_INSTRUCTION_CASING, message, instruction, place)
+            report.add(rules.CONSISTENT_INSTRUCTION_CASING, message, instruction, instruction.keyword_location)
