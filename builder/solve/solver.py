@@ -1,8 +1,8 @@
 """The machine room: walks a plan and finds or makes each step's layer.
 
-First, on one thread and in order, every step that the cache already has: a build that changes nothing ends here. Then,
-if anything is missing, the workshop is opened (namespaces are entered while there is still one thread) and the remaining
-steps run on a pool, each as soon as what it reads from is there. The first failure cancels the rest.
+First, on one thread and in order, every step that the cache already has: a build that changes nothing ends here.
+Then, if anything is missing, the workshop is opened (namespaces are entered while there is still one thread) and the
+remaining steps run on a pool, each as soon as what it reads from is there. The first failure cancels the rest.
 
 A layer step is found by its key (`cache_key.py`). When two steps of one build turn out to have the same key, the second
 waits for the first.
@@ -260,40 +260,47 @@ class _Pool:
     _condition: threading.Condition = field(default_factory=threading.Condition)
     _waiting: dict[StepID, Step] = field(default_factory=dict)
     _done: set[StepID] = field(default_factory=set)
+    _working: int = 0
     _error: BaseException | None = None
 
     def run(self, steps: dict[StepID, Step], done: set[StepID]) -> None:
         self._waiting, self._done = dict(steps), set(done)
         threads = [threading.Thread(target=self._loop, name=f"step-{n}", daemon=True) for n in range(self.threads)]
+        self._working = len(threads)
         for thread in threads:
             thread.start()
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.5)  # a timeout, so that Ctrl-C reaches this thread
+            self._wait()
         except BaseException:
-            self.cancel.set()
             with self._condition:
+                self.cancel.set()
                 self._condition.notify_all()
-            for thread in threads:
-                thread.join()
+            self._wait()
             raise
         if self._error is not None:
             raise self._error
 
+    def _wait(self) -> None:
+        """Return when no thread works any more. Not join: when interrupted it takes threads for ended (3.11)."""
+        with self._condition:
+            while self._working:
+                self._condition.wait(0.5)  # a timeout, so that Ctrl-C reaches this thread
+
     def _loop(self) -> None:
-        while (step := self._next()) is not None:
-            try:
+        try:
+            while (step := self._next()) is not None:
                 self.work(step)
-            except BaseException as error:
                 with self._condition:
-                    if self._error is None or isinstance(self._error, Cancelled):
-                        self._error = error
-                    self.cancel.set()
+                    self._done.add(step.id)
                     self._condition.notify_all()
-                return
+        except BaseException as error:
             with self._condition:
-                self._done.add(step.id)
+                if self._error is None or isinstance(self._error, Cancelled):
+                    self._error = error
+                self.cancel.set()
+        finally:
+            with self._condition:
+                self._working -= 1
                 self._condition.notify_all()
 
     def _next(self) -> Step | None:
