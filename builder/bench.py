@@ -142,22 +142,27 @@ class Bench:
 
     def check(self, *, advice: bool) -> CheckReport:
         """Check the whole Dockerfile; what would keep it from being built is part of the report."""
-        from builder.checking import CheckReport, check_all
+        from builder.checking import CheckReport, check_all, check_broken, violation_of
         from builder.dockerfile.parser import parse_dockerfile
-        from builder.plan.planner import make_plan
+        from builder.plan.planner import Planner
 
         text = self.context.dockerfile.decode("utf-8", "surrogateescape")
-        name, error, plan = self.context.dockerfile_name, None, None
+        name, error, planner = self.context.dockerfile_name, None, None
+        build_args = self.request.build_args
         try:
             dockerfile = parse_dockerfile(text, name)
         except SourceError as fault:
-            return CheckReport(name, text, (), fault)
+            return CheckReport(name, text, check_broken(text, fault, build_args), fault)
         try:
-            plan = make_plan(dockerfile, self._plan_options(self.platforms[0]), self.resolver)
+            planner = Planner(dockerfile, self._plan_options(self.platforms[0]), self.resolver)
+            planner.plan()
+            if not self.request.target:
+                planner.plan_rest()
         except PybuildError as fault:
             error = fault
-        findings = check_all(dockerfile, plan, self.resolver, self.context, self.request.build_args, advice=advice)
-        return CheckReport(name, text, findings, error)
+        stages = planner.stages() if planner else ()
+        findings = check_all(dockerfile, stages, self.resolver, self.context, build_args, advice=advice)
+        return CheckReport(name, text, findings, error or violation_of(findings))
 
     def outline(self) -> Outline:
         """Return what the target uses. Raises PlanError."""

@@ -14,15 +14,19 @@ from builder.context.directory import DirectoryTree
 from builder.context.ignore import IgnorePatterns
 from builder.dockerfile.instructions import Dockerfile
 from builder.dockerfile.lint.finding import BaseImage, Finding, LintInputs
-from builder.dockerfile.lint.linter import lint, violation
+from builder.dockerfile.lint.linter import lint, lint_until, violation
 from builder.dockerfile.lint.rules import RULES
-from builder.errors import DockerfileSyntaxError, PybuildError
+from builder.dockerfile.parser import parse_partially
+from builder.errors import DockerfileSyntaxError, PybuildError, SourceError
 from builder.oci.config import ImageConfig
 from builder.oci.platform import Platform, parse_platform
 from builder.plan.plan import ImageResolver, Plan, Warning
 
 if TYPE_CHECKING:
     from builder.context.load import BuildContext
+
+Stages = tuple[tuple[int, str, str], ...]
+"""(index, image reference or "", platform), as `Plan.stages` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +46,13 @@ def check_build(
     inputs = LintInputs(
         build_args=build_args,
         platform_args={},
-        base_images=_base_images(plan, resolver),
+        base_images=_base_images(plan.stages, resolver),
         ignore=_ignore_rules(context),
         stages=frozenset(index for index, _, _ in plan.stages),
     )
     findings = lint(dockerfile, inputs)
-    message = violation(findings)
-    if message:
-        raise DockerfileSyntaxError(message, findings[0].instruction, hint="The check directive asks for errors.")
+    if fault := violation_of(findings):
+        raise fault
     found = (Warning(finding.rule.name, finding.message, finding.instruction) for finding in findings)
     # The planner notices some of the same things on its way; what the checks say of them is exact.
     return (*(warning for warning in plan.warnings if warning.rule not in RULES), *found)
@@ -57,27 +60,48 @@ def check_build(
 
 def check_all(
     dockerfile: Dockerfile,
-    plan: Plan | None,
+    stages: Stages,
     resolver: ImageResolver,
     context: BuildContext,
     build_args: Mapping[str, str],
     *,
     advice: bool,
 ) -> tuple[Finding, ...]:
-    """Return the findings for the whole file; `advice` adds the checks that are ours. Raises DockerfileSyntaxError."""
+    """Return the findings for the whole file; `advice` adds the checks that are ours. Raises DockerfileSyntaxError.
+
+    `stages` are those that could be planned: of their images alone something is known.
+    """
     inputs = LintInputs(
         build_args=build_args,
-        base_images=_base_images(plan, resolver) if plan else {},
+        base_images=_base_images(stages, resolver),
         ignore=_ignore_rules(context),
         enable=frozenset({"advice"}) if advice else frozenset(),
     )
     return lint(dockerfile, inputs)
 
 
-def _base_images(plan: Plan, resolver: ImageResolver) -> dict[int, BaseImage]:
+def check_broken(text: str, fault: SourceError, build_args: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Return what can be said of a file that is in error, up to the first fault."""
+    if fault.location is None:
+        return ()
+    dockerfile, _ = parse_partially(text, fault.location.file)
+    try:
+        return lint_until(dockerfile, fault.location.line, LintInputs(build_args=build_args))
+    except DockerfileSyntaxError:
+        return ()  # the check directive itself is at fault
+
+
+def violation_of(findings: tuple[Finding, ...]) -> DockerfileSyntaxError | None:
+    """Return the error that a build stops with under `error=true`, if there is one."""
+    message = violation(findings)
+    hint = "The check directive asks for errors."
+    return DockerfileSyntaxError(message, findings[0].instruction, hint=hint) if message else None
+
+
+def _base_images(stages: Stages, resolver: ImageResolver) -> dict[int, BaseImage]:
     return {
         index: _base_image(resolver.resolve(reference, parse_platform(platform)).config, parse_platform(platform))
-        for index, reference, platform in plan.stages
+        for index, reference, platform in stages
         if reference
     }
 

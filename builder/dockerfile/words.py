@@ -62,11 +62,12 @@ class WordError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What a word became. `missing` holds unset variables that were read through a form without a fall-back."""
+    """What a word became. `unset` holds the unset variables in it, `missing` those of them without a fall-back."""
 
     text: str
     used: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
 
 
 def expand(
@@ -80,7 +81,7 @@ def expand(
         return Expansion(word)
     machine = _Machine(word, lookup, escape=escape, quotes=quotes, keep_unset=keep_unset)
     text = machine.run()
-    return Expansion(text, tuple(machine.used), tuple(machine.missing))
+    return Expansion(text, tuple(machine.used), tuple(machine.missing), tuple(machine.unset))
 
 
 def expand_words(text: str, lookup: Lookup, *, escape: str = "\\") -> tuple[str, ...]:
@@ -132,6 +133,7 @@ class _Machine:
         self.word, self.position = word, 0
         self.used: dict[str, None] = {}
         self.missing: dict[str, None] = {}
+        self.unset: dict[str, None] = {}
         self._lookup, self._escape, self._quotes, self._keep_unset = lookup, escape, quotes, keep_unset
         self._stack = [_Frame("", False, 0)]
         self._split: list[tuple[str, bool]] = []
@@ -317,8 +319,7 @@ class _Machine:
 
     def _find(self, name: str) -> str | None:
         value = self._lookup(name)
-        if value is not None:
-            self.used[name] = None
+        (self.unset if value is None else self.used)[name] = None
         return value
 
     def _value(self, name: str, written: str) -> str:

@@ -11,11 +11,11 @@ from builder.plan.plan import ImageResolver, ResolvedImage
 from builder.plan.stages import StageGraph
 from builder.plan.trees import ImageTree
 
-# What docker's classic builder wrote about the container that made an image, and other builders about their cache: it
-# says nothing of an image on top of it.
+# What docker's classic builder and `docker import` wrote about the making of an image, and other builders about their
+# cache: it says nothing of an image on top of it.
 _STALE_CONFIG = frozenset(
     {
-        "container", "container_config", "docker_version", "id", "parent", "moby.buildkit.cache.v0",
+        "comment", "container", "container_config", "docker_version", "id", "parent", "moby.buildkit.cache.v0",
         "moby.buildkit.buildinfo.v1",
     }
 )  # fmt: skip

@@ -80,9 +80,19 @@ class Planner:
             unused_build_args=arguments.unused_build_args(self.dockerfile, self.options, used),
             contexts=_contexts(steps),
             epoch=epoch,
-            stages=tuple(self._described(index) for index in sorted(self.layers.finished)),
+            stages=self.stages(),
             hostname=self.options.hostname or self.options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
         )
+
+    def plan_rest(self) -> None:
+        """Plan the stages that the target doesn't need, to see what is wrong with them. Raises PlanError."""
+        for index in range(len(self.graph.stages)):
+            if index not in self.finished:
+                self._finish(index)
+
+    def stages(self) -> tuple[tuple[int, str, str], ...]:
+        """Return the stages planned so far, as `Plan.stages` has them."""
+        return tuple(self._described(index) for index in sorted(self.finished))
 
     def _described(self, index: int) -> tuple[int, str, str]:
         tree = self.graph.bases[index]

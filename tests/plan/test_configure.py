@@ -197,7 +197,8 @@ def test_what_a_base_says_about_its_own_making_is_not_inherited() -> None:
     )
     config = type(config)(
         platform=config.platform, created="2020", runtime=config.runtime, diff_ids=config.diff_ids,
-        history=config.history, extra={"docker_version": "1", "container": "c", "os.features": ["f"]},
+        history=config.history,
+        extra={"docker_version": "1", "container": "c", "comment": "imported", "os.features": ["f"]},
     )  # fmt: skip
     found = plan_of("FROM x\n", images={"x": config}).image.config
     assert found.created == ""

@@ -10,7 +10,8 @@ from tests.dockerfile.lint.checking import found
 
 def said(text: str, **build_args: str) -> list[tuple[int, str]]:
     dockerfile, faults = parse_partially(text)
-    assert faults and faults[0].location
+    assert faults
+    assert faults[0].location
     findings = lint_until(dockerfile, faults[0].location.line, LintInputs(build_args=build_args))
     return [(finding.instruction.line, finding.rule.name) for finding in findings]
 
