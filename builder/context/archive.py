@@ -93,8 +93,9 @@ def is_archive(stream: Readable) -> bool:
 
 def read_archive(stream: Readable, temporary: Temporary, what: str) -> Archive:
     """Return the tree of a tar stream, compressed or not. Raises ContextError naming `what` for what is none."""
+    from builder.layer.build_index import build_index
     from builder.layer.compression import open_decompressed
-    from builder.layer.index import build_index, open_index
+    from builder.layer.index import open_index
 
     tar, index_path = temporary("archive.tar"), temporary("archive.index")
     try:

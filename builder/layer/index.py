@@ -1,12 +1,11 @@
 """The table of contents of one layer, on disk: path → header and place in the uncompressed tar.
 
 Looked up by bisection over a memory map, walked as a stream; nothing of it is held. record.py has the format;
-`build_index` makes one from a tar, writer.py beside the tar it writes.
+build_index.py makes one from a tar, writer.py beside the tar it writes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -17,15 +16,10 @@ from typing import NamedTuple
 from builder.errors import StoreError
 from builder.filesystem.entry import Entry
 from builder.layer import record
-from builder.layer.index_writer import IndexWriter, LayerStatistics
-from builder.layer.limits import LIMITS, Limits
-from builder.layer.paths import LayerPaths, place_entry
-from builder.layer.reader import Readable, TarMember, read_tar
+from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import OPAQUE, PREFIX
-from builder.oci.digest import DiffID
 
 _OFFSET = Struct("<Q")
-_READ_BYTES = 1 << 20
 _RELEASE_EVERY = 4096
 """Lookups after which the pages they touched are given back."""
 _WALK_BYTES = 1 << 16
@@ -235,48 +229,6 @@ class LayerIndex:
 def open_index(path: str) -> LayerIndex:
     """Open the index of a layer. Raises FileNotFoundError, StoreError, LayerError when it must be rebuilt."""
     return LayerIndex(path)
-
-
-def build_index(stream: Readable, index_path: str, limits: Limits = LIMITS) -> tuple[DiffID, LayerStatistics]:
-    """Read an uncompressed layer tar to its end; write its index, and return its diff ID and statistics.
-
-    Paths in the index are places: links that the layer itself makes are followed (paths.py). Of two entries for one
-    path the last counts. Raises LayerError for a malformed or hostile archive, StoreError when it cannot be written.
-    """
-    hashing = _Hashing(stream)
-    paths = LayerPaths()
-    with IndexWriter(index_path, keep_last=True) as index:
-        for member in read_tar(hashing, limits):
-            entry = place_entry(member.entry, paths)
-            if entry is not None:
-                index.add(entry, entry.mtime, member.offset, _digest(member))
-        statistics = index.finish()
-    return DiffID("sha256:" + hashing.digest.hexdigest()), statistics
-
-
-class _Hashing:
-    """A stream that digests what passes through it."""
-
-    def __init__(self, stream: Readable) -> None:
-        self._read = stream.read
-        self.digest = hashlib.sha256()
-
-    def read(self, size: int, /) -> bytes:
-        data = self._read(size)
-        self.digest.update(data)
-        return data
-
-
-def _digest(member: TarMember) -> bytes:
-    if member.entry.kind != "file":
-        return b""
-    size = member.entry.size
-    if size <= _READ_BYTES:
-        return hashlib.sha256(member.read(size)).digest()
-    digest = hashlib.sha256()
-    while block := member.read(_READ_BYTES):
-        digest.update(block)
-    return digest.digest()
 
 
 def implied(path: str) -> IndexEntry:

@@ -10,7 +10,6 @@ import os
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from heapq import merge
 from itertools import chain
 from operator import itemgetter
@@ -21,6 +20,7 @@ from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
 from builder.layer import record
 from builder.layer.paths import twice_of_two_kinds
+from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import OPAQUE, PREFIX
 
 _RUN_RECORDS = 32_768
@@ -32,15 +32,6 @@ _OPAQUE = os.fsencode(OPAQUE)
 
 Record = tuple[bytes, bytes]
 """(tree key, record)"""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerStatistics:
-    """What a layer holds: members of the tar, those that are no directories, and bytes in regular files."""
-
-    entries: int
-    files: int
-    bytes_: int
 
 
 class IndexWriter:

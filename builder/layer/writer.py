@@ -16,7 +16,8 @@ from builder.errors import ContextError, LayerError
 from builder.filesystem.entry import Entry
 from builder.layer.content import Content, FileContent, SlicedContent, open_content
 from builder.layer.header import BLOCK, END, encode_header
-from builder.layer.index_writer import IndexWriter, LayerStatistics
+from builder.layer.index_writer import IndexWriter
+from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import PREFIX, refuse_reserved_name
 
 BLOCK_BYTES = 1 << 20

@@ -92,7 +92,11 @@ class CopyOperation:
         from builder.layer.index import open_index
 
         copy = self._bound()
-        record = make_layer(self._workshop.store, copy.items(), epoch=self._workshop.circumstances.epoch)
+        record = make_layer(
+            self._workshop.store,
+            copy.items(self._workshop.views.view(self._parent)),
+            epoch=self._workshop.circumstances.epoch,
+        )
         with open_index(self._workshop.store.layers.index_path(record.diff_id)) as index:
             copy.complete(lambda path: _digest_in(index, path))
         return record
@@ -103,7 +107,6 @@ class CopyOperation:
 
             self._copy = Copy(
                 self._step,
-                self._workshop.views.view(self._parent),
                 lambda source: self._workshop.tree(source, self._solution),
                 # Not asked for before a URL is met: it brings clients along.
                 lambda source, exclude: self._workshop.find_remote()(source, exclude),

@@ -16,7 +16,7 @@ from builder.image.assemble import assemble
 from builder.image.history import PADDING_COMMENT
 from builder.image.image import load_image
 from builder.image.validate import validate_image
-from builder.layer.index import build_index
+from builder.layer.build_index import build_index
 from builder.layer.writer import write_layer
 from builder.oci.config import History, ImageConfig, RuntimeConfig, parse_config
 from builder.oci.descriptor import Descriptor

@@ -17,7 +17,8 @@ from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.walk import tree_key
 from builder.layer import index_writer
-from builder.layer.index import build_index, open_index
+from builder.layer.build_index import build_index
+from builder.layer.index import open_index
 from builder.layer.index_writer import IndexWriter
 from tests.layer.archives import Member, pack, paths
 

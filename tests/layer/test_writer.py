@@ -17,8 +17,9 @@ from builder.errors import ContextError, LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.resolve import Root
 from builder.filesystem.walk import walk_entries
+from builder.layer.build_index import build_index
 from builder.layer.content import Content, FileContent, SlicedContent
-from builder.layer.index import build_index, open_index
+from builder.layer.index import open_index
 from builder.layer.index_writer import LayerStatistics
 from builder.layer.reader import read_tar
 from builder.layer.whiteout import opaque_entry, whiteout_entry

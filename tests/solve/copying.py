@@ -60,7 +60,7 @@ class Bench:
         step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
         with self.tree() as tree:
             copy = self.operation(step, tree)
-            index = self._keep(lambda: copy.items())
+            index = self._keep(lambda: copy.items(self.below(step)))
             copy.complete(lambda path: found.entry.digest if (found := index.find(path)) else "")
             self.inputs = copy.inputs()
             assert self.inputs == self.operation(step, tree).inputs(), "one pass and two passes make the same key"
@@ -73,15 +73,16 @@ class Bench:
             return self.operation(step, tree).inputs()
 
     def operation(self, step: CopyStep, tree: Tree) -> Copy:
-        below = MergedView(()) if step.link else self.view
-
         def find_tree(source: ContextSource | StepSource) -> Tree:
             if isinstance(source, ContextSource):
                 return tree
             layers = self.stages[source.step] if source.step is not None else []
             return ViewTree(MergedView(layers)) if layers else EmptyTree()
 
-        return Copy(step, below, find_tree, self.find_remote, made_at=MADE_AT, temporary=self._temporary)
+        return Copy(step, find_tree, self.find_remote, made_at=MADE_AT, temporary=self._temporary)
+
+    def below(self, step: CopyStep) -> MergedView:
+        return MergedView(()) if step.link else self.view
 
     def workdir(self, path: str, user: str = "") -> dict[str, Entry]:
         step = WorkdirStep(id=StepID(0), path=path, user=user)

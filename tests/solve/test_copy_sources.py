@@ -193,7 +193,7 @@ def test_attack_a_file_that_changes_while_it_is_copied_is_noticed(bench: Bench) 
     bench.write({"big": b"1" * (2 << 20)})
     step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), ("big",)),), destination="/t")
     with bench.tree() as tree:
-        items = bench.operation(step, tree).items()
+        items = bench.operation(step, tree).items(bench.below(step))
         _, content = next(items)
         assert isinstance(content, FileContent)
         (bench.context / "big").write_bytes(b"2" * (2 << 20))
