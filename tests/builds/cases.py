@@ -69,8 +69,8 @@ class Case:
     checks: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     """Path → fields that its entry must have, or None when it must not be there; holds for every builder."""
     needs: tuple[str, ...] = ()
-    """What the machine must allow: `root`; `run` a process; `ids`: files of several owners in a RUN; `link`: a docker
-    whose `--link` links, when the record is verified."""
+    """What the machine must allow: `root`; `run` a process; `ids`: files of several owners in a RUN; `containerd`: a
+    docker with that image store, to verify the record (the old one can't link, export nothing, or tell some links)."""
 
     @property
     def expected_file(self) -> Path:
