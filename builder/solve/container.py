@@ -6,6 +6,8 @@ user that the image does not know is an error; HOME comes from its passwd.
 
 from __future__ import annotations
 
+import signal
+
 from builder.errors import UsageError
 from builder.filesystem.accounts import lookup_user
 from builder.oci.config import RuntimeConfig
@@ -27,6 +29,8 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
     env.setdefault("HOME", account.home)
     active = workshop.machine.snapshotter.prepare(workshop.views.stack_layers(stack), view)
+    # Ctrl-C is for the process in the container, which shares our terminal; we wait for what it does about it.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         status = workshop.machine.sandbox.run_attached(
             SandboxSpec(
@@ -46,6 +50,7 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
             stderr=2,
         )
     finally:
+        signal.signal(signal.SIGINT, before)
         workshop.machine.snapshotter.discard(active)
     return status.code
 
