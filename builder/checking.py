@@ -121,10 +121,12 @@ class _IgnoreRules:
     patterns: IgnorePatterns
 
     def excludes(self, path: str) -> bool:
-        return self.patterns.state_of(path)[0]
+        return self.patterns.decide(path).excluded
 
     def may_reinclude_below(self, path: str) -> bool:
-        return self.patterns.has_exceptions
+        if not path or not self.patterns.has_exceptions:
+            return self.patterns.has_exceptions
+        return self.patterns.may_reinclude_below(path, self.patterns.state_of(path)[1])
 
 
 def ignore_patterns(context: BuildContext) -> IgnorePatterns | None:
