@@ -147,7 +147,7 @@ class RegistryClient:
             response = self._request("GET", url, endpoint, repository, headers)
             if response.status not in (200, 206):
                 raise failure(f"blob {descriptor.digest}", response.status, read_error_body(response))
-            reason = _transfer(response, _to_skip(response, before), sink, progress)
+            reason = self._transfer(response, _to_skip(response, before), sink, progress)
             if sink.written >= descriptor.size:
                 return
             failures = 1 if sink.written > before else failures + 1
@@ -158,6 +158,26 @@ class RegistryClient:
                     hint="Try again; what was fetched completely is kept.",
                 )
             self.connection.pause(failures)
+
+    def _transfer(self, response: Response, skip: int, sink: Sink, progress: Callable[[int], None] | None) -> str:
+        """Copy the body; returns why it ended early, if it did."""
+        try:
+            while block := response.read(_BLOCK_BYTES):
+                self.connection.check_cancelled()
+                fresh = block[skip:] if skip else block
+                skip = max(0, skip - len(block))
+                if fresh:
+                    sink.write(fresh)
+                    if progress is not None:
+                        progress(len(fresh))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            response.close()
+            return str(error)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return "the answer is too short"
 
     def _request(
         self, method: str, url: str, endpoint: Endpoint, repository: str | None, headers: dict[str, str]
@@ -207,23 +227,3 @@ def _to_skip(response: Response, wanted: int) -> int:
         response.close()
         raise RegistryError(f"the registry resumes at byte {start or '?'}, not at {wanted} as asked")
     return 0
-
-
-def _transfer(response: Response, skip: int, sink: Sink, progress: Callable[[int], None] | None) -> str:
-    """Copy the body; returns why it ended early, if it did."""
-    try:
-        while block := response.read(_BLOCK_BYTES):
-            fresh = block[skip:] if skip else block
-            skip = max(0, skip - len(block))
-            if fresh:
-                sink.write(fresh)
-                if progress is not None:
-                    progress(len(fresh))
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        response.close()
-        return str(error)
-    except BaseException:
-        response.close()
-        raise
-    response.release_conn()
-    return "the answer is too short"

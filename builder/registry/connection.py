@@ -70,12 +70,17 @@ class Connection:
 
     def pause(self, attempt: int, retry_after: str | None = None) -> None:
         """Wait before attempt number `attempt` + 1: exponentially longer, with jitter, or as long as asked for."""
-        if self.cancelled():
-            raise Cancelled("the download was cancelled")
+        self.check_cancelled()
         seconds = min(_MAX_WAIT_SECONDS, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
         if retry_after and retry_after.strip().isdigit():
             seconds = min(_MAX_WAIT_SECONDS, float(retry_after.strip()))
         self.sleep(seconds)
+        self.check_cancelled()
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled once nobody wants what is being fetched."""
+        if self.cancelled():
+            raise Cancelled("the download was cancelled")
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], endpoint: Endpoint, body: bytes | None

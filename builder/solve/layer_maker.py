@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from threading import Event
 from typing import TYPE_CHECKING
 
+from builder.errors import Cancelled
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
 from builder.oci.media_type import OCI_LAYER
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     from builder.filesystem.entry import Entry
     from builder.layer.content import Content
     from builder.store.store import Store
+
+
+def until_cancelled(
+    items: Iterable[tuple[Entry, Content | None]], cancel: Event
+) -> Iterator[tuple[Entry, Content | None]]:
+    """Give what `items` gives. Raises Cancelled once `cancel` is set."""
+    for item in items:
+        if cancel.is_set():
+            raise Cancelled("the build was stopped")
+        yield item
 
 
 def make_layer(store: Store, items: Iterable[tuple[Entry, Content | None]], *, epoch: int | None) -> LayerRecord:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from builder.plan.step import CopyStep, RunStep, WorkdirStep
 from builder.solve.cache_key import LayerStep
-from builder.solve.layer_maker import make_layer
+from builder.solve.layer_maker import make_layer, until_cancelled
 from builder.solve.solution import Solution, Stack
 from builder.store.layers import LayerRecord
 
@@ -68,7 +68,11 @@ class RunOperation:
 
         layers = self.workshop.views.stack_layers(self.parent)
         with run_step(self.step, layers, self.workshop.run_tools(), emit, cancel) as done:
-            record = make_layer(self.workshop.store, done.changes(), epoch=self.workshop.circumstances.epoch)
+            record = make_layer(
+                self.workshop.store,
+                until_cancelled(done.changes(), cancel),
+                epoch=self.workshop.circumstances.epoch,
+            )
             done.keep(record.diff_id)
         return record
 
@@ -94,7 +98,7 @@ class CopyOperation:
         copy = self._bound()
         record = make_layer(
             self._workshop.store,
-            copy.items(self._workshop.views.view(self._parent)),
+            until_cancelled(copy.items(self._workshop.views.view(self._parent)), cancel),
             epoch=self._workshop.circumstances.epoch,
         )
         with open_index(self._workshop.store.layers.index_path(record.diff_id)) as index:

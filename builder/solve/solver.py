@@ -39,7 +39,7 @@ def solve(plan: Plan, workshop: Workshop, sink: events.EventSink, *, jobs: int =
 
     Raises the first step's error, after everything that was running has ended.
     """
-    return _Solver(plan, workshop, sink, jobs or _MAX_THREADS).solve()
+    return _Solver(plan, workshop, sink, jobs or _MAX_THREADS, workshop.resolver.cancel).solve()
 
 
 def place_names(plan: Plan, build_name: str) -> dict[StepID, str]:
@@ -72,8 +72,9 @@ class _Solver:
     workshop: Workshop
     sink: events.EventSink
     jobs: int
+    cancel: threading.Event
+    """Set once anything has failed or the user has had enough: whoever works looks at it."""
     solution: Solution = field(default_factory=Solution)
-    cancel: threading.Event = field(default_factory=threading.Event)
     _flight: dict[Digest, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _places: dict[StepID, str] = field(default_factory=dict)
@@ -260,16 +261,14 @@ class _Pool:
     _condition: threading.Condition = field(default_factory=threading.Condition)
     _waiting: dict[StepID, Step] = field(default_factory=dict)
     _done: set[StepID] = field(default_factory=set)
-    _working: int = 0
+    _busy: int = 0
     _error: BaseException | None = None
 
     def run(self, steps: dict[StepID, Step], done: set[StepID]) -> None:
         self._waiting, self._done = dict(steps), set(done)
-        threads = [threading.Thread(target=self._loop, name=f"step-{n}", daemon=True) for n in range(self.threads)]
-        self._working = len(threads)
-        for thread in threads:
-            thread.start()
         try:
+            for number in range(self.threads):
+                threading.Thread(target=self._loop, name=f"step-{number}", daemon=True).start()
             self._wait()
         except BaseException:
             with self._condition:
@@ -281,33 +280,36 @@ class _Pool:
             raise self._error
 
     def _wait(self) -> None:
-        """Return when no thread works any more. Not join: when interrupted it takes threads for ended (3.11)."""
+        """Return when no step runs and none will. Not by join: when interrupted it takes threads for ended (3.11)."""
         with self._condition:
-            while self._working:
+            while self._busy or (self._waiting and not self.cancel.is_set()):
                 self._condition.wait(0.5)  # a timeout, so that Ctrl-C reaches this thread
 
     def _loop(self) -> None:
-        try:
-            while (step := self._next()) is not None:
+        while (step := self._next()) is not None:
+            try:
                 self.work(step)
-                with self._condition:
-                    self._done.add(step.id)
-                    self._condition.notify_all()
-        except BaseException as error:
-            with self._condition:
+                self._end(step, None)
+            except BaseException as error:
+                self._end(step, error)
+
+    def _end(self, step: Step, error: BaseException | None) -> None:
+        with self._condition:
+            self._busy -= 1
+            if error is None:
+                self._done.add(step.id)
+            else:
                 if self._error is None or isinstance(self._error, Cancelled):
                     self._error = error
                 self.cancel.set()
-        finally:
-            with self._condition:
-                self._working -= 1
-                self._condition.notify_all()
+            self._condition.notify_all()
 
     def _next(self) -> Step | None:
         with self._condition:
             while self._waiting and not self.cancel.is_set():
                 for identifier, step in self._waiting.items():
                     if self._done.issuperset(dependencies(step)):
+                        self._busy += 1
                         return self._waiting.pop(identifier)
                 self._condition.wait()
         return None

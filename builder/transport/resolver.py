@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING
 
 from builder.errors import BlobNotFound, ImageError, ReferenceFormatError, RegistryError, TransportError
@@ -62,16 +63,16 @@ class Resolver:
         named: Mapping[str, str] | None = None,
         notify: Callable[[str], None] = lambda line: None,
         progress: Callable[[Digest, int], None] | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
         client: RegistryClient | None = None,
     ) -> None:
+        self.cancel = Event()
+        """Set to end what is being fetched, with Cancelled."""
         self.mismatches: list[PlatformMismatch] = []
         self._store = store
         self._pull = pull
         self._named = {_familiar(name): value for name, value in (named or {}).items()}
         self._notify = notify
         self._progress = progress
-        self._cancelled = cancelled
         self._client = client
         self._resolved: dict[tuple[str, Platform], ResolvedImage] = {}
 
@@ -206,8 +207,11 @@ class Resolver:
             from builder.registry.client import RegistryClient  # urllib3: 60 ms that a cached build does without
             from builder.registry.connection import Connection
 
-            self._client = RegistryClient(Connection(cancelled=self._cancelled))
+            self._client = RegistryClient(Connection(cancelled=self.cancel.is_set, sleep=self._sleep))
         return self._client
+
+    def _sleep(self, seconds: float) -> None:
+        self.cancel.wait(seconds)
 
 
 def _pinned(reference: Reference) -> str:

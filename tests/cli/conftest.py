@@ -1,0 +1,40 @@
+"""What tests of the program share: a fresh store and context for each, one base image for all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.builds.base_image import BaseImage, make_base_image
+from tests.cli.program import Program
+
+
+@pytest.fixture(scope="session")
+def base_image(tmp_path_factory: pytest.TempPathFactory) -> BaseImage:
+    try:
+        return make_base_image(tmp_path_factory.mktemp("base"))
+    except subprocess.CalledProcessError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no static busybox can be had: {error.stderr.strip()}")
+
+
+@pytest.fixture
+def pybuild(tmp_path: Path) -> Program:
+    """The program, without a base image: for builds from scratch."""
+    return _program(tmp_path, "")
+
+
+@pytest.fixture
+def runs(tmp_path: Path, base_image: BaseImage) -> Program:
+    """The program, with a base image that RUN works on."""
+    return _program(tmp_path, f"oci-layout://{base_image.layout}:latest")
+
+
+def _program(tmp_path: Path, base: str) -> Program:
+    folder = tmp_path / "context"
+    folder.mkdir()
+    return Program(tmp_path / "store", folder, base)
