@@ -13,7 +13,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from builder.cli.text import clean
+from builder.cli.text import clean, last_written
 from builder.errors import Location, PybuildError, SourceError, StepFailed
 
 _CONTEXT_LINES = 2
@@ -53,7 +53,7 @@ def _tail(error: StepFailed) -> Iterator[str]:
     if hidden > 0:
         yield f" … {hidden} earlier lines"
     for line in error.tail[-_TAIL_LINES:]:
-        yield f" {clean(line)}"
+        yield f" {clean(last_written(line))}"
     yield "------"
 
 

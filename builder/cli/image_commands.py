@@ -197,8 +197,11 @@ def prune_command(argv: list[str]) -> int:
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be removed")
     arguments = parser.parse_args(argv)
     from builder.cli.options import parse_size
+    from builder.sandbox.namespace import enter_build_namespace
     from builder.store.prune import prune
 
+    if os.geteuid() != 0:
+        enter_build_namespace()  # what RUN made belongs to subordinate ids, and only there is it ours to delete
     with _store(arguments) as store:
         report = prune(
             store,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from builder.cli.text import clean, short_digest, size_text
+from builder.cli.text import clean, last_written, short_digest, size_text
 from builder.solve import events as e
 
 
@@ -46,7 +46,7 @@ class PlainDisplay:
                 return [head, f"#{self._number(step)} ({clean(reason)})"] if reason else [head]
             case e.StepOutput(step, line):
                 elapsed = time.monotonic() - self._started.get(step, time.monotonic())
-                return [f"#{self._number(step)} {elapsed:.3f} {clean(line.decode('utf-8', 'replace'))}"]
+                return [f"#{self._number(step)} {elapsed:.3f} {clean(last_written(line.decode('utf-8', 'replace')))}"]
             case e.StepCached(step, title):
                 return [f"#{self._number(step)} {clean(title)}", f"#{self._number(step)} CACHED"]
             case e.StepFinished(step, _, seconds, layer, files, size):

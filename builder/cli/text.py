@@ -14,6 +14,11 @@ def clean(text: str) -> str:
     return text.translate(_CONTROL).encode("utf-8", "replace").decode("utf-8")
 
 
+def last_written(line: str) -> str:
+    """Return what a terminal would end up showing of a line that returns to its beginning, as progress bars do."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
 def size_text(size: float) -> str:
     """Return bytes in decimal units with three digits, as docker prints them: 1.23MB."""
     for unit in ("B", "kB", "MB", "GB", "TB"):

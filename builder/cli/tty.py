@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from builder.cli.text import clean, size_text
+from builder.cli.text import clean, last_written, size_text
 from builder.solve import events as e
 
 _OUTPUT_LINES = 4
@@ -67,8 +67,7 @@ class TtyDisplay:
                 self._running[step] = _Running(title, reason)
             case e.StepOutput(step, line):
                 if step in self._running:
-                    text = line.decode("utf-8", "replace").rsplit("\r", 1)[-1]
-                    self._running[step].lines.append(clean(text))
+                    self._running[step].lines.append(clean(last_written(line.decode("utf-8", "replace"))))
             case e.StepCached(step, title):
                 self._finish(step, title, "✔", "green", "cached")
                 self._cached += 1

@@ -40,13 +40,13 @@ def find_dockerfile(context: str, given: str | None) -> FoundDockerfile:
             text = read_inside(context, name, MAX_DOCKERFILE_BYTES)
             if text is not None:
                 return FoundDockerfile(text, context, name)
-        raise _not_found(context, NAMES[0])
+        raise _not_found(context, NAMES[0], NAMES[0])
     for path in (given, os.path.join(context, given)):
         directory, name = os.path.split(path)
         text = read_inside(directory or ".", name, MAX_DOCKERFILE_BYTES) if os.path.isdir(directory or ".") else None
         if text is not None:
             return FoundDockerfile(text, directory or ".", name)
-    raise _not_found(os.path.dirname(given) or ".", os.path.basename(given))
+    raise _not_found(os.path.dirname(given) or ".", os.path.basename(given), given)
 
 
 def find_ignore(context: str, dockerfile: FoundDockerfile | None) -> IgnorePatterns:
@@ -102,10 +102,12 @@ def _unreadable(directory: str, name: str, error: OSError) -> ContextError:
     return ContextError(f"{name} cannot be read: {error.strerror}")
 
 
-def _not_found(directory: str, name: str) -> ContextError:
-    message = f"failed to read dockerfile: open {name}: no such file or directory"
+def _not_found(directory: str, name: str, shown: str) -> ContextError:
+    message = f"failed to read dockerfile: open {shown}: no such file or directory"
     try:
         near = nearest(name, os.listdir(directory))
+    except PermissionError:
+        return ContextError(f"failed to read dockerfile: the directory {directory!r} may not be read")
     except OSError:
         return ContextError(message, hint=f"There is no directory {directory!r}.")
     where = "the build context" if name == NAMES[0] else f"{directory!r}"

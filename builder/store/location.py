@@ -5,14 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from builder.errors import UsageError
+
 
 def store_root(given: str | None, environment: Mapping[str, str]) -> str:
-    """Return the absolute path of the store (XDG Base Directory Specification 0.8 for ordinary users)."""
+    """Return the absolute path of the store (XDG Base Directory Specification 0.8 for ordinary users).
+
+    Raises UsageError when nothing says where the user is at home.
+    """
     path = given or environment.get("PYBUILD_ROOT")
     if not path:
         if os.geteuid() == 0 and not environment.get("XDG_DATA_HOME"):
             path = "/var/lib/pybuild"
         else:
-            data = environment.get("XDG_DATA_HOME") or os.path.join(environment.get("HOME") or "/root", ".local/share")
-            path = os.path.join(data, "pybuild")
+            path = os.path.join(environment.get("XDG_DATA_HOME") or f"{_home(environment)}/.local/share", "pybuild")
     return os.path.abspath(path)
+
+
+def _home(environment: Mapping[str, str]) -> str:
+    if home := environment.get("HOME"):
+        return home
+    import pwd  # rarely needed
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        raise UsageError(
+            "there is no home directory to keep a store in", hint="Name one with --root DIR or PYBUILD_ROOT."
+        ) from None
