@@ -26,7 +26,7 @@ class Account:
     uid: int
     gid: int
     groups: tuple[int, ...] = ()
-    """Supplementary groups, sorted, without `gid`."""
+    """Supplementary groups, sorted, without `gid`; a process gets that one among them, too (CVE-2022-36109)."""
     home: str = "/"
     name: str = ""
     """The name in passwd; empty for an id that has none."""

@@ -72,6 +72,11 @@ class MergedView:
         self._indexes = tuple(layer.index for layer in layers)
         self._remembered: dict[str, _Place | None] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no layer at all, as in scratch."""
+        return not self._layers
+
     def find(self, path: str) -> ViewEntry | None:
         """Return what is at `path`, or None. No symbolic link is followed anywhere."""
         if not path:

@@ -112,7 +112,8 @@ class _Writing:
         """Yield the directories down to where things go; the destination itself has its source's time (C-15)."""
         octal = octal_mode(self._step.chmod) if self._step.chmod and not unpacks_first else None
         uid, gid = owner or (0, 0)
-        new = NewDirectory(mode=0o755 if octal is None else octal, uid=uid, gid=gid, mtime=self._made_at)
+        # mkdir(2) knows no set-id and sticky bits the way Go calls it, so BuildKit's directories lack them (C-6).
+        new = NewDirectory(mode=0o755 if octal is None else octal & 0o777, uid=uid, gid=gid, mtime=self._made_at)
         times = [part.mtime for part in parts if part.is_directory]
         holds = any(root != target.path or part.is_directory for root, part in zip(roots, parts))
         for entry in target.directories(target.path if holds else parent_of(target.path), new):
@@ -173,9 +174,21 @@ def _unpacked(number: int, members: Iterator[Member], owner: Owner | None) -> It
 
 
 def find_owner(view: MergedView, spec: str) -> tuple[int, int]:
-    """Return what --chown `spec` means in a file system. Raises LayerError for accounts that are no plain text file."""
-    if all(part.isdigit() or not part for part in spec.split(":")):
+    """Return what --chown `spec` means in a file system. Raises ContextError when it can mean nothing there.
+
+    Also LayerError for accounts that are no plain text file.
+    """
+    parts = spec.split(":")
+    if len(parts) > 2:
+        raise ContextError(f"invalid chown parameter: {spec!r}", hint="Write --chown=user[:group], names or numbers.")
+    names = [part for part in parts if part and part != "root" and not part.isdigit()]
+    if not names:
         return lookup_owner(b"", b"", spec)
+    if view.is_empty:
+        raise ContextError(
+            f"invalid user index: -1: {names[0]!r} cannot be looked up in an empty file system",
+            hint="There is no /etc/passwd yet (or --link hides it): use numbers.",
+        )
     passwd, group = (view.read(f"etc/{name}", MAX_ACCOUNTS_BYTES) or b"" for name in ("passwd", "group"))
     return lookup_owner(passwd, group, spec)
 
