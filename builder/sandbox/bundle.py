@@ -65,9 +65,9 @@ def config(
 
 def _process(spec: SandboxSpec, single_id: bool) -> dict[str, object]:
     capabilities = [f"CAP_{name}" for name in (NAMES if spec.insecure else sorted(DOCKER_DEFAULT))]
-    user = (
-        {"uid": 0, "gid": 0} if single_id else {"uid": spec.uid, "gid": spec.gid, "additionalGids": list(spec.groups)}
-    )
+    user: dict[str, object] = {"uid": 0, "gid": 0}
+    if not single_id:
+        user = {"uid": spec.uid, "gid": spec.gid, "additionalGids": list(spec.group_list)}
     return {
         "terminal": False,
         "user": {**user, "umask": 0o022},

@@ -84,7 +84,7 @@ def drop_privileges(spec: SandboxSpec, *, single_id: bool, filtered: bool = True
 
 def _change_ids(spec: SandboxSpec) -> None:
     try:
-        os.setgroups(spec.groups)
+        os.setgroups(spec.group_list)
         os.setresgid(spec.gid, spec.gid, spec.gid)
         os.setresuid(spec.uid, spec.uid, spec.uid)
     except OSError as error:

@@ -127,3 +127,11 @@ class SandboxSpec:
 
     files: tuple[tuple[str, bytes, int], ...] = field(default=(), repr=False)
     """(path, content, mode) of read-only files such as heredoc scripts under /dev/pipes/."""
+
+    @property
+    def group_list(self) -> tuple[int, ...]:
+        """The groups as the kernel is told: with the primary one, which a set-group-ID program could drop otherwise.
+
+        That is CVE-2022-36109, and what `id` shows as the first of `groups`.
+        """
+        return (self.gid, *(group for group in self.groups if group != self.gid))

@@ -71,6 +71,12 @@ def test_an_ordinary_user_inside_has_no_capabilities(root_machine: Machine) -> N
     assert outcome.out.split() == ["CapEff:", "0000000000000000", "1000", "1000", "7", "8"]
 
 
+def test_cve_2022_36109_the_primary_group_is_among_the_groups(root_machine: Machine) -> None:
+    outcome = root_machine.run("grep ^Groups: /proc/self/status", uid=0, gid=0, groups=(10,))
+    assert outcome.out.split() == ["Groups:", "0", "10"]
+    assert root_machine.run("grep ^Groups: /proc/self/status", uid=7, gid=5).out.split() == ["Groups:", "5"]
+
+
 @pytest.mark.parametrize(
     "command",
     [
