@@ -76,7 +76,9 @@ def read_tar(stream: Readable, limits: Limits = LIMITS) -> Iterator[TarMember]:
         if entries > limits.entries:
             raise LayerError(f"the archive holds more than {limits.entries} entries")
         source.begin(entry.size)
-        yield TarMember(entry, source.position, source.read)
+        # A file without a name (some archivers write the folder they were started in so) is passed over, as by docker.
+        if entry.path or entry.kind == "directory":
+            yield TarMember(entry, source.position, source.read)
         source.end()
     if pending:
         raise LayerError("the archive ends after an extension header: it is cut short")
@@ -101,7 +103,7 @@ def _entry_of(header: Header, pending: list[tuple[bytes, bytes]], position: int,
     if kind == "file" and name.endswith(b"/"):
         kind = "directory"  # how v7 wrote them
     path = clean_path(name, limits)
-    if not path and kind != "directory":
+    if not path and kind not in ("directory", "file"):
         raise LayerError(f"the archive holds a {kind} in place of its root directory, at {position}")
     target = ""
     if kind in ("symlink", "hardlink"):
