@@ -190,6 +190,7 @@ def test_a_context_that_is_none_is_named(store: Store, location: str, message: s
         load(store, location)
 
 
+@pytest.mark.rule("X14")
 def test_a_missing_dockerfile_names_the_nearest(folder: Path, store: Store) -> None:
     (folder / "Dokerfile").touch()
     with pytest.raises(ContextError) as caught:

@@ -27,6 +27,7 @@ huge:x:4294967296:app
 """
 
 
+@pytest.mark.rule("U-1")
 @pytest.mark.parametrize(
     ("spec", "account"),
     [
@@ -71,6 +72,7 @@ def test_without_files_numbers_and_root_still_work() -> None:
     assert lookup_user(b"", b"", "5:6") == Account(uid=5, gid=6)
 
 
+@pytest.mark.rule("C-17")
 @pytest.mark.parametrize(
     ("spec", "owner"),
     [

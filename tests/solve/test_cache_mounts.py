@@ -43,6 +43,7 @@ def hold(root: Path, sharing: str, seconds: float, log: Path) -> None:
             file.write("out\n")
 
 
+@pytest.mark.rule("M-4")
 @pytest.mark.parametrize(
     ("sharing", "expected"),
     [

@@ -129,6 +129,7 @@ def test_a_stage_is_copied_from_by_paths_from_its_root(bench: Bench) -> None:
 # --- the cache key -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule("Q-3")
 def test_times_and_owners_do_not_reach_the_key(bench: Bench) -> None:
     before = bench.inputs_of("d", "/t/")
     os.utime(bench.context / "d/a", (1, 1))
@@ -138,6 +139,7 @@ def test_times_and_owners_do_not_reach_the_key(bench: Bench) -> None:
     assert bench.inputs_of("d", "/t/") == before
 
 
+@pytest.mark.rule("Q-3")
 @pytest.mark.parametrize("change", ["content", "mode", "name", "link", "new", "gone", "hard link", "directory mode"])
 def test_whatever_reaches_the_layer_reaches_the_key(bench: Bench, change: str) -> None:
     os.symlink("a", bench.context / "d/l")

@@ -34,6 +34,7 @@ def test_an_equal_preimage_without_a_record_means_it_was_evicted() -> None:
     assert reason(RUN) == EVICTED
 
 
+@pytest.mark.rule("Q-15")
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -115,6 +115,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.rule("Q-4", "M-3")
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_can_be_seen_through_a_bind_is_in_the_key(place: Place, change: str) -> None:
     before = place.inputs(bind())
@@ -130,6 +131,7 @@ def test_times_and_what_lies_elsewhere_are_not_in_the_key(place: Place) -> None:
     assert place.inputs(bind()) == before
 
 
+@pytest.mark.rule("I-6")
 def test_ignored_files_are_not_in_the_key(place: Place) -> None:
     place.ignore = "src/*.tmp\n"
     before = place.inputs(bind())
@@ -149,6 +151,7 @@ def test_where_and_how_a_bind_is_mounted_is_in_the_key(place: Place, fields: dic
     assert place.inputs(bind(**fields)) != place.inputs(bind())
 
 
+@pytest.mark.rule("Q-5")
 def test_a_stage_counts_by_content_and_not_by_its_times_or_history(place: Place) -> None:
     mount = bind(source=StepSource(StepID(0)), subpath="opt")
     before = place.inputs(mount)
@@ -174,6 +177,7 @@ def test_what_is_not_there_fails_before_anything_runs(place: Place, source: Cont
         place.inputs(bind(source=source, subpath="nothing"))
 
 
+@pytest.mark.rule("Q-4", "Q-11")
 def test_a_caches_id_and_sharing_count_only_where_they_say_nothing(place: Place) -> None:
     def cache(**fields: Any) -> str:
         return place.inputs(CacheMount(**{"identifier": "/c", "target": "/c", **fields}))
@@ -184,6 +188,7 @@ def test_a_caches_id_and_sharing_count_only_where_they_say_nothing(place: Place)
     assert cache(mode=0o700) != cache()
 
 
+@pytest.mark.rule("Q-4", "Z-19")
 def test_no_value_of_a_secret_is_in_the_key(place: Place) -> None:
     mount = SecretMount(identifier="token", target="/t", variable="TOKEN")
     place.secrets = {"token": b"one"}

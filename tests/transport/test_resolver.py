@@ -78,6 +78,7 @@ def test_an_image_is_pulled_indexed_verified_and_kept_under_its_name(
     assert store.names.get(name).digest == image.digest
 
 
+@pytest.mark.rule("Q-7")
 def test_what_is_in_the_store_needs_no_registry(store: Store, registry: FakeRegistry) -> None:
     name = registry.add_image("library/x", "1", make_image())
     first = resolver(store)
@@ -88,6 +89,7 @@ def test_what_is_in_the_store_needs_no_registry(store: Store, registry: FakeRegi
     assert registry.requests == []
 
 
+@pytest.mark.rule("Q-9")
 def test_pull_asks_with_one_head_and_fetches_only_what_changed(store: Store, registry: FakeRegistry) -> None:
     base = {"base": b"same"}
     name = registry.add_image("library/x", "1", make_image([base]))
@@ -236,6 +238,7 @@ def test_an_artifact_is_no_base_image(store: Store, registry: FakeRegistry) -> N
         resolver(store).resolve(registry.add_image("library/x", "1", chart), AMD64)
 
 
+@pytest.mark.rule("S-11", "B-14")
 def test_an_image_of_another_platform_is_used_and_reported(store: Store, registry: FakeRegistry) -> None:
     name = registry.add_image("library/x", "1", make_image(architecture="arm64"))
     here = resolver(store)
@@ -280,6 +283,7 @@ def test_a_registry_that_cannot_be_reached_says_what_the_store_has(store: Store,
     registry.__exit__ = lambda *_: None  # type: ignore[method-assign]
 
 
+@pytest.mark.rule("X9")
 def test_denied_is_what_docker_calls_it(store: Store) -> None:
     with FakeRegistry(auth="bearer", user="u", password="p") as fake:
         error = failing(store, f"{fake.host}/private/x:1")
