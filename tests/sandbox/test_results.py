@@ -16,6 +16,7 @@ from builder.sandbox.spec import SandboxSpec
 from tests.sandbox.machine import Machine, run_in
 
 
+@pytest.mark.rule("X11")
 def test_the_exit_code_is_passed_on(any_machine: Machine) -> None:
     assert any_machine.run("exit 42").code == 42
 
