@@ -37,7 +37,6 @@ ROOMS["pinning"] = {"dockerfile", "oci"}
 ROOMS["bench"] = set(ROOMS) | {"checking"}
 ROOMS["engine"] = set(ROOMS) | {"checking"}
 ROOMS["checking"] = {"dockerfile", "plan", "oci", "context"}
-ROOMS["explain"] = {"image", "layer", "store", "oci", "solve", "plan"}
 ROOMS["cli"] = set(ROOMS)
 
 PURE = {"oci", "plan", "dockerfile"}

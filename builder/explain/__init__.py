@@ -1,1 +1,0 @@
-"""Layers and build records in, tables a person can read out."""
