@@ -54,7 +54,8 @@ class WordError(SourceError):
         variable: str = "",
         hint: str = "",
     ) -> None:
-        super().__init__(f"failed to process {go_quote(word)}: {reason}", location, hint=hint)
+        one_line = reason.replace("\n", "\\n")  # a reason quotes the word, which may be a whole heredoc
+        super().__init__(f"failed to process {go_quote(word)}: {one_line}", location, hint=hint)
         self.reason = reason
         self.offset = offset
         self.variable = variable

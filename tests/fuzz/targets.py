@@ -1,0 +1,211 @@
+"""What is fuzzed: each target takes bytes, and lets through nothing but the errors that its room promises.
+
+A finding is any other exception, a location outside the text, a value that does not survive being written and read
+again, or (the fuzzer's own watch) an input that takes more than a few seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Callable
+
+from builder.context.glob import PatternError, match_glob, parse_glob
+from builder.context.ignore import IgnorePatterns, parse_ignore
+from builder.dockerfile.durations import parse_duration
+from builder.dockerfile.instructions import Dockerfile, Word
+from builder.dockerfile.lines import decode
+from builder.dockerfile.lint.finding import LintInputs
+from builder.dockerfile.lint.linter import lint
+from builder.dockerfile.mounts import check_mount, parse_mount
+from builder.dockerfile.parser import parse_dockerfile, parse_partially, to_json
+from builder.dockerfile.ports import parse_port
+from builder.dockerfile.words import WordError, expand, expand_words
+from builder.errors import (
+    DockerfileSyntaxError,
+    ImageError,
+    LayerError,
+    Location,
+    PlanError,
+    ReferenceFormatError,
+    SourceError,
+)
+from builder.layer.build_index import build_index
+from builder.layer.compression import open_decompressed
+from builder.layer.index import open_index
+from builder.layer.limits import Limits
+from builder.oci.config import parse_config
+from builder.oci.digest import parse_digest
+from builder.oci.manifest import parse_manifest
+from builder.oci.media_type import OCI_MANIFEST
+from builder.oci.platform import parse_platform
+from builder.oci.reference import parse_reference
+from builder.plan.gitref import GitReferenceError, parse_git_ref
+
+Target = Callable[[bytes], None]
+
+ENVIRONMENT = {"v": "banana/split.tar.gz", "empty": "", "lines": "a\nb*?\\", "한": "\\}", "PATH": "/bin:/usr/bin"}
+PLACE = Location("Dockerfile", 1, 1, 1, 2)
+SMALL_LIMITS = Limits(entries=2000, total_bytes=1 << 24, ratio_free_bytes=1 << 20)
+"""Small, so that a bomb is an error soon."""
+
+
+def fuzz_parser(data: bytes) -> None:
+    text = decode(data)
+    try:
+        dockerfile = parse_dockerfile(data)
+    except DockerfileSyntaxError as error:
+        for each in (error, *error.others):
+            assert_line(each.message)
+            assert_inside(each.location, text)
+    else:
+        assert isinstance(dockerfile, Dockerfile)
+        to_json(dockerfile)
+    with contextlib.suppress(DockerfileSyntaxError):
+        for finding in lint(parse_partially(data)[0], LintInputs(enable=frozenset({"all", "advice"}))):
+            assert_inside(finding.location, text)
+
+
+def assert_line(message: str) -> None:
+    assert message
+    assert "\n" not in message, message
+
+
+def assert_within(offset: int, word: str) -> None:
+    assert 0 <= offset <= len(word), (offset, word)
+
+
+def assert_numbered(location: Location | None) -> None:
+    assert location is not None
+    assert location.line >= 1
+
+
+def assert_inside(location: Location | None, text: str) -> None:
+    assert location is not None
+    lines = text.split("\n")
+    assert 1 <= location.line <= location.end_line <= len(lines), location
+    assert 1 <= location.column <= len(lines[location.line - 1]) + 1, location
+    assert 1 <= location.end_column <= len(lines[location.end_line - 1]) + 1, location
+    assert (location.line, location.column) <= (location.end_line, location.end_column), location
+
+
+def fuzz_words(data: bytes) -> None:
+    """The first byte chooses the escape character and what happens to quotes and unset variables."""
+    if not data:
+        return
+    choice, word = data[0], decode(data[1:])
+    escape = "`" if choice & 1 else "\\"
+    quotes = ("remove", "keep", "literal", "remove")[choice >> 1 & 3]
+    try:
+        result = expand(word, ENVIRONMENT.get, escape=escape, quotes=quotes, keep_unset=bool(choice & 8))  # type: ignore[arg-type]
+    except WordError as error:
+        assert_line(error.message)
+        assert_within(error.offset, word)
+    else:
+        assert set(result.used) <= set(ENVIRONMENT)
+        assert not set(result.missing) & set(ENVIRONMENT)
+    with contextlib.suppress(WordError):
+        assert "" not in expand_words(word, ENVIRONMENT.get, escape=escape)
+
+
+def fuzz_ignore(data: bytes) -> None:
+    """An ignore file, and behind a NUL the paths that it is asked about."""
+    rules, _, rest = data.partition(b"\0")
+    paths = [path.strip("/") for path in decode(rest).split("\0")[:20]] or ["a/b"]
+    try:
+        patterns = parse_ignore(decode(rules), ".dockerignore")
+    except SourceError as error:
+        assert_line(error.message)
+        assert_numbered(error.location)
+        return
+    for path in paths:
+        if path and all(part not in ("", ".", "..") for part in path.split("/")):
+            _ask(patterns, path)
+
+
+def _ask(patterns: IgnorePatterns, path: str) -> None:
+    excluded, state = patterns.state_of(path)
+    decision = patterns.decide(path)
+    assert decision.excluded is excluded, (path, decision)
+    assert (decision.rule is not None) or not excluded
+    if excluded and patterns.state_of(f"{path}/below")[0] is False:
+        assert patterns.may_reinclude_below(path, state), path
+
+
+def fuzz_globs(data: bytes) -> None:
+    pattern, _, name = decode(data).partition("\0")
+    with contextlib.suppress(PatternError):
+        match_glob(parse_glob(pattern.replace("/", "")), name.replace("/", ""))
+
+
+def fuzz_mounts(data: bytes) -> None:
+    text = decode(data)
+    with contextlib.suppress(DockerfileSyntaxError, WordError):
+        parse_mount(text, lambda value: expand(value, ENVIRONMENT.get).text, PLACE)
+    with contextlib.suppress(DockerfileSyntaxError):
+        check_mount(Word(text, PLACE))
+
+
+def fuzz_reference(data: bytes) -> None:
+    """Names of images, repositories, platforms and digests; ports and durations beside them."""
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(ReferenceFormatError):
+        reference = parse_reference(text)
+        assert parse_reference(str(reference)) == reference, text
+    with contextlib.suppress(ReferenceFormatError):
+        platform = parse_platform(text)
+        assert parse_platform(str(platform)) == platform, text
+    with contextlib.suppress(ReferenceFormatError):
+        assert parse_digest(text) == text
+    with contextlib.suppress(GitReferenceError):
+        parse_git_ref(text)
+        parse_git_ref(text, context=True)
+    with contextlib.suppress(ValueError):
+        parse_duration(text)
+    with contextlib.suppress(PlanError):
+        ports = parse_port(text)
+        assert len(ports.ports()) <= 65536
+
+
+def fuzz_documents(data: bytes) -> None:
+    """Manifests, indexes and configs as a registry may send them."""
+    with contextlib.suppress(ImageError, ReferenceFormatError):
+        parse_manifest(data, "", "x")
+    with contextlib.suppress(ImageError, ReferenceFormatError):
+        parse_manifest(data, OCI_MANIFEST, "x")
+    with contextlib.suppress(ImageError, ReferenceFormatError):
+        parse_config(data, "x")
+
+
+def fuzz_tar(data: bytes) -> None:
+    """A layer, compressed or not: its index can be read back, and holds no path that leads out."""
+    with tempfile.TemporaryDirectory(prefix="pybuild-fuzz-", dir=_memory()) as folder:
+        path = os.path.join(folder, "index")
+        try:
+            build_index(open_decompressed(io.BytesIO(data), SMALL_LIMITS), path, SMALL_LIMITS)
+        except LayerError as error:
+            assert_line(error.message)
+            return
+        with open_index(path) as index:
+            for found in index.walk():
+                parts = found.entry.path.split("/")
+                assert not {"", ".", ".."} & set(parts), found.entry.path
+                assert "\0" not in found.entry.path
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+TARGETS: dict[str, Target] = {
+    "parser": fuzz_parser,
+    "words": fuzz_words,
+    "ignore": fuzz_ignore,
+    "globs": fuzz_globs,
+    "mounts": fuzz_mounts,
+    "reference": fuzz_reference,
+    "documents": fuzz_documents,
+    "tar": fuzz_tar,
+}
