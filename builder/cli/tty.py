@@ -91,14 +91,19 @@ class TtyDisplay:
         running = self._running.pop(step, None)
         self._done += 1
         reason = f"  ({running.reason})" if running and running.reason else ""
+        result = f"  {result}{reason}"
         line = Text(f" {mark} ", style=style)
-        line.append(clean(title), style="")
-        line.append(f"  {result}{reason}", style="dim")
+        line.append(self._clipped(clean(title), len(result) + 3), style="")
+        line.append(result, style="dim")
         self._print(line)
 
+    def _clipped(self, title: str, rest: int) -> str:
+        """Return a title that leaves room for `rest` characters: how it ended matters more than how it goes on."""
+        room = max(20, self._console.width - rest)
+        return title if len(title) <= room else title[: room - 1] + "…"
+
     def _print(self, line: Text) -> None:
-        line.no_wrap, line.overflow = True, "ellipsis"
-        self._console.print(line)
+        self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
     def _render(self) -> Table:
         grid = Table.grid(padding=0)
