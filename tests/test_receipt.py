@@ -1,0 +1,151 @@
+"""A receipt answers for a build only while nothing that the build read has changed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder import engine
+from builder.context.signature import context_signature
+from builder.request import BuildRequest
+from builder.result import BuildResult
+from builder.solve import events
+
+
+class Project:
+    """A context and a store; `build` says whether the planner was needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.context, self.root = folder / "context", folder / "store"
+        (self.context / "sub").mkdir(parents=True)
+        (self.context / "a").write_text("a")
+        (self.context / "sub" / "b").write_text("b")
+        (self.context / "other").write_text("not copied")
+        self.write("FROM scratch\nCOPY a sub /x/\nENV A=1\n")
+
+    def write(self, text: str) -> None:
+        (self.context / "Dockerfile").write_text(text)
+
+    def build(self, monkeypatch: pytest.MonkeyPatch, **options: object) -> tuple[BuildResult, bool]:
+        asked: list[str] = []
+        from builder.bench import Bench
+
+        plan = Bench.plan
+        with monkeypatch.context() as patch:
+            patch.setattr(Bench, "plan", lambda self, platform: asked.append("plan") or plan(self, platform))
+            request = BuildRequest(root=str(self.root), context=str(self.context), tags=("x:1",), **options)  # type: ignore[arg-type]
+            return engine.build(request), bool(asked)
+
+
+@pytest.fixture
+def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project that has been built, with files old enough for the build to have left a receipt."""
+    project = Project(tmp_path)
+    time.sleep(2.2)
+    project.build(monkeypatch)
+    return project
+
+
+def test_an_unchanged_build_is_not_planned(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = settled.build(monkeypatch)
+    again, planned = settled.build(monkeypatch)
+    assert not planned
+    assert again.image_id == first.image_id
+    assert all(step.cached for step in again.images[0].steps)
+
+
+def test_what_the_displays_show_is_the_same(settled: Project) -> None:
+    request = BuildRequest(root=str(settled.root), context=str(settled.context))
+    seen: list[events.Event] = []
+    engine.build(request, seen.append)
+    assert [type(event) for event in seen] == [events.BuildStarted, events.StepCached, events.ImageWritten]
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": lambda context: (context / "a").write_text("A"),
+    "mode": lambda context: (context / "a").chmod(0o600),
+    "a new file in a folder": lambda context: (context / "sub" / "c").write_text("c"),
+    "a file that went": lambda context: (context / "sub" / "b").unlink(),
+    "a file replaced by one of the same size and time": lambda context: replace(context / "a"),
+    "the Dockerfile": lambda context: (context / "Dockerfile").write_text("FROM scratch\nCOPY a /y\n"),
+    "an ignore file": lambda context: (context / ".dockerignore").write_text("sub/b\n"),
+}
+
+
+def replace(path: Path) -> None:
+    status = path.stat()
+    beside = path.with_name("beside")
+    beside.write_text("z")
+    os.utime(beside, ns=(status.st_atime_ns, status.st_mtime_ns))
+    beside.rename(path)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_voids_it(settled: Project, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    CHANGES[what](settled.context)
+    _, planned = settled.build(monkeypatch)
+    assert planned
+
+
+def test_a_file_that_is_not_read_does_not_matter(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (settled.context / "other").write_text("changed")
+    assert not settled.build(monkeypatch)[1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"no_cache": True},
+        {"pull": True},
+        {"build_args": {"A": "1"}},
+        {"target": "0"},
+        {"labels": {"a": "b"}},
+        {"timestamp": "1"},
+    ],
+)
+def test_another_request_has_another_receipt(
+    settled: Project, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    assert settled.build(monkeypatch, **options)[1]
+
+
+def test_a_missing_blob_voids_it(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _ = settled.build(monkeypatch)
+    layer = result.images[0].steps[-1].layer
+    (settled.root / "blobs" / "sha256" / layer.removeprefix("sha256:")).unlink()
+    again, planned = settled.build(monkeypatch)
+    assert planned
+    assert again.images[0].steps[-1].layer == layer
+
+
+def test_a_base_that_moved_voids_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path)
+    project.write("FROM scratch\nLABEL v=1\n")
+    base = BuildRequest(root=str(project.root), context=str(project.context), tags=("base:1",))
+    engine.build(base)
+    time.sleep(2.2)
+    project.write("FROM base:1\nENV A=1\n")
+    project.build(monkeypatch)
+    assert not project.build(monkeypatch)[1]
+    project.write("FROM scratch\nLABEL v=2\n")
+    engine.build(base)
+    project.write("FROM base:1\nENV A=1\n")
+    assert project.build(monkeypatch)[1]
+
+
+def test_young_files_get_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path)
+    project.build(monkeypatch)
+    assert project.build(monkeypatch)[1]
+
+
+def test_a_link_as_a_source_gets_no_signature(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert context_signature(str(tmp_path), ["link"], None) is None
+    assert context_signature(str(tmp_path), ["link/below"], None) is None
+    assert context_signature(str(tmp_path), ["real"], None) is not None
