@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from builder.context.paths import join, parent_of
 from builder.context.reading import hash_node, open_node
 from builder.context.source import Node
+from builder.errors import ContextError
 from builder.filesystem.accounts import lookup_owner
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.layer.content import Content, FileContent
