@@ -145,4 +145,5 @@ def _reason(error: Exception) -> str:
     cause = getattr(error, "reason", None) or error
     if isinstance(cause, Exception) and cause is not error:
         return _reason(cause)
-    return str(cause).rpartition(": ")[2] or type(cause).__name__
+    reason = str(cause).rpartition(": ")[2]
+    return reason.rpartition("] ")[2] or type(cause).__name__  # without "[Errno 111] "

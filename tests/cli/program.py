@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,11 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 LONGEST_SECONDS = 120
+
+
+def listen_to_ctrl_c() -> None:
+    """In a child before exec: a test run in the background ignores SIGINT, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,109 @@
+"""Where a build comes from: folders with awkward names, tars and Dockerfiles on stdin, -f of every kind."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Program
+from tests.support.registry import make_tar
+
+DOCKERFILE = b"FROM scratch\nCOPY file /copied\n"
+
+
+def _zstd(data: bytes) -> bytes:
+    zstd = pytest.importorskip("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    result: bytes = zstd.compress(data)
+    return result
+
+
+def _files(program: Program, *words: str, stdin: bytes = b"", cwd: Path | None = None) -> dict[str, bytes]:
+    """Build to a folder; return its files."""
+    out = program.store.parent / "out"
+    program("-o", f"type=local,dest={out}", *words, stdin=stdin, cwd=cwd).succeeded()
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress, _zstd])
+def test_a_tar_on_stdin_is_a_context_in_any_compression(pybuild: Program, pack: Callable[[bytes], bytes]) -> None:
+    tar = make_tar({"Dockerfile": DOCKERFILE, "file": b"content"})
+    assert _files(pybuild, "-", stdin=pack(tar)) == {"copied": b"content"}
+
+
+def test_a_tar_on_stdin_may_hold_its_dockerfile_elsewhere(pybuild: Program) -> None:
+    tar = make_tar({"sub/": b"", "sub/x.Dockerfile": DOCKERFILE, "file": b"content", ".dockerignore": b"nothing\n"})
+    assert _files(pybuild, "-f", "sub/x.Dockerfile", "-", stdin=tar) == {"copied": b"content"}
+
+
+def test_a_dockerfile_on_stdin_is_a_build_without_context(pybuild: Program) -> None:
+    assert _files(pybuild, "-", stdin=b"FROM scratch\nCOPY <<EOF /a\nhello\nEOF\n") == {"a": b"hello\n"}
+    outcome = pybuild("-", stdin=DOCKERFILE)
+    outcome.failed(1, '"/file": not found')
+
+
+def test_a_dockerfile_on_stdin_goes_with_a_folder(pybuild: Program) -> None:
+    (pybuild.folder / "file").write_bytes(b"content")
+    assert _files(pybuild, "-f", "-", ".", stdin=DOCKERFILE) == {"copied": b"content"}
+
+
+def test_nothing_on_stdin_is_an_error(pybuild: Program) -> None:
+    pybuild("-").failed(1, "the Dockerfile cannot be empty")
+    pybuild("-f", "-", ".").failed(1, "the Dockerfile cannot be empty")
+
+
+def test_a_broken_tar_on_stdin_is_an_error(pybuild: Program) -> None:
+    tar = make_tar({"Dockerfile": DOCKERFILE, "file": os.urandom(5000)})
+    for broken in (tar[:3000], gzip.compress(tar)[:2000], b"\x1f\x8b" + b"\0" * 600):
+        outcome = pybuild("-", stdin=broken)
+        assert outcome.code == 1
+        outcome.failed(1, "error: ")
+
+
+def test_attack_a_tar_on_stdin_cannot_write_outside_its_context(pybuild: Program, tmp_path: Path) -> None:
+    for name in ("../escaped", "/../escaped", str(tmp_path / "escaped")):
+        tar = make_tar({"Dockerfile": b"FROM scratch\nCOPY . /\n", name: b"gotcha"})
+        pybuild("-", stdin=tar)
+        assert not list(tmp_path.rglob("../escaped"))
+        assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.parametrize("name", ["images", "run", "prune", "build", "version", "parse"])
+def test_a_folder_named_like_a_command_is_built_when_it_is_written_so(pybuild: Program, name: str) -> None:
+    folder = pybuild.folder / name
+    folder.mkdir()
+    (folder / "Dockerfile").write_bytes(DOCKERFILE)
+    (folder / "file").write_bytes(b"content")
+    assert _files(pybuild, f"./{name}") == {"copied": b"content"}
+
+
+def test_build_is_also_a_command(pybuild: Program) -> None:
+    (pybuild.folder / "Dockerfile").write_bytes(DOCKERFILE)
+    (pybuild.folder / "file").write_bytes(b"content")
+    pybuild("build", "-t", "x", ".").succeeded()
+
+
+def test_containerfile_and_named_ignore_files_are_found(pybuild: Program) -> None:
+    (pybuild.folder / "Containerfile").write_text("FROM scratch\nCOPY . /\n")
+    (pybuild.folder / ".containerignore").write_text("a\n")
+    (pybuild.folder / "a").touch()
+    (pybuild.folder / "b").touch()
+    assert set(_files(pybuild, ".")) == {"Containerfile", ".containerignore", "b"}
+    (pybuild.folder / "Containerfile.dockerignore").write_text("*\n!a\n")
+    (pybuild.store.parent / "out" / "b").unlink()
+    assert "a" in _files(pybuild, ".")
+
+
+def test_a_folder_seen_through_odd_paths_is_the_same_context(pybuild: Program, tmp_path: Path) -> None:
+    (pybuild.folder / "Dockerfile").write_bytes(DOCKERFILE)
+    (pybuild.folder / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(pybuild.folder)
+    pybuild(".").succeeded()
+    for path in (str(pybuild.folder), f"{pybuild.folder}/", f"{pybuild.folder}/../context", str(tmp_path / "link")):
+        assert "CACHED" in pybuild("--progress=plain", path, cwd=tmp_path).succeeded().err

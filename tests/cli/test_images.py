@@ -1,0 +1,162 @@
+"""The commands about images: images, inspect, history, tag, rmi, prune, info; and parse and plan."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Program
+
+DOCKERFILE = 'FROM scratch\nCOPY Dockerfile /file\nENV A=1\nLABEL who="me"\nCMD ["/file"]\n'
+
+
+@pytest.fixture
+def built(pybuild: Program) -> Program:
+    pybuild.build(DOCKERFILE, "-t", "team/app:1", "-t", "app").succeeded()
+    return pybuild
+
+
+def _rows(program: Program, *words: str) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = json.loads(program("images", "--json", *words).succeeded().out)
+    return rows
+
+
+def test_images_lists_every_name_once(built: Program) -> None:
+    assert {row["name"] for row in _rows(built)} == {"docker.io/team/app:1", "docker.io/library/app:latest"}
+    table = built("images").succeeded().out.splitlines()
+    assert table[0].split() == ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"]
+    assert {tuple(line.split()[:2]) for line in table[1:]} == {("team/app", "1"), ("app", "latest")}
+    assert [row["name"] for row in _rows(built, "team/app")] == ["docker.io/team/app:1"]
+    assert _rows(built, "nothing") == []
+
+
+def test_images_quiet_gives_each_id_once(built: Program) -> None:
+    assert built("images", "-q").succeeded().out.count("\n") == 1
+    assert built("images", "-q", "--no-trunc").succeeded().out.startswith("sha256:")
+
+
+def test_inspect_tells_config_and_layers(built: Program) -> None:
+    (found,) = json.loads(built("inspect", "app").succeeded().out)
+    config = json.loads(built("inspect", "--config", "app").succeeded().out)
+    manifest = json.loads(built("inspect", "--raw", "app").succeeded().out)
+    assert config["config"]["Cmd"] == ["/file"]
+    assert config["config"]["Labels"] == {"who": "me"}
+    assert manifest["schemaVersion"] == 2
+    assert manifest["config"]["digest"] in json.dumps(found)
+    built("inspect", "nothing").failed(1, "no such image: nothing")
+
+
+def test_an_image_is_found_by_id_short_id_and_digest(built: Program) -> None:
+    row = _rows(built)[0]
+    identifier = row["id"].removeprefix("sha256:")
+    for name in (row["id"], identifier, identifier[:12], f"team/app@{row['digest']}"):
+        assert json.loads(built("inspect", "--config", name).succeeded().out)["config"]["Env"][-1] == "A=1"
+
+
+def test_history_shows_each_step(built: Program) -> None:
+    rows = json.loads(built("history", "--json", "app").succeeded().out)
+    assert [row["created_by"].split()[0] for row in rows] == ["COPY", "ENV", "LABEL", "CMD"]
+    assert built("history", "--layers", "app").succeeded().out.count("\n") == 2
+
+
+def test_tag_gives_further_names(built: Program) -> None:
+    built("tag", "app", "other:2", "127.0.0.1:5000/x/y").succeeded()
+    assert len({row["id"] for row in _rows(built)}) == 1
+    assert len(_rows(built)) == 4
+    built("tag", "nothing", "x").failed(1, "no such image: nothing")
+    assert built("tag", "app", "Bad:Name").code in {1, 2}
+    assert len(_rows(built)) == 4
+
+
+def test_rmi_takes_names_first_and_the_image_with_its_last_name(built: Program) -> None:
+    identifier = _rows(built)[0]["id"]
+    built("rmi", identifier).failed(1, "-f")
+    assert "Untagged: team/app:1" in built("rmi", "team/app:1").succeeded().out
+    assert "Deleted: sha256:" in built("rmi", "app").succeeded().out
+    assert _rows(built) == []
+    built("rmi", "app").failed(1, "no such image: app")
+    built("rmi", "-f", "app").succeeded()
+
+
+def test_rmi_goes_on_after_a_failure(built: Program) -> None:
+    built("rmi", "nothing", "app").failed(1, "no such image: nothing")
+    assert [row["name"] for row in _rows(built)] == ["docker.io/team/app:1"]
+
+
+def test_rmi_of_a_base_leaves_what_was_built_on_it(built: Program) -> None:
+    built.build("FROM app\nCOPY Dockerfile /more\n", "-t", "child").succeeded()
+    built("rmi", "app", "team/app:1").succeeded()
+    built("prune", "-a").succeeded()
+    built.build("FROM child\nCOPY Dockerfile /third\n", "-t", "grandchild").succeeded()
+    built("info", "--verify").succeeded()
+
+
+def test_prune_takes_dangling_images_and_spares_named_ones(built: Program) -> None:
+    built.build(DOCKERFILE + "ENV B=2\n", "-t", "app").succeeded()
+    built("rmi", "team/app:1")
+    built.build(DOCKERFILE + "ENV C=3\n").succeeded()
+    before = len(list((built.store / "blobs" / "sha256").iterdir()))
+    assert "would remove 1 dangling images" in built("prune", "-n").succeeded().out
+    assert len(list((built.store / "blobs" / "sha256").iterdir())) == before
+    assert "removed 1 dangling images" in built("prune").succeeded().out
+    assert [row["name"] for row in _rows(built)] == ["docker.io/library/app:latest"]
+    assert "CACHED" in built.build(DOCKERFILE).succeeded().err
+    built("prune", "--all").succeeded()
+    assert "CACHED" not in built.build(DOCKERFILE).succeeded().err
+    built("prune", "--keep-storage", "no").failed(2, "--keep-storage 'no' is not a size")
+
+
+def test_info_says_where_and_how(built: Program) -> None:
+    said = json.loads(built("info", "--json").succeeded().out)
+    assert str(built.store) in json.dumps(said)
+    assert "isolation" in json.dumps(said)
+    assert "everything is as it should be" in built("info", "--verify").succeeded().out
+
+
+def test_info_verify_finds_a_blob_that_was_changed(built: Program) -> None:
+    blobs = built.store / "blobs" / "sha256"
+    victim = max(blobs.iterdir(), key=lambda path: path.stat().st_size)
+    victim.chmod(0o600)
+    with victim.open("r+b") as file:
+        file.seek(512)
+        file.write(b"\xff")
+    outcome = built("info", "--verify")
+    assert outcome.code == 1
+    assert victim.name in outcome.out + outcome.err
+
+
+def test_plan_tells_hits_and_misses_and_executes_nothing(built: Program) -> None:
+    before = sorted(os.listdir(built.store / "blobs" / "sha256"))
+    (built.folder / "Dockerfile").write_text(DOCKERFILE + "WORKDIR /new\n")
+    document = json.loads(built("plan", "--json", ".").succeeded().out)
+    assert "WORKDIR" in json.dumps(document)
+    text = built("plan", ".").succeeded().out
+    assert "WORKDIR /new" in text
+    assert "MISS" in text
+    assert sorted(os.listdir(built.store / "blobs" / "sha256")) == before
+
+
+def test_parse_prints_one_document_a_file(pybuild: Program, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text('# syntax=x\nFROM a AS b\nRUN <<E\nhi\nE\nENV A=1 B=2\nCMD ["x"]\n')
+    bad.write_text("FROM a\nRUNN x\n")
+    outcome = pybuild("parse", str(good), str(bad))
+    assert outcome.code == 1
+    first, length = json.JSONDecoder().raw_decode(outcome.out)
+    second = json.loads(outcome.out[length:])
+    assert [one["keyword"] for one in first["instructions"]] == ["FROM", "RUN", "ENV", "CMD"]
+    assert first["instructions"][1]["heredocs"] == [{"name": "E", "content": "hi\n"}]
+    assert first["instructions"][2]["args"] == ["A", "1", "B", "2"]
+    assert first["instructions"][3]["json"] is True
+    assert (second["error"]["line"], second["error"]["column"]) == (2, 1)
+    pybuild("parse", str(tmp_path / "nothing")).failed(1)
+
+
+def test_commands_without_a_store_say_so_or_make_one(pybuild: Program) -> None:
+    assert pybuild("images").succeeded().out.startswith("REPOSITORY")
+    pybuild("inspect", "x").failed(1, "no such image: x")
+    pybuild("history", "x").failed(1, "no such image: x")
+    pybuild("inspect").failed(2, "image")
