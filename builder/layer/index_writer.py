@@ -77,12 +77,13 @@ class IndexWriter:
             self._put_aside()
 
     def finish(self) -> LayerStatistics:
-        """Write the file (to a temporary name, synced, then renamed). Raises LayerError, StoreError."""
+        """Write the file (to a temporary name, then renamed). Raises LayerError, StoreError.
+
+        It is not synced: most often the layer is known already, and whoever keeps the index sees to it.
+        """
         try:
             with open(self._temporary, "wb") as file:
                 self._write(file)
-                file.flush()
-                os.fsync(file.fileno())
             os.rename(self._temporary, self._path)
         except OSError as error:
             raise StoreError(f"the index {self._path} cannot be written: {error.strerror}") from error

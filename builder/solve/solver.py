@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -149,8 +148,9 @@ class _Solver:
     # --- the rest: a pool of threads --------------------------------------------------------------------------------
 
     def _run_all(self, missing: list[Step]) -> None:
-        pool = _Pool(min(self.jobs, len(missing), _MAX_THREADS), self._solve_one, self.cancel)
-        pool.run({step.id: step for step in missing}, set(self.solution.steps))
+        from builder.solve.pool import Pool  # a cached build needs none
+
+        Pool(min(self.jobs, _MAX_THREADS), self._solve_one, self.cancel).run(missing, set(self.solution.steps))
 
     def _solve_one(self, step: Step) -> None:
         try:
@@ -249,67 +249,3 @@ def json_inputs(data: bytes) -> Any:
     import json
 
     return json.loads(data).get("inputs")
-
-
-@dataclass(slots=True)
-class _Pool:
-    """Runs steps on threads in dependency order; remembers the first error, cancels, and waits for all."""
-
-    threads: int
-    work: Callable[[Step], None]
-    cancel: threading.Event
-    _condition: threading.Condition = field(default_factory=threading.Condition)
-    _waiting: dict[StepID, Step] = field(default_factory=dict)
-    _done: set[StepID] = field(default_factory=set)
-    _busy: int = 0
-    _error: BaseException | None = None
-
-    def run(self, steps: dict[StepID, Step], done: set[StepID]) -> None:
-        self._waiting, self._done = dict(steps), set(done)
-        try:
-            for number in range(self.threads):
-                threading.Thread(target=self._loop, name=f"step-{number}", daemon=True).start()
-            self._wait()
-        except BaseException:
-            with self._condition:
-                self.cancel.set()
-                self._condition.notify_all()
-            self._wait()
-            raise
-        if self._error is not None:
-            raise self._error
-
-    def _wait(self) -> None:
-        """Return when no step runs and none will. Not by join: when interrupted it takes threads for ended (3.11)."""
-        with self._condition:
-            while self._busy or (self._waiting and not self.cancel.is_set()):
-                self._condition.wait(0.5)  # a timeout, so that Ctrl-C reaches this thread
-
-    def _loop(self) -> None:
-        while (step := self._next()) is not None:
-            try:
-                self.work(step)
-                self._end(step, None)
-            except BaseException as error:
-                self._end(step, error)
-
-    def _end(self, step: Step, error: BaseException | None) -> None:
-        with self._condition:
-            self._busy -= 1
-            if error is None:
-                self._done.add(step.id)
-            else:
-                if self._error is None or isinstance(self._error, Cancelled):
-                    self._error = error
-                self.cancel.set()
-            self._condition.notify_all()
-
-    def _next(self) -> Step | None:
-        with self._condition:
-            while self._waiting and not self.cancel.is_set():
-                for identifier, step in self._waiting.items():
-                    if self._done.issuperset(dependencies(step)):
-                        self._busy += 1
-                        return self._waiting.pop(identifier)
-                self._condition.wait()
-        return None
