@@ -37,5 +37,7 @@ check: $(VENV)/.installed-tests
 bench: $(VENV)/.installed-tests
 	$(BIN)/python -m benchmarks $(BENCH)
 
+# The store goes first, by pybuild: what RUN made may belong to ids that only its namespace reaches.
 clean:
+	@[ ! -e $(STATE)/store ] || $(BIN)/pybuild prune --whole-store --root $(STATE)/store
 	rm -rf $(VENV) $(STATE) .pytest_cache .mypy_cache .ruff_cache

@@ -13,7 +13,7 @@ from builder import __version__
 from builder.cli.arguments import add_root, new_parser
 from builder.cli.table import table_lines
 from builder.cli.text import age_text, short_digest, size_text
-from builder.errors import PybuildError
+from builder.errors import PybuildError, UsageError
 from builder.oci.reference import parse_reference
 from builder.store.location import store_root
 from builder.store.store import Store, open_store
@@ -195,13 +195,21 @@ def prune_command(argv: list[str]) -> int:
     )
     parser.add_argument("-f", "--force", action="store_true", help="do not ask (pybuild never does)")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--whole-store", action="store_true", help="delete the store itself, named images and all")
     arguments = parser.parse_args(argv)
     from builder.cli.options import parse_size
     from builder.sandbox.namespace import enter_build_namespace
-    from builder.store.prune import prune
+    from builder.store.prune import prune, remove_store
 
     if os.geteuid() != 0:
         enter_build_namespace()  # what RUN made belongs to subordinate ids, and only there is it ours to delete
+    if arguments.whole_store:
+        if arguments.dry_run:
+            raise UsageError("--whole-store cannot be tried with --dry-run")
+        with _store(arguments, create=False) as store:
+            remove_store(store)
+        print(f"removed {store.root}")
+        return 0
     with _store(arguments) as store:
         report = prune(
             store,

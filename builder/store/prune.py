@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass
 
+from builder.errors import StoreError
 from builder.oci.digest import DiffID, Digest
 from builder.store.faults import translated
 from builder.store.mounted import has_mounts
@@ -71,6 +72,15 @@ def prune(
             _leftovers(store, needed, cache_mounts, remove=True)
             _forget_old(store)
     return report
+
+
+def remove_store(store: Store) -> None:
+    """Delete the store with all it holds; it must not be used afterwards. Raises StoreError when a build uses it."""
+    with store.exclusive():
+        if has_mounts(store.root):
+            raise StoreError(f"something is mounted below {store.root}", hint="Unmount it first.")
+        if not remove_tree(store.root):
+            raise StoreError(f"{store.root} cannot be deleted completely")
 
 
 def delete_unreachable(store: Store, among: set[Digest]) -> list[Digest]:

@@ -109,6 +109,13 @@ def test_prune_takes_dangling_images_and_spares_named_ones(built: Program) -> No
     built("prune", "--keep-storage", "no").failed(2, "--keep-storage 'no' is not a size")
 
 
+def test_prune_can_take_the_store_itself(built: Program) -> None:
+    built("prune", "--whole-store", "--dry-run").failed(2, "--dry-run")
+    built("prune", "--whole-store").succeeded()
+    assert not built.store.exists()
+    built("prune", "--whole-store").failed(1, "there is no store")
+
+
 def test_info_says_where_and_how(built: Program) -> None:
     said = json.loads(built("info", "--json").succeeded().out)
     assert str(built.store) in json.dumps(said)
