@@ -33,14 +33,14 @@ class Target:
     location: Location = field(compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        document: dict[str, Any] = {
             "name": self.name,
             "default": self.default,
             "description": self.description,
             "base": self.base,
             "platform": self.platform,
-            "location": _location_to_json(self.location),
         }
+        return _without_blanks(document) | {"location": _location_to_json(self.location)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,16 @@ class Outline:
     caches: tuple[Need, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        document: dict[str, Any] = {"name": self.name, "description": self.description}
+        document = _without_blanks({"name": self.name, "description": self.description})
         for key, needs in (("args", self.args), ("secrets", self.secrets), ("ssh", self.ssh), ("cache", self.caches)):
             if needs:
                 document[key] = [need.to_json() for need in needs]
         return document
+
+
+def _without_blanks(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the members that say something; what BuildKit leaves out is not there."""
+    return {key: value for key, value in document.items() if value}
 
 
 def list_targets(dockerfile: Dockerfile) -> tuple[Target, ...]:

@@ -71,8 +71,14 @@ def test_an_outline_of_an_earlier_stage_leaves_later_ones_out() -> None:
 
 
 def test_documents_leave_empty_members_out() -> None:
-    assert outline("FROM scratch\n").to_json() == {"name": "", "description": ""}
+    assert outline("FROM scratch\n").to_json() == {}
     document = outline("FROM x\nARG v=1\n").to_json()
     assert document["args"] == [
         {"name": "v", "value": "1", "location": {"ranges": [{"start": {"line": 2}, "end": {"line": 2}}]}}
     ]
+
+
+def test_a_targets_document_leaves_out_what_is_blank() -> None:
+    first, last = list_targets(parse_dockerfile("FROM --platform=linux/arm64 x AS a\nFROM a\n"))
+    assert set(first.to_json()) == {"name", "base", "platform", "location"}
+    assert set(last.to_json()) == {"default", "base", "location"}
