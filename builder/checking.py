@@ -84,11 +84,11 @@ def check_broken(text: str, fault: SourceError, build_args: Mapping[str, str]) -
     """Return what can be said of a file that is in error, up to the first fault."""
     if fault.location is None:
         return ()
-    dockerfile, _ = parse_partially(text, fault.location.file)
     try:
+        dockerfile, _ = parse_partially(text, fault.location.file)
         return lint_until(dockerfile, fault.location.line, LintInputs(build_args=build_args))
     except DockerfileSyntaxError:
-        return ()  # the check directive itself is at fault
+        return ()  # there is nothing in the file, or the check directive itself is at fault
 
 
 def violation_of(findings: tuple[Finding, ...]) -> DockerfileSyntaxError | None:

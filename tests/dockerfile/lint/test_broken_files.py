@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from builder.checking import check_broken
 from builder.dockerfile.lint.finding import LintInputs
 from builder.dockerfile.lint.linter import lint_until
-from builder.dockerfile.parser import parse_partially
+from builder.dockerfile.parser import parse_dockerfile, parse_partially
+from builder.errors import DockerfileSyntaxError
 from tests.dockerfile.lint.checking import found
 
 
@@ -48,3 +52,10 @@ def test_a_fall_back_does_not_declare_an_argument_of_from() -> None:
     assert found("ARG BASE\nFROM ${BASE:-alpine}\n") == []
     # Elsewhere a fall-back says that the variable may be unset.
     assert found("FROM scratch\nUSER ${WHO:-nobody}\n") == []
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "# check=skp=all\nWHAT\n"])
+def test_a_file_without_instructions_or_with_bad_options_has_its_fault_alone(text: str) -> None:
+    with pytest.raises(DockerfileSyntaxError) as caught:
+        parse_dockerfile(text)
+    assert check_broken(text, caught.value, {}) == ()
