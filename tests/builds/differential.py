@@ -23,6 +23,7 @@ from tests.builds.cases import Case, case_names, load_case
 from tests.builds.compare import Difference, compare, failed_checks, report
 from tests.builds.oracle import ask_peer
 from tests.builds.verdict import judge_peer, judge_pybuild, tail
+from tests.differences import results_table
 
 Judge = Callable[[Case], list[Difference]]
 
@@ -31,7 +32,7 @@ def main() -> int:
     options = parse_arguments()
     cases = [load_case(name) for name in chosen_names(options.cases)]
     if options.differences:
-        print(differences_table(cases))
+        print("\n".join(results_table(cases)))
         return 0
     with tempfile.TemporaryDirectory(prefix="pybuild-base-") as folder:
         base = make_base_image(Path(folder))
@@ -105,16 +106,6 @@ def versus(case: Case, one: str, other: str, base: BaseImage) -> list[Difference
         said = [tail(side["log"])[-300:] if "failed" in side else "an image" for side in (left, right)]
         return [] if "failed" in left and "failed" in right else [Difference("build", *said)]
     return [item for item in compare(case, left, right) if not item.key.startswith(("history", "layers"))]
-
-
-def differences_table(cases: list[Case]) -> str:
-    """List where pybuild differs from its peers on purpose, and why."""
-    rows = [(case, key, reason) for case in cases for key, reason in case.differences.items()]
-    rows += [
-        (case, "the build fails", case.fails.peer_builds) for case in cases if case.fails and case.fails.peer_builds
-    ]
-    lines = ["| case | what it shows | what differs | why |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(f"| {case.name} | {case.rule} | `{key}` | {reason} |" for case, key, reason in rows)])
 
 
 def run_cases(cases: list[Case], jobs: int, judge: Judge, word: str) -> int:
