@@ -40,7 +40,7 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
                 cwd=request.workdir or runtime.working_dir or "/",
                 uid=account.uid,
                 gid=account.gid,
-                groups=(account.gid, *account.groups),
+                groups=account.groups,
                 network=request.network,
                 hostname=request.hostname or DEFAULT_HOSTNAME,
                 add_hosts=request.hosts,

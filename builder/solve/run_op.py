@@ -133,7 +133,7 @@ def sandbox_spec(
         cwd=step.cwd or "/",
         uid=account.uid,
         gid=account.gid,
-        groups=(account.gid, *account.groups),
+        groups=account.groups,
         mounts=mounts.mounts,
         network=tools.network if step.network == "default" else step.network,
         hostname=tools.hostname,
