@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from builder.plan.outline import Outline, Target
     from builder.transport.resolver import Resolver
 
+_STEPS_APART = 1_000_000
+"""What the step numbers of a build's second platform begin at, in its events; and so on."""
+
 PLAN_FORMAT = 1
 """Raised when plans made from the same Dockerfile change."""
 
@@ -97,12 +100,14 @@ class Bench:
         from builder.image.moment import format_moment
 
         plan = self.plan(platform)
+        sink = events.numbered_from(self.sink, self.platforms.index(platform) * _STEPS_APART)
         for warning in plan.warnings:
-            self.sink(events.Warned(warning.rule, warning.message, warning.location))
-        self.sink(events.BuildStarted(len(plan.steps), plan.target))
+            sink(events.Warned(warning.rule, warning.message, warning.location))
+        sink(events.BuildStarted(len(plan.steps), plan.target))
         workshop = self.workshop(plan, platform)
+        workshop.sink = sink
         self.stack.callback(workshop.close)
-        solution = solve(plan, workshop, self.sink, jobs=self.request.jobs)
+        solution = solve(plan, workshop, sink, jobs=self.request.jobs)
         created = {step: format_moment(solved.created) for step, solved in solution.steps.items() if solved.created}
         layers = solution.stack(plan.image.result).layers
         manifest = assemble(self.store, plan.image, layers, created, epoch=workshop.circumstances.epoch)

@@ -102,5 +102,20 @@ Event = (
 EventSink = Callable[[Event], None]
 
 
+def numbered_from(sink: EventSink, first: int) -> EventSink:
+    """Return a sink that passes events on with `first` added to their step: several plans, one stream."""
+    if first == 0:
+        return sink
+
+    def renumbered(event: Event) -> None:
+        match event:
+            case StepStarted() | StepOutput() | StepCached() | StepFinished() | StepErrored() | StepCancelled():
+                sink(event._replace(step=event.step + first))
+            case _:
+                sink(event)
+
+    return renumbered
+
+
 def ignore_events(event: Event) -> None:
     """The sink that throws everything away."""
