@@ -42,7 +42,18 @@ _NOT_SUPPORTED = {
 }  # fmt: skip
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """What the parser checks new arguments with, one formatter for each: asking for the terminal imports shutil."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        self.formatter_class = argparse.RawDescriptionHelpFormatter  # as wide as the terminal
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, hint=f"See '{self.prog} --help'.")
 
@@ -83,7 +94,7 @@ def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.Arg
         description=description,
         epilog=epilog,
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
     )
 
 

@@ -46,7 +46,9 @@ def parse_ulimits(words: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
 
 def parse_hosts(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Parse `name:ip` or `name=ip` words into (name, ip). `host-gateway` is this machine. Raises UsageError."""
-    import ipaddress  # 5 ms: only when a host is given
+    if not words:
+        return ()
+    import ipaddress  # only when a host is given: it takes its time
 
     result = []
     for word in words:

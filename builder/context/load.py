@@ -12,7 +12,6 @@ Ignore files hold for directories only, as in BuildKit: what comes from elsewher
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -215,6 +214,8 @@ class BuildContext:
             keep_git_dir=bool(git.keep_git_dir),
             ssh_socket=os.environ.get("SSH_AUTH_SOCK", ""),
         )
+        import shutil  # compressors come with it: not for a directory
+
         directory = self._store.temporary.path("repository")
         self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
         commit = find_commit(repository)

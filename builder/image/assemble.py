@@ -114,6 +114,6 @@ def _inherited_runtime(runtime: RuntimeConfig) -> RuntimeConfig:
 
 def _in_manifest(descriptor: Descriptor) -> Descriptor:
     """Return a layer's descriptor as an OCI manifest holds it; platform and naming annotations are not for layers."""
-    return replace(
-        descriptor, media_type=_OCI_TWINS.get(descriptor.media_type, descriptor.media_type), platform=None, extra={}
+    return descriptor._replace(
+        media_type=_OCI_TWINS.get(descriptor.media_type, descriptor.media_type), platform=None, extra={}
     )

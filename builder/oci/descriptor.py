@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from builder.errors import ImageError
 from builder.oci.digest import Digest, parse_digest
@@ -13,16 +14,18 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Descriptor:
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Descriptor(NamedTuple):
     """Names bytes. `size` is in bytes; `extra` keeps members we do not read, so that a copy loses nothing."""
 
     media_type: str
     digest: Digest
     size: int
     platform: Platform | None = None
-    annotations: dict[str, str] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, str] = _NONE
+    extra: Mapping[str, Any] = _NONE
 
     def to_json(self) -> dict[str, Any]:
         document: dict[str, Any] = dict(self.extra)
@@ -30,7 +33,7 @@ class Descriptor:
         if self.platform is not None and "platform" not in document:
             document["platform"] = self.platform.to_json()
         if self.annotations:
-            document["annotations"] = self.annotations
+            document["annotations"] = dict(self.annotations)
         return document
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from builder.errors import ReferenceFormatError
 
@@ -38,9 +37,12 @@ _FALLBACK_VARIANTS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """A normalised platform; `str()` gives os/architecture[/variant]."""
+class Platform(NamedTuple):
+    """A normalised platform; `str()` gives os/architecture[/variant].
+
+    A NamedTuple, as all that a build without changes needs: dataclasses would be a third of its time (the module alone
+    imports inspect, and each class compiles eight functions).
+    """
 
     os: str
     architecture: str

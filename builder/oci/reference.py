@@ -6,7 +6,7 @@ reference := name [":" tag] ["@" digest]      name := [domain "/"] path, at most
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from builder.errors import ReferenceFormatError
 from builder.oci.digest import Digest, parse_digest
@@ -20,8 +20,7 @@ _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _MAX_NAME = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A normalised name: `registry` and `repository` are always set; a tag, a digest, or both."""
 
     registry: str
@@ -49,10 +48,10 @@ class Reference:
         return self.name + self._suffix()
 
     def with_tag(self, tag: str) -> Reference:
-        return replace(self, tag=tag, digest=None)
+        return self._replace(tag=tag, digest=None)
 
     def with_digest(self, digest: Digest) -> Reference:
-        return replace(self, digest=digest)
+        return self._replace(digest=digest)
 
     def _suffix(self) -> str:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")

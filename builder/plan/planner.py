@@ -201,7 +201,7 @@ class Planner:
         same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
         variant = wanted.variant if wanted.variant or not same else found.variant
         version = wanted.os_version if wanted.os_version or not same else found.os_version
-        return replace(config, platform=replace(wanted, variant=variant, os_version=version))
+        return replace(config, platform=wanted._replace(variant=variant, os_version=version))
 
 
 def _with_platform(config: ImageConfig, platform: Platform) -> ImageConfig:

@@ -2,7 +2,7 @@
 
     {"version": 1, "plan": {"is": "Plan", "steps": [{"is": "RunStep", "id": 3, …}], …}}
 
-Every dataclass is an object that says what it is; fields that have their default are left out. Tuples are arrays, and
+Every value is an object that says what it is; fields that have their default are left out. Tuples are arrays, and
 the only real JSON inside (members of image configs that we don't know) is wrapped as {"is": "json", "value": …}.
 Plans are read back on every build whose Dockerfile didn't change, so there is no schema machinery here.
 """
@@ -33,7 +33,9 @@ _CLASSES: dict[str, type[Any]] = {
     )
 }  # fmt: skip
 _FIELDS: dict[type[Any], list[tuple[str, Any]]] = {
-    kind: [
+    kind: [(name, kind._field_defaults.get(name, MISSING)) for name in kind._fields]  # a NamedTuple
+    if hasattr(kind, "_fields")
+    else [
         (field.name, field.default if field.default_factory is MISSING else field.default_factory())
         for field in fields(kind)
     ]
@@ -69,7 +71,7 @@ def _encode(value: Any) -> Any:
         return value
     if isinstance(value, Location):
         return {"is": "Location", "value": list(value)}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and type(value) not in _FIELDS:
         return [_encode(item) for item in value]
     if isinstance(value, dict):
         return {"is": "json", "value": value}

@@ -18,7 +18,6 @@ from builder.errors import BlobNotFound, DigestMismatch, ReferenceFormatError, S
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.store import durable
 from builder.store.faults import store_error, translated
-from builder.store.pipeline import Pipeline
 from builder.store.temporary import TemporaryFiles
 
 BLOB_MODE = 0o644
@@ -115,6 +114,8 @@ class Ingest:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with translated("writing a blob"):
             self._descriptor = os.open(temporary, flags, 0o600)
+        from builder.store.pipeline import Pipeline  # queues and threads: a cached build writes no blob
+
         self._pipeline = Pipeline(self._descriptor, expected.algorithm if expected else "sha256")
 
     def __enter__(self) -> Ingest:

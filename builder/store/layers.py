@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from builder.errors import DigestMismatch
 from builder.oci.descriptor import Descriptor
@@ -38,8 +37,7 @@ CREATE TABLE compressed (
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerRecord:
+class LayerRecord(NamedTuple):
     """A layer in the store. `descriptor` names its stored form; the rest describes the uncompressed tar."""
 
     descriptor: Descriptor

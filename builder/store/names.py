@@ -15,7 +15,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from builder.errors import PybuildError, StoreError
@@ -171,9 +170,9 @@ def _same(left: Descriptor, right: Descriptor) -> bool:
 
 def _with_names(entries: list[Descriptor], wanted: list[tuple[str, Descriptor]]) -> list[Descriptor]:
     for name, descriptor in wanted:
-        annotations = _without_name(descriptor).annotations | {REF_NAME: name, CONTAINERD_NAME: name}
+        annotations = {**_without_name(descriptor).annotations, REF_NAME: name, CONTAINERD_NAME: name}
         moved = [_without_name(entry) if name_of(entry) == name else entry for entry in entries]
-        entries = _tidy([*moved, replace(descriptor, annotations=annotations)])
+        entries = _tidy([*moved, descriptor._replace(annotations=annotations)])
     return entries
 
 
@@ -195,7 +194,7 @@ def _without_name(entry: Descriptor) -> Descriptor:
     if REF_NAME not in entry.annotations and CONTAINERD_NAME not in entry.annotations:
         return entry
     kept = {key: value for key, value in entry.annotations.items() if key not in {REF_NAME, CONTAINERD_NAME}}
-    return replace(entry, annotations=kept)
+    return entry._replace(annotations=kept)
 
 
 def _document(entries: list[Descriptor]) -> bytes:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from builder.oci.digest import DiffID, Digest
 from builder.store.content import ContentStore
@@ -36,8 +35,7 @@ FROM record LEFT JOIN layer ON layer.diff_id = record.diff_id
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheRecord:
+class CacheRecord(NamedTuple):
     """The result of one step. `layer` None means the step made no layer."""
 
     key: Digest

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from builder.errors import TransportError
@@ -103,7 +102,7 @@ def write_layout(store: Store, image: PackedImage, names: Sequence[Reference], d
 def index_document(manifest: Descriptor, names: Sequence[Reference]) -> bytes:
     """Return index.json for one image under `names`."""
     entries = [
-        replace(manifest, annotations=manifest.annotations | {CONTAINERD_NAME: str(name), REF_NAME: name.tag})
+        manifest._replace(annotations={**manifest.annotations, CONTAINERD_NAME: str(name), REF_NAME: name.tag})
         for name in names
     ]
     return canonical.encode(_index([entry.to_json() for entry in entries or [manifest]]))

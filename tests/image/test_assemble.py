@@ -173,8 +173,8 @@ def test_the_runtime_config_and_author_reach_the_image(store: Store) -> None:
 
 def test_docker_layers_become_their_oci_twins_with_the_same_bytes(store: Store) -> None:
     layer = file_layer(store, "a")
-    docker = replace(
-        layer, descriptor=replace(layer.descriptor, media_type="application/vnd.docker.image.rootfs.diff.tar")
+    docker = layer._replace(
+        descriptor=layer.descriptor._replace(media_type="application/vnd.docker.image.rootfs.diff.tar")
     )
     image = load_image(store.blobs, assemble(store, planned(None, ("COPY", 0)), [docker], {StepID(0): T1}))
     assert image.manifest.layers[0].media_type == OCI_LAYER
@@ -195,7 +195,7 @@ def test_the_validator_sees_what_is_wrong(store: Store) -> None:
     descriptor = assemble(store, planned(None, ("COPY", 0)), [layer], {StepID(0): T1})
     assert validate_image(store.blobs, descriptor) == ()
     assert "is 5 bytes long" not in "".join(validate_image(store.blobs, descriptor))
-    assert any("bytes long, not" in text for text in validate_image(store.blobs, replace(descriptor, size=1)))
+    assert any("bytes long, not" in text for text in validate_image(store.blobs, descriptor._replace(size=1)))
     path = Path(store.blobs.path(layer.diff_id))
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     findings = validate_image(store.blobs, descriptor)
@@ -205,7 +205,7 @@ def test_the_validator_sees_what_is_wrong(store: Store) -> None:
 
 def test_a_layer_mislabelled_as_gzip_is_read_by_its_magic_bytes(store: Store) -> None:
     layer = file_layer(store, "a")
-    mislabelled = replace(layer, descriptor=replace(layer.descriptor, media_type=OCI_LAYER_GZIP))
+    mislabelled = layer._replace(descriptor=layer.descriptor._replace(media_type=OCI_LAYER_GZIP))
     descriptor = assemble(store, planned(None, ("COPY", 0)), [mislabelled], {StepID(0): T1})
     assert validate_image(store.blobs, descriptor) == ()
     data = store.blobs.read(layer.diff_id, 1 << 20)

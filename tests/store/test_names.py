@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,7 +119,7 @@ def test_a_damaged_index_is_reported_with_its_path(store: Store, text: str) -> N
 def _name_many(root: str, worker: int) -> None:
     with open_store(root) as store:
         for number in range(20):
-            store.names.set(f"docker.io/library/w{worker}:{number}", replace(ONE, digest=digest_of(b"%d" % number)))
+            store.names.set(f"docker.io/library/w{worker}:{number}", ONE._replace(digest=digest_of(b"%d" % number)))
 
 
 def test_processes_that_name_images_at_once_lose_none(store: Store) -> None:
