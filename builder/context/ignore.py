@@ -18,7 +18,7 @@ Rules of one sign that follow each other form a group; which groups matched a di
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from builder.context.glob import PatternError
@@ -34,8 +34,7 @@ _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(ma
 """What Go's strings.TrimSpace trims."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(NamedTuple):
     """One line. `pattern` is cleaned and without its `!`."""
 
     file: str
@@ -55,18 +54,18 @@ class Decision(NamedTuple):
     rule: Rule | None
 
 
-@dataclass(slots=True)
 class _Group:
     """Rules of one sign in sequence: an exact path, a name anywhere, an expression or automata."""
 
-    excludes: bool
-    bit: int
-    rules: list[Rule] = field(default_factory=list)
-    matchers: list[Matcher] = field(default_factory=list)
-    paths: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
-    expression: Pattern[str] | None = None
-    automata: tuple[Automaton, ...] = ()
+    def __init__(self, excludes: bool, number: int) -> None:
+        self.excludes = excludes
+        self.number = number
+        self.rules: list[Rule] = []
+        self.matchers: list[Matcher] = []
+        self.paths: frozenset[str] = frozenset()
+        self.names: frozenset[str] = frozenset()
+        self.expression: Pattern[str] | None = None
+        self.automata: tuple[Automaton, ...] = ()
 
     def matches(self, path: str) -> bool:
         if path in self.paths or (self.names and path.rpartition("/")[2] in self.names):
@@ -87,11 +86,15 @@ class IgnorePatterns:
         self._groups: list[_Group] = []
         for rule in self.rules:
             if not self._groups or self._groups[-1].excludes is rule.is_exception:
-                self._groups.append(_Group(not rule.is_exception, 1 << len(self._groups)))
+                self._groups.append(_Group(not rule.is_exception, len(self._groups)))
             self._groups[-1].rules.append(rule)
             self._groups[-1].matchers.append(_compile(rule))
         for group in self._groups:
             _join(group)
+        # A state is the number of a set of groups: there may be as many groups as lines, so bits would be too long.
+        self._sets: dict[int, frozenset[int]] = {self.ROOT: frozenset()}
+        self._states: dict[frozenset[int], int] = {frozenset(): self.ROOT}
+        self._next_state = count(self.ROOT + 1)
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -102,12 +105,23 @@ class IgnorePatterns:
 
     def enter(self, path: str, state: int) -> tuple[bool, int]:
         """Say whether `path` is excluded, given the state of its directory; return that and its own state."""
-        excluded, own = False, 0
+        above = self._sets[state]
+        excluded, own = False, []
         for group in self._groups:
-            if state & group.bit or (group.excludes is not excluded and group.matches(path)):
-                own |= group.bit
+            if group.number in above or (group.excludes is not excluded and group.matches(path)):
+                own.append(group.number)
                 excluded = group.excludes
-        return excluded, own
+        return excluded, self._state(own) if own else self.ROOT
+
+    def _state(self, groups: list[int]) -> int:
+        """Return the number of a set; two threads may give it two, which both mean it."""
+        own = frozenset(groups)
+        state = self._states.get(own)
+        if state is None:
+            state = next(self._next_state)
+            self._sets[state] = own
+            self._states[own] = state
+        return state
 
     def state_of(self, path: str) -> tuple[bool, int]:
         """Do what `enter` does for a path of which only the name is known."""
@@ -121,27 +135,26 @@ class IgnorePatterns:
     def decide(self, path: str) -> Decision:
         """Return whether `path` is excluded, and the rule that decided."""
         parts = path.split("/") if path else []
-        winners: dict[int, Rule] = {}  # group's bit → the rule of it that matched
+        winners: dict[int, Rule] = {}  # group's number → the rule of it that matched
         last: Rule | None = None
         excluded, state = False, self.ROOT
         for depth in range(1, len(parts) + 1):
             ancestor = "/".join(parts[:depth])
             before, (excluded, state) = state, self.enter(ancestor, state)
             last = None
-            for group in self._groups:
-                if state & group.bit:
-                    if not before & group.bit:
-                        winners[group.bit] = _first_match(group, ancestor)
-                    last = winners[group.bit]
+            for number in sorted(self._sets[state]):
+                if number not in self._sets[before]:
+                    winners[number] = _first_match(self._groups[number], ancestor)
+                last = winners[number]
         return Decision(excluded, last)
 
     def may_reinclude_below(self, path: str, state: int) -> bool:
         """Say whether something in the excluded directory `path` could be seen: whether it must be looked into."""
-        excluding = max((group.bit for group in self._groups if group.excludes and state & group.bit), default=0)
+        excluding = max((number for number in self._sets[state] if self._groups[number].excludes), default=-1)
         return any(
             _could_match_below(rule.pattern, path)
-            for group in self._groups
-            if not group.excludes and group.bit > excluding
+            for group in self._groups[excluding + 1 :]
+            if not group.excludes
             for rule in group.rules
         )
 
@@ -261,8 +274,8 @@ def _could_match_below(pattern: str, directory: str) -> bool:
         if position >= len(names):
             return False
         wanted = names[position]
-        if "**" in wanted or "[" in wanted:
-            return True  # any depth; a class may even take the slash
+        if "**" in wanted or "[" in wanted or wanted.endswith("\\"):
+            return True  # any depth; a class may even take the slash, and a backslash protects it
         if not match_glob(parse_glob(wanted), name):
             return False
     return len(names) > len(directory.split("/"))

@@ -9,8 +9,8 @@ The language is that of moby/patternmatcher: filepath.Match for a name, and `**`
 Python's `re` backtracks, so patterns are compiled to expressions that can't: each star but the last of a name is an
 atomic group that takes the first fit (an earlier fit is never worse), and so is each run of names between two `**`.
 Patterns where that argument fails (a class that matches a slash; `**` that follows a name's characters) are run as an
-NFA with one bit a token instead. Deviation: `| { } ^` and a backslash before a letter are literal here; upstream hands
-them to Go's regexp by accident.
+NFA with one state a token instead; so are patterns longer than any path. Deviation: `| { } ^` and a backslash before a
+letter are literal here; upstream hands them to Go's regexp by accident.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from builder.context.glob import Class, PatternError, Token, Wild, parse_class
+
+_LONGEST_EXPRESSION = 4096
+"""Tokens. Compiling takes 15 µs for each; no path is longer than PATH_MAX (limits.h)."""
 
 
 class Deep(Enum):
@@ -69,7 +72,9 @@ def compile_pattern(pattern: str) -> Matcher:
     rest = tokens[1:]
     if tokens[0] is Deep.DIRECTORIES and rest and "/" not in rest and all(isinstance(token, str) for token in rest):
         return Name("".join(map(str, rest)))
-    return Expression(_expression(tokens)) if _is_tame(tokens) else Automaton(tokens)
+    if len(tokens) > _LONGEST_EXPRESSION or not _is_tame(tokens):
+        return Automaton(tokens)
+    return Expression(_expression(tokens))
 
 
 def parse_path_pattern(pattern: str) -> Iterator[PathToken]:
@@ -149,14 +154,14 @@ def _expression(tokens: Sequence[PathToken]) -> str:
 
 def _name(tokens: Sequence[Token], *, ends: bool) -> str:
     """Return the expression of one name; with `ends` it must reach the next slash or the end of the path."""
-    pieces: list[str] = [""]
+    pieces: list[list[str]] = [[]]
     for token in tokens:
         if token is Wild.STAR:
             if len(pieces) == 1 or pieces[-1]:
-                pieces.append("")
+                pieces.append([])
         else:
-            pieces[-1] += _single(token)
-    first, *others = pieces
+            pieces[-1].append(_single(token))
+    first, *others = ("".join(piece) for piece in pieces)
     if not others:
         return first
     fits = "".join(f"(?>[^/]*?{piece})" for piece in (others[:-1] if ends else others) if piece)
@@ -175,33 +180,36 @@ def _single(token: Token) -> str:
 
 
 def run_automaton(tokens: tuple[PathToken, ...], path: str) -> bool:
-    """Say whether `tokens` match the whole of `path`: the states as the bits of a number, one pass over the path."""
-    states = _entered(tokens, 0)
+    """Say whether `tokens` match the whole of `path`: one pass over the path, with the set of states it may be in."""
+    states: set[int] = set()
+    _enter(tokens, 0, states)
     for character in path:
-        after = 0
-        for state, token in enumerate(tokens):
-            if not states >> state & 1:
-                continue
+        after: set[int] = set()
+        staying: set[int] = set()
+        for state in states:
+            token = tokens[state] if state < len(tokens) else None
             if token is Deep.DIRECTORIES:
                 # Once inside, only a slash leads out: the state stays without the ways that entering it opens.
-                after |= 1 << state | (_entered(tokens, state + 1) if character == "/" else 0)
+                staying.add(state)
+                if character == "/":
+                    _enter(tokens, state + 1, after)
             elif token is Deep.REST or (token is Wild.STAR and character != "/"):
-                after |= _entered(tokens, state)
-            elif _takes(token, character):
-                after |= _entered(tokens, state + 1)
-        states = after
+                _enter(tokens, state, after)
+            elif token is not None and _takes(token, character):
+                _enter(tokens, state + 1, after)
+        states = after | staying
         if not states:
             return False
-    return bool(states >> len(tokens) & 1)
+    return len(tokens) in states
 
 
-def _entered(tokens: tuple[PathToken, ...], state: int) -> int:
-    """Return the states one is in on entering `state`: what may match nothing is passed at once."""
-    states = 1 << state
-    while state < len(tokens) and (isinstance(tokens[state], Deep) or tokens[state] is Wild.STAR):
+def _enter(tokens: tuple[PathToken, ...], state: int, states: set[int]) -> None:
+    """Add `state` to `states`, and those behind it: what may match nothing is passed at once."""
+    while state not in states:
+        states.add(state)
+        if state == len(tokens) or not (isinstance(tokens[state], Deep) or tokens[state] is Wild.STAR):
+            return
         state += 1
-        states |= 1 << state
-    return states
 
 
 def _takes(token: PathToken, character: str) -> bool:

@@ -49,6 +49,8 @@ def parse_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index:
             hint="Push the image again with a current tool.",
         )
     inner = document.get("mediaType")
+    if inner is not None and not isinstance(inner, str):
+        raise ImageError(f"{what} has a media type that is not a string")
     if inner and media_type and inner != media_type:
         raise ImageError(f"{what} calls itself {inner} but was delivered as {media_type}")
     kind = inner or media_type
