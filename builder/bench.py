@@ -18,7 +18,7 @@ from builder.oci import canonical
 from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import Reference
-from builder.plan.plan import Plan
+from builder.plan.plan import Plan, Warning
 from builder.plan.serialise import plan_from_json, plan_to_json
 from builder.request import BuildRequest
 from builder.solve import events
@@ -112,6 +112,8 @@ class Bench:
         layers = solution.stack(plan.image.result).layers
         manifest = assemble(self.store, plan.image, layers, created, epoch=workshop.circumstances.epoch)
         image_id = load_image(self.store.blobs, manifest).id
+        if workshop.warnings:
+            plan = replace(plan, warnings=(*plan.warnings, *(Warning(*warning) for warning in workshop.warnings)))
         return BuiltImage(platform, plan, solution, manifest, image_id)
 
     def plan(self, platform: Platform) -> Plan:

@@ -15,7 +15,7 @@ from builder.engine import build
 from builder.errors import PybuildError, UsageError
 from builder.request import BuildRequest
 from builder.result import BuildResult
-from builder.solve.events import Event
+from builder.solve.events import Event, Warned
 from builder.store.location import store_root
 
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
@@ -36,21 +36,35 @@ def build_command(argv: list[str]) -> int:
     request = request_from(arguments)
     for path in (arguments.iidfile, arguments.metadata_file):
         _check_writable(path)
+    warnings: list[Warned] = []
     with display_for(arguments) as sink:
-        result = build_reported(request, sink, arguments)
-    _write_results(arguments, result)
+        result = build_reported(request, _keeping(warnings, sink), arguments, warnings)
+    _write_results(arguments, result, warnings)
     return 0
 
 
-def build_reported(request: BuildRequest, sink: Callable[[Event], None], arguments: argparse.Namespace) -> BuildResult:
-    """Build; when it fails the metadata file carries the error, as data."""
+def _keeping(warnings: list[Warned], sink: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Return a sink that passes everything on and keeps the warnings for the metadata file."""
+
+    def keep(event: Event) -> None:
+        if isinstance(event, Warned):
+            warnings.append(event)
+        sink(event)
+
+    return keep
+
+
+def build_reported(
+    request: BuildRequest, sink: Callable[[Event], None], arguments: argparse.Namespace, warnings: list[Warned]
+) -> BuildResult:
+    """Build; when it fails the metadata file carries the error and the warnings before it, as data."""
     try:
         return build(request, sink)
     except PybuildError as error:
         if arguments.metadata_file:
             from builder.cli.diagnostics import error_to_json
 
-            _write_json(arguments.metadata_file, {"error": error_to_json(error)})
+            _write_json(arguments.metadata_file, {"error": error_to_json(error)} | _warnings_to_json(warnings))
         if _progress(arguments) == "rawjson":
             import json
 
@@ -157,11 +171,19 @@ def display_for(arguments: argparse.Namespace) -> Iterator[Callable[[Event], Non
     yield new_plain_display(mode, sys.stderr)
 
 
-def _write_results(arguments: argparse.Namespace, result: BuildResult) -> None:
+def _warnings_to_json(warnings: list[Warned]) -> dict[str, object]:
+    if not warnings:
+        return {}
+    from builder.cli.diagnostics import warning_to_json
+
+    return {"pybuild.warnings": [warning_to_json(warning) for warning in warnings]}
+
+
+def _write_results(arguments: argparse.Namespace, result: BuildResult, warnings: list[Warned]) -> None:
     if arguments.iidfile:
         write_file(arguments.iidfile, result.image_id.encode())
     if arguments.metadata_file:
-        _write_json(arguments.metadata_file, result.metadata())
+        _write_json(arguments.metadata_file, result.metadata() | _warnings_to_json(warnings))
     mode = _progress(arguments)
     if mode == "quiet":
         print(result.image_id)

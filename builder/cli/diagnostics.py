@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 from builder.cli.text import clean, last_written
 from builder.errors import Location, PybuildError, SourceError, StepFailed
+from builder.solve.events import Warned
 
 _CONTEXT_LINES = 2
 _MAX_WIDTH = 160
@@ -105,6 +106,11 @@ def _width(character: str) -> int:
 def location_to_json(location: Location | None) -> dict[str, object] | None:
     """Return a location as an object, without the members that are unknown."""
     return {key: value for key, value in location._asdict().items() if value} if location else None
+
+
+def warning_to_json(warning: Warned) -> dict[str, object]:
+    """Return a warning as data."""
+    return {"rule": warning.rule, "message": warning.message, "location": location_to_json(warning.location)}
 
 
 def error_to_json(error: PybuildError) -> dict[str, object]:

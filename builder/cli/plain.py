@@ -110,7 +110,7 @@ _NAMES: dict[type, str] = {
 
 def event_to_json(event: e.Event) -> dict[str, object]:
     """Return the event's name and fields as JSON values; output lines are text with replacement characters."""
-    from builder.cli.diagnostics import error_to_json, location_to_json
+    from builder.cli.diagnostics import error_to_json, warning_to_json
 
     document: dict[str, object] = {"event": _NAMES[type(event)], "time": round(time.time(), 6)}
     match event:
@@ -118,12 +118,8 @@ def event_to_json(event: e.Event) -> dict[str, object]:
             return document | {"step": step, "line": line.decode("utf-8", "replace")}
         case e.StepErrored(step, title, error):
             return document | {"step": step, "title": title, "error": error_to_json(error)}
-        case e.Warned(rule, message, location):
-            return document | {
-                "rule": rule,
-                "message": message,
-                "location": location_to_json(location),
-            }
+        case e.Warned():
+            return document | warning_to_json(event)
         case _:
             return document | event._asdict()
 

@@ -149,7 +149,7 @@ def parse_config(data: bytes, what: str) -> ImageConfig:
         created=str(document.get("created") or ""),
         author=str(document.get("author") or ""),
         runtime=_runtime(_member(document, "config", dict, what) or {}, what),
-        diff_ids=tuple(DiffID(parse_digest(item)) for item in rootfs.get("diff_ids") or ()),
+        diff_ids=tuple(DiffID(parse_digest(item)) for item in _strings(rootfs, "diff_ids", what) or ()),
         history=tuple(_history(item) for item in history if isinstance(item, dict)),
         extra={key: value for key, value in document.items() if key not in _CONFIG_KEYS},
     )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from builder.context.ignore import IgnorePatterns, exclude_patterns
+from builder.context.paths import inside_root
 from builder.context.reading import hash_node
 from builder.errors import ContextError
 from builder.filesystem.entry import FILE
@@ -54,6 +55,8 @@ class Copy:
         """What each part was found to hold, once that is known."""
         self.found: dict[Key, str] = {}
         """(part, path) → digest of a large file; "" until the layer has been written."""
+        self.unmatched: dict[str, None] = {}
+        """Wildcards that were found to match nothing, in order."""
         self._find_tree = find_tree
         self._find_remote = find_remote
 
@@ -91,7 +94,11 @@ class Copy:
         for source in self.step.sources:
             match source:
                 case Paths():
-                    yield from local_parts(self.step, source, self._find_tree(source.source), exclude)
+                    labels = set()
+                    for part in local_parts(self.step, source, self._find_tree(source.source), exclude):
+                        labels.add(part.label)
+                        yield part
+                    self.unmatched |= dict.fromkeys(word for word in source.paths if inside_root(word) not in labels)
                 case InlineSource():
                     yield inline_part(source, self.made_at)
                 case HttpSource() | GitSource():

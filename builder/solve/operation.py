@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from builder.plan.step import CopyStep, RunStep, WorkdirStep
 from builder.solve.cache_key import LayerStep
+from builder.solve.events import Warned
 from builder.solve.layer_maker import make_layer, until_cancelled
 from builder.solve.solution import Solution, Stack
 from builder.store.layers import LayerRecord
@@ -88,9 +89,12 @@ class CopyOperation:
         self._parent = parent
         self._solution = solution
         self._copy: Copy | None = None
+        self._has_warned = False
 
     def inputs(self) -> Any:
-        return self._bound().inputs()
+        inputs = self._bound().inputs()
+        self._warn()
+        return inputs
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
         from builder.layer.index import open_index
@@ -103,7 +107,16 @@ class CopyOperation:
         )
         with open_index(self._workshop.store.layers.index_path(record.diff_id)) as index:
             copy.complete(lambda path: _digest_in(index, path))
+        self._warn()
         return record
+
+    def _warn(self) -> None:
+        """Say which wildcards matched nothing, once: BuildKit copies nothing in silence (Z-18)."""
+        words = () if self._has_warned else self._bound().unmatched
+        for word in words:
+            self._has_warned = True
+            message = f"{word} matches nothing, so nothing is copied"
+            self._workshop.warn(Warned("UnmatchedWildcard", message, self._step.location))
 
     def _bound(self) -> Copy:
         if self._copy is None:

@@ -16,7 +16,7 @@ from builder.errors import PlanError
 from builder.oci.digest import Digest
 from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
 from builder.solve.cache_key import Circumstances, LayerStep
-from builder.solve.events import EventSink
+from builder.solve.events import EventSink, Warned
 from builder.solve.machine import Machine, check_platform
 from builder.solve.solution import Solution, Stack
 from builder.store.layers import LayerRecord
@@ -87,6 +87,8 @@ class Workshop:
     _mounts_ready: bool = False
     _solution: Solution = field(default_factory=Solution)
     _remote: RemoteSources | None = None
+    warnings: list[Warned] = field(default_factory=list)
+    """What steps warned of, so that a build that repeats this one can say it again."""
 
     @property
     def records(self) -> CacheRecords:
@@ -99,6 +101,10 @@ class Workshop:
 
             self._views = Views(self.store)
         return self._views
+
+    def warn(self, warning: Warned) -> None:
+        self.warnings.append(warning)
+        self.sink(warning)
 
     def open(self, missing: Iterable[Step]) -> None:
         """Get ready to execute `missing`. Raises SandboxError when RUN is among them and nothing can run it, PlanError."""

@@ -190,7 +190,7 @@ def fuzz_tar(data: bytes) -> None:
             return
         with open_index(path) as index:
             for found in index.walk():
-                parts = found.entry.path.split("/")
+                parts = (found.entry.path or "root").split("/")
                 assert not {"", ".", ".."} & set(parts), found.entry.path
                 assert "\0" not in found.entry.path
 
