@@ -94,7 +94,7 @@ class QuietDisplay:
         """Nothing is pending."""
 
 
-_NAMES: dict[type, str] = {
+EVENT_NAMES: dict[type, str] = {
     e.BuildStarted: "build-started",
     e.StepStarted: "step-started",
     e.StepOutput: "step-output",
@@ -112,7 +112,7 @@ def event_to_json(event: e.Event) -> dict[str, object]:
     """Return the event's name and fields as JSON values; output lines are text with replacement characters."""
     from builder.cli.diagnostics import error_to_json, warning_to_json
 
-    document: dict[str, object] = {"event": _NAMES[type(event)], "time": round(time.time(), 6)}
+    document: dict[str, object] = {"event": EVENT_NAMES[type(event)], "time": round(time.time(), 6)}
     match event:
         case e.StepOutput(step, line):
             return document | {"step": step, "line": line.decode("utf-8", "replace")}

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.program import Program
+from builder.cli.plain import EVENT_NAMES
+from builder.dockerfile.words import WordError
+from builder.errors import PybuildError
+from tests.cli.program import CHECKOUT, Program
 
 PLACE = {"file": "Dockerfile", "line": 1, "column": 1, "end_line": 1, "end_column": 5}
 
@@ -107,3 +110,13 @@ def test_a_malformed_ignore_file_stops_a_check_as_it_stops_a_build(pybuild: Prog
     assert ".dockerignore" in outcome.out + outcome.err
     assert "syntax error in pattern" in outcome.out + outcome.err
     assert "no warnings found" not in outcome.out
+
+
+def test_the_page_of_errors_names_every_kind_and_every_event() -> None:
+    page = (CHECKOUT / "docs" / "errors.md").read_text("utf-8")
+    kinds: set[type[PybuildError]] = {PybuildError, WordError}
+    while more := {sub for kind in kinds for sub in kind.__subclasses__()} - kinds:
+        kinds |= more
+    ours = {kind.__name__ for kind in kinds - {PybuildError} if kind.__module__.startswith("builder.")}
+    assert {name for name in ours if f"`{name}`" not in page} == set()
+    assert {name for name in EVENT_NAMES.values() if f"| `{name}` |" not in page} == set()
