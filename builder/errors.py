@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 
 class Location(NamedTuple):
-    """Where in a source file something stands. Lines and columns count from 1; `end_column` is exclusive; 0 = unknown."""
+    """Where something stands in a file. Lines and columns count from 1; `end_column` is exclusive; 0 = unknown."""
 
     file: str
     line: int

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from builder.image.listing import find_descriptor, load_local
-from builder.oci.digest import chain_ids
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import ChainID, DiffID, chain_ids
 from builder.store.store import Store
 
 
@@ -16,7 +17,7 @@ def describe_image(store: Store, text: str) -> dict[str, Any]:
     """Return everything about an image, keys as `docker image inspect` has them where it has them."""
     descriptor = find_descriptor(store, text)
     image = load_local(store, descriptor)
-    config = image.config
+    config, diff_ids = image.config, image.config.diff_ids
     return {
         "Id": str(image.id),
         "Digest": str(image.descriptor.digest),
@@ -31,12 +32,19 @@ def describe_image(store: Store, text: str) -> dict[str, Any]:
         "Size": sum(layer.size for layer in image.manifest.layers),
         "Config": config.runtime.to_json(),
         "RootFS": {"Type": "layers", "Layers": [str(diff_id) for diff_id in config.diff_ids]},
-        "Layers": [
-            {"Digest": str(layer.digest), "DiffID": str(diff_id), "ChainID": str(chain), "Size": layer.size, "MediaType": layer.media_type}
-            for layer, diff_id, chain in zip(image.manifest.layers, config.diff_ids, chain_ids(config.diff_ids), strict=True)
-        ],
+        "Layers": [_layer_identities(*row) for row in zip(image.manifest.layers, diff_ids, chain_ids(diff_ids))],
         "History": [entry.to_json() for entry in config.history],
     }  # fmt: skip
+
+
+def _layer_identities(layer: Descriptor, diff_id: DiffID, chain_id: ChainID) -> dict[str, Any]:
+    return {
+        "Digest": str(layer.digest),
+        "DiffID": str(diff_id),
+        "ChainID": str(chain_id),
+        "Size": layer.size,
+        "MediaType": layer.media_type,
+    }
 
 
 def layer_rows(store: Store, text: str) -> list[dict[str, Any]]:

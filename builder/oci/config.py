@@ -132,9 +132,25 @@ class ImageConfig:
 
 
 _RUNTIME_KEYS = frozenset(
-    "User ExposedPorts Env Entrypoint Cmd ArgsEscaped Volumes WorkingDir Labels StopSignal Healthcheck OnBuild Shell".split()
+    [
+        "User",
+        "ExposedPorts",
+        "Env",
+        "Entrypoint",
+        "Cmd",
+        "ArgsEscaped",
+        "Volumes",
+        "WorkingDir",
+        "Labels",
+        "StopSignal",
+        "Healthcheck",
+        "OnBuild",
+        "Shell",
+    ]
 )
-_CONFIG_KEYS = frozenset("os architecture variant os.version created author config rootfs history".split())
+_CONFIG_KEYS = frozenset(
+    ["os", "architecture", "variant", "os.version", "created", "author", "config", "rootfs", "history"]
+)
 
 
 def parse_config(data: bytes, what: str) -> ImageConfig:

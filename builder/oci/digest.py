@@ -1,6 +1,6 @@
 """Digests, and the three identities a layer has.
 
-- *digest*: `sha256:<hex>` of exact bytes (image-spec descriptor.md#digests); a layer's digest is that of its blob as stored.
+- *digest*: `sha256:<hex>` of exact bytes (image-spec descriptor.md#digests); a layer's is that of its blob as stored.
 - *diff ID*: digest of the uncompressed layer tar (config.md#layer-diffid).
 - *chain ID*: identity of a stack of layers (config.md#layer-chainid).
 """

@@ -1,4 +1,4 @@
-"""What this machine gives to RUN: namespaces entered once, a sandbox, a snapshotter; shared by all platforms of a build."""
+"""What this machine gives to RUN: namespaces entered once, a sandbox, a snapshotter; for all platforms of a build."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Machine:
 
 
 def check_platform(step: RunStep) -> None:
-    """Raise PlanError when neither this kernel nor an emulator registered with it runs programs of the step's platform."""
+    """Raise PlanError when neither this kernel nor an emulator it knows runs programs of the step's platform."""
     host = host_platform()
     wanted = step.platform
     if wanted.os != host.os:

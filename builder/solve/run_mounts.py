@@ -37,10 +37,10 @@ from builder.plan.step import (
 )
 from builder.sandbox import spec
 from builder.snapshot.snapshotter import Snapshotter, StackLayer
-from builder.store.trash import discard
 from builder.solve.cache_mounts import CacheMounts, CacheRequest
 from builder.solve.tree_writer import write_tree
 from builder.store.faults import translated
+from builder.store.trash import discard
 
 _PRIVATE_MODE = 0o700
 

@@ -107,7 +107,7 @@ class Workshop:
         self.sink(warning)
 
     def open(self, missing: Iterable[Step]) -> None:
-        """Get ready to execute `missing`. Raises SandboxError when RUN is among them and nothing can run it, PlanError."""
+        """Get ready to execute `missing`. Raises SandboxError when nothing can execute a RUN among them, PlanError."""
         runs = [step for step in missing if isinstance(step, RunStep)]
         for step in runs:
             self._check_entitlements(step)

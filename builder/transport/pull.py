@@ -146,8 +146,8 @@ def _take_in(store: Store, descriptor: Descriptor, diff_id: DiffID, source: Sour
 
 def index_layer(store: Store, descriptor: Descriptor, diff_id: DiffID) -> LayerRecord:
     """Make the table of contents of a layer blob in the store, and verify its diff ID on the way."""
-    from builder.layer.compression import open_decompressed  # only when a layer is new
     from builder.layer.build_index import build_index
+    from builder.layer.compression import open_decompressed  # only when a layer is new
 
     temporary = store.temporary.path("index")
     try:

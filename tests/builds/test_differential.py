@@ -17,7 +17,6 @@ from tests.builds.cases import Case, case_names, load_case
 from tests.builds.compare import report
 from tests.builds.verdict import judge_peer
 
-
 PARTS = 6
 DAY_SECONDS = 86_400
 
