@@ -84,7 +84,13 @@ def test_view_overlayfs_and_applied_tree_show_the_same(stack: list[list[Member]]
         event("compared")
         with overlay(lower, directory / "merged") as merged:
             shown = seen_on_disk(merged)
-        applied = seen_on_disk(unpack_in_turn(directory, layers))
-    assert shown == expected
+        assert shown == expected
+        try:
+            applied = seen_on_disk(unpack_in_turn(directory, layers))
+        except LayerError as error:
+            # In turn, what a layer takes away is gone before its own hard link asks for it; alone, it is still below.
+            assert "is a hard link" in error.message
+            event("refused in turn")
+            return
     without_root = {path: seen for path, seen in expected.items() if path}
     assert {path: seen for path, seen in applied.items() if path} == without_root
