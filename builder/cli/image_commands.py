@@ -135,7 +135,7 @@ def history_command(argv: list[str]) -> int:
     if arguments.json:
         print(json.dumps(rows, indent=2))
         return 0
-    cut = None if arguments.no_trunc else 64
+    cut = None if arguments.no_trunc else 56
     cells = []
     for row in rows:
         step = row["created_by"].replace("\n", " ")
