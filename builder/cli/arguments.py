@@ -17,6 +17,8 @@ other commands:
   pybuild images | inspect | history | tag | rmi | run | prune | info | version
   pybuild plan PATH       the steps, with cache key and hit or miss for each; nothing is executed
   pybuild parse FILE...   the syntax tree as JSON, one document a file
+  pybuild context ls PATH what a build would see of a folder, and which rule hides the rest
+  pybuild pin [FILE]      FROM lines rewritten to digests
   pybuild COMMAND --help  tells more. A context folder that bears a command's name is written ./NAME.
 
 environment:
@@ -196,7 +198,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         help="a secret for RUN --mount=type=secret",
     )
     group.add_argument(
-        "--ssh", action="append", default=[], metavar="ID[=SOCKET|KEY]", help="an SSH agent for RUN --mount=type=ssh"
+        "--ssh", action="append", default=[], metavar="ID[=SOCKET]", help="an SSH agent for RUN --mount=type=ssh"
     )
     group.add_argument("--add-host", action="append", default=[], metavar="HOST:IP", help="a line for /etc/hosts")
     group.add_argument("--shm-size", default="", metavar="BYTES", help="size of /dev/shm (default: 64m)")
