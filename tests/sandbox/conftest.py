@@ -21,7 +21,8 @@ def users() -> Iterator[dict[str, str]]:
     """Kind → name of an ordinary user made for this test run, with subordinate ids or without."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to make ordinary users")
-    names = {"ranges": f"pbr{os.getpid()}", "single": f"pbs{os.getpid()}"}
+    mark = os.urandom(4).hex()  # other rooms borrow this fixture: each has users of its own
+    names = {"ranges": f"pbr{mark}", "single": f"pbs{mark}"}
     none = ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
     for kind, name in names.items():
         options = none if kind == "single" else []
