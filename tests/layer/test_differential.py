@@ -89,7 +89,8 @@ def test_view_overlayfs_and_applied_tree_show_the_same(stack: list[list[Member]]
             applied = seen_on_disk(unpack_in_turn(directory, layers))
         except LayerError as error:
             # In turn, what a layer takes away is gone before its own hard link asks for it; alone, it is still below.
-            assert "is a hard link" in error.message
+            if "is a hard link" not in error.message:
+                raise
             event("refused in turn")
             return
     without_root = {path: seen for path, seen in expected.items() if path}
