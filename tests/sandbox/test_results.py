@@ -21,6 +21,10 @@ def test_the_exit_code_is_passed_on(any_machine: Machine) -> None:
     assert any_machine.run("exit 42").code == 42
 
 
+LONG = f"9{os.getpid()}"
+"""Seconds that nothing sleeps to the end, and by which a test finds its own processes: other workers run the same."""
+
+
 def test_a_signal_is_128_and_its_number(chroot_machine: Machine) -> None:
     outcome = chroot_machine.run("kill -9 $$")
     assert (outcome.code, outcome.signal) == (137, 9)
@@ -89,10 +93,10 @@ def test_a_megabyte_of_output_is_complete(any_machine: Machine) -> None:
 
 def test_processes_left_behind_are_killed(any_machine: Machine) -> None:
     started = time.monotonic()
-    outcome = any_machine.run("(setsid sleep 98765 &) ; sleep 98765 & exit 3")
+    outcome = any_machine.run(f"(setsid sleep {LONG} &) ; sleep {LONG} & exit 3")
     assert outcome.code == 3
     assert time.monotonic() - started < 10
-    assert not alive("98765")
+    assert not alive(LONG)
 
 
 def test_cancel_kills_everything_at_once(any_machine: Machine) -> None:
@@ -100,7 +104,7 @@ def test_cancel_kills_everything_at_once(any_machine: Machine) -> None:
         cancel = threading.Event()
         threading.Timer(0.3, cancel.set).start()
         spec = SandboxSpec(
-            rootfs=any_machine.new_root(), argv=("/bin/sh", "-c", "trap '' TERM INT; sleep 87654 & sleep 87654")
+            rootfs=any_machine.new_root(), argv=("/bin/sh", "-c", f"trap '' TERM INT; sleep {LONG} & sleep {LONG}")
         )
         started = time.monotonic()
         with pytest.raises(Cancelled):
@@ -108,7 +112,7 @@ def test_cancel_kills_everything_at_once(any_machine: Machine) -> None:
         return time.monotonic() - started
 
     assert any_machine.do(work) < 5
-    assert not alive("87654")
+    assert not alive(LONG)
 
 
 def test_an_error_in_the_callers_output_function_ends_the_run(machine: Machine) -> None:
@@ -116,13 +120,13 @@ def test_an_error_in_the_callers_output_function_ends_the_run(machine: Machine) 
         def fail(*_: object) -> None:
             raise ZeroDivisionError
 
-        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", "echo x; sleep 76543"))
+        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", f"echo x; sleep {LONG}"))
         with pytest.raises(ZeroDivisionError):
             sandbox.run(spec, on_output=fail, cancel=threading.Event())
         return True
 
     assert machine.do(work)
-    assert not alive("76543")
+    assert not alive(LONG)
 
 
 @pytest.mark.parametrize("kind", ["root", "ranges", "chroot"])
@@ -134,16 +138,16 @@ def test_a_killed_main_process_leaves_no_processes_and_no_mounts(machines: dict[
     child = os.fork()
     if child == 0:
         try:
-            machine.run("sleep 65432 & sleep 65432")
+            machine.run(f"sleep {LONG} & sleep {LONG}")
         finally:
             os._exit(1)
-    wait_until(lambda: len(alive("65432")) >= 2)
+    wait_until(lambda: len(alive(LONG)) >= 2)
     mains = children_of(child)
     for pid in mains:
         os.kill(pid, signal.SIGKILL)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    wait_until(lambda: not alive("65432"))
+    wait_until(lambda: not alive(LONG))
     assert mounts() == before
 
 
