@@ -10,15 +10,13 @@ hint: …
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 
 from builder.cli.text import clean, last_written
+from builder.dockerfile.source import excerpt as excerpt_lines
 from builder.errors import Location, PybuildError, SourceError, StepFailed
 from builder.solve.events import Warned
 
-_CONTEXT_LINES = 2
-_MAX_WIDTH = 160
 _TAIL_LINES = 20
 
 
@@ -68,39 +66,13 @@ def _paint(text: str, code: str, colour: bool) -> str:
 
 
 def excerpt(source: str, location: Location, *, colour: bool = False) -> Iterator[str]:
-    """Yield the lines around `location`, numbered; those at fault are marked, the words underlined when on one line."""
-    lines = source.split("\n")
-    first = location.line
-    last = max(first, location.end_line)
-    around = _CONTEXT_LINES if first == last else 1
-    for number in range(max(1, first - around), min(len(lines), last + around) + 1):
-        text = lines[number - 1].rstrip("\r")
-        marked = first <= number <= last
-        shown = clean(text)[:_MAX_WIDTH] + ("…" if len(text) > _MAX_WIDTH else "")
-        yield _paint(f"{'>' if marked else ' '}{number:4} | {shown}", "1" if marked else "2", colour)
-        if number == first and location.column:
-            if first == last and location.end_column > location.column:
-                end = location.end_column
-            else:
-                end = len(text) + 1 if last > first else location.column + 1
-            yield "      | " + _underline(text, location.column, end)
-
-
-def _underline(text: str, column: int, end: int) -> str:
-    """Return blanks and carets below columns [column, end); tabs stay tabs, wide characters get two carets."""
-    pad = "".join(
-        "\t" if character == "\t" else " " * _width(character) for character in text[: column - 1][:_MAX_WIDTH]
-    )
-    marked = text[column - 1 : end - 1][: max(1, _MAX_WIDTH - len(pad))]
-    return pad + ("^" * sum(_width(character) for character in marked) or "^")
-
-
-def _width(character: str) -> int:
-    if ord(character) < 0x300:
-        return 1 if character.isprintable() or character == "\t" else 4
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    """Yield the lines around `location`, numbered; those at fault are marked, the words underlined."""
+    for line in excerpt_lines(source, location):
+        number = f"{line.number:4}" if line.number else "    "
+        yield _paint(f"{'>' if line.marked else ' '}{number} | {line.text}", "1" if line.marked else "2", colour)
+        if line.underline:
+            first, end = line.underline
+            yield "      | " + " " * first + "^" * (end - first)
 
 
 def location_to_json(location: Location | None) -> dict[str, object] | None:
