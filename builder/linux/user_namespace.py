@@ -14,11 +14,8 @@ import os
 from dataclasses import dataclass
 
 from builder.linux.process import CLONE_NEWUSER, PR_SET_DUMPABLE, prctl, unshare
-
-_SUBORDINATE_LIMIT = 65536
-"""As many ids as are used of a longer range: images know no more."""
-
-_TOOL_DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin")
+from builder.linux.subordinate_ids import RANGE_LIMIT, find_tool, subordinate_range, user_name
+from builder.linux.subordinate_ids import has_subordinate_ids as has_subordinate_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +61,6 @@ def enter_user_namespace(flags: int = 0) -> IdMaps:
     return IdMaps(int(uids), int(gids), reason)
 
 
-def subordinate_range(path: str, user: str, uid: int) -> tuple[int, int] | None:
-    """The first range (start, count) that the file gives to `user` (by name or number); None when there is none."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        owner, _, rest = line.partition(":")
-        start, _, count = rest.partition(":")
-        if owner in (user, str(uid)) and start.isdecimal() and count.strip().isdecimal() and int(count) > 0:
-            return int(start), min(int(count), _SUBORDINATE_LIMIT)
-    return None
-
-
-def has_subordinate_ids(uid: int) -> bool:
-    """Whether entering a user namespace should give `uid` a range of ids; nothing is tried."""
-    user = _user_name(uid)
-    ranges = [subordinate_range(path, user, uid) for path in ("/etc/subuid", "/etc/subgid")]
-    return None not in ranges and None not in (_find_tool("newuidmap"), _find_tool("newgidmap"))
-
-
 def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> None:
     """Write the maps of `target` once it says it is inside; report "uids, gids, reason", a line each."""
     try:
@@ -103,7 +78,7 @@ def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> Non
 def _write_maps(target: int, uid: int, gid: int) -> IdMaps:
     reason = ""
     if uid == 0:
-        uids = gids = _SUBORDINATE_LIMIT  # root inside another container: all that it has, as it is
+        uids = gids = RANGE_LIMIT  # root inside another container: all that it has, as it is
         try:
             for name in ("uid_map", "gid_map"):
                 _write(f"/proc/{target}/{name}", f"0 0 {uids}")
@@ -122,7 +97,7 @@ def _write_maps(target: int, uid: int, gid: int) -> IdMaps:
 
 
 def _write_ranges(target: int, uid: int, gid: int) -> IdMaps:
-    user = _user_name(uid)
+    user = user_name(uid)
     uids = subordinate_range("/etc/subuid", user, uid)
     gids = subordinate_range("/etc/subgid", user, uid)
     if uids is None or gids is None:
@@ -133,7 +108,7 @@ def _write_ranges(target: int, uid: int, gid: int) -> IdMaps:
 
 
 def _run_tool(name: str, target: int, own: int, subordinate: tuple[int, int]) -> None:
-    path = _find_tool(name)
+    path = find_tool(name)
     if path is None:
         raise OSError(2, f"{name} is not installed (Debian package uidmap)")
     start, count = subordinate
@@ -145,19 +120,6 @@ def _run_tool(name: str, target: int, own: int, subordinate: tuple[int, int]) ->
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status != 0:
         raise OSError(1, f"{name} refused the range {start}:{count} (exit code {status})")
-
-
-def _find_tool(name: str) -> str | None:
-    return next((f"{folder}/{name}" for folder in _TOOL_DIRECTORIES if os.access(f"{folder}/{name}", os.X_OK)), None)
-
-
-def _user_name(uid: int) -> str:
-    import pwd  # only needed by ordinary users
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return ""
 
 
 def _write(path: str, text: str) -> None:
