@@ -22,7 +22,6 @@ from builder.plan.plan import Plan, Warning
 from builder.plan.serialise import plan_from_json, plan_to_json
 from builder.request import BuildRequest
 from builder.solve import events
-from builder.solve.cache_key import Circumstances
 from builder.solve.machine import Machine
 from builder.solve.solver import solve
 from builder.solve.workshop import RunSettings, Workshop, one_id_only
@@ -110,7 +109,7 @@ class Bench:
         solution = solve(plan, workshop, sink, jobs=self.request.jobs)
         created = {step: format_moment(solved.created) for step, solved in solution.steps.items() if solved.created}
         layers = solution.stack(plan.image.result).layers
-        manifest = assemble(self.store, plan.image, layers, created, epoch=workshop.circumstances.epoch)
+        manifest = assemble(self.store, plan.image, layers, created, epoch=workshop.epoch)
         image_id = load_image(self.store.blobs, manifest).id
         if workshop.warnings:
             plan = replace(plan, warnings=(*plan.warnings, *(Warning(*warning) for warning in workshop.warnings)))
@@ -233,14 +232,6 @@ class Bench:
     def workshop(self, plan: Plan, platform: Platform) -> Workshop:
         """Return the tools for solving `plan`."""
         request = self.request
-        circumstances = Circumstances(
-            epoch=self._epoch(plan),
-            single_id=self.machine.single_id,
-            hostname=plan.hostname,
-            hosts=tuple(name for name, _ in request.hosts),
-            shm_size=request.shm_size,
-            ulimits=request.ulimits,
-        )
         settings = RunSettings(
             network=request.network,
             hosts=request.hosts,
@@ -256,7 +247,7 @@ class Bench:
             store=self.store,
             resolver=self.resolver,
             contexts=self.context,
-            circumstances=circumstances,
+            epoch=self._epoch(plan),
             settings=settings,
             machine=self.machine,
             sink=self.sink,

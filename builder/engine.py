@@ -134,7 +134,6 @@ def _opened(request: BuildRequest) -> Iterator[Bench]:
 def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
     """Run a container from an image, pulling it when it isn't here; return the exit code of its process."""
     from builder.oci.platform import host_platform, parse_platform
-    from builder.solve.cache_key import Circumstances
     from builder.solve.container import run_container
     from builder.solve.machine import Machine
     from builder.solve.solution import stack_of
@@ -154,7 +153,6 @@ def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_
             store=store,
             resolver=resolver,
             contexts=NoContexts(),
-            circumstances=Circumstances(),
             settings=RunSettings(network=request.network),
             machine=machine,
             sink=sink,

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from builder.oci.digest import EMPTY_CHAIN, digest_of
 from builder.plan.plan import Plan
-from builder.plan.step import CopyStep, ImageStep, Step, dependencies
-from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
+from builder.plan.step import ImageStep, Step, dependencies
+from builder.solve.attempt import new_attempt
+from builder.solve.cache_key import LayerStep
 from builder.solve.reason import NO_CACHE, main_reason
-from builder.solve.solution import Solution, Solved, Stack, stack_of
+from builder.solve.solution import Solved, stack_of
 from builder.solve.solver import place_names
 from builder.solve.workshop import Workshop
 
@@ -38,45 +38,39 @@ class Forecast:
 
 def forecast_plan(plan: Plan, workshop: Workshop) -> Forecast:
     """Look every step up. Raises PybuildError for what would fail before anything ran (a missing COPY source)."""
-    solution, found = Solution(), []
+    found = []
     names = place_names(plan, workshop.build_name)
     for step in plan.steps:
-        blocking = [needed for needed in dependencies(step) if needed not in solution.steps]
+        blocking = [needed for needed in dependencies(step) if needed not in workshop.solution.steps]
         if blocking:
             titles = ", ".join(plan.steps[needed].title for needed in blocking)
             found.append(StepForecast(step=step, outcome="waits", reason=f"waits for {titles}"))
         elif isinstance(step, ImageStep):
-            found.append(_image(step, workshop, solution))
+            found.append(_image(step, workshop))
         else:
-            found.append(_layer(step, workshop, solution, names[step.id]))
+            found.append(_layer(step, workshop, names[step.id]))
     workshop.close()
     return Forecast(plan, tuple(found))
 
 
-def _image(step: ImageStep, workshop: Workshop, solution: Solution) -> StepForecast:
+def _image(step: ImageStep, workshop: Workshop) -> StepForecast:
     layers = workshop.resolver.find_layers(step.manifest_digest)
     if layers is None:
         return StepForecast(step=step, outcome="fetch", reason="its layers are not here yet")
-    solution.steps[step.id] = Solved(stack=stack_of(layers), cached=True)
+    workshop.solution.steps[step.id] = Solved(stack=stack_of(layers), cached=True)
     return StepForecast(step=step, outcome="present")
 
 
-def _layer(step: LayerStep, workshop: Workshop, solution: Solution, name: str) -> StepForecast:
-    parent = solution.stack(step.parent)
-    linked = isinstance(step, CopyStep) and step.link
-    document = definition(step, EMPTY_CHAIN if linked else parent.chain_id, workshop.circumstances)
-    operation = workshop.operation(step, Stack() if linked else parent, solution)
-    data = preimage(document, operation.inputs())
-    key = digest_of(data)
+def _layer(step: LayerStep, workshop: Workshop, name: str) -> StepForecast:
+    attempt = new_attempt(step, workshop)
+    key = attempt.complete()
     if step.no_cache:
         return StepForecast(step=step, outcome="miss", key=str(key), reason=NO_CACHE)
-    record = workshop.records.find(key) if workshop.records.has_definition(definition_digest(document)) else None
+    record = workshop.records.find(key)
     if record is None or record.layer is None:
         latest = workshop.records.latest(name)
-        return StepForecast(
-            step=step, outcome="miss", key=str(key), reason=main_reason(latest.preimage if latest else None, data)
-        )
-    solution.steps[step.id] = Solved(
-        stack=parent.with_layer(record.layer), layer=record.layer, cached=True, key=str(key)
-    )
+        reason = main_reason(latest.preimage if latest else None, attempt.preimage)
+        return StepForecast(step=step, outcome="miss", key=str(key), reason=reason)
+    stack = attempt.parent.with_layer(record.layer)
+    workshop.solution.steps[step.id] = Solved(stack=stack, layer=record.layer, cached=True, key=str(key))
     return StepForecast(step=step, outcome="hit", key=str(key))

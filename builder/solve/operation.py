@@ -11,7 +11,7 @@ from builder.plan.step import CopyStep, RunStep, WorkdirStep
 from builder.solve.cache_key import LayerStep
 from builder.solve.events import Warned
 from builder.solve.layer_maker import make_layer, until_cancelled
-from builder.solve.solution import Solution, Stack
+from builder.solve.solution import Stack
 from builder.store.layers import LayerRecord
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ class Operation(Protocol):
         ...
 
 
-def new_operation(step: LayerStep, parent: Stack, workshop: Workshop, solution: Solution) -> Operation:
+def new_operation(step: LayerStep, parent: Stack, workshop: Workshop) -> Operation:
     """Return the operation for `step` on top of `parent`."""
     match step:
         case RunStep():
             return RunOperation(step, parent, workshop)
         case CopyStep():
-            return CopyOperation(step, parent, workshop, solution)
+            return CopyOperation(step, parent, workshop)
         case WorkdirStep():
             return WorkdirOperation(step, parent, workshop)
         case _:
@@ -62,7 +62,7 @@ class RunOperation:
             return {}
         from builder.solve.run_inputs import run_inputs
 
-        return run_inputs(self.step, self.workshop.mount_sources(), self.workshop.store.plans)
+        return run_inputs(self.step, self.workshop.mount_trees(), self.workshop.store.plans)
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
         from builder.solve.run_op import run_step
@@ -72,7 +72,7 @@ class RunOperation:
             record = make_layer(
                 self.workshop.store,
                 until_cancelled(done.changes(), cancel),
-                epoch=self.workshop.circumstances.epoch,
+                epoch=self.workshop.epoch,
             )
             done.keep(record.diff_id)
         return record
@@ -83,11 +83,10 @@ class CopyOperation:
 
     inputs_come_after = True
 
-    def __init__(self, step: CopyStep, parent: Stack, workshop: Workshop, solution: Solution) -> None:
+    def __init__(self, step: CopyStep, parent: Stack, workshop: Workshop) -> None:
         self._workshop = workshop
         self._step = step
         self._parent = parent
-        self._solution = solution
         self._copy: Copy | None = None
         self._has_warned = False
 
@@ -103,7 +102,7 @@ class CopyOperation:
         record = make_layer(
             self._workshop.store,
             until_cancelled(copy.items(self._workshop.views.view(self._parent)), cancel),
-            epoch=self._workshop.circumstances.epoch,
+            epoch=self._workshop.epoch,
         )
         with open_index(self._workshop.store.layers.index_path(record.diff_id)) as index:
             copy.complete(lambda path: _digest_in(index, path))
@@ -124,7 +123,7 @@ class CopyOperation:
 
             self._copy = Copy(
                 self._step,
-                lambda source: self._workshop.tree(source, self._solution),
+                self._workshop.tree,
                 # Not asked for before a URL is met: it brings clients along.
                 lambda source, exclude: self._workshop.find_remote()(source, exclude),
                 made_at=self._workshop.now(),
@@ -153,4 +152,4 @@ class WorkdirOperation:
         from builder.solve.workdir_op import workdir_layer_items
 
         items = workdir_layer_items(self.step, self.workshop.views.view(self.parent), made_at=self.workshop.now())
-        return make_layer(self.workshop.store, items, epoch=self.workshop.circumstances.epoch)
+        return make_layer(self.workshop.store, items, epoch=self.workshop.epoch)

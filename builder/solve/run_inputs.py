@@ -34,7 +34,10 @@ from builder.plan.step import (
     TmpfsMount,
 )
 from builder.snapshot.metadata import belongs_into_image
-from builder.solve.run_mounts import MountSources, existing_path
+from builder.solve.run_mounts import MountSources, MountTrees, existing_path
+
+
+Sources = MountTrees | MountSources
 
 
 class Memory(Protocol):
@@ -45,7 +48,7 @@ class Memory(Protocol):
     def put(self, key: Digest, document: bytes) -> None: ...
 
 
-def run_inputs(step: RunStep, sources: MountSources, memory: Memory | None = None) -> dict[str, Any]:
+def run_inputs(step: RunStep, sources: Sources, memory: Memory | None = None) -> dict[str, Any]:
     """Return the part of the cache key that comes from mounts: JSON, the same for the same content.
 
     Raises StepFailed for a bind mount whose source isn't there, ContextError.
@@ -55,7 +58,7 @@ def run_inputs(step: RunStep, sources: MountSources, memory: Memory | None = Non
     return {"mounts": [_mount(step, mount, sources, memory) for mount in step.mounts]}
 
 
-def _mount(step: RunStep, mount: Mount, sources: MountSources, memory: Memory | None) -> dict[str, Any]:
+def _mount(step: RunStep, mount: Mount, sources: Sources, memory: Memory | None) -> dict[str, Any]:
     match mount:
         case BindMount():
             content = _content(step, mount.source, mount.subpath, sources, memory)
@@ -74,7 +77,7 @@ def _mount(step: RunStep, mount: Mount, sources: MountSources, memory: Memory | 
             assert_never(mount)
 
 
-def _cache(step: RunStep, mount: CacheMount, sources: MountSources, memory: Memory | None) -> dict[str, Any]:
+def _cache(step: RunStep, mount: CacheMount, sources: Sources, memory: Memory | None) -> dict[str, Any]:
     document: dict[str, Any] = {"type": "cache", "target": mount.target, "readonly": mount.readonly}
     if mount.sharing == "shared" and mount.identifier == mount.target:
         document["id"] = mount.identifier
@@ -88,7 +91,7 @@ def _cache(step: RunStep, mount: CacheMount, sources: MountSources, memory: Memo
 
 
 def _content(
-    step: RunStep, source: ContextSource | StepSource, subpath: str, sources: MountSources, memory: Memory | None
+    step: RunStep, source: ContextSource | StepSource, subpath: str, sources: Sources, memory: Memory | None
 ) -> str:
     if isinstance(source, ContextSource):
         tree = sources.context(source.name)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from builder.context.directory import DirectoryTree
 from builder.context.source import Tree, ViewTree
@@ -45,14 +45,22 @@ from builder.store.trash import discard
 _PRIVATE_MODE = 0o700
 
 
-@dataclass(slots=True, kw_only=True)
-class MountSources:
-    """What mounts are made from, for all RUN steps of one build."""
+class MountTrees(NamedTuple):
+    """What mounts show, which is all that a cache key asks of them."""
 
     context: Callable[[str], Tree]
     """A build context by name; "" is the main one. Raises PybuildError."""
     layers: Callable[[StepID | None], tuple[StackLayer, ...]]
     """The file system after a step; None is the empty one."""
+
+
+@dataclass(slots=True, kw_only=True)
+class MountSources:
+    """What mounts are made from, for all RUN steps of one build."""
+
+    context: Callable[[str], Tree]
+    layers: Callable[[StepID | None], tuple[StackLayer, ...]]
+    """As in MountTrees."""
     snapshotter: Snapshotter
     caches: CacheMounts
     temporary: Callable[[str], str]

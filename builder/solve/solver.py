@@ -16,19 +16,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import Cancelled, PybuildError
-from builder.oci.digest import EMPTY_CHAIN, Digest, digest_of
+from builder.oci.digest import Digest
 from builder.plan.plan import Plan
-from builder.plan.step import CopyStep, ImageStep, Step, StepID, dependencies
+from builder.plan.step import ImageStep, Step, StepID, dependencies
 from builder.solve import events
+from builder.solve.attempt import Attempt, new_attempt
 from builder.solve.blame import blamed_on
-from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
+from builder.solve.cache_key import preimage
 from builder.solve.reason import NO_CACHE, main_reason
-from builder.solve.solution import Solution, Solved, Stack, stack_of
+from builder.solve.solution import Solution, Solved, stack_of
+from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
-    from builder.solve.operation import Operation
     from builder.solve.workshop import Workshop
-    from builder.store.records import CacheRecord
+    from builder.store.layers import LayerRecord
 
 _MAX_THREADS = 32
 
@@ -52,20 +53,6 @@ def place_names(plan: Plan, build_name: str) -> dict[StepID, str]:
 
 
 @dataclass(slots=True)
-class _Attempt:
-    """What is known of a layer step before it runs."""
-
-    step: LayerStep
-    parent: Stack
-    operation: Operation
-    definition: dict[str, Any]
-    definition_digest: Digest
-    inputs: Any = None
-    preimage: bytes = b""
-    key: Digest | None = None
-
-
-@dataclass(slots=True)
 class _Solver:
     plan: Plan
     workshop: Workshop
@@ -73,7 +60,6 @@ class _Solver:
     jobs: int
     cancel: threading.Event
     """Set once anything has failed or the user has had enough: whoever works looks at it."""
-    solution: Solution = field(default_factory=Solution)
     _flight: dict[Digest, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _places: dict[StepID, str] = field(default_factory=dict)
@@ -88,12 +74,12 @@ class _Solver:
         if missing:
             self.workshop.open(missing)
             self._run_all(missing)
-        return self.solution
+        return self.workshop.solution
 
     # --- the cached part: one thread, no side effects -------------------------------------------------------------
 
     def _take_from_cache(self, step: Step) -> bool:
-        if any(needed not in self.solution.steps for needed in dependencies(step)):
+        if any(needed not in self.workshop.solution.steps for needed in dependencies(step)):
             return False
         if isinstance(step, ImageStep):
             layers = self.workshop.resolver.find_layers(step.manifest_digest)
@@ -102,55 +88,34 @@ class _Solver:
             self._keep(step, Solved(stack=stack_of(layers), cached=True))
             self.sink(events.StepCached(step.id, step.title, ""))
             return True
-        attempt = self._attempt(step)
+        attempt = new_attempt(step, self.workshop)
         if step.no_cache or not self.workshop.records.has_definition(attempt.definition_digest):
             return False
         return self._hit(attempt)
 
-    def _attempt(self, step: LayerStep) -> _Attempt:
-        parent = self.solution.stack(step.parent)
-        linked = isinstance(step, CopyStep) and step.link
-        document = definition(step, EMPTY_CHAIN if linked else parent.chain_id, self.workshop.circumstances)
-        operation = self.workshop.operation(step, Stack() if linked else parent, self.solution)
-        return _Attempt(step, parent, operation, document, definition_digest(document))
-
-    def _hit(self, attempt: _Attempt) -> bool:
-        self._complete_key(attempt)
-        record = self.workshop.records.find(attempt.key) if attempt.key else None
-        if record is None or record.layer is None or not self.workshop.store.blobs.has(record.layer.descriptor.digest):
+    def _hit(self, attempt: Attempt) -> bool:
+        record = self.workshop.records.find(attempt.complete())
+        if record is None or record.layer is None:
             return False
-        self._use(attempt, record)
+        self._use(attempt, record.layer, record.created)
         return True
 
-    def _complete_key(self, attempt: _Attempt) -> None:
-        if attempt.key is None:
-            attempt.inputs = attempt.operation.inputs()
-            attempt.preimage = preimage(attempt.definition, attempt.inputs)
-            attempt.key = digest_of(attempt.preimage)
-
-    def _use(self, attempt: _Attempt, record: CacheRecord) -> None:
-        layer = record.layer
-        assert layer is not None
-        solved = Solved(
-            stack=attempt.parent.with_layer(layer),
-            layer=layer,
-            created=record.created,
-            cached=True,
-            key=str(attempt.key),
-        )
+    def _use(self, attempt: Attempt, layer: LayerRecord, created: int) -> None:
+        stack = attempt.parent.with_layer(layer)
+        solved = Solved(stack=stack, layer=layer, created=created, cached=True, key=str(attempt.key))
         self._keep(attempt.step, solved)
         self.sink(events.StepCached(attempt.step.id, attempt.step.title, str(layer.diff_id), layer.descriptor.size))
 
     def _keep(self, step: Step, solved: Solved) -> None:
         with self._lock:
-            self.solution.steps[step.id] = solved
+            self.workshop.solution.steps[step.id] = solved
 
     # --- the rest: a pool of threads --------------------------------------------------------------------------------
 
     def _run_all(self, missing: list[Step]) -> None:
         from builder.solve.pool import Pool  # a cached build needs none
 
-        Pool(min(self.jobs, _MAX_THREADS), self._solve_one, self.cancel).run(missing, set(self.solution.steps))
+        Pool(min(self.jobs, _MAX_THREADS), self._solve_one, self.cancel).run(missing, set(self.workshop.solution.steps))
 
     def _solve_one(self, step: Step) -> None:
         try:
@@ -158,7 +123,7 @@ class _Solver:
                 if isinstance(step, ImageStep):
                     self._load_image(step)
                 else:
-                    self._make(self._attempt(step))
+                    self._make(new_attempt(step, self.workshop))
         except Cancelled:
             self.sink(events.StepCancelled(step.id, step.title))
             raise
@@ -176,27 +141,26 @@ class _Solver:
         self._keep(step, Solved(stack=stack_of(layers), seconds=time.monotonic() - started))
         self.sink(events.StepFinished(step.id, step.title, time.monotonic() - started))
 
-    def _make(self, attempt: _Attempt) -> None:
+    def _make(self, attempt: Attempt) -> None:
         records = self.workshop.records
         known = records.has_definition(attempt.definition_digest)
         if (known or not attempt.operation.inputs_come_after) and self._found_or_mine(attempt):
             return
         try:
-            self._execute(attempt, known)
+            self._execute(attempt)
         finally:
             self._land(attempt.key)
 
-    def _found_or_mine(self, attempt: _Attempt) -> bool:
+    def _found_or_mine(self, attempt: Attempt) -> bool:
         """Say whether another thread or an earlier build has this layer; if not, the key is ours to make."""
-        self._complete_key(attempt)
-        assert attempt.key is not None
+        key = attempt.complete()
         while True:
             if not attempt.step.no_cache and self._hit(attempt):
                 return True
             with self._lock:
-                other = self._flight.get(attempt.key)
+                other = self._flight.get(key)
                 if other is None:
-                    self._flight[attempt.key] = threading.Event()
+                    self._flight[key] = threading.Event()
                     return False
             other.wait()
             if self.cancel.is_set():
@@ -211,21 +175,26 @@ class _Solver:
             if done:
                 done.set()
 
-    def _execute(self, attempt: _Attempt, known: bool) -> None:
+    def _execute(self, attempt: Attempt) -> None:
         step, name = attempt.step, self._places[attempt.step.id]
-        reason = self._reason(attempt, name, known)
+        reason = self._reason(attempt, name)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
         layer = attempt.operation.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
-        if attempt.key is None:
-            self._complete_key(attempt)
+        record = CacheRecord(
+            key=attempt.complete(),
+            definition=attempt.definition_digest,
+            preimage=attempt.preimage,
+            layer=layer,
+            created=time.time_ns(),
+            description=name,
+        )
         seconds = time.monotonic() - started
-        record = self.workshop.new_record(attempt.key, attempt.definition_digest, attempt.preimage, layer, name)
         self.workshop.records.put(record)
         self._keep(
             step,
             Solved(
-                stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, key=str(attempt.key),
+                stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, key=str(record.key),
                 reason=reason, seconds=seconds,
             ),
         )  # fmt: skip
@@ -233,7 +202,7 @@ class _Solver:
             events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size)
         )
 
-    def _reason(self, attempt: _Attempt, name: str, known: bool) -> str:
+    def _reason(self, attempt: Attempt, name: str) -> str:
         if attempt.step.no_cache:
             return NO_CACHE
         latest = self.workshop.records.latest(name)

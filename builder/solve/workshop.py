@@ -9,18 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import PlanError
-from builder.oci.digest import Digest
 from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
 from builder.solve.cache_key import Circumstances, LayerStep
 from builder.solve.events import EventSink, Warned
 from builder.solve.machine import Machine, check_platform
 from builder.solve.solution import Solution, Stack
-from builder.store.layers import LayerRecord
-from builder.store.records import CacheRecord, CacheRecords
+from builder.store.records import CacheRecords
 from builder.store.store import Store
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from builder.solve.add_remote import RemoteSources
     from builder.solve.copy_op import FindRemote
     from builder.solve.operation import Operation
-    from builder.solve.run_mounts import MountSources
+    from builder.solve.run_mounts import MountSources, MountTrees
     from builder.solve.run_op import RunTools
     from builder.solve.views import Views
     from builder.transport.resolver import Resolver
@@ -77,15 +75,16 @@ class Workshop:
     store: Store
     resolver: Resolver
     contexts: Contexts
-    circumstances: Circumstances
     settings: RunSettings
     machine: Machine
     sink: EventSink
     build_name: str
+    epoch: int | None = None
+    """What clamps all times, in seconds since 1970."""
+    solution: Solution = field(default_factory=Solution)
+    """The steps solved so far: what later ones stand on and read from."""
     _views: Views | None = None
     _sources: MountSources | None = None
-    _mounts_ready: bool = False
-    _solution: Solution = field(default_factory=Solution)
     _remote: RemoteSources | None = None
     warnings: list[Warned] = field(default_factory=list)
     """What steps warned of, so that a build that repeats this one can say it again."""
@@ -93,6 +92,19 @@ class Workshop:
     @property
     def records(self) -> CacheRecords:
         return self.store.records
+
+    @property
+    def circumstances(self) -> Circumstances:
+        """What reaches layers without standing in the Dockerfile."""
+        settings = self.settings
+        return Circumstances(
+            epoch=self.epoch,
+            single_id=self.machine.single_id,
+            hostname=settings.hostname,
+            hosts=tuple(name for name, _ in settings.hosts),
+            shm_size=settings.shm_size,
+            ulimits=settings.ulimits,
+        )
 
     @property
     def views(self) -> Views:
@@ -114,26 +126,24 @@ class Workshop:
             check_platform(step)
         if runs:
             self.machine.open(self.sink)
-            self.circumstances = replace(self.circumstances, single_id=self.machine.single_id)
 
-    def operation(self, step: LayerStep, parent: Stack, solution: Solution) -> Operation:
+    def operation(self, step: LayerStep, parent: Stack) -> Operation:
         """Return what executes `step` on top of `parent`."""
         from builder.solve.operation import new_operation
 
-        self._solution = solution
-        return new_operation(step, parent, self, solution)
+        return new_operation(step, parent, self)
 
     def layers_of(self, step: StepID | None) -> tuple[StackLayer, ...]:
         """Return the layers of the file system after a step that is solved."""
-        return self.views.stack_layers(self._solution.stack(step))
+        return self.views.stack_layers(self.solution.stack(step))
 
-    def tree(self, source: ContextSource | StepSource, solution: Solution) -> Tree:
+    def tree(self, source: ContextSource | StepSource) -> Tree:
         """Return what COPY reads from: a context, or the file system of a step that is solved."""
         if isinstance(source, ContextSource):
             return self.contexts.tree(source.name)
         from builder.context.source import EmptyTree, ViewTree
 
-        stack = solution.stack(source.step)
+        stack = self.solution.stack(source.step)
         return ViewTree(self.views.view(stack)) if stack.layers else EmptyTree()
 
     def find_remote(self) -> FindRemote:
@@ -146,7 +156,7 @@ class Workshop:
 
     def now(self) -> int:
         """Return the time of what a step makes without a time of its own, in seconds since 1970."""
-        return self.circumstances.epoch if self.circumstances.epoch is not None else int(time.time())
+        return self.epoch if self.epoch is not None else int(time.time())
 
     def run_tools(self) -> RunTools:
         """Return what RUN steps share."""
@@ -164,36 +174,32 @@ class Workshop:
             ulimits=self.settings.ulimits,
         )
 
-    def mount_sources(self) -> MountSources:
-        """Return what mounts are made from. Before the sandbox is open it serves for cache keys only."""
-        if self._sources is None or (self.machine.is_open and not self._mounts_ready):
-            from builder.solve.cache_mounts import CacheMounts
-            from builder.solve.run_mounts import MountSources
+    def mount_trees(self) -> MountTrees:
+        """Return what bind mounts and seeds of caches are read from."""
+        from builder.solve.run_mounts import MountTrees
 
-            self._mounts_ready = self.machine.is_open
-            owners = not self.circumstances.single_id
+        return MountTrees(self.contexts.tree, self.layers_of)
+
+    def mount_sources(self) -> MountSources:
+        """Return what mounts are made from; the machine must be open."""
+        if self._sources is None:
+            from builder.solve.cache_mounts import CacheMounts
+            from builder.solve.run_mounts import MountSources, MountTrees
+
+            owners = not self.machine.single_id
             self._sources = MountSources(
                 context=self.contexts.tree,
                 layers=self.layers_of,
-                snapshotter=self.machine.snapshotter if self.machine.is_open else None,  # type: ignore[arg-type]  # keys only
+                snapshotter=self.machine.snapshotter,
                 caches=CacheMounts(self.store.mounts, self.store.trash, self.settings.cache_namespace, owners),
                 temporary=self.store.temporary.path,
                 trash=self.store.trash,
                 secrets=self.settings.secrets,
                 ssh=self.settings.ssh,
-                in_place=not self.machine.is_open or self.machine.sandbox.name != "chroot",
+                in_place=self.machine.sandbox.name != "chroot",
                 owners=owners,
             )
         return self._sources
-
-    def new_record(
-        self, key: Digest | None, definition: Digest, preimage: bytes, layer: LayerRecord, name: str
-    ) -> CacheRecord:
-        """Return the record of a step that has just made `layer`."""
-        assert key is not None
-        return CacheRecord(
-            key=key, definition=definition, preimage=preimage, layer=layer, created=time.time_ns(), description=name
-        )
 
     def close(self) -> None:
         if self._views is not None:
