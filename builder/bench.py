@@ -21,10 +21,11 @@ from builder.oci.reference import Reference
 from builder.plan.plan import Plan, Warning
 from builder.plan.serialise import plan_from_json, plan_to_json
 from builder.request import BuildRequest
+from builder.single_id import one_id_only
 from builder.solve import events
 from builder.solve.machine import Machine
 from builder.solve.solver import solve
-from builder.solve.workshop import RunSettings, Workshop, one_id_only
+from builder.solve.workshop import RunSettings, Workshop
 from builder.store.store import Store
 
 if TYPE_CHECKING:
@@ -109,11 +110,10 @@ class Bench:
         solution = solve(plan, workshop, sink, jobs=self.request.jobs)
         created = {step: format_moment(solved.created) for step, solved in solution.steps.items() if solved.created}
         layers = solution.stack(plan.image.result).layers
-        manifest = assemble(self.store, plan.image, layers, created, epoch=workshop.epoch)
-        image_id = load_image(self.store.blobs, manifest).id
+        descriptor = assemble(self.store, plan.image, layers, created, epoch=workshop.epoch)
         if workshop.warnings:
             plan = replace(plan, warnings=(*plan.warnings, *(Warning(*warning) for warning in workshop.warnings)))
-        return BuiltImage(platform, plan, solution, manifest, image_id)
+        return BuiltImage(platform, plan, solution, load_image(self.store.blobs, descriptor))
 
     def plan(self, platform: Platform) -> Plan:
         """Return the plan for one platform, from the store when nothing it was made from has changed."""
@@ -138,10 +138,9 @@ class Bench:
     def _new_plan(self, platform: Platform) -> Plan:
         # Imported here: lark and the planner are not needed when the plan is in the store.
         from builder.checking import check_build
-        from builder.dockerfile.parser import parse_dockerfile
         from builder.plan.planner import make_plan
 
-        dockerfile = parse_dockerfile(self.context.dockerfile, self.context.dockerfile_name)
+        dockerfile = self._read_dockerfile()
         plan = make_plan(dockerfile, self._plan_options(platform), self.resolver)
         found = check_build(dockerfile, plan, self.resolver, self.context, self.request.build_args)
         return replace(plan, warnings=found)
@@ -149,14 +148,13 @@ class Bench:
     def check(self, *, advice: bool) -> CheckReport:
         """Check the whole Dockerfile; what would keep it from being built is part of the report."""
         from builder.checking import CheckReport, check_all, check_broken, violation_of
-        from builder.dockerfile.parser import parse_dockerfile
         from builder.plan.planner import Planner
 
         text = self.context.dockerfile.decode("utf-8", "surrogateescape")
         name, error, planner = self.context.dockerfile_name, None, None
         build_args = self.request.build_args
         try:
-            dockerfile = parse_dockerfile(text, name)
+            dockerfile = self._read_dockerfile()
         except SourceError as fault:
             return CheckReport(name, text, check_broken(text, fault, build_args), fault)
         try:
@@ -205,22 +203,13 @@ class Bench:
         )
 
     def _plan_key(self, platform: Platform) -> Digest:
-        request = self.request
         document = {
             "format": PLAN_FORMAT,
             "version": __version__,
             "dockerfile": str(digest_of(self.context.dockerfile)),
             "name": self.context.dockerfile_name,
             "platform": str(platform),
-            "platforms": len(self.platforms),
-            "explicit": bool(request.platforms),
-            "build_args": dict(request.build_args),
-            "target": request.target,
-            "labels": dict(request.labels),
-            "no_cache": request.no_cache,
-            "no_cache_filter": list(request.no_cache_filter),
-            "network": request.network,
-            "contexts": dict(request.build_contexts),
+            "request": self.request.plan_inputs(),
             "ignore": [rule.text for rule in self._ignore_rules()],
         }
         return digest_of(canonical.encode(document))
@@ -273,12 +262,12 @@ class Bench:
         """Give the image its names; without one it stays in the store unnamed."""
         from builder.image.multi import assemble_index
 
-        descriptor = images[0].manifest
+        descriptor = images[0].image.descriptor
         if len(images) > 1:
-            descriptor = assemble_index(self.store, [image.manifest for image in images])
-        for name in names:
-            self.store.names.set(str(name), descriptor)
-        if not names:
+            descriptor = assemble_index(self.store, [built.image.descriptor for built in images])
+        if names:
+            self.store.names.set_all((name, descriptor) for name in names)
+        else:
             self.store.names.add(descriptor)
         return descriptor
 

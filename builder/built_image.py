@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.result import ImageReport, StepReport
 
 if TYPE_CHECKING:
-    from builder.oci.descriptor import Descriptor
-    from builder.oci.digest import Digest
+    from builder.image.image import Image
     from builder.oci.platform import Platform
     from builder.plan.plan import Plan
     from builder.plan.step import Step
@@ -21,15 +20,14 @@ class BuiltImage(NamedTuple):
     platform: Platform
     plan: Plan
     solution: Solution
-    manifest: Descriptor
-    image_id: Digest
+    image: Image
 
     def report(self) -> ImageReport:
         """Return what is told of it."""
         layers = self.solution.stack(self.plan.image.result).layers
         return ImageReport(
             str(self.platform),
-            str(self.image_id),
+            str(self.image.id),
             len(layers),
             sum(layer.descriptor.size for layer in layers),
             tuple(_step_report(step, self.solution) for step in self.plan.steps),

@@ -18,6 +18,7 @@ from builder.oci.canonical import encode
 from builder.oci.descriptor import descriptor_from_json
 from builder.oci.digest import Digest, digest_of
 from builder.result import ImageReport, StepReport
+from builder.single_id import one_id_only
 
 if TYPE_CHECKING:
     from builder.context.ignore import IgnorePatterns
@@ -69,12 +70,7 @@ def ask(request: BuildRequest, store: Store) -> Asked | None:
 
     dockerfile = find_dockerfile(request.context, request.dockerfile)
     ignore = find_ignore(request.context, dockerfile) or None
-    single_id = False
-    if os.geteuid() != 0:
-        from builder.linux.user_namespace import has_subordinate_ids
-
-        single_id = not has_subordinate_ids(os.geteuid())
-    key = receipt_key(request, dockerfile.text, ignore, single_id)
+    key = receipt_key(request, dockerfile.text, ignore, one_id_only())
     return Asked(key, ignore, find_receipt(store, key, request.context, ignore))
 
 
@@ -110,12 +106,8 @@ def receipt_key(request: BuildRequest, dockerfile: bytes, ignore: IgnorePatterns
                 "file": request.dockerfile,
                 "dockerfile": digest_of(dockerfile),
                 "ignore": [rule.text for rule in ignore.rules] if ignore else [],
-                "target": request.target,
-                "build_args": dict(request.build_args),
-                "labels": dict(request.labels),
-                "platforms": list(request.platforms),
+                "plan": request.plan_inputs(),
                 "timestamp": request.timestamp,
-                "network": request.network,
                 "hosts": [list(host) for host in request.hosts],
                 "shm_size": request.shm_size,
                 "ulimits": [list(limit) for limit in request.ulimits],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.context.signature import context_signature
-from builder.image.image import load_image
 from builder.plan.plan import Plan
 from builder.plan.step import (
     BindMount,
@@ -31,7 +30,6 @@ def write_receipt(
     """Keep a receipt for the next time, if everything that was read from the directory `context` has been at rest
     since two seconds before `begun_ns`, when the build began. Raises OSError, StoreError.
     """
-
     plans = [image.plan for image in images]
     roots = _roots(plans)
     names = {reference for plan in plans for reference, _, _ in plan.inputs}
@@ -45,9 +43,9 @@ def write_receipt(
             return
         signature = found
     blobs = [descriptor.digest]
-    for image in images:
-        manifest = load_image(store.blobs, image.manifest).manifest
-        blobs += [image.manifest.digest, manifest.config.digest, *(layer.digest for layer in manifest.layers)]
+    for built in images:
+        manifest = built.image.manifest
+        blobs += [built.image.descriptor.digest, built.image.id, *(layer.digest for layer in manifest.layers)]
     receipt = Receipt(
         images=tuple(image.report() for image in images),
         descriptor=descriptor,

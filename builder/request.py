@@ -44,6 +44,19 @@ class BuildRequest(NamedTuple):
     isolation: str | None = None
     outputs: tuple[str, ...] = ()
 
+    def plan_inputs(self) -> dict[str, Any]:
+        """Return, as JSON, all of the request that a plan can depend on."""
+        return {
+            "target": self.target,
+            "build_args": dict(self.build_args),
+            "build_contexts": dict(self.build_contexts),
+            "labels": dict(self.labels),
+            "platforms": list(self.platforms),
+            "no_cache": self.no_cache,
+            "no_cache_filter": list(self.no_cache_filter),
+            "network": self.network,
+        }
+
     def __repr__(self) -> str:
         """Leave out the secrets."""
         shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "secrets")

@@ -1,7 +1,7 @@
 """Subordinate ids: which ranges /etc/subuid and /etc/subgid give a user, and the tools that map them (man 5 subuid).
 
-Only files are read here, and no ctypes is loaded: a build whose steps are all cached asks `one_id_only` and no more.
-Entering a namespace with these ids is user_namespace.py.
+Only files are read here, and no ctypes is loaded: of an ordinary user's build whose steps are all cached this is the
+only question. Entering a namespace with these ids is user_namespace.py.
 """
 
 from __future__ import annotations
@@ -12,15 +12,6 @@ RANGE_LIMIT = 65536
 """As many ids as are used of a longer range: images know no more."""
 
 _TOOL_DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin")
-
-
-def one_id_only() -> bool:
-    """Foresee whether a user namespace will have one user id only: cache keys need to know before anything runs.
-
-    Never so for root; an ordinary user needs a range in both files, and both tools. Nothing is tried.
-    """
-    uid = os.geteuid()
-    return uid != 0 and not has_subordinate_ids(uid)
 
 
 def has_subordinate_ids(uid: int) -> bool:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from builder.linux.process import CLONE_NEWUSER, PR_SET_DUMPABLE, prctl, unshare
 from builder.linux.subordinate_ids import RANGE_LIMIT, find_tool, subordinate_range, user_name
-from builder.linux.subordinate_ids import has_subordinate_ids as has_subordinate_ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ from builder.plan.step import (
 from builder.snapshot.metadata import belongs_into_image
 from builder.solve.run_mounts import MountSources, MountTrees, existing_path
 
-
 Sources = MountTrees | MountSources
 
 

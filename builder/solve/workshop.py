@@ -6,7 +6,6 @@ enters the namespaces and starts the sandbox; it must be called while the proces
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -184,7 +183,7 @@ class Workshop:
         """Return what mounts are made from; the machine must be open."""
         if self._sources is None:
             from builder.solve.cache_mounts import CacheMounts
-            from builder.solve.run_mounts import MountSources, MountTrees
+            from builder.solve.run_mounts import MountSources
 
             owners = not self.machine.single_id
             self._sources = MountSources(
@@ -222,12 +221,3 @@ class Workshop:
                     step.location,
                     hint=f"Give --allow {wanted} if you trust this Dockerfile.",
                 )
-
-
-def one_id_only() -> bool:
-    """Foresee whether an ordinary user gets one user id only: cache keys need to know before anything runs."""
-    if os.geteuid() == 0:
-        return False
-    from builder.linux.user_namespace import has_subordinate_ids  # ctypes: only for ordinary users
-
-    return not has_subordinate_ids(os.geteuid())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from builder.linux.capabilities import DOCKER_DEFAULT, mask
-from builder.linux.subordinate_ids import one_id_only, subordinate_range
+from builder.linux.subordinate_ids import subordinate_range
 
 
 @pytest.mark.parametrize(
@@ -35,23 +32,6 @@ def test_a_range_is_found(tmp_path: Path, text: str, expected: tuple[int, int] |
 
 def test_no_file_is_no_range(tmp_path: Path) -> None:
     assert subordinate_range(str(tmp_path / "none"), "tester", 1000) is None
-
-
-def test_root_never_has_one_id_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert not one_id_only()
-
-
-def test_a_user_whom_no_file_names_has_one_id_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000_000)
-    assert one_id_only()
-
-
-def test_asking_loads_no_ctypes() -> None:
-    asked = (
-        "import sys; from builder.linux.subordinate_ids import one_id_only as f; f(); print('ctypes' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, check=True).stdout == b"False\n"
 
 
 def test_dockers_capabilities_are_the_fourteen() -> None:
