@@ -12,7 +12,7 @@ from builder.oci.config import ImageConfig
 from builder.plan.options import PlanOptions
 from builder.plan.plan import Plan
 from builder.plan.planner import make_plan
-from builder.plan.step import Step
+from builder.plan.step import RunStep, Step
 from tests.plan.resolver import AMD64, FakeResolver
 
 _StepT = TypeVar("_StepT", bound=Step)
@@ -34,6 +34,11 @@ def refused(text: str, *, images: dict[str, ImageConfig] | None = None, **option
 
 def steps_of(plan: Plan, kind: type[_StepT]) -> list[_StepT]:
     return [step for step in plan.steps if isinstance(step, kind)]
+
+
+def run_of(text: str, **options: Any) -> RunStep:
+    """Return the last RUN of a stage that begins with `FROM x`."""
+    return steps_of(plan_of(f"FROM x\n{text}", **options), RunStep)[-1]
 
 
 def created_by(plan: Plan) -> list[str]:

@@ -1,12 +1,10 @@
-"""RUN, WORKDIR, COPY and ADD as steps, with their titles and history."""
+"""RUN, WORKDIR, COPY and ADD as steps, with their history."""
 
 from __future__ import annotations
 
 import pytest
 
 from builder.plan.step import (
-    BindMount,
-    CacheMount,
     ContextSource,
     CopyStep,
     GitSource,
@@ -15,19 +13,12 @@ from builder.plan.step import (
     InlineSource,
     Paths,
     RunStep,
-    SecretMount,
-    SshMount,
     StepID,
     StepSource,
-    TmpfsMount,
     WorkdirStep,
 )
-from tests.plan.planning import created_by, plan_of, refused, rules, steps_of
-from tests.plan.resolver import AMD64, ARM64, image_config
-
-
-def run_of(text: str, **options: object) -> RunStep:
-    return steps_of(plan_of(f"FROM x\n{text}", **options), RunStep)[-1]
+from tests.plan.planning import created_by, plan_of, refused, rules, run_of, steps_of
+from tests.plan.resolver import image_config
 
 
 def copy_of(text: str, **options: object) -> CopyStep:
@@ -254,120 +245,6 @@ def test_checksums_are_for_one_remote_source() -> None:
 def test_copy_fetches_nothing() -> None:
     assert refused("FROM scratch\nCOPY http://h/f /d\n").message == "source can't be a URL for COPY"
     assert refused("FROM scratch\nCOPY https://h/r.git /d\n").message == "source can't be a git ref for COPY"
-
-
-@pytest.mark.rule("M-1")
-def test_values_of_mounts_are_expanded() -> None:
-    mount = run_of("ENV d=sub\nARG t=/t\nRUN --mount=source=$d,target=$t c\n").mounts[0]
-    assert mount == BindMount(source=ContextSource(), subpath="sub", target="/t", readonly=True)
-
-
-@pytest.mark.rule("M-2")
-@pytest.mark.rule("M-3")
-def test_binds_read_the_context_a_stage_or_an_image() -> None:
-    plan = plan_of(
-        "FROM scratch AS s\nCOPY a /\nFROM x\nWORKDIR /w\n"
-        "RUN --mount=target=m --mount=from=s,source=/../d,target=/s,rw --mount=from=tool,target=/t c\n"
-    )
-    by_title = {step.id: step for step in plan.steps}
-    context, stage, image = steps_of(plan, RunStep)[0].mounts
-    assert context == BindMount(source=ContextSource(), subpath="", target="/w/m")
-    assert isinstance(stage, BindMount)
-    assert isinstance(image, BindMount)
-    assert (stage.subpath, stage.readonly) == ("d", False)
-    assert isinstance(stage.source, StepSource)
-    assert isinstance(image.source, StepSource)
-    assert stage.source.step is not None
-    assert image.source.step is not None
-    assert isinstance(by_title[stage.source.step], CopyStep)
-    assert isinstance(by_title[image.source.step], ImageStep)
-    assert plan.contexts == ("",)
-
-
-@pytest.mark.rule("Z-6")
-def test_a_mount_may_name_its_stage_by_number() -> None:
-    plan = plan_of("FROM scratch\nCOPY a /\nFROM x\nRUN --mount=from=0,target=/t c\n")
-    bind = steps_of(plan, RunStep)[0].mounts[0]
-    assert isinstance(bind, BindMount)
-    assert bind.source == StepSource(steps_of(plan, CopyStep)[0].id)
-
-
-@pytest.mark.rule("M-4")
-def test_caches_are_named_by_their_target_unless_named() -> None:
-    first, second = run_of(
-        "WORKDIR /w\nRUN --mount=type=cache,target=c/../d"
-        " --mount=type=cache,id=mine,target=/e,sharing=locked,mode=0700,uid=1 c\n"
-    ).mounts
-    assert first == CacheMount(identifier="d", target="/w/d")
-    assert second == CacheMount(identifier="mine", target="/e", sharing="locked", mode=0o700, uid=1)
-    seeded = run_of("RUN --mount=type=cache,target=/c,from=tool,source=/seed c\n").mounts[0]
-    assert isinstance(seeded, CacheMount)
-    assert isinstance(seeded.base, StepSource)
-    assert seeded.subpath == "seed"
-
-
-@pytest.mark.rule("M-5")
-@pytest.mark.rule("M-6")
-@pytest.mark.rule("M-7")
-def test_other_mounts() -> None:
-    mounts = run_of(
-        "RUN --mount=type=tmpfs,target=/t,size=1m --mount=type=secret,id=a --mount=type=secret,id=b,env=B"
-        " --mount=type=secret,target=rel/c,required --mount=type=ssh --mount=type=ssh,id=k,required,mode=0660 c\n"
-    ).mounts
-    assert mounts == (
-        TmpfsMount("/t", 1 << 20),
-        SecretMount(identifier="a", target="/run/secrets/a"),
-        SecretMount(identifier="b", variable="B"),
-        SecretMount(identifier="c", target="/rel/c", required=True),
-        SshMount(identifier="default", target="/run/buildkit/ssh_agent.0"),
-        SshMount(identifier="k", target="/run/buildkit/ssh_agent.1", required=True, mode=0o660),
-    )
-
-
-@pytest.mark.rule("M-8")
-def test_a_mount_of_a_later_stage_is_refused() -> None:
-    assert refused("FROM x AS a\nRUN --mount=from=b,target=/t c\nFROM y AS b\n", target="a").message == (
-        'cannot mount from stage "b" to "/t", stage needs to be defined before current command'
-    )
-
-
-@pytest.mark.parametrize("target", ["/", "", "/a/.."])
-def test_nothing_is_mounted_on_the_root(target: str) -> None:
-    assert refused(f"FROM x\nRUN --mount=type=tmpfs,target={target} c\n").message.startswith("invalid mount target")
-
-
-def test_titles_count_the_steps_of_a_stage() -> None:
-    plan = plan_of("FROM x AS one\nRUN a\nFROM scratch\nENV v=1\nCOPY --from=one $v /\nWORKDIR /\nRUN c\n")
-    assert [step.title for step in plan.steps] == [
-        f"[one 1/2] {plan.steps[0].title.partition('] ')[2]}",
-        "[one 2/2] RUN a",
-        "[stage-1 1/3] COPY --from=one 1 /",
-        "[stage-1 2/3] RUN c",
-    ]
-    assert plan.steps[0].title.startswith("[one 1/2] FROM docker.io/library/x:latest@sha256:")
-    assert [step.stage for step in plan.steps] == ["one", "one", "stage-1", "stage-1"]
-
-
-def test_titles_of_a_file_with_one_stage_have_no_name() -> None:
-    assert [step.title for step in plan_of("FROM scratch\nRUN a\n").steps] == ["[1/1] RUN a"]
-    many = plan_of("FROM scratch\n" + "".join(f"RUN {n}\n" for n in range(10)))
-    assert many.steps[0].title == "[ 1/10] RUN 0"
-
-
-def test_titles_fill_variables_in_but_hide_secrets() -> None:
-    text = "FROM x\nENV a=1 s=leak\nrun --mount=type=secret,id=t,env=s echo \"$a\" '$a' $s $unset\n"
-    assert steps_of(plan_of(text), RunStep)[0].title == (
-        "[2/2] RUN --mount=type=secret,id=t,env=s echo \"1\" '$a' **** $unset"
-    )
-    script = steps_of(plan_of("FROM x\nRUN <<E\necho one\necho two\nE\n"), RunStep)[0]
-    assert script.title == "[2/2] RUN <<E (echo one...)"
-
-
-def test_titles_name_the_platform_when_there_are_several() -> None:
-    text = "FROM --platform=$BUILDPLATFORM x AS b\nARG TARGETARCH\nRUN c\n"
-    plan = plan_of(text, platform=ARM64, build_platform=AMD64, multi_platform=True)
-    assert steps_of(plan, RunStep)[0].title == "[linux/amd64->arm64 2/2] RUN c"
-    assert steps_of(plan, ImageStep)[0].title.startswith("[linux/amd64 1/2] FROM ")
 
 
 def test_an_image_without_layers_is_like_scratch() -> None:

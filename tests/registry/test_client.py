@@ -1,66 +1,16 @@
-"""The distribution client against a registry that behaves, and one that doesn't (rows RG1-RG23 of the protocol)."""
+"""The distribution client against a registry that behaves, and one that gives other bytes than it promised."""
 
 from __future__ import annotations
-
-import base64
-import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from builder.errors import DigestMismatch, ImageError, RegistryError
-from builder.oci.descriptor import Descriptor, descriptor_from_json
+from builder.oci.descriptor import descriptor_from_json
 from builder.oci.digest import Digest
 from builder.oci.manifest import parse_manifest
-from builder.oci.reference import parse_reference
-from builder.registry.client import RegistryClient
-from builder.registry.connection import Connection
-from builder.store.store import Store, open_store
-from tests.support.registry import (
-    DOCKER_MANIFEST,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    FakeRegistry,
-    Fault,
-    make_image,
-    sha256,
-)
-
-BLOB = os.urandom(300_000)
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as fake:
-        fake.blobs[sha256(BLOB)] = BLOB
-        yield fake
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
-
-
-def client(environ: dict[str, str] | None = None, waits: list[float] | None = None) -> RegistryClient:
-    """A client without anybody's credentials, which notes how long it would wait instead of waiting."""
-    sleep = (lambda seconds: None) if waits is None else waits.append
-    return RegistryClient(Connection(sleep=sleep), {"HOME": "/nonexistent", **(environ or {})})
-
-
-def reference(fake: FakeRegistry, name: str = "library/x:1") -> Any:
-    return parse_reference(f"{fake.host}/{name}")
-
-
-def fetch(fake: FakeRegistry, store: Store, blob: bytes = BLOB, **extra: Any) -> None:
-    descriptor = Descriptor(media_type="x", digest=Digest(sha256(blob)), size=len(blob), extra=extra)
-    with store.blobs.ingest(descriptor.digest, descriptor.size) as sink:
-        client().fetch_blob(reference(fake), descriptor, sink)
-        sink.commit()
-
+from builder.store.store import Store
+from tests.registry.asking import BLOB, client, fetch, reference
+from tests.support.registry import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, FakeRegistry, Fault, make_image, sha256
 
 # --- manifests
 
@@ -218,138 +168,6 @@ def test_a_missing_blob_is_named(registry: FakeRegistry, store: Store) -> None:
     with pytest.raises(RegistryError, match=f"blob {sha256(b'no')}: the registry does not have this blob") as caught:
         fetch(registry, store, b"no")
     assert (caught.value.status, caught.value.code) == (404, "BLOB_UNKNOWN")
-
-
-# --- patience
-
-
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(registry: FakeRegistry, status: int) -> None:
-    registry.add_image("library/x", "1", make_image())
-    registry.faults.append(Fault("manifests", times=3, status=status))
-    client().get_manifest(reference(registry))
-    assert len(registry.paths()) == 4
-
-
-def test_a_lasting_failure_ends_after_five_attempts(registry: FakeRegistry) -> None:
-    registry.faults.append(Fault("manifests", times=100, status=503))
-    with pytest.raises(RegistryError, match="the registry is unavailable"):
-        client().get_manifest(reference(registry))
-    assert len(registry.paths()) == 5
-
-
-def test_waiting_takes_as_long_as_the_registry_asks_within_bounds(registry: FakeRegistry) -> None:
-    registry.add_image("library/x", "1", make_image())
-    registry.faults += [
-        Fault("manifests", status=429, headers={"Retry-After": wait}) for wait in ("7", "100000", "soon")
-    ]
-    waits: list[float] = []
-    client(waits=waits).get_manifest(reference(registry))
-    assert waits[:2] == [7.0, 30.0]
-    assert 0 < waits[2] <= 1.0
-
-
-@pytest.mark.parametrize("status", [400, 403, 404, 405])
-def test_a_refusal_is_not_tried_again(registry: FakeRegistry, status: int) -> None:
-    registry.add_image("library/x", "1", make_image())
-    registry.faults.append(Fault("manifests", times=100, status=status))
-    with pytest.raises(RegistryError) as caught:
-        client().get_manifest(reference(registry))
-    assert caught.value.status == status
-    assert len(registry.paths()) == 1
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>", b'{"errors":[]}', b'{"errors":"x"}', b"[1]", b'{"errors":[{"code":5}]}', b"\xff" * 100]
-)
-def test_a_refusal_may_have_any_body(registry: FakeRegistry, body: bytes) -> None:
-    registry.faults.append(Fault("manifests", status=404, body=body))
-    with pytest.raises(RegistryError, match="not found"):
-        client().get_manifest(reference(registry))
-
-
-def test_control_characters_of_a_registry_never_reach_the_terminal(registry: FakeRegistry) -> None:
-    body = json.dumps({"errors": [{"code": "DENIED", "message": "\x1b[31mred\x1b[0m\n"}]}).encode()
-    registry.faults.append(Fault("manifests", status=418, body=body))
-    with pytest.raises(RegistryError) as caught:
-        client().get_manifest(reference(registry))
-    assert caught.value.message.isprintable()
-
-
-def test_warnings_are_noted_once(registry: FakeRegistry) -> None:
-    registry.add_image("library/x", "1", make_image())
-    registry.extra_headers = {"Warning": '299 - "this will be shut down"'}
-    one = client()
-    one.get_manifest(reference(registry))
-    one.get_manifest(reference(registry))
-    assert one.connection.warnings == ["this will be shut down"]
-
-
-def test_nobody_there_is_said_at_once() -> None:
-    with pytest.raises(RegistryError, match=r"cannot reach registry 127\.0\.0\.1:9: .*refused") as caught:
-        client().get_manifest(parse_reference("127.0.0.1:9/x"))
-    assert caught.value.status == 0
-
-
-# --- redirects
-
-
-def test_a_redirect_to_another_host_gets_no_authorization_cve_2020_15157(registry: FakeRegistry, store: Store) -> None:
-    with FakeRegistry(auth="basic", user="u", password="p") as front:
-        front.faults.append(Fault("blobs", times=0))
-        pair = base64.b64encode(b"u:p").decode()
-        auth = store.root + "/auth.json"
-        Path(auth).write_text(json.dumps({"auths": {front.host: {"auth": pair}}}))
-        descriptor = Descriptor(media_type="x", digest=Digest(sha256(BLOB)), size=len(BLOB))
-        one = client({"REGISTRY_AUTH_FILE": auth})
-        front.add_image("library/x", "1", make_image())
-        one.get_manifest(reference(front))  # from here on the header is known and sent at once
-        target = f"http://{registry.host}/v2/library/x/blobs/{sha256(BLOB)}?signature=1"
-        front.faults.append(Fault("blobs", status=307, headers={"Location": target}))
-        with store.blobs.ingest(descriptor.digest, descriptor.size) as sink:
-            one.fetch_blob(reference(front), descriptor, sink)
-            sink.commit()
-        assert "authorization" in front.requests[-1][2]
-    assert registry.paths() == [f"/v2/library/x/blobs/{sha256(BLOB)}?signature=1"]
-    assert "authorization" not in registry.requests[0][2]
-
-
-def test_a_relative_redirect_on_the_same_host_keeps_authorization(store: Store) -> None:
-    with FakeRegistry(auth="bearer") as fake:
-        fake.blobs[sha256(BLOB)] = BLOB
-        fake.faults.append(Fault(f"blobs/{sha256(BLOB)}", status=0, times=0))
-        one = client()
-        fake.add_image("library/x", "1", make_image())
-        one.get_manifest(reference(fake))
-        fake.faults.append(
-            Fault("blobs", status=302, headers={"Location": f"/v2/library/x/blobs/{sha256(BLOB)}?again"})
-        )
-        descriptor = Descriptor(media_type="x", digest=Digest(sha256(BLOB)), size=len(BLOB))
-        with store.blobs.ingest(descriptor.digest, descriptor.size) as sink:
-            one.fetch_blob(reference(fake), descriptor, sink)
-            sink.commit()
-        assert fake.requests[-1][2]["authorization"] == "Bearer token-for-library/x"
-
-
-def test_redirects_in_circles_end(registry: FakeRegistry) -> None:
-    registry.faults.append(Fault("manifests", times=100, status=307, headers={"Location": "/v2/library/x/manifests/1"}))
-    with pytest.raises(RegistryError, match="redirects more than"):
-        client().get_manifest(reference(registry))
-
-
-def test_a_redirect_to_a_local_file_is_refused(registry: FakeRegistry) -> None:
-    registry.faults.append(Fault("manifests", status=307, headers={"Location": "file:///etc/passwd"}))
-    with pytest.raises(RegistryError, match="'file' address"):
-        client().get_manifest(reference(registry))
-
-
-def test_foreign_layers_are_fetched_without_credentials_cve_2020_15157(registry: FakeRegistry, store: Store) -> None:
-    with FakeRegistry(auth="bearer") as front:
-        urls = [f"http://{registry.host}/v2/a/blobs/{sha256(BLOB)}"]
-        front.add_image("library/x", "1", make_image())
-        fetch(front, store, BLOB, urls=urls)
-    assert "authorization" not in registry.requests[-1][2]
-    assert store.blobs.has(Digest(sha256(BLOB)))
 
 
 def test_unknown_members_of_a_descriptor_are_kept(registry: FakeRegistry) -> None:

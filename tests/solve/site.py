@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from builder.context.directory import DirectoryTree
 from builder.context.ignore import NOTHING_IGNORED, parse_ignore
+from builder.errors import StepFailed
 from builder.filesystem.entry import Entry
 from builder.layer.content import FileContent
 from builder.oci.platform import Platform
@@ -36,6 +39,12 @@ for _name in ("ascii", "latin-1", "idna", "utf-8"):
 _APPLETS = "sh cat echo ls mkdir rm touch chmod chown stat sleep env id test ln find sort sed mv cp kill printf wc head"
 PASSWD = b"root:x:0:0::/root:/bin/sh\nalice:x:1000:1001::/home/alice:/bin/sh\n"
 GROUP = b"root:x:0:\nalice:x:1001:\nwheel:x:10:alice\n"
+STAGE = [
+    Member("opt", "directory", mode=0o755),
+    Member("opt/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
+    Member("opt/owned", content=b"x", uid=33, gid=33),
+    Member("latest", "symlink", link="opt"),
+]
 
 
 def busybox_members() -> list[Member]:
@@ -140,6 +149,17 @@ At = Callable[[Site], Any]
 def at_site(machine: Machine, work: At, **options: Any) -> Any:
     """Call `work` with a site, in a child of `machine`'s user; what it returns or raises."""
     return machine.do(lambda sandbox, namespace: work(open_site(machine, sandbox, namespace, **options)))
+
+
+def names(entries: Sequence[Entry]) -> list[str]:
+    return [entry.path for entry in entries]
+
+
+def failure(site: Site, command: str, **fields: object) -> tuple[str, str]:
+    """Run a command that must fail; the message and the hint."""
+    with pytest.raises(StepFailed) as caught:
+        site.run(command, **fields)
+    return caught.value.message, caught.value.hint
 
 
 def owner(path: str) -> tuple[int, int]:

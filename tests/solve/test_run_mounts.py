@@ -1,15 +1,13 @@
-"""RUN --mount: what each kind shows, what may be written to it, and what stays behind (nothing)."""
+"""RUN --mount of binds, tmpfs, secrets and agents: what each shows, what may be written, what stays (nothing)."""
 
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
 
 from builder.errors import StepFailed
-from builder.filesystem.entry import Entry
 from builder.plan.step import (
     BindMount,
     CacheMount,
@@ -20,28 +18,11 @@ from builder.plan.step import (
     StepSource,
     TmpfsMount,
 )
-from tests.layer.archives import Member
 from tests.sandbox.machine import Machine
-from tests.solve.site import Site, at_site
+from tests.solve.site import STAGE, Site, at_site, failure, names
 
 CONTEXT = {"app/main.c": "int main;", "app/secret.env": "KEY=1", "top.txt": "top", "link-target/x": "x"}
-STAGE = [
-    Member("opt", "directory", mode=0o755),
-    Member("opt/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
-    Member("opt/owned", content=b"x", uid=33, gid=33),
-    Member("latest", "symlink", link="opt"),
-]
 MAIN = ContextSource()
-
-
-def names(entries: list[Entry]) -> list[str]:
-    return [entry.path for entry in entries]
-
-
-def failure(site: Site, command: str, **fields: object) -> tuple[str, str]:
-    with pytest.raises(StepFailed) as caught:
-        site.run(command, **fields)
-    return caught.value.message, caught.value.hint
 
 
 # --- bind -------------------------------------------------------------------------------------------------------------
@@ -187,110 +168,6 @@ def test_a_mount_may_lie_inside_another(machine: Machine) -> None:
     assert at_site(machine, work, context=CONTEXT) == "app\nlink-target\ntop.txt\n0"
 
 
-# --- cache ------------------------------------------------------------------------------------------------------------
-
-
-def cache(target: str = "/cache", **fields: object) -> CacheMount:
-    return CacheMount(**{"identifier": target, "target": target, **fields})  # type: ignore[arg-type]
-
-
-def test_a_cache_is_there_the_next_time_and_in_no_layer(any_machine: Machine) -> None:
-    def work(site: Site) -> tuple[str, list[str]]:
-        first = names(site.run("echo kept > /cache/file", mounts=(cache(),)))
-        second = names(site.run("cat /elsewhere/file", mounts=(cache("/elsewhere", identifier="/cache"),)))
-        return site.output, first + second
-
-    assert at_site(any_machine, work) == ("kept", [])
-
-
-def test_caches_of_other_ids_and_namespaces_are_others(root_machine: Machine) -> None:
-    def work(site: Site) -> str:
-        site.run("touch /cache/one", mounts=(cache(),))
-        site.run("ls /cache", mounts=(cache(identifier="other"),))
-        assert site.output == ""
-        site.sources.caches.namespace = "team"
-        site.run("ls /cache", mounts=(cache(),))
-        return site.output
-
-    assert at_site(root_machine, work) == ""
-
-
-def test_a_new_cache_has_the_mode_and_owner_asked_for(root_machine: Machine) -> None:
-    def work(site: Site) -> str:
-        given = cache("/a", identifier="x", mode=0o1770, uid=1000, gid=1001)
-        site.run("stat -c '%a %u:%g' /a /b", mounts=(given, cache("/b", identifier="x")))
-        return site.output
-
-    assert at_site(root_machine, work) == "1770 1000:1001\n755 0:0"
-
-
-def test_a_cache_is_seeded_once(machine: Machine) -> None:
-    def work(site: Site) -> str:
-        mount = cache(base=StepSource(StepID(0)), subpath="opt")
-        site.run("ls /cache; echo more > /cache/new", mounts=(mount,))
-        first = site.output
-        site.run("ls /cache", mounts=(mount,))
-        return first + "|" + site.output
-
-    assert at_site(machine, work, stages=[STAGE]) == "owned\ntool|new\nowned\ntool"
-
-
-def test_a_seeded_cache_has_the_owners_of_its_seed(root_machine: Machine) -> None:
-    def work(site: Site) -> str:
-        site.run("stat -c '%u %a' /cache/owned /cache/tool", mounts=(cache(base=StepSource(StepID(0)), subpath="opt"),))
-        return site.output
-
-    assert at_site(root_machine, work, stages=[STAGE]) == "33 644\n0 755"
-
-
-def test_a_part_of_a_cache_is_made_when_it_is_missing(machine: Machine) -> None:
-    def work(site: Site) -> str:
-        site.run("echo x > /cache/file", mounts=(cache(identifier="c", subpath="deep/er"),))
-        site.run("find /cache -type f", mounts=(cache(identifier="c"),))
-        return site.output
-
-    assert at_site(machine, work) == "/cache/deep/er/file"
-
-
-def test_attack_a_link_in_a_cache_leads_nowhere_outside(any_machine: Machine) -> None:
-    """CVE-2024-23652's kind: a RUN leaves a link in a cache, the next one mounts what it points to."""
-
-    def work(site: Site) -> str:
-        canary = site.bench.root / "canary"
-        canary.mkdir()
-        (canary / "file").write_text("canary")
-        site.run(f"ln -s {canary} /cache/link; ln -s ../../../../.. /cache/up", mounts=(cache(identifier="c"),))
-        for subpath in ("link", "link/sub", f"up{canary}"):
-            try:
-                site.run("ls /cache; touch /cache/written", mounts=(cache(identifier="c", subpath=subpath),))
-                assert "file" not in site.output
-            except StepFailed:
-                pass
-        return ",".join(sorted(os.listdir(canary)))
-
-    assert at_site(any_machine, work) == "file"
-
-
-def test_no_cache_empties_a_cache_once_in_a_build(root_machine: Machine) -> None:
-    def work(site: Site) -> list[str]:
-        site.run("touch /cache/old", mounts=(cache(),))
-        site.sources.caches._emptied.clear()  # another build begins
-        site.run("ls /cache; touch /cache/new", mounts=(cache(),), no_cache=True)
-        first = site.output
-        site.run("ls /cache", mounts=(cache(),), no_cache=True)
-        return [first, site.output]
-
-    assert at_site(root_machine, work) == ["", "new"]
-
-
-def test_a_read_only_cache_refuses_writes(machine: Machine) -> None:
-    def work(site: Site) -> str:
-        site.run("touch /cache/x 2>/dev/null || echo refused", mounts=(cache(readonly=True),))
-        return site.output
-
-    assert at_site(machine, work) == "refused"
-
-
 # --- tmpfs, secrets, agents -------------------------------------------------------------------------------------------
 
 
@@ -358,30 +235,3 @@ def test_a_context_is_written_once_for_many_steps(root_machine: Machine) -> None
         return len(list(Path(site.bench.root / "tmp").glob("*-context")))
 
     assert at_site(root_machine, work, context=CONTEXT, ignore="**/*.env") == 1
-
-
-def test_steps_that_run_at_once_share_a_cache(root_machine: Machine) -> None:
-    def work(site: Site) -> float:
-        import time
-
-        from builder.solve.run_op import RunTools, run_step
-
-        tools = RunTools(snapshotter=site.snapshotter, sandbox=site.sandbox, sources=site.sources)
-
-        def one(number: int) -> None:
-            step = site.step(f"sleep 0.5; touch /cache/{number}", mounts=(cache(),))
-            with run_step(step, site.layers, tools, site.lines.append, site.cancel):
-                pass
-
-        threads = [threading.Thread(target=one, args=(number,)) for number in range(3)]
-        started = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        seconds = time.monotonic() - started
-        site.run("ls /cache", mounts=(cache(),))
-        assert site.output == "0\n1\n2"
-        return seconds
-
-    assert at_site(root_machine, work) < 1.4

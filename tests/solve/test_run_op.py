@@ -10,13 +10,8 @@ from pathlib import Path
 import pytest
 
 from builder.errors import Cancelled, Location, StepFailed
-from builder.filesystem.entry import Entry
 from tests.sandbox.machine import Machine
-from tests.solve.site import Site, at_site
-
-
-def names(entries: list[Entry]) -> list[str]:
-    return [entry.path for entry in entries]
+from tests.solve.site import Site, at_site, names
 
 
 def test_what_a_command_writes_is_its_layer(any_machine: Machine) -> None:

@@ -1,60 +1,23 @@
-"""Names to images: the store, a registry (scripted and real), layouts, IDs; and what is said when there is none."""
+"""Names to images: the store, a registry (scripted and real), image IDs, named contexts."""
 
 from __future__ import annotations
 
 import json
-import os
-import threading
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from builder.errors import DigestMismatch, ImageError, LayerError, PybuildError, RegistryError, TransportError
+from builder.errors import ImageError
 from builder.layer.compression import open_decompressed
 from builder.oci.media_type import OCI_MANIFEST
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.plan.step import StepID
-from builder.registry.client import RegistryClient
-from builder.registry.connection import Connection
-from builder.store.store import Store, open_store
+from builder.store.store import Store
 from builder.store.verify import verify_store
-from builder.transport.resolver import Resolver
 from tests.image.test_assemble import T1, assemble, file_layer, planned
 from tests.support.peers import peer, real_registry, run
-from tests.support.registry import DOCKER_MANIFEST, FakeImage, FakeRegistry, Fault, make_image, make_index, sha256
-
-AMD64 = Platform("linux", "amd64")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeRegistry]:
-    with FakeRegistry() as fake:
-        yield fake
-
-
-def resolver(store: Store, **options: object) -> Resolver:
-    client = RegistryClient(Connection(sleep=lambda _: None), {"HOME": "/nonexistent"})
-    return Resolver(store, client=client, **options)  # type: ignore[arg-type]
-
-
-def write_layout(directory: Path, image: FakeImage, *, ref: str = "latest", **blobs: bytes) -> None:
-    for digest, data in (image.blobs | {image.digest: image.manifest}).items():
-        path = directory / "blobs/sha256" / digest.partition(":")[2]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest)}
-    if ref:
-        entry["annotations"] = {"org.opencontainers.image.ref.name": ref}
-    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+from tests.support.registry import DOCKER_MANIFEST, FakeImage, FakeRegistry, make_image, make_index, sha256
+from tests.transport.resolving import AMD64, failing, resolver, write_layout
 
 
 @pytest.mark.parametrize("media_type", [OCI_MANIFEST, DOCKER_MANIFEST])
@@ -140,85 +103,6 @@ def test_a_digest_is_resolved_and_kept_without_its_tag(store: Store, registry: F
     assert registry.requests == []
 
 
-def test_layers_come_in_parallel(store: Store, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = registry.add_image("library/x", "1", make_image([{f"f{n}": b"x"} for n in range(4)]))
-    here = resolver(store)
-    found = here.resolve(name, AMD64)
-    together = threading.Barrier(4, timeout=20)
-    real = RegistryClient.fetch_blob
-
-    def slow(self: RegistryClient, *arguments: object) -> None:
-        together.wait()
-        real(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(RegistryClient, "fetch_blob", slow)
-    assert len(here.layers(found.manifest_digest)) == 4
-
-
-def test_a_layer_that_is_there_twice_is_fetched_once(store: Store, registry: FakeRegistry) -> None:
-    name = registry.add_image("library/x", "1", make_image([{"a": b"x"}, {"b": b"y"}, {"a": b"x"}]))
-    here = resolver(store)
-    found = here.resolve(name, AMD64)
-    registry.requests.clear()
-    layers = here.layers(found.manifest_digest)
-    assert layers[0] == layers[2]
-    assert len(registry.paths()) == 2
-
-
-def test_a_layer_that_was_built_here_is_not_fetched(store: Store, registry: FakeRegistry) -> None:
-    image = make_image([{"a": b"x"}])
-    other = make_image([{"a": b"x"}], compress=False, media_type=DOCKER_MANIFEST)
-    here = resolver(store)
-    here.layers(here.resolve(registry.add_image("library/y", "1", other), AMD64).manifest_digest)
-    found = here.resolve(registry.add_image("library/x", "1", image), AMD64)
-    registry.requests.clear()
-    assert here.layers(found.manifest_digest)[0].diff_id == found.config.diff_ids[0]
-    assert registry.requests == []
-
-
-def test_a_layer_that_does_not_unpack_to_its_diff_id_is_refused(store: Store, registry: FakeRegistry) -> None:
-    image, other = make_image([{"a": b"x"}]), make_image([{"evil": b"y"}])
-    layer, wrong = next(iter(image.blobs)), next(iter(other.blobs))
-    manifest = json.loads(image.manifest)
-    manifest["layers"][0] |= {"digest": wrong, "size": len(other.blobs[wrong])}
-    lying = replace(image, manifest=json.dumps(manifest).encode(), blobs=image.blobs | {wrong: other.blobs[wrong]})
-    assert layer != wrong
-    here = resolver(store)
-    found = here.resolve(registry.add_image("library/x", "1", lying), AMD64)
-    with pytest.raises(DigestMismatch, match="but the image config says"):
-        here.layers(found.manifest_digest)
-    assert here.find_layers(found.manifest_digest) is None
-
-
-def test_a_layer_that_is_no_tar_is_refused(store: Store, registry: FakeRegistry) -> None:
-    image = make_image([{"a": b"x"}], compress=False)
-    junk = b"\x01" * 2048
-    config = {**image.config, "rootfs": {"type": "layers", "diff_ids": [sha256(junk)]}}
-    config_bytes = json.dumps(config).encode()
-    manifest = json.loads(image.manifest)
-    manifest["config"] |= {"digest": sha256(config_bytes), "size": len(config_bytes)}
-    manifest["layers"][0] |= {"digest": sha256(junk), "size": len(junk)}
-    bad = replace(
-        image, manifest=json.dumps(manifest).encode(), blobs={sha256(junk): junk, sha256(config_bytes): config_bytes}
-    )
-    here = resolver(store)
-    with pytest.raises(LayerError):
-        here.layers(here.resolve(registry.add_image("library/x", "1", bad), AMD64).manifest_digest)
-
-
-def test_one_layer_that_fails_fails_the_pull_and_the_rest_is_kept(store: Store, registry: FakeRegistry) -> None:
-    image = make_image([{"a": b"x"}, {"b": b"y"}])
-    name = registry.add_image("library/x", "1", image)
-    here = resolver(store)
-    found = here.resolve(name, AMD64)
-    registry.faults.append(Fault(f"blobs/{next(iter(image.blobs))}", times=100, status=404))
-    with pytest.raises(RegistryError, match="blob"):
-        here.layers(found.manifest_digest)
-    registry.faults.clear()
-    assert len(here.layers(found.manifest_digest)) == 2
-    assert verify_store(store, open_decompressed) == ()
-
-
 def test_schema_one_is_refused_with_advice(store: Store, registry: FakeRegistry) -> None:
     old = FakeImage(
         b'{"schemaVersion": 1, "name": "x"}', "application/vnd.docker.distribution.manifest.v1+prettyjws", {}, {}
@@ -247,54 +131,6 @@ def test_an_image_of_another_platform_is_used_and_reported(store: Store, registr
     assert (mismatch.reference, str(mismatch.wanted), str(mismatch.found)) == (name, "linux/amd64", "linux/arm64")
 
 
-# --- what is said when there is nothing
-
-
-def failing(store: Store, name: str, **options: object) -> PybuildError:
-    with pytest.raises(PybuildError) as caught:
-        resolver(store, **options).resolve(name, AMD64)
-    assert "\n" not in caught.value.message
-    return caught.value
-
-
-def test_an_unknown_tag_names_the_nearest_one(store: Store, registry: FakeRegistry) -> None:
-    registry.add_image("library/x", "bookworm", make_image())
-    error = failing(store, f"{registry.host}/library/x:bokworm")
-    assert "not found" in error.message
-    assert error.hint == f"Did you mean {registry.host}/library/x:bookworm?"
-    assert failing(store, f"{registry.host}/library/x:zzz").hint == "It has the tags: bookworm."
-
-
-def test_an_unknown_repository_names_a_near_image_of_the_store(store: Store, registry: FakeRegistry) -> None:
-    resolver(store).resolve(registry.add_image("team/server", "1", make_image()), AMD64)
-    error = failing(store, f"{registry.host}/team/servr:1")
-    assert "failed to resolve source metadata" in error.message
-    assert error.hint == f"Did you mean {registry.host}/team/server:1?"
-
-
-def test_a_registry_that_cannot_be_reached_says_what_the_store_has(store: Store, registry: FakeRegistry) -> None:
-    resolver(store).resolve(registry.add_image("library/x", "1", make_image()), AMD64)
-    error = failing(store, "127.0.0.1:9/library/x:1")
-    assert "cannot reach registry 127.0.0.1:9" in error.message
-    gone = f"{registry.host}/library/x:2"
-    registry.__exit__()
-    error = failing(store, gone)
-    assert error.hint == f"The store has {registry.host}/library/x:1."
-    registry.__exit__ = lambda *_: None  # type: ignore[method-assign]
-
-
-@pytest.mark.rule("X9")
-def test_denied_is_what_docker_calls_it(store: Store) -> None:
-    with FakeRegistry(auth="bearer", user="u", password="p") as fake:
-        error = failing(store, f"{fake.host}/private/x:1")
-    assert "pull access denied, repository does not exist or may require authorization" in error.message
-
-
-def test_an_unknown_image_id_is_said_to_be_one(store: Store) -> None:
-    assert "no image with the ID" in failing(store, "sha256:" + "0" * 64).message
-    assert "not found" in failing(store, "0" * 64).message
-
-
 # --- IDs and layouts
 
 
@@ -308,67 +144,6 @@ def test_a_base_can_be_an_image_id_or_its_beginning(store: Store) -> None:
     identifier = load_image(store.blobs, descriptor).id
     for text in (identifier, identifier[7:], identifier[7:19], f"docker.io/library/{identifier[7:19]}:latest"):
         assert here.resolve(text, host_platform()).manifest_digest == descriptor.digest
-
-
-def test_a_layout_is_read_by_tag_by_digest_and_alone(store: Store, tmp_path: Path) -> None:
-    image = make_image()
-    write_layout(tmp_path / "layout", image, ref="v1")
-    here = resolver(store)
-    for text in (
-        f"{tmp_path}/layout:v1",
-        f"{tmp_path}/layout@{image.digest}",
-        f"{tmp_path}/layout",
-        f"{tmp_path}/layout:v1@{image.digest}",
-    ):
-        assert here.resolve(f"oci-layout://{text}", AMD64).manifest_digest == image.digest
-    assert len(here.layers(image.digest)) == 1
-    assert verify_store(store, open_decompressed) == ()
-    assert "names: v1" in failing(store, f"oci-layout://{tmp_path}/layout:v2").hint
-    assert "not found" in failing(store, f"oci-layout://{tmp_path}/layout@{sha256(b'none')}").message
-    assert "not an OCI image layout" in failing(store, f"oci-layout://{tmp_path}/nowhere").message
-
-
-def test_a_layout_with_wrong_bytes_is_refused(store: Store, tmp_path: Path) -> None:
-    image = make_image()
-    write_layout(tmp_path / "layout", image)
-    here = resolver(store)
-    found = here.resolve(f"oci-layout://{tmp_path}/layout:latest", AMD64)
-    layer = tmp_path / "layout/blobs/sha256" / next(iter(image.blobs)).partition(":")[2]
-    layer.write_bytes(b"x" * layer.stat().st_size)
-    with pytest.raises(DigestMismatch):
-        here.layers(found.manifest_digest)
-    (tmp_path / "layout/blobs/sha256" / image.digest[7:]).write_bytes(image.manifest + b" ")
-    with pytest.raises(TransportError, match="other bytes"):
-        resolver(store).resolve(f"oci-layout://{tmp_path}/layout:latest", AMD64)
-
-
-def test_a_fifo_in_a_blob_s_place_keeps_nobody_waiting(store: Store, tmp_path: Path) -> None:
-    image = make_image()
-    write_layout(tmp_path / "layout", image)
-    here = resolver(store)
-    found = here.resolve(f"oci-layout://{tmp_path}/layout:latest", AMD64)
-    layer = tmp_path / "layout/blobs/sha256" / next(iter(image.blobs)).partition(":")[2]
-    layer.unlink()
-    os.mkfifo(layer)
-    with pytest.raises(TransportError, match="not a regular file"):
-        here.layers(found.manifest_digest)
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"manifests": 1}', '{"manifests": [1]}', "[" * 100_000])
-def test_a_damaged_layout_is_an_error(store: Store, tmp_path: Path, text: str) -> None:
-    write_layout(tmp_path / "layout", make_image())
-    (tmp_path / "layout/index.json").write_text(text)
-    assert "layout" in failing(store, f"oci-layout://{tmp_path}/layout:latest").message
-
-
-@pytest.mark.parametrize("digest", ["sha256:../../../../etc/passwd", "sha256:" + "A" * 64])
-def test_a_digest_that_is_a_path_goes_nowhere_cve_2024_3727(store: Store, tmp_path: Path, digest: str) -> None:
-    write_layout(tmp_path / "layout", make_image())
-    index = json.loads((tmp_path / "layout/index.json").read_text())
-    index["manifests"][0]["digest"] = digest
-    (tmp_path / "layout/index.json").write_text(json.dumps(index))
-    with pytest.raises(PybuildError, match="not a digest"):
-        resolver(store).resolve(f"oci-layout://{tmp_path}/layout:latest", AMD64)
 
 
 def test_named_contexts_stand_in_for_images(store: Store, registry: FakeRegistry, tmp_path: Path) -> None:
