@@ -162,26 +162,34 @@ def test_named_contexts_stand_in_for_images(store: Store, registry: FakeRegistry
 # --- the real one
 
 
-def test_a_real_registry_gives_busybox(store: Store) -> None:
-    name = f"{real_registry()}/library/busybox:latest"
+@pytest.fixture
+def pushed(tmp_path: Path) -> str:
+    """The name of an image that a real program has put into a real registry: the same bytes in every run."""
+    write_layout(tmp_path / "pushed", make_image(architecture=host_platform().architecture))
+    name = f"{real_registry()}/pybuild-tests/hello:latest"
+    run(peer("skopeo"), "copy", "--dest-tls-verify=false", f"oci:{tmp_path}/pushed:latest", f"docker://{name}")
+    return name
+
+
+def test_a_real_registry_gives_what_was_pushed_to_it(store: Store, pushed: str) -> None:
     here = resolver(store)
-    found = here.resolve(name, host_platform())
+    found = here.resolve(pushed, host_platform())
     layers = here.layers(found.manifest_digest)
     assert sum(layer.files for layer in layers) > 0
     assert verify_store(store, open_decompressed) == ()
-    missing = failing(store, f"{name}x")
+    missing = failing(store, f"{pushed}x")
     assert "not found" in missing.message
-    assert missing.hint == f"Did you mean {name}?"
+    assert missing.hint == f"Did you mean {pushed}?"
 
 
-def test_skopeo_reads_the_store_as_it_is(store: Store, tmp_path: Path) -> None:
-    skopeo, name = peer("skopeo"), f"{real_registry()}/library/busybox:latest"
+def test_skopeo_reads_the_store_as_it_is(store: Store, tmp_path: Path, pushed: str) -> None:
+    skopeo = peer("skopeo")
     here = resolver(store)
-    found = here.resolve(name, host_platform())
+    found = here.resolve(pushed, host_platform())
     here.layers(found.manifest_digest)
-    told = json.loads(run(skopeo, "inspect", "--no-tags", f"oci:{store.root}:{name}"))
+    told = json.loads(run(skopeo, "inspect", "--no-tags", f"oci:{store.root}:{pushed}"))
     assert told["Digest"] == found.manifest_digest
-    run(skopeo, "copy", "--preserve-digests", f"oci:{store.root}:{name}", f"oci:{tmp_path}/copy:v1")
+    run(skopeo, "copy", "--preserve-digests", f"oci:{store.root}:{pushed}", f"oci:{tmp_path}/copy:v1")
     assert (tmp_path / "copy/index.json").exists()
     copied = resolver(store).resolve(f"oci-layout://{tmp_path}/copy:v1", host_platform())
     assert copied.manifest_digest == found.manifest_digest
