@@ -118,15 +118,18 @@ def _base_image(config: ImageConfig, wanted: Platform) -> BaseImage:
 
 @dataclass(frozen=True, slots=True)
 class _IgnoreRules:
-    patterns: IgnorePatterns
+    rules: IgnorePatterns
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return tuple(rule.pattern for rule in self.rules.rules if not rule.is_exception)
+
+    @property
+    def has_exceptions(self) -> bool:
+        return self.rules.has_exceptions
 
     def excludes(self, path: str) -> bool:
-        return self.patterns.decide(path).excluded
-
-    def may_reinclude_below(self, path: str) -> bool:
-        if not path or not self.patterns.has_exceptions:
-            return self.patterns.has_exceptions
-        return self.patterns.may_reinclude_below(path, self.patterns.state_of(path)[1])
+        return self.rules.decide(path).excluded
 
 
 def ignore_patterns(context: BuildContext) -> IgnorePatterns | None:

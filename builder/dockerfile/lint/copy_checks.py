@@ -1,4 +1,7 @@
-"""The check of COPY and ADD against the ignore file (CopyIgnoredFile)."""
+"""The check of COPY and ADD against the ignore file (CopyIgnoredFile).
+
+An ignore file with exceptions is not judged: a directory may be excluded for the sake of what an exception brings back.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,14 @@ from builder.dockerfile.lint.finding import IgnoreRules, Report
 from builder.dockerfile.lint.scope import Scope
 from builder.dockerfile.words import go_quote
 
-_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@[^/]+:", re.IGNORECASE)
-_WILDCARD = re.compile(r"[*?\[\\]")
-_PROBE = "\x01"
-"""A name that only a pattern for every name matches."""
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:", re.IGNORECASE)
+_EVERYTHING = frozenset({"*", "**", "**/*"})
+"""The patterns that leave nothing of a context, whose root itself no pattern excludes."""
 
 
 def check_copy(statement: Copy | Add, scope: Scope, escape: str, ignore: IgnoreRules, report: Report) -> None:
     """Check that no source in the build context is hidden from the build."""
-    if isinstance(statement, Copy) and statement.source_stage is not None:
+    if ignore.has_exceptions or (isinstance(statement, Copy) and statement.source_stage is not None):
         return
     command = "Add" if isinstance(statement, Add) else "Copy"
     for word in statement.sources:
@@ -34,11 +36,4 @@ def check_copy(statement: Copy | Add, scope: Scope, escape: str, ignore: IgnoreR
 
 def _is_hidden(path: str, ignore: IgnoreRules) -> bool:
     relative = posixpath.normpath("/" + path).lstrip("/")
-    if not relative:
-        # The whole context is hidden only when any name at all would be, and no exception brings something back.
-        return ignore.excludes(_PROBE) and not ignore.may_reinclude_below("")
-    if not ignore.excludes(relative):
-        return False
-    wildcard = _WILDCARD.search(relative)
-    directory = posixpath.dirname(relative[: wildcard.start()]) if wildcard else relative
-    return not ignore.may_reinclude_below(directory)
+    return ignore.excludes(relative) if relative else not _EVERYTHING.isdisjoint(ignore.patterns)

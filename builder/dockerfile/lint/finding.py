@@ -32,12 +32,18 @@ class Finding:
 class IgnoreRules(Protocol):
     """What the ignore file says; paths are relative and clean."""
 
-    def excludes(self, path: str) -> bool:
-        """Whether the path, or a directory above it, is excluded."""
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The patterns that exclude, cleaned."""
         ...
 
-    def may_reinclude_below(self, path: str) -> bool:
-        """Whether an exception could bring back something below the excluded `path`; "" is the whole context."""
+    @property
+    def has_exceptions(self) -> bool:
+        """Whether a rule begins with `!`."""
+        ...
+
+    def excludes(self, path: str) -> bool:
+        """Whether the path, or a directory above it, is excluded."""
         ...
 
 
