@@ -67,6 +67,18 @@ def test_sha512_blobs_live_in_their_own_directory(store: Store) -> None:
     assert store.blobs.path(expected).endswith(f"blobs/sha512/{expected.encoded}")
 
 
+def test_a_blob_that_is_there_already_is_not_written_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = store.blobs.put(b"x")
+    monkeypatch.setattr(store.blobs, "ingest", lambda *_: pytest.fail("written again"))
+    assert store.blobs.put(b"x") == store.blobs.put(b"x", digest) == digest
+
+
+def test_bytes_of_another_blob_that_is_there_are_refused(store: Store) -> None:
+    store.blobs.put(b"b")
+    with pytest.raises(DigestMismatch, match="other bytes"):
+        store.blobs.put(b"b", digest_of(b"a"))
+
+
 def test_a_blob_that_is_not_committed_leaves_nothing(store: Store) -> None:
     with store.blobs.ingest() as blob:
         blob.write(b"half")
