@@ -15,17 +15,18 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "oci": set(),
     "linux": set(),
+    "suggest": set(),
     "filesystem": {"linux", "oci"},
-    "dockerfile": {"oci"},
-    "plan": {"dockerfile", "oci"},
+    "dockerfile": {"oci", "suggest"},
+    "plan": {"dockerfile", "oci", "suggest"},
     "registry": {"oci"},
     "store": {"oci"},
     "sandbox": {"linux"},
     "layer": {"filesystem", "oci"},
-    "context": {"filesystem", "layer", "oci", "store", "plan"},
+    "context": {"filesystem", "layer", "oci", "store", "plan", "suggest"},
     "snapshot": {"layer", "store", "linux", "filesystem", "sandbox", "oci"},
     "image": {"layer", "store", "oci", "plan", "filesystem"},
-    "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci"},
+    "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci", "suggest"},
 }
 ROOMS["solve"] = set(ROOMS) - {"registry"} | {"request"}
 ROOMS["request"] = {"plan"}
@@ -40,7 +41,7 @@ ROOMS["engine"] = set(ROOMS) | {"checking"}
 ROOMS["checking"] = {"dockerfile", "plan", "oci", "context"}
 ROOMS["cli"] = set(ROOMS)
 
-PURE = {"oci", "plan", "dockerfile"}
+PURE = {"oci", "plan", "dockerfile", "suggest"}
 IMPURE_MODULES = {"subprocess", "socket", "threading", "sqlite3", "urllib3", "time", "random", "shutil", "tempfile"}
 # The grammar is a document beside the code: somebody has to read it.
 PURE_EXCEPTIONS = {"dockerfile/grammar.py", "oci/platform.py"}

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from builder import __version__
 from builder.errors import UsageError
+from builder.suggest import most_alike
 
 EPILOG = """\
 other commands:
@@ -72,12 +73,10 @@ class _Parser(argparse.ArgumentParser):
         return found
 
     def _unknown(self, flag: str) -> UsageError:
-        from difflib import get_close_matches  # only for a mistake
-
         name = flag.partition("=")[0]
         known = [option for action in self._actions for option in action.option_strings]
-        near = get_close_matches(name, known, n=1, cutoff=0.6)
-        did_you_mean = f" (did you mean {near[0]}?)" if near else ""
+        near = most_alike(name, known)
+        did_you_mean = f" (did you mean {near}?)" if near else ""
         return UsageError(f"unknown flag: {name}{did_you_mean}", hint=f"See '{self.prog} --help'.")
 
 

@@ -15,9 +15,9 @@ import stat
 from typing import NamedTuple
 
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns, parse_ignore
-from builder.context.paths import nearest
 from builder.errors import ContextError
 from builder.filesystem.resolve import Root
+from builder.suggest import most_alike
 
 NAMES = ("Dockerfile", "dockerfile", "Containerfile")
 IGNORE_NAMES = (".containerignore", ".dockerignore")
@@ -105,7 +105,7 @@ def _unreadable(directory: str, name: str, error: OSError) -> ContextError:
 def _not_found(directory: str, name: str, shown: str) -> ContextError:
     message = f"failed to read dockerfile: open {shown}: no such file or directory"
     try:
-        near = nearest(name, os.listdir(directory))
+        near = most_alike(name, os.listdir(directory), case_sensitive=False)
     except PermissionError:
         return ContextError(f"failed to read dockerfile: the directory {directory!r} may not be read")
     except OSError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 
 def clean(path: str) -> str:
     """Return the shortest equal path, as Go's path.Clean: no double slashes, "." or inner ".."; "" becomes "."."""
@@ -38,12 +36,3 @@ def parent_of(path: str) -> str:
 
 def name_of(path: str) -> str:
     return path.rpartition("/")[2]
-
-
-def nearest(name: str, names: list[str], fold: Callable[[str], str] = str.lower) -> str:
-    """Return the name of `names` that someone who wrote `name` may have meant, "" when none is near."""
-    import difflib  # only on the way to an error
-
-    by_fold = {fold(candidate): candidate for candidate in names}
-    close = difflib.get_close_matches(fold(name), by_fold, n=1, cutoff=0.6)
-    return by_fold[close[0]] if close else ""

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 from builder.context.glob import PatternError, has_wildcards, match_glob, parse_glob
 from builder.context.ignore import IgnorePatterns, exclude_patterns
-from builder.context.paths import inside_root, join, name_of, nearest
+from builder.context.paths import inside_root, join, name_of
 from builder.context.source import Node, Tree
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, SYMLINK, Entry
+from builder.suggest import most_alike
 
 PIVOT = "/./"
 """What --parents keeps begins after the first of these."""
@@ -175,7 +176,7 @@ def _suggest(tree: Tree, path: str) -> str:
         if found is not None:
             continue
         there = [name_of(node.entry.path) for node in tree.walk(tree.resolve(above), deep=False)]
-        near = nearest(names[depth], there)
+        near = most_alike(names[depth], there, case_sensitive=False)
         rest = names[depth + 1 :]
         return "/".join([*names[:depth], near, *rest]) if near else ""
     return ""

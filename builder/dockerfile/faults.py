@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from builder.dockerfile.instructions import Flag, Instruction
 from builder.dockerfile.lexer import FLAG_NAMES, NodeToken
-from builder.dockerfile.suggest import did_you_mean
 from builder.errors import DockerfileSyntaxError
+from builder.suggest import did_you_mean
 
 _EXACTLY_ONE = frozenset({"WORKDIR", "USER", "STOPSIGNAL", "MAINTAINER"})
 _PATHS = frozenset({"COPY", "ADD"})

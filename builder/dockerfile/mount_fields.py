@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from builder.dockerfile.suggest import did_you_mean, nearest
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
+from builder.suggest import did_you_mean, nearest
 
 Kind = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
 Sharing = Literal["shared", "private", "locked"]

@@ -18,8 +18,8 @@ from builder.dockerfile.directives import read_directives
 from builder.dockerfile.heredocs import Marker, find_markers
 from builder.dockerfile.instructions import Directive, Flag, Heredoc, Instruction
 from builder.dockerfile.lines import LineReader, LogicalLine
-from builder.dockerfile.suggest import did_you_mean
 from builder.errors import DockerfileSyntaxError, Location
+from builder.suggest import did_you_mean
 
 KEYWORDS = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD",

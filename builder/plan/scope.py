@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from builder.dockerfile.instructions import Word
-from builder.dockerfile.suggest import nearest
 from builder.dockerfile.words import Expansion, Quotes, WordError, expand, expand_words
 from builder.errors import Location, PlanError
 from builder.plan.plan import Warning
+from builder.suggest import nearest
 
 MAX_PLAN_SIZE = 32 << 20
 """Most that a plan may cost, in characters produced and entries copied: `ENV a=$a$a` doubles with every line."""

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from builder.dockerfile.instructions import Copy, Dockerfile, Run, Stage, Word
 from builder.dockerfile.mount_fields import read_fields
-from builder.dockerfile.suggest import did_you_mean, nearest
 from builder.errors import Location, PlanError, ReferenceFormatError, SourceError
 from builder.oci.platform import Platform, parse_platform
 from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander, Scope
 from builder.plan.trees import SCRATCH, EmptyTree, NamedContexts, StageTree, Tree, image_tree
+from builder.suggest import did_you_mean, nearest
 
 
 class StageGraph:

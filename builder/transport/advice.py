@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-
 from builder.errors import PybuildError, RegistryError
 from builder.oci.reference import DEFAULT_REGISTRY, Reference
 from builder.registry.client import RegistryClient
 from builder.store.store import Store
+from builder.suggest import most_alike
 
 _POPULAR = (
     "alpine", "amazonlinux", "busybox", "buildpack-deps", "caddy", "centos", "debian", "docker", "eclipse-temurin",
@@ -43,21 +42,18 @@ def _near_tag(reference: Reference, client: RegistryClient) -> str:
         tags = client.list_tags(reference)
     except PybuildError:
         return ""
-    near = difflib.get_close_matches(reference.tag, tags, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean {reference.with_tag(near[0]).familiar}?"
+    if near := most_alike(reference.tag, tags):
+        return f"Did you mean {reference.with_tag(near).familiar}?"
     return f"It has the tags: {', '.join(tags[:8])}{', …' if len(tags) > 8 else ''}." if tags else ""
 
 
 def _near_name(reference: Reference, store: Store) -> str:
     known = [name for name, _ in store.names.items() if "@" not in name]
     popular = [f"{DEFAULT_REGISTRY}/library/{name}:{reference.tag or 'latest'}" for name in _POPULAR]
-    near = difflib.get_close_matches(str(reference), [*known, *popular], n=1, cutoff=0.88)
-    if not near or near[0] == str(reference):
+    near = most_alike(str(reference), [*known, *popular], cutoff=0.88)
+    if near in ("", str(reference)):
         return ""
-    return (
-        f"Did you mean {near[0].removeprefix(f'{DEFAULT_REGISTRY}/').removeprefix('library/').removesuffix(':latest')}?"
-    )
+    return f"Did you mean {near.removeprefix(f'{DEFAULT_REGISTRY}/').removeprefix('library/').removesuffix(':latest')}?"
 
 
 def _local(reference: Reference, store: Store) -> str:

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
@@ -19,6 +19,7 @@ from builder.errors import UsageError
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference, parse_reference
 from builder.store.store import Store
+from builder.suggest import most_alike
 
 Compression = Literal["uncompressed", "gzip", "zstd"]
 STDOUT = "-"
@@ -265,10 +266,6 @@ def _cannot_push(text: str) -> UsageError:
 
 def _wrong(text: str, reason: str, *, hint: str = "", near: tuple[str, tuple[str, ...]] | None = None) -> UsageError:
     if near is not None:
-        import difflib
-
-        word, known = near
-        close: Callable[..., list[str]] = difflib.get_close_matches
-        found = close(word, known, n=1)
-        hint = f"Did you mean {found[0]}?" if found else f"Known are: {', '.join(known)}."
+        found = most_alike(*near)
+        hint = f"Did you mean {found}?" if found else f"Known are: {', '.join(near[1])}."
     return UsageError(f"--output {text!r}: {reason}", hint=hint)

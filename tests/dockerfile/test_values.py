@@ -1,15 +1,12 @@
-"""Durations, signals and ports (P-1, P-3, P-4), and the nearest known word (X1)."""
+"""Durations, signals and ports (P-1, P-3, P-4)."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from builder.dockerfile.durations import parse_duration
 from builder.dockerfile.ports import parse_port
 from builder.dockerfile.signals import check_stop_signal
-from builder.dockerfile.suggest import did_you_mean, levenshtein, mimic_case, nearest
 from builder.errors import PlanError
 
 
@@ -98,40 +95,3 @@ def test_what_is_no_port_is_refused_in_buildkits_words(text: str, expected: str)
     with pytest.raises(PlanError) as caught:
         parse_port(text)
     assert caught.value.message == expected
-
-
-@pytest.mark.rule("X1")
-@pytest.mark.parametrize(
-    ("word", "known", "expected"),
-    [
-        ("FNTRYPOINT", ["FROM", "ENTRYPOINT"], "ENTRYPOINT"),
-        ("rUM", ["RUN"], "run"),
-        ("foo", ["FROM"], "from"),
-        ("FOO", ["from"], "FROM"),
-        ("INSTALL", ["RUN", "FROM"], ""),
-        ("RUN", ["RUN", "RUM"], ""),
-    ],
-)
-def test_the_nearest_keyword_is_suggested_in_the_casing_of_the_user(word: str, known: list[str], expected: str) -> None:
-    assert nearest(word, known, case_sensitive=False) == expected
-
-
-def test_a_suggestion_is_put_after_a_message() -> None:
-    assert did_you_mean("chwon", ["chmod", "chown"]) == " (did you mean chmod?)"
-    assert did_you_mean("x" * 100_000, ["chmod"]) == ""
-
-
-def test_casing_is_mimicked() -> None:
-    assert [mimic_case("From", model) for model in ("FRM", "frm", "Frm")] == ["FROM", "from", "from"]
-
-
-def distance(a: str, b: str) -> int:
-    """The definition of the edit distance, written as such."""
-    if not a or not b:
-        return len(a) + len(b)
-    return min(distance(a[1:], b) + 1, distance(a, b[1:]) + 1, distance(a[1:], b[1:]) + (a[0] != b[0]))
-
-
-@given(st.text("ab", max_size=5), st.text("ab", max_size=5), st.integers(1, 6))
-def test_the_edit_distance_is_exact_below_its_limit(a: str, b: str, limit: int) -> None:
-    assert levenshtein(a, b, limit) == min(distance(a, b), limit)

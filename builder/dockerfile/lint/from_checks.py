@@ -6,11 +6,11 @@ from builder.dockerfile.instructions import Dockerfile, From
 from builder.dockerfile.lint import rules
 from builder.dockerfile.lint.finding import BaseImage, LintInputs, Report
 from builder.dockerfile.lint.scope import Scope, global_scope
-from builder.dockerfile.suggest import did_you_mean
 from builder.dockerfile.words import go_quote
 from builder.errors import ReferenceFormatError
 from builder.oci.platform import parse_platform
 from builder.oci.reference import parse_reference
+from builder.suggest import did_you_mean
 
 _RESERVED = ("scratch", "context")
 _TARGET_PLATFORM = "TARGETPLATFORM"

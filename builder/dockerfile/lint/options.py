@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from builder.dockerfile.lint.rules import RULES, Rule
-from builder.dockerfile.suggest import did_you_mean
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
+from builder.suggest import did_you_mean
 
 ALL = "all"
 _MOST_PARTS = 3

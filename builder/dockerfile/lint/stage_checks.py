@@ -11,9 +11,9 @@ from builder.dockerfile.lint import rules
 from builder.dockerfile.lint.finding import Report
 from builder.dockerfile.lint.scope import NEVER_JUDGED, Scope, define
 from builder.dockerfile.ports import PROTOCOLS
-from builder.dockerfile.suggest import did_you_mean
 from builder.dockerfile.words import WordError, expand_words, go_quote
 from builder.errors import Location
+from builder.suggest import did_you_mean
 
 _SECRET = re.compile(
     r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE

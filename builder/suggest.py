@@ -1,7 +1,9 @@
-"""The nearest known word: "did you mean ENTRYPOINT?".
+"""What somebody may have meant: "did you mean ENTRYPOINT?".
 
-Near means a Levenshtein distance of at most 2, the first of the best wins, and an exact match suggests nothing, because
-then the word was not the mistake.
+Two measures. `nearest` is for the words of the language, as BuildKit suggests them: near means a Levenshtein distance
+of at most 2, the first of the best wins, and an exact match suggests nothing: then the word was not the mistake.
+`most_alike` is for names that people make, of files, tags and images, and for flags: near means that most letters are
+the same in the same order, so that `Dockerfile.prod` is near `Dockerfile`, and `2` is not near `1`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,16 @@ def did_you_mean(word: str, known: Iterable[str], *, case_sensitive: bool = True
     """Return " (did you mean X?)" or "", to be put after a message."""
     found = nearest(word, known, case_sensitive=case_sensitive)
     return f" (did you mean {found}?)" if found else ""
+
+
+def most_alike(name: str, names: Iterable[str], *, case_sensitive: bool = True, cutoff: float = 0.6) -> str:
+    """Return the name most like `name`, or "" when none has `cutoff` (0 to 1, difflib's ratio) in common with it."""
+    from difflib import get_close_matches  # only on the way to an error
+
+    fold = str if case_sensitive else str.lower
+    by_fold = {fold(candidate): candidate for candidate in names}
+    close = get_close_matches(fold(name), by_fold, n=1, cutoff=cutoff)
+    return by_fold[close[0]] if close else ""
 
 
 def mimic_case(word: str, model: str) -> str:
