@@ -21,7 +21,7 @@ FindDigest = Callable[[Reference], Digest]
 
 
 class Pin(NamedTuple):
-    """One FROM. `pinned` is the word with its digest, or empty when `reason` says why there is none."""
+    """One FROM without a digest. `pinned` is the word with one; empty when nobody was asked, or `reason` says why."""
 
     written: str
     pinned: str
@@ -29,8 +29,11 @@ class Pin(NamedTuple):
     reason: str = ""
 
 
-def find_pins(text: str, file: str, find_digest: FindDigest) -> tuple[Pin, ...]:
-    """Return a pin for every FROM that has no digest. Raises DockerfileSyntaxError and what `find_digest` raises."""
+def find_pins(text: str, file: str, find_digest: FindDigest | None) -> tuple[Pin, ...]:
+    """Return a pin for every FROM that has no digest; with None, no digests are asked for.
+
+    Raises DockerfileSyntaxError and what `find_digest` raises.
+    """
     dockerfile = parse_dockerfile(text, file)
     names: set[str] = set()
     pins = []
@@ -54,7 +57,7 @@ def apply_pins(text: str, pins: tuple[Pin, ...]) -> str:
     return "\n".join(lines)
 
 
-def _pin(stage: Stage, names: set[str], find_digest: FindDigest) -> Pin | None:
+def _pin(stage: Stage, names: set[str], find_digest: FindDigest | None) -> Pin | None:
     word = stage.base.image
     written = word.text
     if written.lower() in names or written == "scratch":
@@ -67,4 +70,5 @@ def _pin(stage: Stage, names: set[str], find_digest: FindDigest) -> Pin | None:
         return Pin(written, "", word.location, error.message)
     if reference.digest is not None:
         return None
-    return Pin(written, f"{written}@{find_digest(reference)}", word.location)
+    pinned = f"{written}@{find_digest(reference)}" if find_digest else ""
+    return Pin(written, pinned, word.location)

@@ -16,6 +16,7 @@ from builder.store.location import store_root
 
 if TYPE_CHECKING:
     from builder.context.dockerfile_file import FoundDockerfile
+    from builder.pinning import Pin
 
 
 def parse_command(argv: list[str]) -> int:
@@ -82,16 +83,10 @@ def pin_command(argv: list[str]) -> int:
     parser.add_argument("--stdout", action="store_true", help="print the result instead of rewriting the file")
     add_root(parser)
     arguments = parser.parse_args(argv)
-    from builder.engine import base_digests
-    from builder.pinning import apply_pins, find_pins
+    from builder.pinning import apply_pins
 
     text = _read(arguments.file).decode("utf-8", "surrogateescape")
-    with base_digests(store_root(arguments.root, os.environ), offline=arguments.check) as find_digest:
-        try:
-            pins = find_pins(text, arguments.file, find_digest)
-        except SourceError as error:
-            error.source = text
-            raise
+    pins = _find_pins(text, arguments.file, None if arguments.check else store_root(arguments.root, os.environ))
     for pin in pins:
         what = f"has no digest{f' ({pin.reason})' if pin.reason else ''}" if arguments.check or pin.reason else "pinned"
         print(f"{arguments.file}:{pin.location.line}: {pin.written} {what}", file=sys.stderr)
@@ -103,6 +98,22 @@ def pin_command(argv: list[str]) -> int:
     elif any(pin.pinned for pin in pins):
         write_file(arguments.file, result)
     return 1 if any(pin.reason for pin in pins) else 0
+
+
+def _find_pins(text: str, file: str, root: str | None) -> tuple[Pin, ...]:
+    """Find the pins of a file by way of the store at `root`; without one, nobody is asked for digests."""
+    from builder.pinning import find_pins
+
+    try:
+        if root is None:
+            return find_pins(text, file, None)
+        from builder.engine import base_digests
+
+        with base_digests(root) as find_digest:
+            return find_pins(text, file, find_digest)
+    except SourceError as error:
+        error.source = text
+        raise
 
 
 def context_command(argv: list[str]) -> int:

@@ -1,0 +1,57 @@
+"""`pybuild pin`: a Dockerfile rewritten in place or on the way, and checked without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.program import Program
+from tests.support.registry import FakeRegistry, make_image
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as fake:
+        yield fake
+
+
+def test_a_file_is_pinned_to_what_its_tags_stand_for_today(pybuild: Program, registry: FakeRegistry) -> None:
+    image = make_image()
+    name = registry.add_image("team/x", "1", image)
+    file = pybuild.folder / "Dockerfile"
+    file.write_text(f"# why\nFROM {name} AS a\nFROM a\n")
+    told = pybuild("pin", "Dockerfile").succeeded()
+    assert file.read_text() == f"# why\nFROM {name}@{image.digest} AS a\nFROM a\n"
+    assert told.err == f"Dockerfile:2: {name} pinned\n"
+    assert pybuild("pin", "--check").succeeded().err == ""
+
+
+def test_the_result_may_be_printed_instead(pybuild: Program, registry: FakeRegistry) -> None:
+    image = make_image()
+    name = registry.add_image("team/x", "1", image)
+    file = pybuild.folder / "Dockerfile"
+    file.write_text(f"FROM {name}\n")
+    assert pybuild("pin", "--stdout").succeeded().out == f"FROM {name}@{image.digest}\n"
+    assert file.read_text() == f"FROM {name}\n"
+
+
+def test_a_check_changes_nothing_and_asks_nobody(pybuild: Program, registry: FakeRegistry) -> None:
+    name = registry.add_image("team/x", "1", make_image())
+    file = pybuild.folder / "Dockerfile"
+    file.write_text(f"FROM {name}\nFROM $base\n")
+    outcome = pybuild("pin", "--check")
+    assert outcome.code == 1
+    assert outcome.err.splitlines() == [
+        f"Dockerfile:1: {name} has no digest",
+        "Dockerfile:2: $base has no digest (it has variables or quotes: pin the ARG's default by hand)",
+    ]
+    assert file.read_text() == f"FROM {name}\nFROM $base\n"
+    assert registry.requests == []
+    assert not pybuild.store.exists()
+
+
+def test_a_file_in_error_is_shown(pybuild: Program) -> None:
+    (pybuild.folder / "Dockerfile").write_text("FROM x\nRUNN y\n")
+    for check in ([], ["--check"]):
+        pybuild("pin", *check).failed(1, "Dockerfile:2:1: error: unknown instruction: RUNN", ">   2 | RUNN y")
