@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import Location, ReferenceFormatError, UsageError
 from builder.oci.reference import Reference, parse_reference
-from builder.receipt import ask, may_have_receipt
+from builder.receipt import ask
 from builder.request import BuildRequest
 from builder.result import BuildResult
 from builder.solve import events
@@ -40,7 +40,7 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
     with ExitStack() as stack:
         store = stack.enter_context(open_store(request.root))
         stack.enter_context(store.lease())
-        asked = ask(request, store) if may_have_receipt(request) else None
+        asked = ask(request, store)
         if asked is not None and asked.receipt is not None:
             return _repeat(asked.receipt, store, names, sink, started)
         from builder.bench import Bench  # all that a build needs; a receipt spares it
@@ -54,7 +54,7 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
         if asked is not None:
             from builder.receipt_writer import write_receipt
 
-            write_receipt(store, asked, request.context, images, descriptor, begun_ns)
+            write_receipt(store, asked, request, images, descriptor, begun_ns)
         result = BuildResult(
             images=tuple(image.report() for image in images),
             descriptor=descriptor,
@@ -180,11 +180,18 @@ def _destination(tag: str) -> Reference:
 
 
 @contextmanager
-def base_digests(root: str) -> Iterator[Callable[[Reference], Digest]]:
-    """Give a function that tells which digest an image name stands for, in its registry today."""
+def base_digests(root: str, *, offline: bool = False) -> Iterator[Callable[[Reference], Digest]]:
+    """Give a function that tells which digest an image name stands for, in its registry today.
+
+    `offline` asks nobody, and gives a digest that means nothing.
+    """
+    from builder.oci.digest import digest_of
     from builder.oci.platform import host_platform
     from builder.transport.resolver import Resolver
 
+    if offline:
+        yield lambda reference: digest_of(str(reference).encode())
+        return
     with open_store(root) as store, store.lease():
         resolver = Resolver(store, pull=True)
 

@@ -1,9 +1,10 @@
 """Receipts: what a finished build made, kept under everything it was asked, so that asking again needs one look.
 
-A receipt holds as long as its context has the same signature, its base images' names stand for the same images, and
-every blob of the result is still here. Then the build is over before the language, the plan or any layer is looked at:
-the steps are shown as cached, the names are given, that is all. Whatever is not certain (an unsettled file, a symbolic
-link as a source, a remote file, a named context) gets no receipt and goes the long way, which is exact by itself.
+A receipt holds as long as its context has the same signature, its base images' names stand for the same images (of an
+image layout: its index.json is the same), and every blob of the result is still here. Then the build is over before the
+language, the plan or any layer is looked at: the steps are shown as cached, the names are given, that is all. Whatever
+is not certain (an unsettled file, a symbolic link as a source, a remote file, a folder as a named context) gets no
+receipt and goes the long way, which is exact by itself.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from builder import __version__
-from builder.oci.canonical import encode
+from builder.errors import ReferenceFormatError
+from builder.oci.canonical import MAX_DOCUMENT_BYTES, encode
 from builder.oci.descriptor import descriptor_from_json
 from builder.oci.digest import Digest, digest_of
+from builder.oci.reference import LAYOUT_SCHEME, parse_layout_reference
 from builder.result import ImageReport, StepReport
 from builder.single_id import one_id_only
 
@@ -56,22 +59,36 @@ class Asked(NamedTuple):
 
     key: Digest
     ignore: IgnorePatterns | None
-    receipt: Receipt | None
+    receipt: Receipt | None = None
 
 
 def ask(request: BuildRequest, store: Store) -> Asked | None:
-    """Look for the receipt of a build from a local directory; None for a build from elsewhere.
+    """Look for the receipt of a build from a local directory; None for a build that gets none.
 
     Raises what reading the Dockerfile and the ignore file raises.
     """
-    if request.dockerfile == "-" or not os.path.isdir(request.context):
+    asked = _asked(request)
+    return asked and asked._replace(receipt=find_receipt(store, asked.key, request.context, asked.ignore))
+
+
+def still_asked(request: BuildRequest, asked: Asked) -> bool:
+    """Say whether the Dockerfile, its ignore file and image layouts are still what they were when asked."""
+    again = _asked(request)
+    return again is not None and again.key == asked.key
+
+
+def _asked(request: BuildRequest) -> Asked | None:
+    if not _may_have_receipt(request):
         return None
     from builder.context.dockerfile_file import find_dockerfile, find_ignore
 
+    layouts = _layout_digests(request)
+    if layouts is None:
+        return None
     dockerfile = find_dockerfile(request.context, request.dockerfile)
     ignore = find_ignore(request.context, dockerfile) or None
-    key = receipt_key(request, dockerfile.text, ignore, one_id_only())
-    return Asked(key, ignore, find_receipt(store, key, request.context, ignore))
+    key = receipt_key(request, dockerfile.text, ignore, layouts, one_id_only())
+    return Asked(key, ignore)
 
 
 def all_cached(receipt: Receipt) -> Receipt:
@@ -83,19 +100,41 @@ def all_cached(receipt: Receipt) -> Receipt:
     return receipt._replace(images=images)
 
 
-def may_have_receipt(request: BuildRequest) -> bool:
+def _may_have_receipt(request: BuildRequest) -> bool:
     """Say whether a build is of the kind that receipts are kept of."""
-    return not (
+    return all(value.startswith(LAYOUT_SCHEME) for value in request.build_contexts.values()) and not (
         request.pull
         or request.no_cache
         or request.no_cache_filter
-        or request.build_contexts
         or request.timestamp == "git"
         or request.outputs
+        or request.dockerfile == "-"
+        or not os.path.isdir(request.context)
     )
 
 
-def receipt_key(request: BuildRequest, dockerfile: bytes, ignore: IgnorePatterns | None, single_id: bool) -> Digest:
+def _layout_digests(request: BuildRequest) -> list[Digest] | None:
+    """Return the digest of the index of each image layout among the contexts; None when one can't be read."""
+    digests = []
+    for value in request.build_contexts.values():
+        try:
+            with open(f"{parse_layout_reference(value)[0]}/index.json", "rb") as file:
+                data = file.read(MAX_DOCUMENT_BYTES + 1)
+        except (OSError, ReferenceFormatError):
+            return None
+        if len(data) > MAX_DOCUMENT_BYTES:
+            return None
+        digests.append(digest_of(data))
+    return digests
+
+
+def receipt_key(
+    request: BuildRequest,
+    dockerfile: bytes,
+    ignore: IgnorePatterns | None,
+    layouts: list[Digest],
+    single_id: bool,
+) -> Digest:
     """Return the key of a build's receipt: everything asked but for names, secrets and what displays show."""
     return digest_of(
         encode(
@@ -107,6 +146,7 @@ def receipt_key(request: BuildRequest, dockerfile: bytes, ignore: IgnorePatterns
                 "dockerfile": digest_of(dockerfile),
                 "ignore": [rule.text for rule in ignore.rules] if ignore else [],
                 "plan": request.plan_inputs(),
+                "layouts": layouts,
                 "timestamp": request.timestamp,
                 "hosts": [list(host) for host in request.hosts],
                 "shm_size": request.shm_size,

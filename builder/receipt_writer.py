@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.context.signature import context_signature
+from builder.oci.reference import LAYOUT_SCHEME
 from builder.plan.plan import Plan
 from builder.plan.step import (
     BindMount,
@@ -16,29 +17,44 @@ from builder.plan.step import (
     Paths,
     RunStep,
 )
-from builder.receipt import Asked, KeptWarning, Receipt, all_cached, keep_receipt, literal_prefix, outermost
+from builder.receipt import (
+    Asked,
+    KeptWarning,
+    Receipt,
+    all_cached,
+    keep_receipt,
+    literal_prefix,
+    outermost,
+    still_asked,
+)
 
 if TYPE_CHECKING:
     from builder.built_image import BuiltImage
     from builder.oci.descriptor import Descriptor
+    from builder.request import BuildRequest
     from builder.store.store import Store
 
 
 def write_receipt(
-    store: Store, asked: Asked, context: str, images: tuple[BuiltImage, ...], descriptor: Descriptor, begun_ns: int
+    store: Store,
+    asked: Asked,
+    request: BuildRequest,
+    images: tuple[BuiltImage, ...],
+    descriptor: Descriptor,
+    begun_ns: int,
 ) -> None:
-    """Keep a receipt for the next time, if everything that was read from the directory `context` has been at rest
-    since two seconds before `begun_ns`, when the build began. Raises OSError, StoreError.
+    """Keep a receipt for the next time, if all that was read from the context has been at rest since two seconds before
+    `begun_ns`, when the build began, and nothing that was asked has changed meanwhile. Raises OSError, StoreError.
     """
     plans = [image.plan for image in images]
     roots = _roots(plans)
-    names = {reference for plan in plans for reference, _, _ in plan.inputs}
+    names = {name for plan in plans for name, _, _ in plan.inputs if not name.startswith(LAYOUT_SCHEME)}
     bases = {name: store.names.find(name) for name in sorted(names)}
-    if roots is None or None in bases.values():
+    if roots is None or None in bases.values() or not still_asked(request, asked):
         return
     signature = ""
     if roots:
-        found = context_signature(context, roots, asked.ignore, begun_ns)
+        found = context_signature(request.context, roots, asked.ignore, begun_ns)
         if found is None:
             return
         signature = found
@@ -66,6 +82,8 @@ def write_receipt(
 def _roots(plans: list[Plan]) -> tuple[str, ...] | None:
     """Return what of the main context the steps read; None when they read what a signature doesn't cover."""
     roots: list[str] = []
+    if any(plan.epoch_source is not None for plan in plans):
+        return None
     for step in (step for plan in plans for step in plan.steps):
         sources: list[tuple[object, str]] = []
         if isinstance(step, CopyStep):

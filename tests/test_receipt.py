@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builder import engine
 from builder.context.signature import context_signature
+from builder.image import assemble as assembling
+from builder.oci.descriptor import Descriptor
 from builder.request import BuildRequest
 from builder.result import BuildResult
 from builder.solve import events
@@ -141,6 +145,57 @@ def test_young_files_get_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     project = Project(tmp_path)
     project.build(monkeypatch)
     assert project.build(monkeypatch)[1]
+
+
+def test_a_base_from_an_image_layout_counts_by_its_index(
+    settled: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("one", "1"), ("two", "2")):
+        (settled.context / "a").write_text(text)
+        request = BuildRequest(
+            root=str(settled.root), context=str(settled.context), outputs=(oci_layout(tmp_path / name),)
+        )
+        engine.build(request)
+    settled.write("FROM base\nENV B=1\n")
+    options = {"build_contexts": {"base": f"oci-layout://{tmp_path}/one"}}
+    first, planned = settled.build(monkeypatch, **options)
+    assert planned
+    again, planned = settled.build(monkeypatch, **options)
+    assert not planned
+    assert again.image_id == first.image_id
+    shutil.rmtree(tmp_path / "one")
+    (tmp_path / "two").rename(tmp_path / "one")
+    other, planned = settled.build(monkeypatch, **options)
+    assert planned
+    assert other.image_id != first.image_id
+
+
+def oci_layout(folder: Path) -> str:
+    return f"type=oci,tar=false,dest={folder}"
+
+
+def test_what_changed_while_it_was_built_gets_no_receipt(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled.write("FROM scratch\nCOPY a /first\n")
+    assemble = assembling.assemble
+
+    def edit_and_assemble(*arguments: Any, **options: Any) -> Descriptor:
+        settled.write("FROM scratch\nCOPY a /second\n")
+        return assemble(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(assembling, "assemble", edit_and_assemble)
+        settled.build(monkeypatch)
+    settled.write("FROM scratch\nCOPY a /first\n")
+    assert settled.build(monkeypatch)[1]
+
+
+def test_a_folder_as_a_named_context_gets_no_receipt(
+    settled: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more").mkdir()
+    options = {"build_contexts": {"more": str(tmp_path / "more")}}
+    settled.build(monkeypatch, **options)
+    assert settled.build(monkeypatch, **options)[1]
 
 
 def test_a_link_as_a_source_gets_no_signature(tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from builder.errors import ReferenceFormatError
+from builder.errors import PybuildError, ReferenceFormatError
 from builder.oci.digest import Digest, parse_digest
 
 DEFAULT_REGISTRY = "docker.io"
+IMAGE_SCHEME = "docker-image://"
+LAYOUT_SCHEME = "oci-layout://"
+"""How values of --build-context say that they are images: by name, or by directory."""
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*")
@@ -84,6 +87,27 @@ def parse_reference(text: str) -> Reference:
     if len(registry) + 1 + len(path) > _MAX_NAME:
         raise _refused(text[:40] + "…", f"the name is longer than {_MAX_NAME} characters")
     return Reference(registry, path, tag if colon else ("" if digest else "latest"), digest)
+
+
+def parse_layout_reference(text: str) -> tuple[str, str]:
+    """Split `oci-layout://path[:tag][@digest]` into path and tag or digest. Raises ReferenceFormatError."""
+    whole = text.removeprefix(LAYOUT_SCHEME)
+    rest, at, digest = whole.rpartition("@")
+    named_by_digest = bool(at) and _is_digest(digest)
+    directory, slash, last = (rest if named_by_digest else whole).rpartition("/")
+    last, _, tag = last.partition(":")
+    path = directory + slash + last
+    if not path:
+        raise ReferenceFormatError(f"{text!r} names no directory", hint="Write oci-layout://PATH[:TAG][@DIGEST].")
+    return path, digest if named_by_digest else tag
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        parse_digest(text)
+    except PybuildError:
+        return False
+    return True
 
 
 def _refused(text: str, reason: str, hint: str = "") -> ReferenceFormatError:

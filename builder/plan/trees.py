@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 from builder.errors import Location, PlanError, ReferenceFormatError
 from builder.oci.platform import Platform
-from builder.oci.reference import parse_reference
+from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, parse_reference
 
 SCRATCH = "scratch"
-OCI_LAYOUT = "oci-layout://"
-_DOCKER_IMAGE = "docker-image://"
 _NEVER_REPLACED = frozenset({SCRATCH, "context"})
 
 
@@ -67,9 +65,9 @@ class NamedContexts:
         if found is None:
             return None
         given, value = found
-        if value.startswith(_DOCKER_IMAGE):
-            return image_tree(value.removeprefix(_DOCKER_IMAGE), None)
-        if value.startswith(OCI_LAYOUT):
+        if value.startswith(IMAGE_SCHEME):
+            return image_tree(value.removeprefix(IMAGE_SCHEME), None)
+        if value.startswith(LAYOUT_SCHEME):
             return ImageTree(value, name)
         if value.startswith(("target:", "input:")):
             raise PlanError(

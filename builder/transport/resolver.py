@@ -21,17 +21,16 @@ from builder.image.image import Image, load_image
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
 from builder.oci.platform import Platform
-from builder.oci.reference import Reference, parse_reference
+from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, Reference, parse_layout_reference, parse_reference
 from builder.plan.plan import ResolvedImage
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
 from builder.transport import pull
-from builder.transport.source import LAYOUT_SCHEME, LayoutSource, Source, open_source, parse_layout_reference
+from builder.transport.source import LayoutSource, Source, open_source
 
 if TYPE_CHECKING:
     from builder.registry.client import RegistryClient
 
-IMAGE_SCHEME = "docker-image://"
 _MAX_REDIRECTIONS = 10
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 _WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")

@@ -15,17 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from builder.errors import PybuildError, ReferenceFormatError, TransportError
+from builder.errors import PybuildError, TransportError
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor, descriptor_from_json
 from builder.oci.digest import Digest, digest_of, parse_digest
-from builder.oci.reference import Reference, parse_reference
+from builder.oci.reference import LAYOUT_SCHEME, Reference, parse_reference
 
 if TYPE_CHECKING:
     from builder.registry.client import RegistryClient
     from builder.store.content import Ingest
 
-LAYOUT_SCHEME = "oci-layout://"
 _BLOCK_BYTES = 1 << 20
 _MAX_INDEX_BYTES = 64 << 20
 
@@ -136,20 +135,6 @@ class LayoutSource:
     def _failure(self, what: str, error: OSError) -> TransportError:
         reason = "not found" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
         return TransportError(f"the image layout {self.path}: {what}: {reason}")
-
-
-def parse_layout_reference(text: str) -> tuple[str, str]:
-    """Split `oci-layout://path[:tag][@digest]` into path and tag or digest. Raises ReferenceFormatError."""
-    rest, at, digest = text.removeprefix(LAYOUT_SCHEME).rpartition("@")
-    if at and _digest_or_none(digest) is not None:
-        directory, slash, last = rest.rpartition("/")
-        return directory + slash + last.partition(":")[0], digest
-    rest = text.removeprefix(LAYOUT_SCHEME)
-    directory, slash, last = rest.rpartition("/")
-    last, _, tag = last.partition(":")
-    if not directory + slash + last:
-        raise ReferenceFormatError(f"{text!r} names no directory", hint="Write oci-layout://PATH[:TAG][@DIGEST].")
-    return directory + slash + last, tag
 
 
 def open_source(
