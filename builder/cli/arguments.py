@@ -6,7 +6,6 @@ Booleans accept docker's `--flag=true|false` as well. Anything wrong raises Usag
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import NoReturn
 
 from builder import __version__
@@ -241,8 +240,3 @@ def split_boolean_values(argv: list[str]) -> list[str]:
             continue
         result.append(word)
     return result
-
-
-def program_name() -> str:
-    """Return how the program was called, for messages."""
-    return "python -m builder" if sys.argv[0].endswith("__main__.py") else "pybuild"

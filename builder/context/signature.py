@@ -83,9 +83,6 @@ class _Scan:
             self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
         return True
 
-    def _may_reinclude(self, directory: str, state: int) -> bool:
-        return self._ignore is not None and self._ignore.may_reinclude_below(directory, state)
-
     def _add(self, lines: list[str], status: os.stat_result) -> bool:
         self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
         return self._settled(status)

@@ -20,7 +20,6 @@ class PortSpec:
     last: int
     protocol: str
     written_protocol: str = ""
-    has_host_part: bool = False
 
     def ports(self) -> tuple[str, ...]:
         """Return `port/protocol` for each port of the range, as the image config holds them."""
@@ -44,13 +43,8 @@ def parse_port(text: str, location: Location | None = None) -> PortSpec:
         hint = "a port is a number from 0 to 65535, a range is two of them: 8000-8010"
         raise PlanError(f"invalid containerPort: {port}", location, hint=hint)
     _check_host(host, port, container_range, location)
-    return PortSpec(
-        first=container_range[0],
-        last=container_range[1],
-        protocol=protocol,
-        written_protocol=written_protocol,
-        has_host_part=len(parts) > 1,
-    )
+    first, last = container_range
+    return PortSpec(first=first, last=last, protocol=protocol, written_protocol=written_protocol)
 
 
 def _check_address(address: str, location: Location | None) -> None:

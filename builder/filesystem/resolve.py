@@ -121,18 +121,6 @@ class Root:
         """
         return follow_links(path, self.read_link, follow_last=follow_last, limit=MAX_LINKS)
 
-    def open_parent(self, path: str) -> tuple[int, str]:
-        """Return a descriptor of the directory that holds `path`, and the last name in it, itself not followed.
-
-        For the calls that take a directory and a name (mkdirat, unlinkat, linkat). The root itself has no name:
-        OSError EINVAL.
-        """
-        canonical = self.resolve(path, follow_last=False)
-        parent, _, name = canonical.rpartition("/")
-        if not name:
-            raise OSError(errno.EINVAL, "the root has no parent", path)
-        return self.open(parent, _DIRECTORY), name
-
 
 def _plain(name: str) -> str:
     """Return `name` unless it means something else than a name. Raises OSError EINVAL."""

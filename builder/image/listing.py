@@ -36,8 +36,6 @@ class ListedImage:
     created: str
     size: int
     """Bytes of all layers as they are stored, each once, whether or not other images share them."""
-    is_complete: bool
-    """Whether every layer is here; of a base that a cached build only looked at, they may not be."""
 
 
 def list_images(store: Store) -> list[ListedImage]:
@@ -167,7 +165,6 @@ def _listed(store: Store, entries: list[tuple[str, Descriptor]]) -> Iterator[Lis
             platform=image.config.platform,
             created=image.config.created,
             size=sum(layers.values()),
-            is_complete=all(store.blobs.has(digest) for digest in layers),
         )
 
 

@@ -39,11 +39,6 @@ def unshare(flags: int) -> None:
     call("unshare", flags)
 
 
-def setns(descriptor: int, flags: int) -> None:
-    """Join the namespace that `descriptor` refers to. Raises OSError."""
-    call("setns", descriptor, flags)
-
-
 def clone(flags: int) -> int:
     """Fork into new namespaces: the child's process id in the parent, 0 in the child. Single-threaded callers only."""
     return syscall(older_number("clone"), flags | _SIGCHLD, 0, 0, 0, 0)
@@ -52,13 +47,6 @@ def clone(flags: int) -> int:
 def prctl(option: int, argument: int = 0, third: int = 0, fourth: int = 0, fifth: int = 0) -> int:
     """Call prctl(2). Raises OSError."""
     return call("prctl", option, argument, third, fourth, fifth)
-
-
-def die_with_parent(parent: int, signal_number: int = 9) -> None:
-    """Ask for `signal_number` when the parent ends; exits at once if it is not `parent` any more (man 2 prctl)."""
-    prctl(PR_SET_PDEATHSIG, signal_number)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def set_hostname(name: str) -> None:

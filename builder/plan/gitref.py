@@ -43,11 +43,6 @@ class GitReference:
     mtime: Literal["checkout", "commit"] = "checkout"
     fetch_by_commit: bool = False
 
-    @property
-    def short_name(self) -> str:
-        """The directory `git clone` would make."""
-        return self.remote.rstrip("/").rpartition("/")[2].rpartition(":")[2].removesuffix(".git")
-
 
 def parse_git_ref(text: str, *, context: bool = False) -> GitReference | None:
     """Read a git URL; None when `text` is none. Raises GitReferenceError for a query that makes no sense."""

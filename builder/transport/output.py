@@ -156,17 +156,6 @@ def write_output(
             assert_never(spec)
 
 
-def writes_to_stdout(spec: OutputSpec) -> bool:
-    """Say whether an output goes to standard output, which must then carry nothing else."""
-    match spec:
-        case ArchiveOutput() | TarOutput() | LocalOutput():
-            return spec.dest == STDOUT
-        case ImageOutput() | CacheOnlyOutput():
-            return False
-        case _:
-            assert_never(spec)
-
-
 def _all_names(first: Sequence[Reference], second: Sequence[Reference]) -> tuple[Reference, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 

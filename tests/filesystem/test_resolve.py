@@ -66,24 +66,6 @@ def test_a_loop_is_eloop(root: Root) -> None:
         assert caught.value.errno == errno.ELOOP
 
 
-def test_open_parent_gives_the_directory_and_the_name_itself_not_followed(root: Root) -> None:
-    descriptor, name = root.open_parent("abs/lib/x")
-    try:
-        assert name == "x"
-        assert os.stat(name, dir_fd=descriptor).st_size == 6
-    finally:
-        os.close(descriptor)
-    descriptor, name = root.open_parent("lib")
-    os.close(descriptor)
-    assert name == "lib"
-
-
-def test_the_root_has_no_parent(root: Root) -> None:
-    for path in ("", "/", "..", "up/.."):
-        with pytest.raises(OSError, match="no parent"):
-            root.open_parent(path)
-
-
 def test_stat_and_read_link_do_not_open_what_they_look_at(root: Root) -> None:
     os.mkfifo(os.path.join(root.path, "pipe"))
     assert root.stat("pipe").st_size == 0

@@ -95,15 +95,6 @@ def test_queries_that_make_no_sense_are_refused(query: str, message: str) -> Non
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(
-    ("text", "name"), [(HTTPS, "bar"), ("git@host:foo/bar.git", "bar"), ("git@host:bar", "bar"), ("git://h/a/b/", "b")]
-)
-def test_the_short_name_is_what_git_clone_makes(text: str, name: str) -> None:
-    found = parse_git_ref(text)
-    assert found is not None
-    assert found.short_name == name
-
-
 @given(st.text(max_size=60), st.booleans())
 def test_any_text_is_read_or_refused(text: str, context: bool) -> None:
     for prefix in ("", "https://h/r.git", "git@h:", "ssh://"):

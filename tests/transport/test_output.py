@@ -21,7 +21,6 @@ from builder.transport.output import (
     Packing,
     TarOutput,
     parse_output,
-    writes_to_stdout,
 )
 from tests.transport.writing import build, write
 
@@ -80,12 +79,6 @@ def test_no_text_is_anything_but_an_output_or_a_clear_error(text: str) -> None:
         parse_output(text)
     except PybuildError as error:
         assert error.message  # noqa: PT017  # any other exception fails the test
-
-
-def test_standard_output_is_known_to_be_taken() -> None:
-    assert writes_to_stdout(parse_output("type=docker"))
-    assert not writes_to_stdout(parse_output("type=docker,dest=x"))
-    assert not writes_to_stdout(parse_output("type=cacheonly"))
 
 
 # --- destinations
