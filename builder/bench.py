@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from builder.dockerfile.instructions import Dockerfile
     from builder.oci.descriptor import Descriptor
     from builder.plan.outline import Outline, Target
+    from builder.solve.moments import SourceMoments
     from builder.transport.resolver import Resolver
 
 _STEPS_APART = 1_000_000
 """What the step numbers of a build's second platform begin at, in its events; and so on."""
 
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
 """Raised when plans made from the same Dockerfile change."""
 
 
@@ -56,6 +57,7 @@ class Bench:
     sink: events.EventSink
     stack: ExitStack
     machine: Machine
+    _moments: SourceMoments | None = None
 
     @classmethod
     def open(cls, request: BuildRequest, store: Store, stack: ExitStack, sink: events.EventSink) -> Bench:
@@ -119,14 +121,31 @@ class Bench:
         """Return the plan for one platform, from the store when nothing it was made from has changed."""
         key = self._plan_key(platform)
         plan = self._kept_plan(key)
-        if plan is not None and all(
-            str(self.resolver.resolve(reference, parse_platform(wanted)).manifest_digest) == digest
-            for reference, wanted, digest in plan.inputs
-        ):
+        if plan is not None and self._holds(plan):
             return plan
         plan = self._new_plan(platform)
         self.store.plans.put(key, plan_to_json(plan))
         return plan
+
+    @property
+    def moments(self) -> SourceMoments:
+        """What knows the times that SOURCE_DATE_EPOCH can name."""
+        if self._moments is None:
+            from builder.solve.moments import SourceMoments
+
+            self._moments = SourceMoments(self.context, self.store, self.request.secrets)
+        return self._moments
+
+    def _holds(self, plan: Plan) -> bool:
+        """Say whether the images' names and the epoch still stand for what they did."""
+        if plan.epoch_source is not None:
+            moment = self.moments.moment(plan.epoch_source)
+            if plan.epoch != ("" if moment is None else str(moment)):
+                return False
+        return all(
+            str(self.resolver.resolve(reference, parse_platform(wanted)).manifest_digest) == digest
+            for reference, wanted, digest in plan.inputs
+        )
 
     def _kept_plan(self, key: Digest) -> Plan | None:
         stored = self.store.plans.find(key)
@@ -141,7 +160,7 @@ class Bench:
         from builder.plan.planner import make_plan
 
         dockerfile = self._read_dockerfile()
-        plan = make_plan(dockerfile, self._plan_options(platform), self.resolver)
+        plan = make_plan(dockerfile, self._plan_options(platform), self.resolver, self.moments)
         found = check_build(dockerfile, plan, self.resolver, self.context, self.request.build_args)
         return replace(plan, warnings=found)
 
@@ -158,7 +177,7 @@ class Bench:
         except SourceError as fault:
             return CheckReport(name, text, check_broken(text, fault, build_args), fault)
         try:
-            planner = Planner(dockerfile, self._plan_options(self.platforms[0]), self.resolver)
+            planner = Planner(dockerfile, self._plan_options(self.platforms[0]), self.resolver, self.moments)
             planner.plan()
             if not self.request.target:
                 planner.plan_rest()
@@ -246,7 +265,7 @@ class Bench:
     def _epoch(self, plan: Plan) -> int | None:
         """Return the time that clamps all others: of the command line, else the Dockerfile's (T-1 of BuildKit)."""
         wanted = self.request.timestamp if self.request.timestamp is not None else plan.epoch
-        if wanted in {"git", "context"}:
+        if wanted == "git":
             return self.context.commit_time()
         return int(wanted) if wanted else None
 

@@ -77,7 +77,6 @@ def build_reported(
 def request_from(arguments: argparse.Namespace) -> BuildRequest:
     """Turn parsed arguments into a request. Raises UsageError for whatever has the wrong form."""
     environment = os.environ
-    build_args = forms.parse_build_args(arguments.build_arg, environment)
     if arguments.network not in {"default", "host", "none", "bridge"}:
         raise UsageError(f"invalid network mode {arguments.network!r}", hint="It is default, host or none.")
     if arguments.jobs < 0:
@@ -92,11 +91,11 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         dockerfile=arguments.file or None,
         tags=_tags(arguments),
         target=arguments.target,
-        build_args=build_args,
+        build_args=_build_args(arguments),
         build_contexts=forms.parse_pairs(arguments.build_context, "--build-context"),
         labels=forms.parse_pairs(arguments.label, "--label", need_value=False),
         platforms=forms.parse_platforms(arguments.platform),
-        timestamp=_timestamp(arguments, build_args),
+        timestamp=_timestamp(arguments),
         no_cache=arguments.no_cache,
         no_cache_filter=tuple(name for value in arguments.no_cache_filter for name in value.split(",") if name),
         pull=arguments.pull,
@@ -126,21 +125,20 @@ def _outputs(arguments: argparse.Namespace) -> tuple[str, ...]:
     return tuple(arguments.output)
 
 
-def _timestamp(arguments: argparse.Namespace, build_args: dict[str, str]) -> str | None:
-    """Return `git` or digits: --timestamp first, then the build argument (empty unsets), then the environment."""
-    if arguments.timestamp is not None:
-        if arguments.timestamp != "git":
-            forms.parse_epoch(arguments.timestamp, "--timestamp")
-        return str(arguments.timestamp)
-    if "SOURCE_DATE_EPOCH" in build_args:
-        value = build_args["SOURCE_DATE_EPOCH"]
-        if value and value != "context":
-            forms.parse_epoch(value, "SOURCE_DATE_EPOCH")
-        return {"": None, "context": "git"}.get(value, value)
-    value = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if value:
-        forms.parse_epoch(value, "SOURCE_DATE_EPOCH")
-    return value or None
+def _build_args(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the build arguments; SOURCE_DATE_EPOCH of the environment is one, unless it is given otherwise."""
+    build_args = forms.parse_build_args(arguments.build_arg, os.environ)
+    if value := os.environ.get("SOURCE_DATE_EPOCH", ""):
+        build_args.setdefault("SOURCE_DATE_EPOCH", value)
+    return build_args
+
+
+def _timestamp(arguments: argparse.Namespace) -> str | None:
+    """Return what --timestamp says: `git`, or digits."""
+    text: str | None = arguments.timestamp
+    if text is not None and text != "git":
+        forms.parse_epoch(text, "--timestamp")
+    return text
 
 
 def _progress(arguments: argparse.Namespace) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 
 from builder.errors import ReferenceFormatError, UsageError
@@ -181,6 +182,8 @@ def parse_epoch(text: str, what: str) -> int:
     """Parse seconds since 1970. Raises UsageError."""
     if not re.fullmatch(r"\d{1,12}", text.strip()):
         raise UsageError(f"invalid {what}: {text!r} is not a number of seconds since 1970")
+    if time.gmtime(int(text)).tm_year > 9999:
+        raise UsageError(f"invalid {what}: {text} is after the year 9999")
     return int(text)
 
 

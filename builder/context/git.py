@@ -73,16 +73,10 @@ def find_commit(repository: Repository) -> str:
     )
 
 
-def check_out(repository: Repository, commit: str, directory: str) -> None:
-    """Make `directory` a checkout of `commit`, submodules included. Raises ContextError."""
+def check_out(repository: Repository, commit: str, directory: str) -> int:
+    """Make `directory` a checkout of `commit`, submodules included; return the commit's time. Raises ContextError."""
     os.mkdir(directory, 0o755)
-    _git(repository, "init", "-q", directory)
-    _git(repository, "remote", "add", "origin", repository.remote, directory=directory)
-    try:
-        _git(repository, "fetch", "-q", "--depth=1", "--no-tags", "origin", commit, directory=directory)
-    except ContextError:
-        # Servers may refuse a commit that no reference names; then its history has to be had.
-        _git(repository, "fetch", "-q", "origin", "+refs/*:refs/remotes/origin/*", directory=directory)
+    _fetch(repository, commit, directory)
     _git(repository, "checkout", "-q", "--detach", commit, directory=directory)
     head = _git(repository, "rev-parse", "HEAD", directory=directory).strip()
     # A commit may have been named by its annotated tag.
@@ -90,20 +84,52 @@ def check_out(repository: Repository, commit: str, directory: str) -> None:
         raise ContextError(f"{repository.shown} gave another commit than {commit}")
     if repository.submodules and os.path.lexists(f"{directory}/.gitmodules"):
         _git(repository, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1", directory=directory)
-    moment = commit_time(directory) if repository.commit_times else None
+    moment = commit_time(directory)
     if not repository.keep_git_dir:
         _remove_git_directories(directory)
-    if moment is not None:
+    if repository.commit_times:
         _set_times(directory, moment)
+    return moment
 
 
-def commit_time(directory: str) -> int:
-    """Return when the checked out commit of `directory` was made, in seconds since 1970. Raises ContextError."""
-    text = _git(Repository(remote=""), "cat-file", "commit", "HEAD", directory=directory)
+def fetch_commit_time(repository: Repository, commit: str, directory: str) -> int:
+    """Return when `commit` was made, in seconds since 1970; what is fetched for it goes to `directory`, a new one.
+
+    Raises ContextError.
+    """
+    os.mkdir(directory, 0o755)
+    _fetch(repository, commit, directory, "--filter=tree:0")
+    return commit_time(directory, commit)
+
+
+def is_in_repository(directory: str) -> bool:
+    """Say whether `directory` lies in a working copy."""
+    folder = os.path.realpath(directory)
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        folder, below = os.path.dirname(folder), folder
+        if folder == below:
+            return False
+    return True
+
+
+def commit_time(directory: str, commit: str = "HEAD") -> int:
+    """Return when `commit` of the repository at `directory` was made, in seconds since 1970. Raises ContextError."""
+    text = _git(Repository(remote=""), "cat-file", "commit", commit, directory=directory)
     match = re.search(r"^committer .*> (\d+) [+-]\d{4}$", text, re.M)
     if match is None:
         raise ContextError(f"the commit checked out in {directory!r} has no time")
     return int(match[1])
+
+
+def _fetch(repository: Repository, commit: str, directory: str, *options: str) -> None:
+    """Make `directory` a repository that has `commit`."""
+    _git(repository, "init", "-q", directory)
+    _git(repository, "remote", "add", "origin", repository.remote, directory=directory)
+    try:
+        _git(repository, "fetch", "-q", "--depth=1", "--no-tags", *options, "origin", commit, directory=directory)
+    except ContextError:
+        # Servers may refuse a commit that no reference names; then its history has to be had.
+        _git(repository, "fetch", "-q", *options, "origin", "+refs/*:refs/remotes/origin/*", directory=directory)
 
 
 def _git(repository: Repository, *arguments: str, directory: str = "") -> str:

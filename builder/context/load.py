@@ -32,7 +32,7 @@ from builder.context.dockerfile_file import (
 )
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.paths import inside_root
-from builder.context.source import EmptyTree, Tree, ViewTree
+from builder.context.source import EmptyTree, Tree, ViewTree, newest_file
 from builder.errors import ContextError, UsageError
 from builder.filesystem.resolve import Root
 
@@ -78,6 +78,8 @@ class BuildContext:
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._trees: dict[str, Tree] = {}
+        self._moments: dict[str, int] = {}
+        """When the contexts were made that come with a time: commits, and files that a server gave one."""
         self._directory = ""
 
     def __enter__(self) -> BuildContext:
@@ -104,7 +106,22 @@ class BuildContext:
         """Return the commit time of the context's repository, in seconds since 1970. Raises ContextError."""
         from builder.context.git import commit_time
 
-        return commit_time(self._directory)
+        return self._moments[""] if "" in self._moments else commit_time(self._directory)
+
+    def moment(self, name: str) -> int | None:
+        """Return the time of a context, in seconds since 1970; None for one that has none. Raises ContextError.
+
+        It is the time of a commit or of the file that was fetched; or that of an archive's newest file.
+        """
+        tree = self.tree(name)
+        if name in self._moments:
+            return self._moments[name]
+        if isinstance(tree, DirectoryTree):
+            from builder.context.git import commit_time, is_in_repository
+
+            directory = self._named[name] if name else self._directory
+            return commit_time(directory) if is_in_repository(directory) else None
+        return newest_file(tree)
 
     def load(self, location: str, dockerfile: str | None, stdin: Readable) -> None:
         """Open the main context; see `load_context`."""
@@ -122,7 +139,7 @@ class BuildContext:
         if git is not None:
             self._load_repository(git, dockerfile, text)
         elif location.startswith(_URL_SCHEMES):
-            with self._download(location) as stream:
+            with self._download(location, "") as stream:
                 self._load_stream(stream, dockerfile, without_credentials(location), text)
         else:
             raise _no_context(location)
@@ -154,7 +171,7 @@ class BuildContext:
         raise ContextError(f"failed to read dockerfile: {what} holds no {dockerfile or NAMES[0]}")
 
     def _load_repository(self, git: GitReference, dockerfile: str | None, text: bytes | None) -> None:
-        self._directory = self._check_out(git)
+        self._directory = self._check_out(git, "")
         self._trees[""] = self._open_directory(self._directory, NOTHING_IGNORED)
         if text is None and dockerfile is not None:
             text = read_inside(self._directory, inside_root(dockerfile), MAX_DOCKERFILE_BYTES)
@@ -172,11 +189,11 @@ class BuildContext:
             return self._open_directory(value, find_ignore(value, None))
         git = parse_repository(value)
         if git is not None:
-            return self._open_directory(self._check_out(git), NOTHING_IGNORED)
+            return self._open_directory(self._check_out(git, name), NOTHING_IGNORED)
         if value.startswith(_URL_SCHEMES):
             from builder.context.archive import read_archive
 
-            with self._download(value) as stream:
+            with self._download(value, name) as stream:
                 archive = read_archive(stream, self._store.temporary.path, without_credentials(value))
             return ViewTree(self._stack.enter_context(archive).view)
         raise ContextError(
@@ -189,22 +206,24 @@ class BuildContext:
         return self._stack.enter_context(DirectoryTree(path, ignore, stamps))
 
     @contextmanager
-    def _download(self, url: str) -> Iterator[BinaryIO]:
-        """Give the file at `url`, which is gone afterwards."""
+    def _download(self, url: str, name: str) -> Iterator[BinaryIO]:
+        """Give the file at `url`, which is gone afterwards, for the context `name`."""
         from builder.context.http import fetch
 
         path = self._store.temporary.path("download")
         try:
             with open(path, "xb") as file:
-                fetch(url, file.write)
+                fetched = fetch(url, file.write)
+            if fetched is not None and fetched.modified:
+                self._moments[name] = fetched.modified
             with open(path, "rb") as file:
                 yield file
         finally:
             if os.path.exists(path):
                 os.unlink(path)
 
-    def _check_out(self, git: GitReference) -> str:
-        """Return the directory of a fresh checkout, or of the folder of it that the URL names."""
+    def _check_out(self, git: GitReference, name: str) -> str:
+        """Check the context `name` out; return the directory, or the folder of it that the URL names."""
         from builder.context.git import Repository, check_out, find_commit
 
         repository = Repository(
@@ -212,6 +231,7 @@ class BuildContext:
             reference=git.reference,
             submodules=git.submodules is not False,
             keep_git_dir=bool(git.keep_git_dir),
+            commit_times=git.mtime == "commit",
             ssh_socket=os.environ.get("SSH_AUTH_SOCK", ""),
         )
         import shutil  # compressors come with it: not for a directory
@@ -221,7 +241,7 @@ class BuildContext:
         commit = find_commit(repository)
         if git.checksum and not commit.startswith(git.checksum):
             raise ContextError(f"{repository.shown}: expected commit {git.checksum}, found {commit}")
-        check_out(repository, commit, directory)
+        self._moments[name] = check_out(repository, commit, directory)
         return folder_inside(directory, git.subdirectory, repository.shown)
 
 

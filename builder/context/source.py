@@ -128,6 +128,11 @@ def _plain(found: ViewEntry) -> Entry:
     return entry._replace(kind=FILE, link="") if entry.kind == HARDLINK else entry
 
 
+def newest_file(tree: Tree) -> int | None:
+    """Return the time of the newest file of a tree, in seconds since 1970; None without any."""
+    return max((node.entry.mtime for node in tree.walk("") if node.entry.kind == FILE), default=None)
+
+
 def changed(path: str) -> ContextError:
     """Return the error for a file that did not hold still."""
     return ContextError(

@@ -6,11 +6,9 @@ gets without asking, and the build args that nobody declares.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from builder.dockerfile.instructions import Arg, ArgDefinition, Dockerfile, OnBuild
-from builder.errors import PlanError
 from builder.oci.platform import Platform
 from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander, Scope
@@ -18,7 +16,6 @@ from builder.plan.scope import Expander, Scope
 BUILD_ARG = "--build-arg"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 EPOCH = "SOURCE_DATE_EPOCH"
-_SECONDS = re.compile("-?[0-9]{1,18}", re.ASCII)
 NEVER_IN_ENVIRONMENT = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 _SPECIAL = frozenset(
     {
@@ -97,19 +94,6 @@ def proxy_environment(build_args: Mapping[str, str]) -> tuple[str, ...]:
         if values:
             found += [f"{proxy}={values[-1]}", f"{proxy.lower()}={values[-1]}"]
     return tuple(found)
-
-
-def source_date_epoch(scope: Scope, build_args: Mapping[str, str]) -> str:
-    """Return SOURCE_DATE_EPOCH of the build args or of a global ARG: seconds, or `context`. Raises PlanError."""
-    text = build_args.get(EPOCH, scope.lookup(EPOCH)) or ""
-    if text in ("", "context") or _SECONDS.fullmatch(text):
-        return text
-    binding = scope.find(EPOCH)
-    raise PlanError(
-        f"invalid {EPOCH}: {text}",
-        binding.location if binding and EPOCH not in build_args else None,
-        hint="It is a whole number, seconds since 1970-01-01T00:00:00Z, or 'context' for the context's own time.",
-    )
 
 
 def unused_build_args(dockerfile: Dockerfile, options: PlanOptions, used: set[str]) -> tuple[str, ...]:

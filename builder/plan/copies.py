@@ -78,6 +78,14 @@ def plan_copy(
     return PlannedCopy(step, history.transfer("ADD" if step.is_add else "COPY", flags, shown, target))
 
 
+def fetched_source(statement: Add, scope: Scope, expander: Expander) -> HttpSource | GitSource | None:
+    """Return what an ADD with one source fetches; None when that is no URL and no repository. Raises PlanError."""
+    if len(statement.sources) != 1 or statement.heredocs:
+        return None
+    text = expander.word(statement.sources[0], scope)
+    return _remote(text, statement.sources[0], statement, _checksum(statement, [text], scope, expander))
+
+
 def _sources(
     statement: Copy | Add, written: list[str], tree: ContextSource | StepSource, scope: Scope, expander: Expander
 ) -> list[CopySource]:

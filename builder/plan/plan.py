@@ -12,7 +12,7 @@ from builder.errors import Location
 from builder.oci.config import ImageConfig
 from builder.oci.digest import Digest
 from builder.oci.platform import Platform
-from builder.plan.step import Step, StepID
+from builder.plan.step import ContextSource, GitSource, HttpSource, Step, StepID
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,9 @@ class Plan:
     contexts: tuple[str, ...] = field(default=())
     """Names of the build contexts that are read; "" is the main one."""
     epoch: str = ""
-    """SOURCE_DATE_EPOCH, from a build arg or a global ARG: seconds since 1970, or `context`; empty for none."""
+    """SOURCE_DATE_EPOCH, from a build arg or a global ARG: seconds since 1970, in digits; empty for none."""
+    epoch_source: ContextSource | HttpSource | GitSource | None = None
+    """What `epoch` is the time of: the plan holds as long as it is."""
     hostname: str = ""
     """What RUN sees as its host name; empty for the default."""
     stages: tuple[tuple[int, str, str], ...] = ()

@@ -6,7 +6,7 @@ Stages are planned on demand, beginning with the target: a stage that nothing le
 never looked up (S-7). ONBUILD triggers need no second round for that reason: they are instructions like others (O-4).
 Recursion would be as deep as the file has stages, so a stage is a generator that yields the stages it waits for.
 
-Pure: images come through the `ImageResolver`, nothing is read, no clock is asked.
+Pure: images come through the `ImageResolver`, times of sources through `Moments`; nothing is read, no clock is asked.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from builder.oci.config import ImageConfig, RuntimeConfig
 from builder.oci.platform import Platform
 from builder.plan import arguments, titles
 from builder.plan.configure import configure
+from builder.plan.epoch import Moments, NoMoments, settle_epoch
 from builder.plan.history import LAYER_COMMENT
 from builder.plan.images import BaseImages, inherited_config
 from builder.plan.layer_steps import LayerSteps
@@ -34,19 +35,26 @@ from builder.plan.trees import ContextTree, EmptyTree, ImageTree, StageTree
 _Waiting = Generator[int, None, None]
 
 
-def make_plan(dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> Plan:
+def make_plan(
+    dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver, moments: Moments | None = None
+) -> Plan:
     """Return the steps that make the target, and what its image will be. Raises PlanError."""
-    return Planner(dockerfile, options, resolver).plan()
+    return Planner(dockerfile, options, resolver, moments).plan()
 
 
 class Planner:
     """One planning; `finished` tells afterwards which stages the target needed."""
 
-    def __init__(self, dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> None:
-        self.dockerfile, self.options = dockerfile, options
+    def __init__(
+        self, dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver, moments: Moments | None = None
+    ) -> None:
+        """Read what stands outside the stages. Raises PlanError, and what `moments` raises."""
+        self.dockerfile = dockerfile
         self.outside = Scope()
         self.expander = Expander(dockerfile.escape, self.outside)
         arguments.global_scope(dockerfile, options, self.expander, self.outside)
+        self.epoch, options = settle_epoch(dockerfile, options, self.outside, self.expander, moments or NoMoments())
+        self.options = options
         self.graph = StageGraph(dockerfile, options, self.outside, self.expander)
         self.images = BaseImages(resolver, self.graph)
         self.layers = LayerSteps(
@@ -62,7 +70,6 @@ class Planner:
         return self.layers.finished
 
     def plan(self) -> Plan:
-        epoch = arguments.source_date_epoch(self.outside, self.options.build_args)
         target = self.graph.target(self.options.target)
         self._finish(target)
         state = self.layers.finished[target]
@@ -79,7 +86,8 @@ class Planner:
             inputs=self.images.inputs,
             unused_build_args=arguments.unused_build_args(self.dockerfile, self.options, used),
             contexts=_contexts(steps),
-            epoch=epoch,
+            epoch=self.epoch.seconds,
+            epoch_source=self.epoch.source,
             stages=self.stages(),
             hostname=self.options.hostname or self.options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
         )

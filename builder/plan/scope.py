@@ -53,6 +53,13 @@ class Scope:
         self._bindings[name] = Binding(value, origin, location)
         self.size += len(name) + len(value) if old is None else len(value) - len(old.value)
 
+    def unset(self, name: str) -> None:
+        """Take `name` away, if it is there."""
+        self._environment = None
+        old = self._bindings.pop(name, None)
+        if old is not None:
+            self.size -= len(name) + len(old.value)
+
     def find(self, name: str) -> Binding | None:
         return self._bindings.get(name)
 

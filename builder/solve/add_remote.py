@@ -17,13 +17,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from builder.context.archive import read_archive
 from builder.context.directory import DirectoryTree
-from builder.context.git import Repository, check_out, find_commit
+from builder.context.git import Repository, check_out, fetch_commit_time, find_commit
 from builder.context.http import Fetched, fetch, file_name, without_credentials
-from builder.context.ignore import IgnorePatterns
+from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.load import folder_inside
 from builder.context.select import filtered
-from builder.context.source import EmptyTree, Node
+from builder.context.source import EmptyTree, Node, ViewTree, newest_file
 from builder.errors import ContextError, DigestMismatch
 from builder.filesystem.entry import FILE, Entry
 from builder.layer.content import FileContent
@@ -65,6 +66,31 @@ class RemoteSources:
                 self._files[source] = self._file(source)
             part = self._files[source]
         yield part
+
+    def moment(self, source: HttpSource | GitSource) -> int | None:
+        """Return when what `source` gives was made, in seconds since 1970; None when nobody says.
+
+        Of a file whose server gives it no time, that is the time of the newest file in it when it is an archive.
+        Raises ContextError, DigestMismatch.
+        """
+        if isinstance(source, GitSource):
+            repository, commit = self._find(source)
+            directory = self._store.temporary.path("commit")
+            try:
+                return fetch_commit_time(repository, commit, directory)
+            finally:
+                shutil.rmtree(directory, ignore_errors=True)
+        part = next(self.parts(source, NOTHING_IGNORED))
+        return part.mtime or next((self._newest(node) for node in part.nodes()), None)
+
+    def _newest(self, node: Node) -> int | None:
+        if not isinstance(node.content, FileContent):
+            return None
+        try:
+            with open(node.content.path, "rb") as file, read_archive(file, self._store.temporary.path, "") as archive:
+                return newest_file(ViewTree(archive.view))
+        except ContextError:
+            return None  # it is no archive
 
     # --- files -------------------------------------------------------------------------------------------------------
 
@@ -125,6 +151,18 @@ class RemoteSources:
 
     def _repository(self, source: GitSource, exclude: IgnorePatterns) -> Part:
         """Return a part that is known by its commit: nothing is checked out before its files are wanted."""
+        repository, commit = self._find(source)
+        fixed = {
+            "commit": commit,
+            "subdirectory": source.subdirectory,
+            "git_dir": source.keep_git_dir,
+            "submodules": source.submodules,
+        }
+        nodes = partial(self._checked_out, repository, commit, source.subdirectory, exclude)
+        return Part(repository.shown, "", True, EmptyTree(), "", 0, nodes, fixed)
+
+    def _find(self, source: GitSource) -> tuple[Repository, str]:
+        """Return the repository, and the commit that is meant."""
         repository = Repository(
             remote=source.remote,
             reference=source.reference,
@@ -140,14 +178,7 @@ class RemoteSources:
         commit = self._commits[repository]
         if source.checksum and not commit.startswith(source.checksum):
             raise ContextError(f"{repository.shown}: expected commit {source.checksum}, found {commit}")
-        fixed = {
-            "commit": commit,
-            "subdirectory": source.subdirectory,
-            "git_dir": source.keep_git_dir,
-            "submodules": source.submodules,
-        }
-        nodes = partial(self._checked_out, repository, commit, source.subdirectory, exclude)
-        return Part(repository.shown, "", True, EmptyTree(), "", 0, nodes, fixed)
+        return repository, commit
 
     def _checked_out(
         self, repository: Repository, commit: str, subdirectory: str, exclude: IgnorePatterns

@@ -10,6 +10,9 @@ import pytest
 
 from tests.builds.base_image import BaseImage, make_base_image
 from tests.cli.program import Program
+from tests.solve.remotes import url
+
+__all__ = ["base_image", "pybuild", "runs", "url"]
 
 
 @pytest.fixture(scope="session")

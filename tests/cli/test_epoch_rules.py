@@ -15,7 +15,7 @@ LONG_AGO, LATER = 1_000_000, 2_000_000
 STAMP, LATER_STAMP = "1970-01-12T13:46:40Z", "1970-01-24T03:33:20Z"
 
 
-def created(program: Program, text: str, *words: str, **options: object) -> str:
+def created(program: Program, text: str | None, *words: str, **options: object) -> str:
     program.build(text, "-t", "x", *words, **options).succeeded()
     document = json.loads(program("inspect", "x").succeeded().out)
     return str(document[0]["Created"])
@@ -63,7 +63,45 @@ def test_the_context_gives_the_time_of_its_commit(pybuild: Program) -> None:
 
 
 @pytest.mark.rule("T-1")
-@pytest.mark.parametrize("value", ["yesterday", "1.5", "-1", "0x10", " 1"])
+def test_the_time_of_the_commit_is_asked_for_in_every_build(pybuild: Program) -> None:
+    text = "ARG SOURCE_DATE_EPOCH=context\nFROM scratch\nENV a=b\n"
+    (pybuild.folder / "Dockerfile").write_text(text)
+    git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
+    subprocess.run([*git, "init", "-q"], cwd=pybuild.folder, check=True)
+    for moment, stamp in ((LONG_AGO, STAMP), (LATER, LATER_STAMP)):
+        subprocess.run(
+            [*git, "commit", "-q", "--allow-empty", "-m", "x"], cwd=pybuild.folder, check=True,
+            env=pybuild.environment({"GIT_COMMITTER_DATE": f"@{moment} +0000"}),
+        )  # fmt: skip
+        assert created(pybuild, None) == stamp
+
+
+@pytest.mark.rule("T-1")
+def test_a_context_without_a_time_leaves_the_time_as_it_is(pybuild: Program) -> None:
+    text = "FROM scratch\nENV a=b\n"
+    assert created(pybuild, text, "--build-arg", "SOURCE_DATE_EPOCH=context") > "2020"
+    assert created(pybuild, text, env={"SOURCE_DATE_EPOCH": "context"}) > "2020"
+    pybuild.build(text, "--timestamp", "git").failed(1)
+
+
+@pytest.mark.rule("T-1")
+@pytest.mark.parametrize("text", [
+    "FROM scratch AS src\nADD {url}/file.txt /\nFROM scratch\nCOPY --from=src / /\n",
+    "FROM scratch AS src\nADD {url}/file.txt /\nFROM scratch\nENV a=b\n",
+])  # fmt: skip
+def test_a_stage_gives_the_time_of_what_it_fetches(pybuild: Program, url: str, text: str) -> None:
+    stamps = [created(pybuild, text.format(url=url), "--build-arg", "SOURCE_DATE_EPOCH=src") for _ in range(2)]
+    assert stamps == ["2020-01-01T00:00:00Z"] * 2
+
+
+@pytest.mark.rule("T-1")
+def test_a_name_that_is_nothing_is_refused_with_the_nearest(pybuild: Program) -> None:
+    text = "ARG SOURCE_DATE_EPOCH=sorce\nFROM scratch AS source\nADD http://127.0.0.1/ /\nFROM scratch\nENV a=b\n"
+    pybuild.build(text).failed(1, "invalid SOURCE_DATE_EPOCH: sorce (did you mean source?)", "Dockerfile:1")
+
+
+@pytest.mark.rule("T-1")
+@pytest.mark.parametrize("value", ["253402300800", "yesterday", "1.5", "-1", "0x10", " 1"])
 def test_what_is_no_time_is_refused(pybuild: Program, value: str) -> None:
     text = "FROM scratch\nENV a=b\n"
     outcome = pybuild.build(text, "--build-arg", f"SOURCE_DATE_EPOCH={value}")
@@ -107,5 +145,6 @@ def test_an_image_with_an_epoch_is_the_same_image_every_time(pybuild: Program) -
 def test_a_stage_that_declares_it_sees_the_time(runs: Program) -> None:
     text = f'FROM base\nARG SOURCE_DATE_EPOCH\nRUN test "$SOURCE_DATE_EPOCH" = {LONG_AGO}\n'
     runs.build(text, "--build-arg", f"SOURCE_DATE_EPOCH={LONG_AGO}").succeeded()
+    runs.build(text, "--no-cache", env={"SOURCE_DATE_EPOCH": str(LONG_AGO)}).succeeded()
     text = 'FROM base\nRUN test -z "$SOURCE_DATE_EPOCH"\n'
     runs.build(text, "--build-arg", f"SOURCE_DATE_EPOCH={LONG_AGO}").succeeded()

@@ -6,7 +6,7 @@ import pytest
 
 from builder.oci.config import RuntimeConfig
 from builder.oci.platform import Platform
-from builder.plan.step import ImageStep, RunStep
+from builder.plan.step import ContextSource, ImageStep, RunStep
 from tests.plan.planning import created_by, plan_of, refused, steps_of
 from tests.plan.resolver import AMD64, ARM64, image_config
 
@@ -150,7 +150,7 @@ def test_the_epoch_may_be_a_global_argument_and_must_be_a_number() -> None:
     assert plan_of("ARG SOURCE_DATE_EPOCH=7\nFROM x\n").epoch == "7"
     assert plan_of("ARG SOURCE_DATE_EPOCH=7\nFROM x\n", build_args={"SOURCE_DATE_EPOCH": ""}).epoch == ""
     assert plan_of("FROM x\nARG SOURCE_DATE_EPOCH=7\n").epoch == ""
-    assert plan_of("FROM x\n", build_args={"SOURCE_DATE_EPOCH": "context"}).epoch == "context"
+    assert plan_of("FROM x\n", build_args={"SOURCE_DATE_EPOCH": "context"}).epoch_source == ContextSource("")
     assert plan_of("FROM x\n", build_args={"SOURCE_DATE_EPOCH": "0"}).epoch == "0"
     error = refused("ARG SOURCE_DATE_EPOCH=soon\nFROM x\n")
     assert error.message == "invalid SOURCE_DATE_EPOCH: soon"
