@@ -300,7 +300,7 @@ class Bench:
         """Write the image to every place asked for; returns a line for each."""
         if not outputs:
             return ()
-        from builder.transport.output import write_output
+        from builder.transport.export import write_output
 
         epoch = self._epoch(images[0].plan)
         return tuple(

@@ -1,4 +1,4 @@
-"""What becomes of the finished image: `--output` text → a value → files written.
+"""What becomes of the finished image: `--output` text → a value, checked before anything is built.
 
     type=image                                            stays in the store under its names
     type=oci,dest=FILE|-        [tar=false,dest=DIR]      OCI image layout, as an archive or a directory
@@ -11,14 +11,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, assert_never
+from typing import Literal
 
 from builder.errors import UsageError
-from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference, parse_reference
-from builder.store.store import Store
 from builder.suggest import most_alike
 
 Compression = Literal["uncompressed", "gzip", "zstd"]
@@ -114,50 +112,6 @@ def parse_output(text: str) -> OutputSpec:
             raise _cannot_push(text)
         case _:
             raise _wrong(text, f"unknown type {kind!r}" if kind else "type is missing", near=(kind, _TYPES))
-
-
-def write_output(
-    spec: OutputSpec,
-    store: Store,
-    image: Descriptor,
-    names: Sequence[Reference | str] = (),
-    *,
-    epoch: int | None = None,
-    stdout: int | None = None,
-) -> str:
-    """Write `image` (a manifest or index of the store) to where `spec` says, under `names` and those of the spec.
-
-    `epoch` is SOURCE_DATE_EPOCH in seconds: it makes compression reproducible and is the time of exported files.
-    `stdout` is the descriptor behind `dest=-`. Returns a line that says what was done. Raises TransportError,
-    StoreError, LayerError.
-    """
-    # Imported where they are used: a cached build that stays in the store passes here without codecs and tars.
-    given = [parse_reference(name) if isinstance(name, str) else name for name in names]
-    match spec:
-        case CacheOnlyOutput():
-            return "kept in the cache only"
-        case ImageOutput():
-            from builder.transport.archive import name_image
-
-            return name_image(spec, store, image, _all_names(given, spec.names))
-        case ArchiveOutput():
-            from builder.transport.archive import export_archive
-
-            return export_archive(spec, store, image, _all_names(given, spec.names), epoch, stdout)
-        case TarOutput(dest):
-            from builder.transport.rootfs import export_tar
-
-            return export_tar(store, image, dest, epoch=epoch, stdout=stdout)
-        case LocalOutput(dest):
-            from builder.transport.rootfs import export_directory
-
-            return export_directory(store, image, dest, epoch=epoch)
-        case _:
-            assert_never(spec)
-
-
-def _all_names(first: Sequence[Reference], second: Sequence[Reference]) -> tuple[Reference, ...]:
-    return tuple(dict.fromkeys((*first, *second)))
 
 
 def _archive(options: dict[str, str], for_docker: bool, text: str) -> ArchiveOutput:

@@ -14,7 +14,8 @@ from builder.oci.platform import Platform, host_platform
 from builder.oci.reference import parse_reference
 from builder.plan.step import StepID
 from builder.store.store import Store
-from builder.transport.output import parse_output, write_output
+from builder.transport.export import write_output
+from builder.transport.output import parse_output
 from tests.image.test_assemble import T1, assemble, make_layer, planned
 
 NAME = "demo:v1"
