@@ -24,7 +24,8 @@ from builder.filesystem.links import follow_links
 from builder.filesystem.resolve import Root
 from builder.filesystem.walk import tree_key
 from builder.layer.content import FileContent
-from builder.store.stat_cache import StampedFile, is_settled, stamp_of
+from builder.store.settled import is_settled
+from builder.store.stat_cache import StampedFile, stamp_of
 
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _SECOND_NS = 1_000_000_000

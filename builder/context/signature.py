@@ -2,22 +2,23 @@
 
 Equal signatures mean that nothing has changed, as far as the clock of the file system can tell: names, modes, sizes,
 inodes and both times of each file. That is what the stat cache believes, too; and like it, a signature is only given
-for files that have been left alone for two seconds (git's "racy" rule), directories included, so that what was there
-and is gone is not missed either.
+for files that are settled (store/settled.py), directories included, so that what was there and is gone is not missed
+either.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from builder.context.ignore import IgnorePatterns
 
-_SETTLED_NS = 2_000_000_000
+Settled = Callable[[os.stat_result], bool]
 
 
 def context_signature(
@@ -25,11 +26,16 @@ def context_signature(
 ) -> str | None:
     """Return the signature of what lies at `roots` (paths below `directory`; "" is all of it), in hex.
 
-    With `before_ns` (nanoseconds since 1970), None when anything may have changed after that, or less than two seconds
-    before. None also where a root is, or lies behind, a symbolic link: what it means is not told by its own status.
+    With `before_ns` (nanoseconds since 1970), None when anything may have changed after that. None also where a root
+    is, or lies behind, a symbolic link: what it means is not told by its own status.
     Raises OSError.
     """
-    scan = _Scan(directory, ignore, None if before_ns is None else before_ns - _SETTLED_NS)
+    settled: Settled | None = None
+    if before_ns is not None:
+        from builder.store.settled import is_settled  # whoever asks if a signature still holds needs none of it
+
+        settled = functools.partial(is_settled, moment_ns=before_ns)
+    scan = _Scan(directory, ignore, settled)
     for root in sorted(set(roots)):
         if not scan.add_root(root):
             return None
@@ -37,10 +43,10 @@ def context_signature(
 
 
 class _Scan:
-    def __init__(self, directory: str, ignore: IgnorePatterns | None, limit_ns: int | None) -> None:
+    def __init__(self, directory: str, ignore: IgnorePatterns | None, settled: Settled | None) -> None:
         self._directory = directory
         self._ignore = ignore
-        self._limit_ns = limit_ns
+        self._settled = settled
         self.digest = hashlib.sha256()
 
     def add_root(self, root: str) -> bool:
@@ -58,7 +64,7 @@ class _Scan:
         if not stat.S_ISDIR(status.st_mode):
             return self._add([_line(root, status)], status)
         state = self._ignore.state_of(root)[1] if self._ignore and root else 0
-        return self._settled(status) and self._add_directory(path, root, state)
+        return self._is_settled(status) and self._add_directory(path, root, state)
 
     def _add_directory(self, path: str, relative: str, state: int) -> bool:
         pending = [(path, relative, state)]
@@ -75,7 +81,7 @@ class _Scan:
                     ):
                         continue
                     status = entry.stat(follow_symlinks=False)
-                    if not self._settled(status):
+                    if not self._is_settled(status):
                         return False
                     lines.append(_line(entry.name, status))
                     if is_directory:
@@ -85,10 +91,10 @@ class _Scan:
 
     def _add(self, lines: list[str], status: os.stat_result) -> bool:
         self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
-        return self._settled(status)
+        return self._is_settled(status)
 
-    def _settled(self, status: os.stat_result) -> bool:
-        return self._limit_ns is None or max(status.st_mtime_ns, status.st_ctime_ns) < self._limit_ns
+    def _is_settled(self, status: os.stat_result) -> bool:
+        return self._settled is None or self._settled(status)
 
 
 def _line(name: str, status: os.stat_result) -> str:

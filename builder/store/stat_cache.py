@@ -3,8 +3,8 @@
     stamp    (context, path) → mtime, ctime, size, inode, mode; sha256
 
 A context is the directory with its device and inode number; it lives in a database of its own, so that writing 50,000
-rows keeps no build waiting. A file younger than two seconds when it was scanned is not believed: it could change again
-within the clock's granularity, unseen (git's "racy" rule). Rows stream in tree order: a scan is a merge join.
+rows keeps no build waiting. Only files that were settled when they were scanned are believed (settled.py). Rows stream
+in tree order: a scan is a merge join.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ CREATE TABLE stamp (context INTEGER, path BLOB, stamp BLOB NOT NULL, digest BLOB
 VERSION = 1
 
 _STAMP = struct.Struct("<qqqQI")
-_YOUNG_NS = 2_000_000_000
 _ROWS_AT_ONCE = 4096
 
 
@@ -41,11 +40,6 @@ class StampedFile(NamedTuple):
 def stamp_of(status: os.stat_result) -> bytes:
     """Return what must be equal for a file to count as unchanged."""
     return _STAMP.pack(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode)
-
-
-def is_settled(status: os.stat_result, scanned_ns: int) -> bool:
-    """Say whether the file was old enough at `scanned_ns` (before it was read) for its stamp to be believed."""
-    return max(status.st_mtime_ns, status.st_ctime_ns) + _YOUNG_NS <= scanned_ns
 
 
 class StatCache:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.store.stat_cache import StampedFile, is_settled, stamp_of
+from builder.store.stat_cache import StampedFile, stamp_of
 from builder.store.store import Store, open_store
 
 DIGEST = "ab" * 32
@@ -44,17 +43,6 @@ def test_contexts_do_not_see_each_other(store: Store, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     store.stat_cache.context(str(tmp_path / "one")).put([StampedFile("a", b"s", DIGEST)])
     assert list(store.stat_cache.context(str(tmp_path / "two")).walk()) == []
-
-
-def test_a_file_written_a_moment_ago_is_not_settled(tmp_path: Path) -> None:
-    file = tmp_path / "a"
-    file.write_text("1")
-    now = time.time_ns()
-    assert not is_settled(file.stat(), now)
-    assert is_settled(file.stat(), now + 3_000_000_000)
-    # An old mtime does not help: ctime tells that it was set back just now.
-    os.utime(file, (1, 1))
-    assert not is_settled(file.stat(), now)
 
 
 def test_walking_below_a_directory_does_not_take_its_neighbours(store: Store, tmp_path: Path) -> None:
