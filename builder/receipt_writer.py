@@ -43,8 +43,8 @@ def write_receipt(
     descriptor: Descriptor,
     begun_ns: int,
 ) -> None:
-    """Keep a receipt for the next time, if all that was read from the context was settled at
-    `begun_ns`, when the build began, and nothing that was asked has changed meanwhile. Raises OSError, StoreError.
+    """Keep a receipt for the next time, if all that was read from the context was settled at `begun_ns`, when the build
+    began, and nothing that was asked has changed meanwhile. Raises OSError, StoreError.
     """
     plans = [image.plan for image in images]
     roots = _roots(plans)
