@@ -71,20 +71,21 @@ def converse(zygote: Zygote, request: Request, *, on_output: OnOutput, cancel: t
         finally:
             os.close(out_write)
             os.close(err_write)
-        conversation = stack.enter_context(_Conversation(channel))
+        conversation = stack.enter_context(_Conversation(zygote, channel))
         return conversation.follow({out: 1, err: 2}, on_output, cancel)
 
 
 def converse_attached(zygote: Zygote, request: Request, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
     """Launch a request on the given descriptors; the status. Raises SandboxError."""
-    with _Conversation(zygote.launch(request, stdin, stdout, stderr)) as conversation:
+    with _Conversation(zygote, zygote.launch(request, stdin, stdout, stderr)) as conversation:
         return conversation.follow({}, lambda *_: None, threading.Event())
 
 
 class _Conversation:
     """One run's channel, and what has been learned over it."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, zygote: Zygote, channel: socket.socket) -> None:
+        self._zygote = zygote
         self._channel = channel
         self._stubs: list[tuple[Stub, int]] = []
         self._relays: list[AgentRelay] = []
@@ -142,7 +143,7 @@ class _Conversation:
         except ConnectionError:
             data, ancillary = b"", []
         if not data:
-            self._failure = self._failure or SandboxError("the process that starts commands has died")
+            self._failure = self._failure or self._zygote.gone()
             self._status = 0
             return
         received = array.array("i")

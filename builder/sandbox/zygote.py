@@ -7,6 +7,7 @@ A request is one message with descriptors: the request as JSON in a memory file,
 run's channel. On the channel come, from the child, what it made or why it failed, and from the zygote, last of all,
 {"exit": status}. Closing the writing side of the channel kills the run. When the main process goes away, however
 it does, the zygote gets SIGKILL, and with it, as pid 1 of a process-id namespace, everything it ever started.
+Should the zygote itself fail, it says why over the control socket, on which it is silent otherwise.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import os
 import select
 import signal
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import NoReturn
 
 from builder.errors import SandboxError
@@ -40,6 +43,9 @@ from builder.linux.process import (
 _MESSAGE_BYTES = 65536
 _DESCRIPTORS = 5
 _SIGKILL = 9
+_END_SECONDS = 2.0
+"""How long a zygote whose end of a socket is closed may take to be seen as ended."""
+_WORDS_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,8 @@ class Zygote:
     def __init__(self, child: Child, *, namespaces: bool) -> None:
         """Fork the zygote; the calling process must have one thread. Raises OSError."""
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._lock = Lock()
+        self._status: int | None = None  # as waitpid(2) gives it, once there is one
         gc.collect()
         gc.freeze()  # what is there now will not be written to by a collector in the children
         # Born as pid 1 of a namespace, so that its end is the end of everything below it.
@@ -84,17 +92,38 @@ class Zygote:
             socket.send_fds(self._control, [header], [memory, stdin, stdout, stderr, theirs.fileno()])
         except OSError as error:
             ours.close()
-            raise SandboxError(f"the process that starts commands is gone ({error.strerror})") from error
+            raise self.gone() from error
         finally:
             os.close(memory)
             theirs.close()
         return ours
 
+    def gone(self) -> SandboxError:
+        """What to raise when the zygote does not answer as it should: says how it ended, and its last words."""
+        deadline = time.monotonic() + _END_SECONDS
+        while not self._ended(os.WNOHANG) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        words = [one for one in (_how(self._status), self._last_words()) if one]
+        hint = "It was killed, as happens when the machine runs out of memory." if self._status == _SIGKILL else ""
+        return SandboxError(f"the process that starts commands is gone ({': '.join(words)})", hint=hint)
+
     def close(self) -> None:
         """End the zygote and everything it started, and reap it."""
         self._control.close()
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        self._ended(0)
+
+    def _ended(self, options: int) -> bool:
+        with self._lock, suppress(ChildProcessError):
+            if self._status is None:
+                pid, status = os.waitpid(self.pid, options)
+                self._status = status if pid else None
+        return self._status is not None
+
+    def _last_words(self) -> str:
+        for _ in range(2):  # the first may tell of a request that was never read (man 7 unix, ECONNRESET)
+            with suppress(OSError):
+                return self._control.recv(_WORDS_BYTES, socket.MSG_DONTWAIT).decode(errors="replace")
+        return ""
 
 
 def _be_zygote(control: int, child: Child) -> NoReturn:
@@ -110,6 +139,10 @@ def _be_zygote(control: int, child: Child) -> NoReturn:
         wipe_environment()
         gc.disable()
         _Server(control, child).serve()
+    except BaseException as error:  # nobody else here could show it
+        with suppress(OSError), socket.socket(fileno=os.dup(control)) as words:
+            words.send(_words(error), socket.MSG_DONTWAIT)
+        os._exit(1)
     finally:
         os._exit(0)
 
@@ -130,15 +163,17 @@ class _Server:
         self._poll.register(self._control, select.POLLIN)
         self._poll.register(woken, select.POLLIN)
         while True:
-            for descriptor, _ in self._poll.poll():
-                if descriptor == woken:
-                    os.read(woken, 4096)
-                    self._reap()
-                elif descriptor != self._control.fileno():
-                    self._kill(descriptor)
-                elif not self._accept():
-                    self._end_all()
-                    return
+            ready = {descriptor for descriptor, _ in self._poll.poll()}
+            # In this order: reaping forgets a run that may have been hung up on at the same time, and a request may
+            # bring a channel with the number of one that was closed just now.
+            for descriptor in ready & self._runs.keys():
+                self._kill(descriptor)
+            if woken in ready:
+                os.read(woken, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._accept():
+                self._end_all()
+                return
 
     def _accept(self) -> bool:
         """Take one request; False when the main process has closed its end."""
@@ -181,7 +216,7 @@ class _Server:
 
     def _refuse(self, channel: int, error: OSError) -> None:
         message = json.dumps({"error": f"cannot start a process: {error.strerror}", "hint": "", "exit": 0})
-        with socket.socket(fileno=channel) as refused:
+        with socket.socket(fileno=channel) as refused, suppress(OSError):  # nobody waits any more
             refused.send(message.encode())
 
     def _reap(self) -> None:
@@ -233,3 +268,18 @@ class _Run:
 
 def _flags(own_network: bool) -> int:
     return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWNET if own_network else 0)
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "it does not answer"
+    code = os.waitstatus_to_exitcode(status)
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _words(error: BaseException) -> bytes:
+    """The error and the line of this file or another where it came up."""
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        place, trace = f"{os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno}", trace.tb_next
+    return f"{type(error).__name__}: {error} at {place}".encode(errors="replace")[:_WORDS_BYTES]
