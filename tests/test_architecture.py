@@ -21,7 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "plan": {"dockerfile", "oci", "suggest"},
     "registry": {"oci"},
     "store": {"oci"},
-    "sandbox": {"linux"},
+    "sandbox": {"filesystem", "linux"},
     "layer": {"filesystem", "oci"},
     "context": {"filesystem", "layer", "oci", "store", "plan", "suggest"},
     "snapshot": {"layer", "store", "linux", "filesystem", "sandbox", "oci"},

@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
+from builder.filesystem.remove import remove_tree
 from builder.layer.attributes import Attributes, set_time
-from builder.layer.cursor import TreeCursor, find_status, remove_tree
+from builder.layer.cursor import TreeCursor, find_status
 from builder.layer.paths import twice_of_two_kinds
 from builder.layer.view import MergedView
 from builder.layer.whiteout import OPAQUE, PREFIX

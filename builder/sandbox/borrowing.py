@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from builder.errors import SandboxError
+from builder.filesystem.remove import remove_tree
 from builder.linux.beneath import open_in_root, walk_in_root
-from builder.sandbox.copying import copy_tree, remove_tree
+from builder.sandbox.copying import copy_tree
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _HELD = ".held"
@@ -165,7 +166,7 @@ class Borrowings:
             if placement.return_to:
                 _exchange(placement.name, folder, placement.return_to)
             if _is_there(placement.name, folder):
-                remove_tree(placement.name, folder)
+                remove_tree(folder, placement.name)
 
     def _write_journal(self, placement: Placement) -> None:
         with open(os.path.join(self._held, _JOURNAL), "a", encoding="utf-8") as file:
@@ -196,7 +197,7 @@ def _exchange(name: str, folder: int, cache: str) -> None:
     os.rename(fresh, cache)
     parent = os.open(os.path.dirname(old), _OPEN_DIRECTORY)
     try:
-        remove_tree(os.path.basename(old), parent)
+        remove_tree(parent, os.path.basename(old))
     finally:
         os.close(parent)
 

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from builder.errors import SandboxError
+from builder.filesystem.remove import remove_tree
 from builder.sandbox.command import NOT_FOUND
-from builder.sandbox.copying import remove_tree
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
 from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
@@ -116,7 +116,7 @@ def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str
         with suppress(OSError):
             parent = os.open(store, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                remove_tree(os.path.basename(folder), parent)
+                remove_tree(parent, os.path.basename(folder))
             finally:
                 os.close(parent)
 

@@ -19,15 +19,6 @@ def copy_tree(source: str, target: str, *, link: bool = False) -> None:
     _copy(source, target, link, {})
 
 
-def remove_tree(name: str, parent: int) -> None:
-    """Remove whatever `name` is in the directory open at `parent`; links are not followed. Raises OSError."""
-    look = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    if stat.S_ISDIR(look.st_mode):
-        shutil.rmtree(name, dir_fd=parent)
-    else:
-        os.unlink(name, dir_fd=parent)
-
-
 def _copy(source: str, target: str, link: bool, seen: dict[tuple[int, int], str]) -> None:
     look = os.lstat(source)
     key = (look.st_dev, look.st_ino)

@@ -170,7 +170,7 @@ def test_a_full_disk_is_a_store_error(tmp_path: Path) -> None:
 _AS_NOBODY = """
 import io, os, resource, sys
 from builder.layer.apply import apply_layer
-from builder.layer.cursor import remove_tree
+from builder.filesystem.remove import remove_tree
 from builder.errors import LayerError
 data = sys.stdin.buffer.read()
 os.setgroups([]); os.setgid(int(sys.argv[3])); os.setuid(int(sys.argv[2]))
