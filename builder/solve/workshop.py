@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import PlanError
 from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
-from builder.solve.cache_key import Circumstances, LayerStep
+from builder.solve.cache_key import Circumstances
 from builder.solve.events import EventSink, Warned
 from builder.solve.machine import Machine, check_platform
-from builder.solve.solution import Solution, Stack
+from builder.solve.solution import Solution
 from builder.store.records import CacheRecords
 from builder.store.store import Store
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from builder.snapshot.snapshotter import StackLayer
     from builder.solve.add_remote import RemoteSources
     from builder.solve.copy_op import FindRemote
-    from builder.solve.operation import Operation
     from builder.solve.run_mounts import MountSources, MountTrees
     from builder.solve.run_op import RunTools
     from builder.solve.views import Views
@@ -114,6 +113,9 @@ class Workshop:
         return self._views
 
     def warn(self, warning: Warned) -> None:
+        """Say it, once: a step whose record turns out not to hold is looked at twice."""
+        if warning in self.warnings:
+            return
         self.warnings.append(warning)
         self.sink(warning)
 
@@ -125,12 +127,6 @@ class Workshop:
             check_platform(step)
         if runs:
             self.machine.open(self.sink)
-
-    def operation(self, step: LayerStep, parent: Stack) -> Operation:
-        """Return what executes `step` on top of `parent`."""
-        from builder.solve.operation import new_operation
-
-        return new_operation(step, parent, self)
 
     def layers_of(self, step: StepID | None) -> tuple[StackLayer, ...]:
         """Return the layers of the file system after a step that is solved."""
