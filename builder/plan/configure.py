@@ -91,19 +91,17 @@ def _arg(statement: Arg, state: StageState, expander: Expander, outside: Scope, 
 
 
 def _expanded_pairs(
-    pairs: tuple[tuple[Word, Word], ...], keyword: str, state: StageState, expander: Expander
+    pairs: tuple[tuple[Word, Word], ...], state: StageState, expander: Expander
 ) -> list[tuple[str, str]]:
     """Expand keys and values, all of them with the variables from before the instruction."""
-    found = [(expander.word(key, state.scope), expander.word(value, state.scope)) for key, value in pairs]
-    for (key, _), (word, _) in zip(found, pairs):
-        if not key:
-            raise PlanError(f"{keyword} names can not be blank", word.location, hint=f"{word.text} expands to nothing.")
-    return found
+    return [(expander.word(key, state.scope), expander.word(value, state.scope)) for key, value in pairs]
 
 
 def _env(statement: Env, state: StageState, expander: Expander) -> None:
-    pairs = _expanded_pairs(statement.pairs, "ENV", state, expander)
+    pairs = _expanded_pairs(statement.pairs, state, expander)
     for (name, value), (word, _) in zip(pairs, statement.pairs):
+        if not name:
+            raise PlanError("ENV names can not be blank", word.location, hint=f"{word.text} expands to nothing.")
         if "\0" in name + value:
             raise PlanError(f"ENV {name!r} holds a NUL character, which no environment can", word.location)
         state.variables[name] = value
@@ -112,7 +110,10 @@ def _env(statement: Env, state: StageState, expander: Expander) -> None:
 
 
 def _label(statement: Label, state: StageState, expander: Expander) -> None:
-    pairs = _expanded_pairs(statement.pairs, "LABEL", state, expander)
+    pairs = _expanded_pairs(statement.pairs, state, expander)
+    for (name, _), (word, _) in zip(pairs, statement.pairs):
+        if not name:
+            expander.warn("EmptyName", f"{word.text} expands to nothing, so the label has no name", word.location)
     state.labels |= dict(pairs)
     state.record(history.pairs("LABEL", pairs))
 

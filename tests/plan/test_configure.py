@@ -8,7 +8,7 @@ from builder.errors import SourceError
 from builder.oci.config import DEFAULT_PATH, Healthcheck, RuntimeConfig
 from builder.plan.history import go_duration
 from builder.plan.plan import Plan
-from tests.plan.planning import created_by, plan_of, refused
+from tests.plan.planning import created_by, plan_of, refused, rules
 from tests.plan.resolver import image_config
 
 
@@ -29,9 +29,16 @@ def test_env_replaces_in_place_and_appends() -> None:
 
 
 @pytest.mark.rule("E-1")
-def test_a_name_that_expands_to_nothing_is_refused() -> None:
+def test_a_variable_whose_name_expands_to_nothing_is_refused() -> None:
     assert refused("FROM scratch\nENV $nothing=1\n").message == "ENV names can not be blank"
-    assert refused("FROM scratch\nLABEL $nothing=1\n").message == "LABEL names can not be blank"
+
+
+@pytest.mark.rule("E-3")
+def test_a_label_whose_name_expands_to_nothing_has_none_and_is_warned_of() -> None:
+    plan = plan_of("FROM scratch\nLABEL a=b $nothing=1\n")
+    assert plan.image.config.runtime.labels == (("a", "b"), ("", "1"))
+    assert created_by(plan) == ["LABEL a=b =1"]
+    assert rules(plan) == ["EmptyName"]
 
 
 @pytest.mark.rule("E-2")
