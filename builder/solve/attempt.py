@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from builder.oci.digest import Digest, digest_of
 from builder.plan.step import CopyStep
 from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
+from builder.solve.operation import Operation, new_operation
 from builder.solve.solution import SCRATCH, Stack
 
 if TYPE_CHECKING:
-    from builder.solve.operation import Operation
     from builder.solve.workshop import Workshop
 
 
@@ -44,4 +44,4 @@ def new_attempt(step: LayerStep, workshop: Workshop) -> Attempt:
     # COPY --link doesn't see what is below it, and so doesn't depend on it.
     seen = SCRATCH if isinstance(step, CopyStep) and step.link else parent
     document = definition(step, seen.chain_id, workshop.circumstances)
-    return Attempt(step, parent, workshop.operation(step, seen), document, definition_digest(document))
+    return Attempt(step, parent, new_operation(step, seen, workshop), document, definition_digest(document))
