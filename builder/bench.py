@@ -29,7 +29,7 @@ from builder.solve.workshop import RunSettings, Workshop
 from builder.store.store import Store
 
 if TYPE_CHECKING:
-    from builder.checking import CheckReport
+    from builder.checking import CheckReport, Stages
     from builder.context.ignore import Rule
     from builder.context.load import BuildContext
     from builder.dockerfile.instructions import Dockerfile
@@ -167,25 +167,38 @@ class Bench:
     def check(self, *, advice: bool) -> CheckReport:
         """Check the whole Dockerfile; what would keep it from being built is part of the report."""
         from builder.checking import CheckReport, check_all, check_broken, violation_of
-        from builder.plan.planner import Planner
 
         text = self.context.dockerfile.decode("utf-8", "surrogateescape")
-        name, error, planner = self.context.dockerfile_name, None, None
+        name = self.context.dockerfile_name
         build_args = self.request.build_args
         try:
             dockerfile = self._read_dockerfile()
         except SourceError as fault:
             return CheckReport(name, text, check_broken(text, fault, build_args), fault)
+        stages, error = self._plan_all(dockerfile)
+        try:
+            findings = check_all(dockerfile, stages, self.resolver, self.context, build_args, advice=advice)
+        except SourceError as fault:
+            return CheckReport(name, text, (), fault)  # of the check directive itself
+        return CheckReport(name, text, findings, error or violation_of(findings))
+
+    def _plan_all(self, dockerfile: Dockerfile) -> tuple[Stages, PybuildError | None]:
+        """Plan the target, and without one the other stages too; return those whose images are known, and what is
+        wrong first.
+        """
+        from builder.plan.planner import Planner
+
         try:
             planner = Planner(dockerfile, self._plan_options(self.platforms[0]), self.resolver, self.moments)
-            planner.plan()
-            if not self.request.target:
-                planner.plan_rest()
         except PybuildError as fault:
-            error = fault
-        stages = planner.stages() if planner else ()
-        findings = check_all(dockerfile, stages, self.resolver, self.context, build_args, advice=advice)
-        return CheckReport(name, text, findings, error or violation_of(findings))
+            return (), fault
+        error: PybuildError | None = None
+        for plan in (planner.plan, *([] if self.request.target else [planner.plan_rest])):
+            try:
+                plan()
+            except PybuildError as fault:
+                error = error or fault
+        return planner.stages(), error
 
     def outline(self) -> Outline:
         """Return what the target uses. Raises PlanError."""

@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import replace
 
 from builder.dockerfile.instructions import Add, Copy, Dockerfile, Run, Stage, StageStatement, Workdir
+from builder.errors import PybuildError
 from builder.oci.config import ImageConfig, RuntimeConfig
 from builder.oci.platform import Platform
 from builder.plan import arguments, titles
@@ -55,6 +56,7 @@ class Planner:
         arguments.global_scope(dockerfile, options, self.expander, self.outside)
         self.epoch, options = settle_epoch(dockerfile, options, self.outside, self.expander, moments or NoMoments())
         self.options = options
+        self._begun: set[int] = set()
         self.graph = StageGraph(dockerfile, options, self.outside, self.expander)
         self.images = BaseImages(resolver, self.graph)
         self.layers = LayerSteps(
@@ -93,14 +95,22 @@ class Planner:
         )
 
     def plan_rest(self) -> None:
-        """Plan the stages that the target doesn't need, to see what is wrong with them. Raises PlanError."""
+        """Plan the stages that the target doesn't need, to see what is wrong with them. Raises the first PybuildError,
+        when all have been looked at.
+        """
+        faults: list[PybuildError] = []
         for index in range(len(self.graph.stages)):
-            if index not in self.finished:
-                self._finish(index)
+            try:
+                if index not in self.finished:
+                    self._finish(index)
+            except PybuildError as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
 
     def stages(self) -> tuple[tuple[int, str, str], ...]:
-        """Return the stages planned so far, as `Plan.stages` has them."""
-        return tuple(self._described(index) for index in sorted(self.finished))
+        """Return the stages begun so far, whose images are known, as `Plan.stages` has them."""
+        return tuple(self._described(index) for index in sorted(self._begun))
 
     def _described(self, index: int) -> tuple[int, str, str]:
         tree = self.graph.bases[index]
@@ -122,6 +132,7 @@ class Planner:
         if isinstance(tree, StageTree):
             yield tree.index
         state, triggers = self._begin(stage)
+        self._begun.add(index)
         statements: list[tuple[StageStatement, bool]] = []
         if not self.graph.is_replaced(index):
             statements = [(trigger, True) for trigger in read_triggers(triggers, stage.base.location)]

@@ -1,0 +1,59 @@
+"""`pybuild --check` on files that cannot be built: what is still said of them, and in which form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.program import Program
+
+
+def checked(program: Program, text: str, *words: str) -> dict[str, Any]:
+    """Return the report as data; it must be one of a file that cannot be built."""
+    outcome = program.build(text, "--check", "--format=json", *words)
+    assert outcome.code == 1
+    assert "Traceback" not in outcome.err
+    report: dict[str, Any] = json.loads(outcome.out)
+    assert "buildError" in report
+    return report
+
+
+def found(report: dict[str, Any]) -> list[tuple[int, str]]:
+    return [(item["location"]["ranges"][0]["start"]["line"], item["detail"]) for item in report["warnings"]]
+
+
+@pytest.mark.rule("B-11")
+def test_variables_are_judged_in_a_stage_that_cannot_be_built(pybuild: Program) -> None:
+    report = checked(pybuild, "FROM scratch\nCOPY $x /y\nVOLUME $v\nENV c=$d\n")
+    assert report["buildError"]["message"] == "VOLUME specified can not be an empty string"
+    assert found(report) == [
+        (line, f"Usage of undefined variable '${name}'") for line, name in ((2, "x"), (3, "v"), (4, "d"))
+    ]
+
+
+@pytest.mark.rule("B-11")
+def test_stages_beside_one_that_cannot_be_built_are_judged(pybuild: Program) -> None:
+    text = "FROM scratch AS a\nVOLUME $v\nFROM a AS b\nFROM scratch AS c\nENV c=$d\nFROM scratch\nUSER $e\nVOLUME $f\n"
+    report = checked(pybuild, text)
+    assert report["buildError"]["location"]["line"] == 8
+    assert [line for line, _ in found(report)] == [2, 5, 7, 8]
+
+
+@pytest.mark.rule("B-11")
+def test_of_a_target_only_what_it_needs_stops_a_check(pybuild: Program) -> None:
+    text = "FROM scratch AS a\nENV b=c\nFROM scratch\nVOLUME $v\n"
+    report = json.loads(pybuild.build(text, "--check", "--format=json", "--target=a").out)
+    assert "buildError" not in report
+
+
+@pytest.mark.parametrize("words", [(), ("--build-arg", "BUILDKIT_DOCKERFILE_CHECK=nonsense=1")])
+@pytest.mark.parametrize("kind", ["json", "sarif"])
+def test_a_malformed_check_directive_is_part_of_the_report(pybuild: Program, kind: str, words: tuple[str, ...]) -> None:
+    text = "# check=nonsense=1\nFROM scratch\n" if not words else "FROM scratch\n"
+    outcome = pybuild.build(text, "--check", f"--format={kind}", *words)
+    assert outcome.code == 1
+    document = json.loads(outcome.out)
+    said = document["buildError"]["message"] if kind == "json" else document["runs"][0]["results"][0]["message"]["text"]
+    assert said == 'failed to parse check options: invalid check option "nonsense"'
