@@ -9,14 +9,12 @@ from __future__ import annotations
 import signal
 
 from builder.errors import UsageError
-from builder.filesystem.accounts import lookup_user
 from builder.oci.config import RuntimeConfig
 from builder.request import ContainerRequest
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
+from builder.solve.accounts import find_user
 from builder.solve.solution import Stack
 from builder.solve.workshop import Workshop
-
-_ACCOUNT_FILE_BYTES = 1 << 20
 
 
 def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig, workshop: Workshop) -> int:
@@ -24,8 +22,7 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
     argv = _argv(request, runtime)
     workshop.machine.open(workshop.sink)
     view = workshop.views.view(stack)
-    passwd, group = (view.read(f"etc/{name}", _ACCOUNT_FILE_BYTES) or b"" for name in ("passwd", "group"))
-    account = lookup_user(passwd, group, runtime.user if request.user is None else request.user)
+    account = find_user(view, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
     env.setdefault("HOME", account.home)
     active = workshop.machine.snapshotter.prepare(workshop.views.stack_layers(stack), view)

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from builder.context.paths import join, parent_of
 from builder.context.reading import hash_node, open_node
 from builder.context.source import Node
-from builder.errors import ContextError
-from builder.filesystem.accounts import lookup_owner
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.layer.content import Content, FileContent
+from builder.solve.accounts import find_owner
 from builder.solve.copy_digest import SelectionDigest
 from builder.solve.copy_merge import Item, merge
 from builder.solve.copy_mode import octal_mode, parse_chmod
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from builder.context.archive import Archive
     from builder.layer.view import MergedView
     from builder.solve.copy_archive import Member
-
-MAX_ACCOUNTS_BYTES = 1 << 20
-"""The longest /etc/passwd or /etc/group that is read."""
 
 LayerItem = tuple[Entry, Content | None]
 
@@ -172,26 +168,6 @@ def _unpacked(number: int, members: Iterator[Member], owner: Owner | None) -> It
         if owner is not None and is_member:
             entry = entry._replace(uid=owner[0], gid=owner[1])
         yield Item(entry, content, number, identity, None)
-
-
-def find_owner(view: MergedView, spec: str) -> tuple[int, int]:
-    """Return what --chown `spec` means in a file system. Raises ContextError when it can mean nothing there.
-
-    Also LayerError for accounts that are no plain text file.
-    """
-    parts = spec.split(":")
-    if len(parts) > 2:
-        raise ContextError(f"invalid chown parameter: {spec!r}", hint="Write --chown=user[:group], names or numbers.")
-    names = [part for part in parts if part and part != "root" and not part.isdigit()]
-    if not names:
-        return lookup_owner(b"", b"", spec)
-    if view.is_empty:
-        raise ContextError(
-            f"invalid user index: -1: {names[0]!r} cannot be looked up in an empty file system",
-            hint="There is no /etc/passwd yet (or --link hides it): use numbers.",
-        )
-    passwd, group = (view.read(f"etc/{name}", MAX_ACCOUNTS_BYTES) or b"" for name in ("passwd", "group"))
-    return lookup_owner(passwd, group, spec)
 
 
 def _place_all(parts: list[Part], target: Target) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from threading import Event
 
 from builder.errors import LayerError, SandboxError, StepFailed
-from builder.filesystem.accounts import Account, lookup_user
+from builder.filesystem.accounts import Account
 from builder.layer.view import MergedView
 from builder.oci.digest import DiffID
 from builder.plan.step import Network, RunStep
@@ -24,10 +24,10 @@ from builder.sandbox.runner import ExitStatus, Sandbox
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
 from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
+from builder.solve.accounts import find_user
 from builder.solve.run_mounts import MountSources, RunMounts, failed, open_mounts
 from builder.solve.run_output import Redactor, RunOutput
 
-_ACCOUNT_FILE_BYTES = 1 << 20
 _SCRIPT_MODE = 0o755
 _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
@@ -91,9 +91,7 @@ def run_step(
 
 def _account(step: RunStep, view: MergedView) -> Account:
     try:
-        passwd = view.read("etc/passwd", _ACCOUNT_FILE_BYTES) or b""
-        group = view.read("etc/group", _ACCOUNT_FILE_BYTES) or b""
-        return lookup_user(passwd, group, step.user)
+        return find_user(view, step.user)
     except (SandboxError, LayerError) as error:
         raise failed(step, error.message, error.hint) from error
 

@@ -8,7 +8,8 @@ from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY
 from builder.layer.view import MergedView
 from builder.plan.step import WorkdirStep
-from builder.solve.copy_layer import LayerItem, find_owner
+from builder.solve.accounts import find_owner
+from builder.solve.copy_layer import LayerItem
 from builder.solve.copy_target import NewDirectory, Target
 
 

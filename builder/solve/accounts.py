@@ -1,0 +1,42 @@
+"""Whom a name means in a stack of layers: the text of its /etc/passwd and /etc/group, read as a stranger's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.errors import ContextError
+from builder.filesystem.accounts import Account, lookup_owner, lookup_user
+
+if TYPE_CHECKING:
+    from builder.layer.view import MergedView
+
+_FILE_BYTES = 1 << 20
+
+
+def find_user(view: MergedView, spec: str) -> Account:
+    """Find whom USER `spec` runs as. Raises SandboxError for unknown names, LayerError for files that are too long."""
+    return lookup_user(*_read_accounts(view), spec)
+
+
+def find_owner(view: MergedView, spec: str) -> tuple[int, int]:
+    """Find the (uid, gid) that --chown `spec` means in a file system. Raises ContextError when it can mean nothing.
+
+    Also LayerError for accounts that are no plain text file.
+    """
+    parts = spec.split(":")
+    if len(parts) > 2:
+        raise ContextError(f"invalid chown parameter: {spec!r}", hint="Write --chown=user[:group], names or numbers.")
+    names = [part for part in parts if part and part != "root" and not part.isdigit()]
+    if not names:
+        return lookup_owner(b"", b"", spec)
+    if view.is_empty:
+        raise ContextError(
+            f"invalid user index: -1: {names[0]!r} cannot be looked up in an empty file system",
+            hint="There is no /etc/passwd yet (or --link hides it): use numbers.",
+        )
+    return lookup_owner(*_read_accounts(view), spec)
+
+
+def _read_accounts(view: MergedView) -> tuple[bytes, bytes]:
+    """The content of passwd and group; nothing where there is no such file."""
+    return view.read("etc/passwd", _FILE_BYTES) or b"", view.read("etc/group", _FILE_BYTES) or b""
