@@ -180,18 +180,11 @@ def _destination(tag: str) -> Reference:
 
 
 @contextmanager
-def base_digests(root: str, *, offline: bool = False) -> Iterator[Callable[[Reference], Digest]]:
-    """Give a function that tells which digest an image name stands for, in its registry today.
-
-    `offline` asks nobody, and gives a digest that means nothing.
-    """
-    from builder.oci.digest import digest_of
+def base_digests(root: str) -> Iterator[Callable[[Reference], Digest]]:
+    """Give a function that tells which digest an image name stands for, in its registry today."""
     from builder.oci.platform import host_platform
     from builder.transport.resolver import Resolver
 
-    if offline:
-        yield lambda reference: digest_of(str(reference).encode())
-        return
     with open_store(root) as store, store.lease():
         resolver = Resolver(store, pull=True)
 
