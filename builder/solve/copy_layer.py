@@ -41,7 +41,9 @@ Owner = tuple[int, int]
 
 
 def layer_items(copy: Copy, parent: MergedView) -> Iterator[LayerItem]:
-    """Yield entries and contents, parents first, every path once. Raises ContextError, LayerError."""
+    """Yield entries and contents of the layer on top of `parent` (an empty view for --link), parents first, every path
+    once. Raises ContextError, LayerError.
+    """
     parts = list(copy.parts())
     digests = [SelectionDigest() for _ in parts]
     copy.digests = list(zip(parts, digests, strict=True))

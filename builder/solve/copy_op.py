@@ -3,8 +3,8 @@
     parts (copy_part.py)  ──digest──▶  inputs of the cache key (copy_digest.py)
                           └─place───▶  streams in tree order  ──merge──▶  items for write_layer
 
-Where no record has the step's definition, `items` comes first and `inputs` afterwards costs nothing: its digests were
-made on the way. Otherwise `inputs` reads what the stat cache does not know, and `items` reads again what is copied.
+Where no record has the step's definition, the layer is written first and `inputs` afterwards costs nothing: its digests
+were made on the way. Otherwise `inputs` reads what the stat cache does not know, and what is copied is read again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from builder.solve.copy_part import FindTree, Part, inline_part, local_parts, re
 
 if TYPE_CHECKING:
     from builder.context.archive import Temporary
-    from builder.layer.view import MergedView
-    from builder.solve.copy_layer import LayerItem
 
 Key = tuple[int, str]
 """Number of the part, path: what a digest is asked for by."""
@@ -61,7 +59,7 @@ class Copy:
         self._find_remote = find_remote
 
     def inputs(self) -> Any:
-        """Return what the step reads, for its cache key; after `items` and `complete`, without reading anything."""
+        """Return what the step reads, for its cache key; after `complete`, without reading anything."""
         if self.digests is None:
             self.digests = []
             for number, part in enumerate(self.parts()):
@@ -76,17 +74,9 @@ class Copy:
         ]
 
     def complete(self, find_digest: Callable[[str], str]) -> None:
-        """Take the content digests of large files from the layer that was written of `items`, by path in it."""
+        """Take the content digests of large files from the layer that was written, by path in it."""
         for key in [key for key, digest in self.found.items() if not digest]:
             self.found[key] = find_digest(key[1])
-
-    def items(self, parent: MergedView) -> Iterator[LayerItem]:
-        """Yield entries and contents of the layer on top of `parent` (an empty view for --link): parents first, every
-        path once. Raises ContextError, LayerError.
-        """
-        from builder.solve.copy_layer import layer_items  # layers and accounts: a COPY that is cached writes nothing
-
-        return layer_items(self, parent)
 
     def parts(self) -> Iterator[Part]:
         """Yield what is copied, in the order of the Dockerfile. Raises ContextError."""

@@ -97,11 +97,12 @@ class CopyOperation:
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
         from builder.layer.index import open_index
+        from builder.solve.copy_layer import layer_items  # layers and accounts: a COPY that is cached writes nothing
 
         copy = self._bound()
         record = make_layer(
             self._workshop.store,
-            until_cancelled(copy.items(self._workshop.views.view(self._parent)), cancel),
+            until_cancelled(layer_items(copy, self._workshop.views.view(self._parent)), cancel),
             epoch=self._workshop.epoch,
         )
         with open_index(self._workshop.store.layers.index_path(record.diff_id)) as index:

@@ -14,6 +14,7 @@ from builder.layer.index import LayerIndex
 from builder.layer.view import MergedView, ViewLayer
 from builder.layer.writer import write_layer
 from builder.plan.step import ContextSource, CopySource, CopyStep, Paths, StepID, StepSource, WorkdirStep
+from builder.solve.copy_layer import layer_items
 from builder.solve.copy_op import Copy, FindRemote
 from builder.solve.workdir_op import workdir_layer_items
 
@@ -60,7 +61,7 @@ class Bench:
         step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
         with self.tree() as tree:
             copy = self.operation(step, tree)
-            index = self._keep(lambda: copy.items(self.below(step)))
+            index = self._keep(lambda: layer_items(copy, self.below(step)))
             copy.complete(lambda path: found.entry.digest if (found := index.find(path)) else "")
             self.inputs = copy.inputs()
             assert self.inputs == self.operation(step, tree).inputs(), "one pass and two passes make the same key"

@@ -191,11 +191,12 @@ def test_a_large_file_is_read_once_and_gives_the_same_key(bench: Bench) -> None:
 def test_attack_a_file_that_changes_while_it_is_copied_is_noticed(bench: Bench) -> None:
     from builder.layer.content import FileContent
     from builder.plan.step import ContextSource, CopyStep, Paths, StepID
+    from builder.solve.copy_layer import layer_items
 
     bench.write({"big": b"1" * (2 << 20)})
     step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), ("big",)),), destination="/t")
     with bench.tree() as tree:
-        items = bench.operation(step, tree).items(bench.below(step))
+        items = layer_items(bench.operation(step, tree), bench.below(step))
         _, content = next(items)
         assert isinstance(content, FileContent)
         (bench.context / "big").write_bytes(b"2" * (2 << 20))
