@@ -27,9 +27,6 @@ class Account:
     gid: int
     groups: tuple[int, ...] = ()
     """Supplementary groups, sorted, without `gid`; a process gets that one among them, too (CVE-2022-36109)."""
-    home: str = "/"
-    name: str = ""
-    """The name in passwd; empty for an id that has none."""
 
 
 class _User(NamedTuple):
@@ -48,14 +45,14 @@ class _Group(NamedTuple):
 def lookup_user(passwd: bytes, group: bytes, spec: str) -> Account:
     """Find whom USER `spec` (user[:group], names or numbers, "" for root) runs as.
 
-    A number needs no passwd entry, but takes gid, home and supplementary groups from it when there is one; with a
-    group given there are no supplementary ones. Raises SandboxError for unknown names and numbers out of range.
+    A number needs no passwd entry, but takes gid and supplementary groups from it when there is one; with a group
+    given there are no supplementary ones. Raises SandboxError for unknown names and numbers out of range.
     """
     user_text, _, group_text = spec.partition(":")
     account = _find_account(passwd, group, user_text or "0")
     if not group_text:
         return account
-    return Account(uid=account.uid, gid=_find_gid(group, group_text), home=account.home, name=account.name)
+    return Account(uid=account.uid, gid=_find_gid(group, group_text))
 
 
 def lookup_owner(passwd: bytes, group: bytes, spec: str) -> tuple[int, int]:
@@ -72,6 +69,11 @@ def lookup_owner(passwd: bytes, group: bytes, spec: str) -> tuple[int, int]:
     elif group_text:
         gid = _group_number(group, group_text, otherwise=gid)
     return uid, gid
+
+
+def home_of(passwd: bytes, uid: int) -> str:
+    """Return the home directory of the first user with the number `uid`; "/" for none, and for one that has none."""
+    return next((user.home for user in _users(passwd) if user.uid == uid), "") or "/"
 
 
 def parse_id(text: str) -> int | None:
@@ -122,7 +124,7 @@ def _find_account(passwd: bytes, group: bytes, text: str) -> Account:
 
 def _with_groups(user: _User, group: bytes) -> Account:
     groups = {item.gid for item in _groups(group) if user.name in item.members} - {user.gid}
-    return Account(uid=user.uid, gid=user.gid, groups=tuple(sorted(groups)), home=user.home or "/", name=user.name)
+    return Account(uid=user.uid, gid=user.gid, groups=tuple(sorted(groups)))
 
 
 def _find_gid(group: bytes, text: str) -> int:

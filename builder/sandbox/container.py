@@ -73,12 +73,12 @@ def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions
         close_all_except(frozenset((0, 1, 2, channel.descriptor)))
         os.umask(_UMASK)
         root = assemble_root(spec, channel, conditions)
+        env = with_home(spec.env, spec.uid, root)
         forbid_imports()
         os.fchdir(root)
         pivot_root_here()
         os.close(root)
         _enter(spec, conditions, attached)
-        env = with_home(spec.env, spec.uid)
     except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
         channel.report_failure(error)
         os._exit(SETUP_FAILED)

@@ -9,33 +9,30 @@ import os
 import stat
 from collections.abc import Sequence
 
-_PASSWD = "/etc/passwd"
+from builder.filesystem.accounts import home_of
+from builder.linux.beneath import open_in_root
+
+_PASSWD = "etc/passwd"
 _MAX_BYTES = 1 << 20
-_FIELDS = 7  # name:password:uid:gid:gecos:home:shell, man 5 passwd
 
 
-def with_home(env: Sequence[str], uid: int, passwd: str = _PASSWD) -> tuple[str, ...]:
-    """The environment with HOME in it, added if it is not there; "/" for a user the file does not know."""
+def with_home(env: Sequence[str], uid: int, root: int) -> tuple[str, ...]:
+    """The environment with HOME in it, added if it is not there; "/" for a user unknown in the directory `root`.
+
+    By number, as runc does it: of several names for one user the first in the file decides.
+    """
     if any(item.startswith("HOME=") for item in env):
         return tuple(env)
-    return (*env, f"HOME={_home(uid, passwd)}")
-
-
-def _home(uid: int, passwd: str) -> str:
     try:
-        text = _read(passwd)
+        passwd = _read(root)
     except OSError:
-        return "/"
-    for line in text.split("\n"):
-        fields = line.split(":")
-        if len(fields) >= _FIELDS and fields[2] == str(uid):
-            return fields[5] or "/"
-    return "/"
+        passwd = b""
+    return (*env, f"HOME={home_of(passwd, uid)}")
 
 
-def _read(path: str) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+def _read(root: int) -> bytes:
+    descriptor = open_in_root(root, _PASSWD, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        return file.read(_MAX_BYTES).decode("utf-8", "surrogateescape")
+        look = os.fstat(descriptor)
+        # The size keeps out what the kernel makes up, as /proc/kmsg, which a link could lead to.
+        return file.read(min(look.st_size, _MAX_BYTES)) if stat.S_ISREG(look.st_mode) else b""

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import NoReturn
 
 from builder.errors import SandboxError
@@ -22,6 +23,7 @@ from builder.linux.process import CLONE_NEWNS, PR_SET_PDEATHSIG, close_on_exec_f
 from builder.sandbox.bundle import Source, config
 from builder.sandbox.command import candidates, execute, report_not_found
 from builder.sandbox.container import SETUP_FAILED, AgentSockets, Channel, make_directory_in
+from builder.sandbox.home import with_home
 from builder.sandbox.mount_points import open_mount_point
 from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
 from builder.sandbox.privileges import prepare, reset_signals
@@ -135,6 +137,7 @@ def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: 
     make_directory_in(root, spec.cwd)
     path = os.readlink(f"/proc/self/fd/{root}")
     sources = [_source(one, bundle, index) for index, one in enumerate(kept)]
+    spec = replace(spec, env=with_home(spec.env, spec.uid, root))
     text = json.dumps(config(spec, path, sources, user_namespace=userns, single_id=conditions.single_id))
     with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
         file.write(text)

@@ -1,7 +1,7 @@
 """An image's process on top of its layers, in a writable layer that nobody keeps (`pybuild run`).
 
 From the image config to the process as image-spec conversion.md says: Entrypoint + Cmd, Env, WorkingDir, User. A named
-user that the image does not know is an error; HOME comes from its passwd.
+user that the image does not know is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
     view = workshop.views.view(stack)
     account = find_user(view, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
-    env.setdefault("HOME", account.home)
     active = workshop.machine.snapshotter.prepare(workshop.views.stack_layers(stack), view)
     # Ctrl-C is for the process in the container, which shares our terminal; we wait for what it does about it.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

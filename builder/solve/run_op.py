@@ -127,7 +127,7 @@ def sandbox_spec(
     return SandboxSpec(
         rootfs=active.rootfs,
         argv=step.argv,
-        env=_environment(step, account, mounts),
+        env=_environment(step, mounts),
         cwd=step.cwd or "/",
         uid=account.uid,
         gid=account.gid,
@@ -143,13 +143,12 @@ def sandbox_spec(
     )
 
 
-def _environment(step: RunStep, account: Account, mounts: RunMounts) -> tuple[str, ...]:
-    """The stage's variables, proxies that it doesn't set itself, secrets, and HOME from passwd (as runc sets it)."""
+def _environment(step: RunStep, mounts: RunMounts) -> tuple[str, ...]:
+    """The stage's variables, proxies that it doesn't set itself, and secrets."""
     found = dict(item.partition("=")[::2] for item in step.env)
     for name, value in _both_spellings(step.proxy_env).items():
         found.setdefault(name, value)
     found.update(item.partition("=")[::2] for item in mounts.env)
-    found.setdefault("HOME", account.home)
     return tuple(f"{name}={value}" for name, value in found.items())
 
 

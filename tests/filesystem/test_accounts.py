@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import SandboxError
-from builder.filesystem.accounts import Account, lookup_owner, lookup_user, parse_id
+from builder.filesystem.accounts import Account, home_of, lookup_owner, lookup_user, parse_id
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 # a comment:x:7:7
@@ -16,6 +16,7 @@ broken line
 app:x:1000:1001:App,,,:/home/app:/bin/bash
 nohome:x:50:50
 huge:x:4294967296:0::/:
+second:x:1000:1001::/home/second:/bin/sh
 123:x:2000:2000::/home/digits:/bin/sh
 """
 GROUP = b"""root:x:0:root
@@ -31,24 +32,33 @@ huge:x:4294967296:app
 @pytest.mark.parametrize(
     ("spec", "account"),
     [
-        ("", Account(uid=0, gid=0, groups=(10,), home="/root", name="root")),
-        ("root", Account(uid=0, gid=0, groups=(10,), home="/root", name="root")),
-        ("0", Account(uid=0, gid=0, groups=(10,), home="/root", name="root")),
-        ("app", Account(uid=1000, gid=1001, groups=(10, 44), home="/home/app", name="app")),
-        ("1000", Account(uid=1000, gid=1001, groups=(10, 44), home="/home/app", name="app")),
-        ("app:wheel", Account(uid=1000, gid=10, home="/home/app", name="app")),
-        ("app:99", Account(uid=1000, gid=99, home="/home/app", name="app")),
-        ("app:", Account(uid=1000, gid=1001, groups=(10, 44), home="/home/app", name="app")),
+        ("", Account(uid=0, gid=0, groups=(10,))),
+        ("root", Account(uid=0, gid=0, groups=(10,))),
+        ("0", Account(uid=0, gid=0, groups=(10,))),
+        ("app", Account(uid=1000, gid=1001, groups=(10, 44))),
+        ("1000", Account(uid=1000, gid=1001, groups=(10, 44))),
+        ("app:wheel", Account(uid=1000, gid=10)),
+        ("app:99", Account(uid=1000, gid=99)),
+        ("app:", Account(uid=1000, gid=1001, groups=(10, 44))),
         ("4242", Account(uid=4242, gid=0)),
         ("4242:4243", Account(uid=4242, gid=4243)),
         ("4242:video", Account(uid=4242, gid=44)),
-        ("nohome", Account(uid=50, gid=50, name="nohome")),
-        ("123", Account(uid=2000, gid=2000, home="/home/digits", name="123")),
+        ("nohome", Account(uid=50, gid=50)),
+        ("123", Account(uid=2000, gid=2000)),
         ("4294967294", Account(uid=4294967294, gid=0)),
     ],
 )
 def test_whom_user_runs_as(spec: str, account: Account) -> None:
     assert lookup_user(PASSWD, GROUP, spec) == account
+
+
+@pytest.mark.rule("E-2")
+@pytest.mark.parametrize(
+    ("uid", "home"),
+    [(0, "/root"), (1, "/usr/sbin"), (1000, "/home/app"), (2000, "/home/digits"), (50, "/"), (123, "/"), (4242, "/")],
+)
+def test_home_is_that_of_the_first_user_with_the_number(uid: int, home: str) -> None:
+    assert home_of(PASSWD, uid) == home
 
 
 @pytest.mark.parametrize("spec", ["ghost", "app:ghost", "huge", "broken line", "-1", "1.0", "0x10", "app ", "+0"])

@@ -6,11 +6,12 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from builder.sandbox.spec import DirectoryRoot
-from tests.sandbox.machine import Machine
+from tests.sandbox.machine import Machine, in_place, top, write
 
 DOCKER_CAPABILITIES = "00000000a80425fb"
 
@@ -194,6 +195,33 @@ def test_the_umask_is_022(any_machine: Machine) -> None:
 
 def test_home_comes_from_the_images_passwd(any_machine: Machine) -> None:
     assert any_machine.run("echo $HOME").out == "/root\n"
+
+
+@pytest.mark.parametrize(("uid", "home"), [(0, "/root"), (1000, "/home/alice"), (4242, "/")])
+def test_home_is_that_of_the_number_though_only_root_may_read_the_file(
+    any_machine: Machine, uid: int, home: str
+) -> None:
+    def prepare(area: str, rootfs: Any) -> dict[str, Any]:
+        text = "root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/second:/bin/sh\nalice:x:1000:1000::/home/alice\n"
+        passwd = write(f"{top(rootfs)}/etc/passwd", text)
+        os.chmod(passwd, 0o600)
+        return {"uid": uid, "gid": uid}
+
+    assert in_place(any_machine, prepare, "echo $HOME").out == f"{home}\n"
+
+
+@pytest.mark.parametrize("target", ["", "/proc/kmsg", "/proc/self/mem", "/dev/zero", "passwd"])
+def test_attack_home_of_an_image_whose_passwd_leads_elsewhere(any_machine: Machine, target: str) -> None:
+    def prepare(area: str, rootfs: Any) -> dict[str, Any]:
+        passwd = write(f"{top(rootfs)}/etc/passwd", "")
+        os.unlink(passwd)
+        if target:
+            os.symlink(target, passwd)
+        else:
+            os.mkdir(passwd)
+        return {}
+
+    assert in_place(any_machine, prepare, "echo $HOME").out == "/\n"
 
 
 def test_cve_2024_9676_a_pipe_as_passwd_does_not_hang(root_machine: Machine) -> None:
