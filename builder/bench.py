@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _STEPS_APART = 1_000_000
 """What the step numbers of a build's second platform begin at, in its events; and so on."""
 
-PLAN_FORMAT = 2
+PLAN_FORMAT = 3
 """Raised when plans made from the same Dockerfile change."""
 
 

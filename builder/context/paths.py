@@ -25,6 +25,11 @@ def inside_root(path: str) -> str:
     return clean("/" + path)[1:]
 
 
+def leads_out(path: str) -> bool:
+    """Say whether `path`, taken from a root, leads above it before it is cleaned."""
+    return clean(path.lstrip("/")).split("/")[0] == ".."
+
+
 def join(parent: str, name: str) -> str:
     """Return the path of `name` in the directory `parent`; "" is the root, as either."""
     return f"{parent}/{name}" if parent and name else parent or name

@@ -11,16 +11,19 @@ lies below a directory is taken as it is (C-9 … C-12, C-20, C-21 of BuildKit's
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from builder.context.glob import PatternError, has_wildcards, match_glob, parse_glob
 from builder.context.ignore import IgnorePatterns, exclude_patterns
-from builder.context.paths import inside_root, join, name_of
+from builder.context.paths import inside_root, join, leads_out, name_of
 from builder.context.source import Node, Tree
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, SYMLINK, Entry
 from builder.suggest import most_alike
 
+_LOOKED_AT = 20_000
+"""Entries, when a name is looked for: enough for a project, and no time for an image."""
 PIVOT = "/./"
 """What --parents keeps begins after the first of these."""
 
@@ -42,15 +45,15 @@ def find_matches(tree: Tree, word: str) -> Iterator[Match]:
     """
     path = inside_root(word)
     if not has_wildcards(path):
-        yield _follow(tree, path)
+        yield _follow(tree, path, word)
         return
     names = path.split("/")
     first = next(position for position, name in enumerate(names) if has_wildcards(name))
-    base = _follow(tree, "/".join(names[:first])).path
+    base = _follow(tree, "/".join(names[:first]), word).path
     for node in _expand(tree, base, names[first:]):
         found = node.entry.path
         if node.entry.kind == SYMLINK:
-            yield _follow(tree, found)
+            yield _follow(tree, found, found)
         else:
             yield Match(found, name_of(found), node.entry, None if node.entry.kind == DIRECTORY else node)
 
@@ -146,9 +149,12 @@ def _expand(tree: Tree, base: str, names: list[str]) -> Iterator[Node]:
             yield from _expand(tree, node.entry.path, names[1:])
 
 
-def _follow(tree: Tree, path: str) -> Match:
+def _follow(tree: Tree, path: str, word: str) -> Match:
     resolved = tree.resolve(path)
     entry = tree.find(resolved)
+    if entry is None and leads_out(word):
+        hint = f"{word} leads out of what is copied from: it ends at its root."
+        raise ContextError(f'"/{path}": not found', hint=hint)
     if entry is None:
         raise missing(tree, path)
     return Match(resolved, name_of(path), entry)
@@ -163,20 +169,29 @@ def missing(tree: Tree, path: str) -> ContextError:
     entry = tree.find(path)
     if entry is not None and entry.kind == SYMLINK:
         return ContextError(message, hint=f"It is a symbolic link to {entry.link!r}, which is not inside the source.")
-    suggestion = _suggest(tree, path)
-    return ContextError(message, hint=f'Did you mean "{suggestion}"?' if suggestion else "")
+    return ContextError(message, hint=_advise(tree, path))
 
 
-def _suggest(tree: Tree, path: str) -> str:
-    """Return the path with its first missing name replaced by the nearest one there is."""
+def _advise(tree: Tree, path: str) -> str:
+    """Say what is there in place of the first missing name, or where else the last one is."""
     names = path.split("/")
     for depth in range(len(names)):
-        above = "/".join(names[:depth])
-        found = tree.find(tree.resolve("/".join(names[: depth + 1])))
-        if found is not None:
+        if tree.find(tree.resolve("/".join(names[: depth + 1]))) is not None:
             continue
-        there = [name_of(node.entry.path) for node in tree.walk(tree.resolve(above), deep=False)]
+        above = tree.resolve("/".join(names[:depth]))
+        entry = tree.find(above)
+        if entry is not None and entry.kind != DIRECTORY:
+            return f'"{"/".join(names[:depth])}" is a {entry.kind}, not a directory.'
+        there = [name_of(node.entry.path) for node in tree.walk(above, deep=False)]
         near = most_alike(names[depth], there, case_sensitive=False)
-        rest = names[depth + 1 :]
-        return "/".join([*names[:depth], near, *rest]) if near else ""
+        found = "/".join([*names[:depth], near, *names[depth + 1 :]]) if near else _elsewhere(tree, names[-1])
+        return f'Did you mean "{found}"?' if found else ""
+    return ""
+
+
+def _elsewhere(tree: Tree, name: str) -> str:
+    """Return the first path of that name; only so much of the tree is looked at."""
+    for node in islice(tree.walk(""), _LOOKED_AT):
+        if name_of(node.entry.path) == name:
+            return node.entry.path
     return ""

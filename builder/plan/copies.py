@@ -8,7 +8,7 @@ for the build to find out.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from builder.dockerfile.instructions import Add, Copy, Word
 from builder.errors import PlanError, ReferenceFormatError
@@ -96,10 +96,14 @@ def _sources(
         remote = _remote(text, word, statement, checksum)
         if remote is not None:
             found.append(remote)
-        elif found and isinstance(last := found[-1], Paths):
-            found[-1] = replace(last, paths=(*last.paths, text or "."))
+            continue
+        path = Paths(tree, (text or ".",), (word.location,), (expander.origins(word, scope),))
+        if found and isinstance(last := found[-1], Paths):
+            found[-1] = Paths(
+                tree, last.paths + path.paths, last.places + path.places, last.origins + path.origins
+            )  # fmt: skip
         else:
-            found.append(Paths(tree, (text or ".",)))
+            found.append(path)
     return found
 
 

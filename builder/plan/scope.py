@@ -110,6 +110,18 @@ class Expander:
         """Return the word expanded, with the names it used and missed. Raises PlanError."""
         return self._counted(lambda: expand(word.text, scope.lookup, escape=self._escape), word, scope)
 
+    def origins(self, word: Word, scope: Scope) -> str:
+        """Say what the variables in a word that can be expanded hold, and who set them; "" when it has none."""
+        if "$" not in word.text:
+            return ""
+        expansion = expand(word.text, scope.lookup, escape=self._escape)
+        said = [
+            f"{name} is {shorten(found.value)!r}, set by {found.origin}{at(found.location)}."
+            for name in dict.fromkeys(expansion.used)
+            if (found := scope.find(name))
+        ]
+        return " ".join([*said, *(f"{name} is not set here." for name in dict.fromkeys(expansion.missing))])
+
     def words(self, word: Word, scope: Scope) -> tuple[str, ...]:
         """Return the word expanded and split at blanks (EXPOSE)."""
         self.word(word, scope)

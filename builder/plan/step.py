@@ -72,6 +72,10 @@ class Paths:
 
     source: ContextSource | StepSource
     paths: tuple[str, ...]
+    places: tuple[Location, ...] = field(default=(), compare=False)
+    """Where in the Dockerfile each path stands."""
+    origins: tuple[str, ...] = field(default=(), compare=False)
+    """What the variables in each path hold, and who set them, in words; "" for a path without any."""
 
 
 CopySource = Paths | InlineSource | HttpSource | GitSource

@@ -9,14 +9,14 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from builder.context.ignore import IgnorePatterns
 from builder.context.paths import inside_root, name_of
 from builder.context.reading import IN_MEMORY_BYTES, read_node
 from builder.context.select import Match, filtered, find_below, find_matches, split_pivot
 from builder.context.source import EmptyTree, Node, Tree
-from builder.errors import ContextError
+from builder.errors import ContextError, StepFailed
 from builder.filesystem.entry import DIRECTORY, FILE, Entry
 from builder.layer.content import FileContent
 from builder.plan.step import ContextSource, CopyStep, InlineSource, Paths, StepSource
@@ -52,19 +52,20 @@ class Part(NamedTuple):
 
 
 def local_parts(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatterns) -> Iterator[Part]:
-    """Yield the parts of the paths taken from one tree. Raises ContextError, and SourceError for bad patterns."""
-    for word in source.paths:
+    """Yield the parts of the paths taken from one tree. Raises StepFailed, ContextError, SourceError."""
+    for number, word in enumerate(source.paths):
+        placed = partial(_placed, step, source, number)
         if step.parents:
             base_word, pattern = split_pivot(word)
-            for base in find_matches(tree, base_word):
+            for base in placed(partial(find_matches, tree, base_word)):
                 if base.entry.kind != DIRECTORY:
                     raise ContextError(f'"/{base_word}" is a {base.entry.kind}; with --parents it must be a directory')
                 yield Part(
                     inside_root(word), base.name, True, tree, base.path, base.entry.mtime,
-                    partial(find_below, tree, base, pattern, exclude),
+                    partial(placed, partial(find_below, tree, base, pattern, exclude)),
                 )  # fmt: skip
             continue
-        for match in find_matches(tree, word):
+        for match in placed(partial(find_matches, tree, word)):
             if match.entry.kind == DIRECTORY:
                 yield Part(
                     inside_root(word), match.name, True, tree, match.path, match.entry.mtime,
@@ -74,6 +75,20 @@ def local_parts(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatter
                 yield file_part(inside_root(word), tree, match)._replace(
                     may_unpack=step.is_add and step.unpack is not False
                 )
+
+
+_Found = TypeVar("_Found")
+
+
+def _placed(step: CopyStep, source: Paths, number: int, find: Callable[[], Iterator[_Found]]) -> Iterator[_Found]:
+    """Yield what is found; what goes wrong is said at the word that names it."""
+    try:
+        yield from find()
+    except ContextError as error:
+        if not source.places:
+            raise  # the step says where it stands
+        hint = " ".join(filter(None, (error.hint, source.origins[number])))
+        raise StepFailed(error.message, source.places[number], hint=hint, step=step.title) from error
 
 
 def file_part(label: str, tree: Tree, match: Match) -> Part:

@@ -133,8 +133,9 @@ def existing_path(step: RunStep, tree: Tree, path: str) -> str:
     """Return `path` with links followed; "" is the root. Raises StepFailed when nothing is there, or it is hidden."""
     resolved = tree.resolve(path)
     if tree.find(resolved) is None:
-        rule = tree.hidden_by(resolved)
-        hint = f"It is excluded by {rule}." if rule else "The source of a mount must exist."
+        from builder.context.select import missing  # only for an error
+
+        hint = missing(tree, resolved).hint or "The source of a mount must exist."
         raise failed(step, f'failed to calculate checksum: "/{resolved}": not found', hint)
     return resolved
 

@@ -53,7 +53,7 @@ NOWHERE = "127.0.0.1:1/no/image"
         pytest.param("FROM scratch\nUSER\n", ["Dockerfile:2:", "USER requires"], id="no argument"),
         pytest.param("FROM scratch\nEXPOSE x/y\n", ["Dockerfile:2:", "x/y"], id="bad port"),
         pytest.param("FROM scratch\nADD http://127.0.0.1:1/x /\n", ["Dockerfile:2:1", "cannot be fetched"], id="ADD"),
-        pytest.param("FROM scratch\nCOPY ../outside /\n", ['Dockerfile:2:1: error: "/outside": not'], id="dot dot"),
+        pytest.param("FROM scratch\nCOPY ../outside /\n", [':2:6: error: "/outside": not', "leads out"], id="dot dot"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_dockerfile_is_shown_where_it_is(
@@ -74,7 +74,35 @@ def test_an_unknown_target_is_answered_with_the_nearest_stage(pybuild: Program) 
 def test_a_missing_source_is_answered_with_the_nearest_file(pybuild: Program) -> None:
     (pybuild.folder / "app.js").touch()
     outcome = pybuild.build("FROM scratch\nCOPY app.jx /\n")
-    outcome.failed(1, 'Dockerfile:2:1: error: "/app.jx": not found', ">   2 | COPY app.jx /", 'Did you mean "app.js"?')
+    place = 'Dockerfile:2:6: error: "/app.jx": not found'
+    outcome.failed(1, place, ">   2 | COPY app.jx /\n      |      ^^^^^^\n", 'Did you mean "app.js"?')
+
+
+@pytest.mark.rule("C-11", "X10")
+@pytest.mark.parametrize(
+    ("copy", "place", "hint"),
+    [
+        ("COPY app.js nope /x/", '2:13: error: "/nope": not found', "^^^^"),
+        ('COPY ["app.js", "nope", "/x/"]', '2:17: error: "/nope": not found', "^^^^^^"),
+        ("COPY \\\n  util.js /", '3:3: error: "/util.js": not found', 'Did you mean "src/util.js"?'),
+        ("COPY app.js/x /", '2:6: error: "/app.js/x": not found', '"app.js" is a file, not a directory.'),
+        ("COPY --parents src/./utl.js /", '2:16: error: "/src/utl.js": not found', 'Did you mean "src/util.js"?'),
+        ("ARG F=util.jsx\nCOPY src/$F /", "3:6: error:", "F is 'util.jsx', set by ARG in line 2."),
+        ("ARG F\nCOPY src/${F}x /", "3:6: error:", "F is not set here."),
+        ("COPY src/[u /", "2:6: error: '[u' is not a pattern", "^^^^^^"),
+    ],
+)
+def test_the_word_that_names_a_missing_source_is_shown(pybuild: Program, copy: str, place: str, hint: str) -> None:
+    (pybuild.folder / "src").mkdir()
+    for name in ("app.js", "src/util.js"):
+        (pybuild.folder / name).touch()
+    pybuild.build(f"FROM scratch\n{copy}\n").failed(1, f"Dockerfile:{place}", hint)
+
+
+def test_a_missing_source_of_a_mount_is_answered_with_the_nearest_file(runs: Program) -> None:
+    (runs.folder / "app.js").touch()
+    text = "FROM base\nRUN --mount=type=bind,source=app.jx,target=/x true\n"
+    runs.build(text).failed(1, '"/app.jx": not found', 'Did you mean "app.js"?')
 
 
 @pytest.mark.parametrize("source", ["app.js", "dir/sub/app.js", "dir/sub"])
@@ -85,14 +113,14 @@ def test_an_ignored_source_is_answered_with_the_line_that_hides_it(pybuild: Prog
     (pybuild.folder / ".dockerignore").write_text("# comment\n*.md\n*.js\ndir\n")
     line = "3: *.js" if source == "app.js" else "4: dir"
     outcome = pybuild.build(f"FROM scratch\nCOPY {source} /\n")
-    outcome.failed(1, f'Dockerfile:2:1: error: "/{source}": not found', f"excluded by .dockerignore line {line}")
+    outcome.failed(1, f'Dockerfile:2:6: error: "/{source}": not found', f"excluded by .dockerignore line {line}")
 
 
 def test_a_link_out_of_the_context_is_not_followed(pybuild: Program) -> None:
     (pybuild.folder / "x").symlink_to("/etc/passwd")
     (pybuild.folder / "d").symlink_to("/etc")
     for source in ("x/", "d/passwd"):
-        pybuild.build(f"FROM scratch\nCOPY {source} /\n").failed(1, "Dockerfile:2:1", "not found")
+        pybuild.build(f"FROM scratch\nCOPY {source} /\n").failed(1, "Dockerfile:2:6", "not found")
 
 
 def test_a_missing_secret_says_how_to_give_it(runs: Program) -> None:
