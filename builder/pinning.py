@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from builder.dockerfile.instructions import Stage
 from builder.dockerfile.parser import parse_dockerfile
-from builder.errors import Location, ReferenceFormatError
+from builder.errors import Location, PlanError, PybuildError, ReferenceFormatError
 from builder.oci.digest import Digest
 from builder.oci.reference import Reference, parse_reference
 
@@ -32,7 +32,7 @@ class Pin(NamedTuple):
 def find_pins(text: str, file: str, find_digest: FindDigest | None) -> tuple[Pin, ...]:
     """Return a pin for every FROM that has no digest; with None, no digests are asked for.
 
-    Raises DockerfileSyntaxError and what `find_digest` raises.
+    Raises DockerfileSyntaxError, and PlanError at an image whose digest can't be had.
     """
     dockerfile = parse_dockerfile(text, file)
     names: set[str] = set()
@@ -70,5 +70,9 @@ def _pin(stage: Stage, names: set[str], find_digest: FindDigest | None) -> Pin |
         return Pin(written, "", word.location, error.message)
     if reference.digest is not None:
         return None
-    pinned = f"{written}@{find_digest(reference)}" if find_digest else ""
-    return Pin(written, pinned, word.location)
+    if find_digest is None:
+        return Pin(written, "", word.location)
+    try:
+        return Pin(written, f"{written}@{find_digest(reference)}", word.location)
+    except PybuildError as error:
+        raise PlanError(error.message, word.location, hint=error.hint) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.errors import RegistryError
+from builder.errors import PlanError, RegistryError
 from builder.oci.digest import Digest, digest_of
 from builder.oci.reference import Reference
 from builder.pinning import apply_pins, find_pins
@@ -58,5 +58,7 @@ def test_what_the_registry_says_is_passed_on() -> None:
     def refuse(reference: Reference) -> Digest:
         raise RegistryError(f"no {reference}")
 
-    with pytest.raises(RegistryError, match=r"no docker\.io/library/a:1"):
-        find_pins("FROM a:1\n", "Dockerfile", refuse)
+    with pytest.raises(PlanError, match=r"no docker\.io/library/a:1") as caught:
+        find_pins("FROM scratch\nFROM  a:1\n", "Dockerfile", refuse)
+    assert caught.value.location is not None
+    assert (caught.value.location.line, caught.value.location.column) == (2, 7)

@@ -51,6 +51,26 @@ def test_a_check_changes_nothing_and_asks_nobody(pybuild: Program, registry: Fak
     assert not pybuild.store.exists()
 
 
+def test_a_file_keeps_its_mode_and_a_link_to_it_stays_one(pybuild: Program, registry: FakeRegistry) -> None:
+    name = registry.add_image("team/x", "1", make_image())
+    file, link = pybuild.folder / "Dockerfile", pybuild.folder / "link"
+    file.write_text(f"FROM {name}\n")
+    file.chmod(0o640)
+    link.symlink_to("Dockerfile")
+    pybuild("pin", "link").succeeded()
+    assert link.is_symlink()
+    assert file.read_text().startswith(f"FROM {name}@sha256:")
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
+def test_an_image_without_a_digest_is_shown_where_it_stands(pybuild: Program, registry: FakeRegistry) -> None:
+    name = registry.add_image("team/x", "1", make_image())
+    text = f"FROM {name}\nFROM {name}2\n"
+    (pybuild.folder / "Dockerfile").write_text(text)
+    pybuild("pin").failed(1, "Dockerfile:2:6: error:", "not found", f">   2 | FROM {name}2")
+    assert (pybuild.folder / "Dockerfile").read_text() == text
+
+
 def test_a_file_in_error_is_shown(pybuild: Program) -> None:
     (pybuild.folder / "Dockerfile").write_text("FROM x\nRUNN y\n")
     for check in ([], ["--check"]):
