@@ -6,12 +6,13 @@ that cannot be reached) is not judged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.context.directory import DirectoryTree
 from builder.context.ignore import IgnorePatterns
+from builder.dockerfile.directives import is_foreign
 from builder.dockerfile.instructions import Dockerfile
 from builder.dockerfile.lint.finding import BaseImage, Finding, LintInputs
 from builder.dockerfile.lint.linter import lint, lint_until, violation
@@ -55,7 +56,17 @@ def check_build(
         raise fault
     found = (Warning(finding.rule.name, finding.message, finding.instruction) for finding in findings)
     # The planner notices some of the same things on its way; what the checks say of them is exact.
-    return (*(warning for warning in plan.warnings if warning.rule not in RULES), *found)
+    planned = (warning for warning in plan.warnings if warning.rule not in RULES)
+    return (*_frontend_warnings(dockerfile, build_args), *planned, *found)
+
+
+def _frontend_warnings(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> Iterator[Warning]:
+    """Say that another frontend, which the file or the user asks for, is not run: it would act with our rights."""
+    directive = next((directive for directive in dockerfile.directives if directive.name == "syntax"), None)
+    frontend = build_args.get("BUILDKIT_SYNTAX") or (directive.value if directive else "")
+    if is_foreign(frontend):
+        message = f"the frontend {frontend} is not run; the file is read as a Dockerfile"
+        yield Warning("ForeignFrontend", message, directive.location if directive else None)
 
 
 def check_all(

@@ -1,6 +1,6 @@
 """Parser directives: the `# key=value` comments at the very top of a file.
 
-    # syntax=docker/dockerfile:1      which frontend should read the file; noted, not obeyed
+    # syntax=docker/dockerfile:1      which frontend should read the file; never run
     # escape=`                        the escape and continuation character
     # check=skip=all;error=true       configuration of the build checks
 
@@ -21,6 +21,7 @@ from builder.errors import DockerfileSyntaxError, Location
 
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S(?:.*\S)?)\s*")
 _SLASHED_SYNTAX = re.compile(r"//\s*syntax\s*=\s*(\S(?:.*\S)?)\s*", re.IGNORECASE)
+_OUR_DIALECTS = frozenset({"dockerfile", "dockerfile-upstream"})
 _NAMES: dict[str, Literal["syntax", "escape", "check"]] = {"syntax": "syntax", "escape": "escape", "check": "check"}
 
 
@@ -65,6 +66,16 @@ def detect_syntax(text: str) -> str:
         if not line.startswith("//"):
             break
     return _syntax_key(text)
+
+
+def is_foreign(frontend: str) -> bool:
+    """Say whether a frontend is another one than BuildKit's for Dockerfiles, which this language is.
+
+    A mirror may hold that one under another registry or prefix; what follows the name is meant for the frontend.
+    """
+    name, *_ = frontend.split() or [""]
+    repository = name.partition("@")[0].rpartition("/")[2].partition(":")[0]
+    return bool(name) and repository not in _OUR_DIALECTS
 
 
 def _syntax_key(text: str) -> str:

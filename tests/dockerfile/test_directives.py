@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.dockerfile.directives import detect_syntax
+from builder.dockerfile.directives import detect_syntax, is_foreign
 from builder.dockerfile.parser import parse_dockerfile
 from tests.dockerfile.reading import errors
 
@@ -67,6 +67,26 @@ def test_an_escape_character_is_a_backslash_or_a_backtick(value: str) -> None:
 )
 def test_the_frontend_a_file_asks_for_is_found_in_all_its_places(text: str, image: str) -> None:
     assert detect_syntax(text) == image
+
+
+@pytest.mark.rule("D-5")
+@pytest.mark.parametrize(
+    ("frontend", "foreign"),
+    [
+        ("docker/dockerfile:1", False),
+        ("docker.io/docker/dockerfile:1.7-labs", False),
+        ("mirror.example:5000/hub/docker/dockerfile:1@sha256:" + "a" * 64, False),
+        ("docker/dockerfile-upstream:master", False),
+        ("docker/dockerfile:1 with words", False),
+        ("", False),
+        ("  ", False),
+        ("acme/yaml-builder:2", True),
+        ("acme/dockerfile-x", True),
+        ("dockerfile/other:dockerfile", True),
+    ],
+)
+def test_a_mirror_of_the_dockerfile_frontend_is_not_foreign(frontend: str, foreign: bool) -> None:
+    assert is_foreign(frontend) is foreign
 
 
 def test_flags_keep_the_backslash_under_another_escape_character() -> None:

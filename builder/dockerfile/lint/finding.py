@@ -96,12 +96,16 @@ class Report:
             options = self._of.setdefault(instruction.comments, options.skipping(instruction.comments))
         if not options.runs(rule):
             return
-        finding = Finding(
-            rule=rule,
-            message=message,
-            location=location or span or instruction.location,
-            instruction=span or instruction.location,
-            level="error" if self._options.error else "warning",
-        )
+        whole = span or instruction.location
+        self._keep(rule, message, location or whole, whole)
+
+    def add_outside(self, rule: Rule, message: str, location: Location) -> None:
+        """Add a finding of what is no instruction, unless the rule is off."""
+        if self._options.runs(rule):
+            self._keep(rule, message, location, location)
+
+    def _keep(self, rule: Rule, message: str, location: Location, instruction: Location) -> None:
+        level: Level = "error" if self._options.error else "warning"
+        finding = Finding(rule=rule, message=message, location=location, instruction=instruction, level=level)
         if finding not in self.findings[-64:]:
             self.findings.append(finding)

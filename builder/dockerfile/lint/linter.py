@@ -6,6 +6,7 @@ Which rules run is said by the `check` directive; the build argument BUILDKIT_DO
 from __future__ import annotations
 
 from builder.dockerfile.instructions import Add, Copy, Directive, Dockerfile, Stage
+from builder.dockerfile.lint import rules
 from builder.dockerfile.lint.advice import check_advice
 from builder.dockerfile.lint.copy_checks import check_copy
 from builder.dockerfile.lint.finding import BaseImage, Finding, LintInputs, Report
@@ -15,7 +16,7 @@ from builder.dockerfile.lint.from_checks import (
     check_from,
     check_stage_names,
 )
-from builder.dockerfile.lint.options import CheckOptions, parse_check
+from builder.dockerfile.lint.options import CheckOptions, parse_check, unknown_rules
 from builder.dockerfile.lint.scope import Scope, base_scope, global_scope
 from builder.dockerfile.lint.stage_checks import StageChecks
 from builder.dockerfile.lint.syntax_checks import check_instructions, check_syntax
@@ -25,8 +26,8 @@ OVERRIDE = "BUILDKIT_DOCKERFILE_CHECK"
 
 def lint(dockerfile: Dockerfile, inputs: LintInputs) -> tuple[Finding, ...]:
     """Return the findings, sorted by line and message. Raises DockerfileSyntaxError for bad check options."""
-    options = check_options(dockerfile, inputs)
-    report = Report(options)
+    report = Report(check_options(dockerfile, inputs))
+    _check_names(dockerfile, report)
     check_syntax(dockerfile, report)
     check_stage_names(dockerfile, report)
     check_default_images(dockerfile, inputs, report)
@@ -45,13 +46,24 @@ def lint_until(dockerfile: Dockerfile, line: int, inputs: LintInputs) -> tuple[F
 
 def check_options(dockerfile: Dockerfile, inputs: LintInputs) -> CheckOptions:
     """Return the options in force for the file. Raises DockerfileSyntaxError."""
-    directive: Directive | None = next((d for d in dockerfile.directives if d.name == "check"), None)
+    directive = _check_directive(dockerfile)
     override = inputs.build_args.get(OVERRIDE)
     if override is not None:
         options = parse_check(override)
     else:
         options = parse_check(directive.value, directive.location) if directive else CheckOptions()
     return CheckOptions(skip=options.skip, enable=options.enable | inputs.enable, error=options.error)
+
+
+def _check_directive(dockerfile: Dockerfile) -> Directive | None:
+    return next((directive for directive in dockerfile.directives if directive.name == "check"), None)
+
+
+def _check_names(dockerfile: Dockerfile, report: Report) -> None:
+    directive = _check_directive(dockerfile)
+    if directive is not None:
+        for name, suggestion in unknown_rules(parse_check(directive.value, directive.location)):
+            report.add_outside(rules.UNKNOWN_CHECK, f"unknown check: {name}{suggestion}", directive.location)
 
 
 def violation(findings: tuple[Finding, ...]) -> str:

@@ -15,6 +15,8 @@ from builder.errors import DockerfileSyntaxError, Location
 from builder.suggest import did_you_mean
 
 ALL = "all"
+ADVICE = "advice"
+"""All checks of ours."""
 _MOST_PARTS = 3
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -33,7 +35,7 @@ class CheckOptions:
         """Whether a rule is on. An optional rule is on when it is enabled, and can't be skipped otherwise."""
         if rule.optional:
             wanted = ALL in self.enable and not rule.ours
-            return wanted or rule.name in self.enable or (rule.ours and "advice" in self.enable)
+            return wanted or rule.name in self.enable or (rule.ours and ADVICE in self.enable)
         return ALL not in self.skip and rule.name not in self.skip
 
     def skipping(self, comments: Iterable[str]) -> CheckOptions:
@@ -76,10 +78,11 @@ def parse_check(text: str, location: Location | None = None) -> CheckOptions:
     return options
 
 
-def unknown_rules(options: CheckOptions) -> tuple[str, ...]:
-    """Return the names in the options that belong to no rule, in order; for a warning."""
-    known = set(RULES) | {ALL, "advice", ""}
-    return tuple(sorted((options.skip | options.enable) - known))
+def unknown_rules(options: CheckOptions) -> tuple[tuple[str, str], ...]:
+    """Return the names in the options that belong to no rule, in order, each with " (did you mean …?)" or ""."""
+    known = {*RULES, ALL, ADVICE, ""}
+    unknown = sorted((options.skip | options.enable) - known)
+    return tuple((name, did_you_mean(name, RULES)) for name in unknown)
 
 
 def _names(value: str) -> frozenset[str]:

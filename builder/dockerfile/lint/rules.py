@@ -143,6 +143,12 @@ IGNORED_FLAGS = Rule(
     optional=True,
     ours=True,
 )
+UNKNOWN_CHECK = Rule(
+    name="UnknownCheck",
+    description="A check that nobody knows cannot be skipped or asked for",
+    optional=True,
+    ours=True,
+)
 
 RULES = {
     rule.name: rule
@@ -153,7 +159,7 @@ RULES = {
         REDUNDANT_TARGET_PLATFORM, SECRETS_USED_IN_ARG_OR_ENV, INVALID_DEFAULT_ARG_IN_FROM,
         FROM_PLATFORM_FLAG_CONST_DISALLOWED, COPY_IGNORED_FILE, INVALID_DEFINITION_DESCRIPTION, EXPOSE_PROTO_CASING,
         EXPOSE_INVALID_FORMAT, APT_INSTALL_WITHOUT_UPDATE, APT_LISTS_LEFT, SECRET_FILE_COPIED, UNPINNED_FROM,
-        DELETED_IN_LATER_LAYER, COPY_BEFORE_INSTALL, IGNORED_FLAGS,
+        DELETED_IN_LATER_LAYER, COPY_BEFORE_INSTALL, IGNORED_FLAGS, UNKNOWN_CHECK,
     )
 }  # fmt: skip
 """By name, BuildKit's first."""

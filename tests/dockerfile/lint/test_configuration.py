@@ -77,8 +77,15 @@ def test_options_are_parsed_into_sets() -> None:
 
 def test_names_that_belong_to_no_rule_are_told() -> None:
     assert unknown_rules(parse_check("skip=JSONArgsRecomended,FromAsCasing;experimental=all")) == (
-        "JSONArgsRecomended",
+        ("JSONArgsRecomended", " (did you mean JSONArgsRecommended?)"),
     )
+    text = "# check=skip=JSONArgsRecomended,Zzz\nFROM scratch\n"
+    found = lint(parse_dockerfile(text), LintInputs(enable=frozenset({"advice"})))
+    assert [(finding.location.line, finding.message) for finding in found if finding.rule.name == "UnknownCheck"] == [
+        (1, "unknown check: JSONArgsRecomended (did you mean JSONArgsRecommended?)"),
+        (1, "unknown check: Zzz"),
+    ]
+    assert names(text) == []
 
 
 @pytest.mark.rule("D-7")
