@@ -2,7 +2,9 @@
 
 `open_sandbox` tries native, then chroot, and gives back the first that really ran something, with the reasons why the
 others did not. A trial is a real run of a command that does not exist, in an empty root: that it ends with "not found"
-proves that every mount, namespace and filter before it worked.
+proves that every mount, namespace and filter before it worked. Whether trees can be stacks of layers is found out on
+the way: that depends on the kernel, on what this process may do and on the store's file system (overlayfs refuses an
+upper directory on overlayfs or NFS).
 """
 
 from __future__ import annotations
@@ -105,7 +107,7 @@ def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str
         failure = "isolation chroot mounts nothing"
         if name != "chroot":
             upper, work, lower = (os.path.join(folder, part) for part in ("upper", "work", "lower"))
-            failure = _trial(sandbox, OverlayRoot((lower,), upper, work))
+            failure = _trial(sandbox, OverlayRoot((lower,), upper, work)) or _why_no_marks(upper, namespace)
         if failure and (basic := _trial(sandbox, DirectoryRoot(os.path.join(folder, "root")))):
             raise SandboxError(basic)
         return sandbox, failure
@@ -119,6 +121,18 @@ def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str
                 remove_tree(parent, os.path.basename(folder))
             finally:
                 os.close(parent)
+
+
+def _why_no_marks(upper: str, namespace: BuildNamespace) -> str:
+    """Why overlayfs could not mark a directory as new in `upper`, or "": it mounts there, and mkdir(2) fails later.
+
+    So on tmpfs before Linux 6.6 as an ordinary user, and on file systems without extended attributes.
+    """
+    try:
+        os.setxattr(upper, f"{'user' if namespace.user_namespace else 'trusted'}.overlay.{_TRIAL}", b"y")
+    except OSError as error:
+        return f"the store's file system cannot keep the attributes that overlayfs needs ({error.strerror})"
+    return ""
 
 
 def _maker(name: str, namespace: BuildNamespace) -> Callable[[], Sandbox]:

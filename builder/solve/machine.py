@@ -55,8 +55,8 @@ class Machine:
         from builder.sandbox.choose import open_sandbox
         from builder.sandbox.namespace import enter_build_namespace
         from builder.snapshot.copying import CopyingSnapshotter
-        from builder.snapshot.detect import place_of
         from builder.snapshot.overlay import OverlaySnapshotter
+        from builder.snapshot.place import place_of
 
         namespace = enter_build_namespace()
         self._sandbox, choice = open_sandbox(self.isolation, namespace=namespace, store=f"{self.store.root}/tmp")

@@ -1,0 +1,92 @@
+"""What is chosen where; as root, as two kinds of ordinary users, and where things are missing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from builder.errors import SandboxError
+from builder.linux.mount import mount, unmount
+from builder.sandbox.choose import IsolationChoice, choose_isolation
+from builder.sandbox.namespace import BuildNamespace, NoNamespace
+from builder.sandbox.runner import Sandbox
+from builder.snapshot.overlay import OverlaySnapshotter
+from tests.sandbox.machine import Machine
+from tests.snapshot.bench import Bench
+
+
+def chosen_in(machine: Machine, isolation: str | None = None) -> tuple[IsolationChoice, list[str]]:
+    """What is chosen for a new store of the machine's, and what that leaves in it."""
+
+    def work(_: Sandbox, namespace: BuildNamespace) -> tuple[IsolationChoice, list[str]]:
+        store = tempfile.mkdtemp(dir=machine.folder)
+        return choose_isolation(isolation, namespace=namespace, store=store), os.listdir(store)
+
+    choice, left = machine.do(work)
+    return choice, left
+
+
+def test_namespaces_and_overlayfs_are_used_by_root_and_by_ordinary_users(machine: Machine) -> None:
+    choice, left = chosen_in(machine)
+    assert (choice.name, choice.rejected, choice.overlay, choice.overlay_reason) == ("native", (), True, "")
+    assert left == []
+
+
+def test_where_nothing_can_be_mounted_a_root_directory_is_changed_and_trees_are_copied(root_machine: Machine) -> None:
+    def work(*_: object) -> IsolationChoice:
+        return choose_isolation(None, namespace=NoNamespace("a plain container"), store=root_machine.folder)
+
+    choice = root_machine.do(work)
+    assert (choice.name, choice.overlay) == ("chroot", False)
+    assert choice.rejected == (("native", "a plain container"),)
+    assert "NOT isolated" in choice.reason
+
+
+def test_an_isolation_that_cannot_mount_gets_copied_trees(root_machine: Machine) -> None:
+    choice, _ = chosen_in(root_machine, "chroot")
+    assert (choice.overlay, choice.overlay_reason) == (False, "isolation chroot mounts nothing")
+
+
+def test_a_store_that_lies_on_overlayfs_gets_copied_trees(root_machine: Machine) -> None:
+    """As in a container whose own root is an overlay."""
+
+    def work(_: Sandbox, namespace: BuildNamespace) -> IsolationChoice:
+        outer = Bench(Path(tempfile.mkdtemp(dir=root_machine.folder)))
+        active = OverlaySnapshotter(outer.place).prepare([], _empty_view())
+        with outer.mounted(active.rootfs) as tree:
+            return choose_isolation(None, namespace=namespace, store=str(tree))
+
+    choice = root_machine.do(work)
+    assert (choice.name, choice.overlay) == ("native", False)
+    assert choice.overlay_reason
+
+
+def test_a_store_without_extended_attributes_gets_copied_trees(root_machine: Machine) -> None:
+    """Overlayfs mounts there; that `rm -r d && mkdir d` fails in it would only be seen later."""
+
+    def work(_: Sandbox, namespace: BuildNamespace) -> IsolationChoice:
+        store = tempfile.mkdtemp(dir=root_machine.folder)
+        mount("ramfs", store, "ramfs", 0, "")
+        try:
+            return choose_isolation(None, namespace=namespace, store=store)
+        finally:
+            unmount(store)
+
+    choice = root_machine.do(work)
+    assert (choice.name, choice.overlay) == ("native", False)
+    assert "attributes that overlayfs needs" in choice.overlay_reason
+
+
+def test_an_isolation_that_nobody_knows_is_an_error_that_names_the_others(tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="unknown isolation 'docker'") as caught:
+        choose_isolation("docker", namespace=NoNamespace("not asked"), store=str(tmp_path))
+    assert "native, oci, chroot" in caught.value.hint
+
+
+def _empty_view() -> object:
+    from builder.layer.view import MergedView
+
+    return MergedView([])
