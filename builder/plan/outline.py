@@ -140,6 +140,8 @@ def _arguments(dockerfile: Dockerfile, planner: Planner) -> Iterator[Need]:
                 wanted.add(definition.name)
                 if definition.name in planner.outside.declared:
                     continue  # the one before the first FROM tells more
+                if definition.name not in planner.options.build_args:
+                    continue  # predefined: nobody has to give it
             value = planner.finished[stage.index].scope.lookup(definition.name) or ""
             yield _argument(definition, arg, value)
     yield from _global_arguments(dockerfile, planner, wanted)

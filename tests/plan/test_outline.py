@@ -62,6 +62,12 @@ def test_arguments_lead_to_the_arguments_of_their_defaults() -> None:
     assert [(need.name, need.value) for need in found.args] == [("A", "1"), ("B", "1")]
 
 
+def test_predefined_arguments_are_told_of_only_when_they_are_given_or_have_a_default() -> None:
+    text = "FROM x\nARG TARGETARCH\nARG TARGETOS=plan9\nARG TARGETVARIANT\n"
+    found = outline(text, build_args={"TARGETVARIANT": "v9"})
+    assert [(need.name, need.value) for need in found.args] == [("TARGETOS", "plan9"), ("TARGETVARIANT", "v9")]
+
+
 def test_an_outline_of_an_earlier_stage_leaves_later_ones_out() -> None:
     found = outline(target="build", build_args={"BASE": "x"})
     assert found.name == "build"
