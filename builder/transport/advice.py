@@ -15,6 +15,9 @@ _POPULAR = (
     "redis", "registry", "rockylinux", "ruby", "rust", "tomcat", "traefik", "ubuntu", "wordpress",
 )  # fmt: skip
 
+_NEAR = 0.75
+"""How much two names of images have in common that could be mistaken for each other: `ubunut` and `ubuntu`."""
+
 
 def explain(error: RegistryError, reference: Reference, store: Store, client: RegistryClient) -> RegistryError:
     """Return an error that names the image, says why it cannot be had, and what may have been meant."""
@@ -50,10 +53,28 @@ def _near_tag(reference: Reference, client: RegistryClient) -> str:
 def _near_name(reference: Reference, store: Store) -> str:
     known = [name for name, _ in store.names.items() if "@" not in name]
     popular = [f"{DEFAULT_REGISTRY}/library/{name}:{reference.tag or 'latest'}" for name in _POPULAR]
-    near = most_alike(str(reference), [*known, *popular], cutoff=0.88)
-    if near in ("", str(reference)):
+    wanted = str(reference)
+    near = next((name for name in [*known, *popular] if _is_near(wanted, name)), "")
+    if not near:
         return ""
     return f"Did you mean {near.removeprefix(f'{DEFAULT_REGISTRY}/').removeprefix('library/').removesuffix(':latest')}?"
+
+
+def _is_near(wanted: str, name: str) -> bool:
+    """Say whether two names are alike in what they do not share: `docker.io/library/` and `:latest` are no likeness."""
+    wanted_parts, parts = wanted.split("/"), name.split("/")
+    while len(wanted_parts) > 1 and len(parts) > 1 and wanted_parts[0] == parts[0]:
+        wanted_parts, parts = wanted_parts[1:], parts[1:]
+    (mine, mine_tag), (other, other_tag) = _split(wanted_parts), _split(parts)
+    if mine == other:
+        return mine_tag != other_tag
+    return mine_tag == other_tag and bool(most_alike(mine, [other], cutoff=_NEAR))
+
+
+def _split(parts: list[str]) -> tuple[str, str]:
+    """Return the name that path components make, and its tag."""
+    last, _, tag = parts[-1].partition(":")
+    return "/".join([*parts[:-1], last]), tag
 
 
 def _local(reference: Reference, store: Store) -> str:

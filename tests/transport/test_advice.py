@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from builder.errors import RegistryError
+from builder.oci.reference import parse_reference
+from builder.registry.client import RegistryClient
 from builder.store.store import Store
+from builder.transport.advice import explain
 from tests.support.registry import FakeRegistry, make_image
 from tests.transport.resolving import AMD64, failing, resolver
 
@@ -33,6 +37,18 @@ def test_a_registry_that_cannot_be_reached_says_what_the_store_has(store: Store,
     error = failing(store, gone)
     assert error.hint == f"The store has {registry.host}/library/x:1."
     registry.__exit__ = lambda *_: None  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"),
+    [
+        ("ubunut", "ubuntu"), ("docker.io/library/pyhton:latest", "python"), ("nodejs", "node"), ("ngnix:1", "nginx:1"),
+        ("base", ""), ("context", ""), ("x", ""), ("some/ubuntu", ""), ("alpine", ""),
+    ],
+)  # fmt: skip
+def test_what_all_names_have_in_common_makes_none_of_them_near(store: Store, wanted: str, near: str) -> None:
+    error = explain(RegistryError("gone", status=403), parse_reference(wanted), store, RegistryClient())
+    assert error.hint == (f"Did you mean {near}?" if near else "")
 
 
 @pytest.mark.rule("X9")
