@@ -163,10 +163,8 @@ class LayerSteps:
     def _copied_tree(self, word: Word, state: StageState, index: int) -> Tree:
         name = self.expander.word(word, state.scope)
         if not name:
-            raise PlanError(
-                f"COPY --from={word.text} expands to nothing", word.location,
-                hint="Name a stage, a build context or an image.",
-            )  # fmt: skip
+            hint = f"{self.expander.origins(word, state.scope)} Name a stage, a build context or an image."
+            raise PlanError(f"COPY --from={word.text} expands to nothing", word.location, hint=hint.lstrip())
         return self.graph.find(name, index, replace(word, text=name))
 
     def _numbered(self, title: str, state: StageState, trigger: bool) -> str:

@@ -171,7 +171,11 @@ def test_variables_may_choose_the_stage_that_is_copied_from() -> None:
     assert second.sources == (Paths(StepSource(first.id), ("b",)),)
     image = plan_of(text, build_args={"which": "tool:2"})
     assert [step.reference for step in steps_of(image, ImageStep)] == ["docker.io/library/tool:2"]
-    assert refused("FROM x\nCOPY --from=$nothing a b\n").message == "COPY --from=$nothing expands to nothing"
+    error = refused("FROM x\nCOPY --from=$nothing a b\n")
+    assert error.message == "COPY --from=$nothing expands to nothing"
+    assert error.hint == "nothing is not set here. Name a stage, a build context or an image."
+    error = refused("FROM x\nENV e=\nCOPY --from=$e a b\n")
+    assert error.hint.startswith("e is '', set by ENV in line 2.")
 
 
 @pytest.mark.rule("H-8")
