@@ -21,6 +21,7 @@ from builder.dockerfile.parser import parse_partially
 from builder.errors import DockerfileSyntaxError, PybuildError, SourceError
 from builder.oci.config import ImageConfig
 from builder.oci.platform import Platform, parse_platform
+from builder.oci.reference import LAYOUT_SCHEME
 from builder.plan.plan import ImageResolver, Plan, Warning
 
 if TYPE_CHECKING:
@@ -110,11 +111,15 @@ def violation_of(findings: tuple[Finding, ...]) -> DockerfileSyntaxError | None:
 
 
 def _base_images(stages: Stages, resolver: ImageResolver) -> dict[int, BaseImage]:
-    return {
-        index: _base_image(resolver.resolve(reference, parse_platform(platform)).config, parse_platform(platform))
-        for index, reference, platform in stages
-        if reference
-    }
+    found = {}
+    for index, reference, platform in stages:
+        if reference:
+            wanted = parse_platform(platform)
+            config = resolver.resolve(reference, wanted).config
+            # Whoever puts a layout in the place of an image has chosen its platform.
+            chosen = reference.startswith(LAYOUT_SCHEME)
+            found[index] = _base_image(config, config.platform if chosen else wanted)
+    return found
 
 
 def _base_image(config: ImageConfig, wanted: Platform) -> BaseImage:

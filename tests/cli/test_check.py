@@ -57,3 +57,10 @@ def test_a_malformed_check_directive_is_part_of_the_report(pybuild: Program, kin
     document = json.loads(outcome.out)
     said = document["buildError"]["message"] if kind == "json" else document["runs"][0]["results"][0]["message"]["text"]
     assert said == 'failed to parse check options: invalid check option "nonsense"'
+
+
+@pytest.mark.rule("B-14")
+def test_a_layout_in_the_place_of_an_image_has_the_platform_that_its_giver_chose(pybuild: Program) -> None:
+    outcome = pybuild.build("FROM --platform=linux/s390x base\nENV A=1\n", "--check", "--format=json")
+    names = [item["ruleName"] for item in json.loads(outcome.out).get("warnings") or []]
+    assert names == ["FromPlatformFlagConstDisallowed"]
