@@ -22,7 +22,7 @@ from builder.errors import ContextError
 from builder.filesystem.entry import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, SYMLINK, Entry
 from builder.filesystem.links import follow_links
 from builder.filesystem.resolve import Root
-from builder.filesystem.walk import tree_key
+from builder.filesystem.tree_order import tree_key
 from builder.layer.content import FileContent
 from builder.store.settled import is_settled
 from builder.store.stat_cache import StampedFile, stamp_of

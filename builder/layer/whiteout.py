@@ -23,11 +23,6 @@ def whiteout_entry(path: str, mtime: int = 0) -> Entry:
     return Entry(f"{parent}{slash}{PREFIX}{name}", "file", 0o644, mtime=mtime)
 
 
-def opaque_entry(directory: str, mtime: int = 0) -> Entry:
-    """Return the entry that hides what `directory` ("" is the root) holds below."""
-    return Entry(f"{directory}/{OPAQUE}" if directory else OPAQUE, "file", 0o644, mtime=mtime)
-
-
 def is_whiteout(path: str) -> bool:
     """Say whether a path is a marker of any of these forms and not a name of its own."""
     return path.rpartition("/")[2].startswith(PREFIX)

@@ -19,7 +19,7 @@ from builder.context.source import Node
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.filesystem.links import follow_links
-from builder.filesystem.walk import tree_key
+from builder.filesystem.tree_order import tree_key
 from builder.layer.content import Content
 from builder.layer.view import MergedView, ViewEntry
 

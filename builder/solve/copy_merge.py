@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from builder.context.source import Node
 from builder.filesystem.entry import Entry
-from builder.filesystem.walk import tree_key
+from builder.filesystem.tree_order import tree_key
 from builder.layer.content import Content
 from builder.solve.copy_target import check_kinds
 

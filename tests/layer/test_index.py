@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry
-from builder.filesystem.walk import tree_key
+from builder.filesystem.tree_order import tree_key
 from builder.layer import index_writer
 from builder.layer.build_index import build_index
 from builder.layer.index import open_index

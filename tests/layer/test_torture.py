@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from builder.errors import LayerError
-from builder.filesystem.walk import walk_entries
 from builder.layer.apply import apply_layer
 from builder.layer.build_index import build_index
 from tests.layer import golden
 from tests.layer.archives import IDS, Member, is_whiteout_device, pack
+from tests.support.walk import walk_entries
 
 D = "directory"
 

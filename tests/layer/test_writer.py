@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from builder.errors import ContextError, LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.resolve import Root
-from builder.filesystem.walk import walk_entries
 from builder.layer.build_index import build_index
 from builder.layer.content import Content, FileContent, SlicedContent
 from builder.layer.index import open_index
 from builder.layer.index_writer import LayerStatistics
 from builder.layer.reader import read_tar
-from builder.layer.whiteout import opaque_entry, whiteout_entry
+from builder.layer.whiteout import whiteout_entry
 from builder.layer.writer import BLOCK_BYTES, write_layer
+from tests.support.walk import walk_entries
 
 Items = list[tuple[Entry, Content | None]]
 
@@ -64,7 +64,7 @@ def test_the_index_beside_a_written_layer_is_the_one_its_tar_gives(tmp_path: Pat
         (Entry("d/h", "hardlink", link="d/f"), None),
         (Entry("d/é", "file", size=1, xattrs=(("user.x", b"\0"),)), b"x"),
         (whiteout_entry("gone"), None),
-        (opaque_entry("d"), None),
+        (Entry("d/.wh..wh..opq", "file"), None),
     ]
     data, statistics = written(tmp_path, items)
     _, again = build_index(io.BytesIO(data), str(tmp_path / "again"))

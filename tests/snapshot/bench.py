@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.filesystem.walk import walk_entries
 from builder.layer.index import open_index
 from builder.layer.view import MergedView, ViewLayer
 from builder.layer.writer import write_layer
@@ -21,6 +20,7 @@ from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs
 from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import Ids, Place, StackLayer
 from tests.layer.archives import Member, Seen, layer, pack, seen_in_view
+from tests.support.walk import walk_entries
 
 
 class Bench:

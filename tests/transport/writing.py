@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 from builder.filesystem.entry import Entry
-from builder.layer.whiteout import opaque_entry, whiteout_entry
+from builder.layer.whiteout import whiteout_entry
 from builder.oci.config import ImageConfig
 from builder.oci.descriptor import Descriptor
 from builder.oci.platform import Platform, host_platform
@@ -41,7 +41,7 @@ def build(store: Store, *, platform: Platform | None = None) -> Descriptor:
         (whiteout_entry("etc/gone"), None),
         (Entry("etc/ünï", "file", 0o644, mtime=2000, size=3), b"new"),
         (Entry("full", "directory", 0o711), None),
-        (opaque_entry("full"), None),
+        (Entry("full/.wh..wh..opq", "file"), None),
         (Entry("full/new", "file", size=3), b"new"),
     )
     config = ImageConfig(platform=platform or host_platform())

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.filesystem.walk import read_xattrs, tree_key, walk_entries
+from builder.filesystem.tree_order import tree_key
+from tests.support.walk import read_xattrs, walk_entries
 
 
 def test_entries_come_in_tree_order(tmp_path: Path) -> None:

@@ -1,8 +1,4 @@
-"""A directory, as entries in tree order: depth first, names sorted by bytes. Symbolic links are not followed.
-
-Tree order is the order of `os.fsencode(path).replace(b"/", b"\\0")`; contexts, layers and their indexes all keep to
-it, so that two of them can be compared in one pass without holding either.
-"""
+"""A directory, as entries in tree order, links not followed: what tests hold layers and trees against."""
 
 from __future__ import annotations
 
@@ -23,11 +19,6 @@ _KIND_BY_FORMAT: dict[int, Kind] = {
     stat.S_IFSOCK: "file",
 }
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def tree_key(path: str) -> bytes:
-    """Return what tree order sorts by."""
-    return os.fsencode(path).replace(b"/", b"\0")
 
 
 def walk_entries(
