@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from builder.context.load import BuildContext
     from builder.dockerfile.instructions import Dockerfile
     from builder.oci.descriptor import Descriptor
-    from builder.plan.outline import Outline, Target
+    from builder.plan.outline import Outline, Targets
     from builder.solve.moments import SourceMoments
     from builder.transport.resolver import Resolver
 
@@ -206,7 +206,7 @@ class Bench:
 
         return make_outline(self._read_dockerfile(), self._plan_options(self.platforms[0]), self.resolver)
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> Targets:
         """Return the stages of the Dockerfile."""
         from builder.plan.outline import list_targets
 

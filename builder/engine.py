@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from builder.bench import Bench
     from builder.checking import CheckReport
     from builder.oci.digest import Digest
-    from builder.plan.outline import Outline, Target
+    from builder.plan.outline import Outline, Targets
     from builder.receipt import Receipt
     from builder.request import ContainerRequest
     from builder.solve.forecast import Forecast
@@ -114,7 +114,7 @@ def outline(request: BuildRequest) -> Outline:
         return bench.outline()
 
 
-def targets(request: BuildRequest) -> tuple[Target, ...]:
+def targets(request: BuildRequest) -> Targets:
     """Return the stages of the Dockerfile that can be built."""
     with _opened(request) as bench, bench.quoting():
         return bench.targets()

@@ -15,6 +15,7 @@ from builder import __version__
 from builder.checking import CheckReport
 from builder.cli.diagnostics import error_to_json, excerpt, render_error
 from builder.dockerfile.lint.finding import Finding
+from builder.dockerfile.source import encode_source
 from builder.engine import check
 from builder.errors import Location, SourceError, UsageError
 from builder.request import BuildRequest
@@ -87,7 +88,7 @@ def report_to_json(report: CheckReport) -> dict[str, Any]:
             }
             for finding in report.findings
         ],
-        "sources": [{"filename": report.file, "language": "Dockerfile"}],
+        "sources": [{"filename": report.file, "data": encode_source(report.source), "language": "Dockerfile"}],
     }
     if report.error is not None:
         document["buildError"] = error_to_json(report.error)

@@ -25,9 +25,11 @@ def outline_command(method: str, form: str, request: BuildRequest) -> int:
 def _print_targets(form: str, request: BuildRequest) -> None:
     found = targets(request)
     if form == "json":
-        print(json.dumps({"targets": [target.to_json() for target in found]}, indent=2))
+        print(json.dumps(found.to_json(), indent=2))
         return
-    rows = [[(target.name or "") + (" (default)" if target.default else ""), target.description] for target in found]
+    rows = [
+        [(target.name or "") + (" (default)" if target.default else ""), target.description] for target in found.targets
+    ]
     for line in table_lines(["TARGET", "DESCRIPTION"], [row for row in rows if row[0]]):
         print(line)
 

@@ -1,12 +1,7 @@
 """Excerpts of a source file: the lines around a fault, numbered, with the offending words underlined.
 
-    Dockerfile:2
-    --------------------
-       1 |     FROM scratch
-       2 | >>> COPY --chwon=1 a b
-         |          ^^^^^^^^^
-       3 |     RUN make
-    --------------------
+    2 | COPY --chwon=1 a b
+      |      ^^^^^^^
 
 Nothing from the file reaches the terminal unfiltered: control characters, escape sequences and direction overrides are
 shown as symbols. Columns are counted as a terminal does: a tab goes to the next multiple of eight, a wide character
@@ -15,12 +10,12 @@ takes two cells.
 
 from __future__ import annotations
 
+import base64
 import unicodedata
 from dataclasses import dataclass
 
 from builder.errors import Location
 
-RULE = "-" * 20
 TAB_WIDTH = 8
 MAX_CELLS = 160
 """Longest text shown of one line, in terminal cells."""
@@ -59,16 +54,9 @@ def excerpt(text: str, location: Location) -> tuple[ExcerptLine, ...]:
     return tuple(shown)
 
 
-def render_excerpt(text: str, location: Location) -> tuple[str, ...]:
-    """Return the excerpt as lines for a terminal, framed and headed by `file:line`."""
-    rendered = [f"{printable(location.file)}:{location.line}", RULE]
-    for line in excerpt(text, location):
-        number = f" {line.number:3d}" if line.number else "    "
-        rendered.append(f"{number} | {'>>>' if line.marked else '   '} {line.text}".rstrip())
-        if line.underline:
-            first, last = line.underline
-            rendered.append(f"     |     {' ' * first}{'^' * (last - first)}")
-    return (*rendered, RULE)
+def encode_source(text: str) -> str:
+    """Return the text of a file as buildx's documents carry it: base64 of its bytes."""
+    return base64.b64encode(text.encode("utf-8", "surrogateescape")).decode("ascii")
 
 
 def _line(raw: str, number: int, location: Location, marked: bool) -> ExcerptLine:

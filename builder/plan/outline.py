@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builder.dockerfile.instructions import Arg, ArgDefinition, Dockerfile, Stage
+from builder.dockerfile.source import encode_source
 from builder.errors import Location
 from builder.plan.options import PlanOptions
 from builder.plan.plan import ImageResolver
@@ -43,6 +44,17 @@ class Target:
         return _without_blanks(document) | {"location": _location_to_json(self.location)}
 
 
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The targets of a file, and its text."""
+
+    targets: tuple[Target, ...]
+    source: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"targets": [target.to_json() for target in self.targets], "sources": [encode_source(self.source)]}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
     """Something a target uses: an ARG with its `value`, a secret, a socket, a cache."""
@@ -65,7 +77,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """What one target uses, in the order of the file."""
+    """What one target uses, in the order of the file; `source` is the text of that."""
 
     name: str
     description: str = ""
@@ -73,13 +85,14 @@ class Outline:
     secrets: tuple[Need, ...] = ()
     ssh: tuple[Need, ...] = ()
     caches: tuple[Need, ...] = ()
+    source: str = field(default="", compare=False, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         document = _without_blanks({"name": self.name, "description": self.description})
         for key, needs in (("args", self.args), ("secrets", self.secrets), ("ssh", self.ssh), ("cache", self.caches)):
             if needs:
                 document[key] = [need.to_json() for need in needs]
-        return document
+        return document | {"sources": [encode_source(self.source)]}
 
 
 def _without_blanks(document: dict[str, Any]) -> dict[str, Any]:
@@ -87,9 +100,9 @@ def _without_blanks(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value}
 
 
-def list_targets(dockerfile: Dockerfile) -> tuple[Target, ...]:
+def list_targets(dockerfile: Dockerfile) -> Targets:
     """Return the stages of a file; nothing is expanded and no image looked up."""
-    return tuple(
+    targets = tuple(
         Target(
             name=stage.name,
             description=_description(stage.base.syntax.comments, stage.name),
@@ -100,6 +113,7 @@ def list_targets(dockerfile: Dockerfile) -> tuple[Target, ...]:
         )
         for stage in dockerfile.stages
     )
+    return Targets(targets, dockerfile.text)
 
 
 def make_outline(dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> Outline:
@@ -111,6 +125,7 @@ def make_outline(dockerfile: Dockerfile, options: PlanOptions, resolver: ImageRe
     mounts = [(mount, run.location) for run in runs for mount in run.mounts]
     return Outline(
         name=stage.name,
+        source=dockerfile.text,
         description=_description(stage.base.syntax.comments, stage.name),
         args=_merged(_arguments(dockerfile, planner)),
         secrets=_merged(

@@ -14,7 +14,7 @@ from builder.dockerfile.lines import decode
 from builder.dockerfile.lint.finding import LintInputs
 from builder.dockerfile.lint.linter import lint
 from builder.dockerfile.parser import parse_dockerfile, parse_partially, parse_trigger, to_json
-from builder.dockerfile.source import render_excerpt
+from builder.dockerfile.source import excerpt
 from builder.errors import DockerfileSyntaxError, Location
 from tests.dockerfile.test_differential import assert_same
 from tests.dockerfile.writing import anything, soups, valid_files
@@ -68,7 +68,7 @@ def test_every_file_gives_an_ast_or_our_own_errors_with_spans_inside_the_file(so
         assert "\n" not in error.message
         assert error.location is not None
         assert_inside(error.location, text)
-        assert all(line.isprintable() for line in render_excerpt(text, error.location))
+        assert all(line.text.isprintable() for line in excerpt(text, error.location))
 
 
 @quickly
