@@ -13,21 +13,19 @@ ONBUILD                          the inner keyword, then as that keyword
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from builder.dockerfile import splitting
 from builder.dockerfile.blanks import BLANK_RUN, SEPARATORS, trim
-from builder.dockerfile.instructions import Word
+from builder.dockerfile.instructions import Word, make_word
 from builder.dockerfile.lines import LogicalLine
 from builder.dockerfile.splitting import JsonStringsOnly, Span
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
 
-_JSON_OR_TEXT = frozenset({"RUN", "CMD", "ENTRYPOINT", "SHELL"})
-_JSON_OR_WORDS = frozenset({"ADD", "COPY", "VOLUME"})
-_PLAIN_WORDS = frozenset({"FROM", "EXPOSE"})
 _PAIRS = frozenset({"ENV", "LABEL"})
-_TEXT = frozenset({"USER", "WORKDIR", "STOPSIGNAL", "MAINTAINER"})
+_WITH_HEREDOCS = frozenset({"RUN", "COPY", "ADD"})
 _SEPARATOR = re.compile(rf"[{SEPARATORS}]+")
 
 
@@ -41,56 +39,59 @@ class Fault(Exception):
 
 @dataclass(slots=True)
 class Arguments:
-    """Spans in the logical line, and what differs from the text there."""
+    """What the arguments of an instruction fall into."""
 
-    spans: list[Span]
-    texts: list[str] | None = None
-    """The strings of a JSON array; None when the spans say it all."""
+    words: tuple[Word, ...] = ()
     json: bool = False
     legacy: bool = False
-    heredoc_keyword: str = ""
-    """The keyword that decides whether there may be heredocs: the inner one of ONBUILD."""
-    heredoc_start: int = 0
-
-    def words(self, line: LogicalLine) -> tuple[Word, ...]:
-        """Return the arguments as words with their places."""
-        text, locate = line.text, line.locate
-        if self.texts is not None:
-            return tuple([Word(value, locate(*span)) for value, span in zip(self.texts, self.spans, strict=True)])
-        return tuple([Word(text[start:end], locate(start, end)) for start, end in self.spans])
+    heredocs_from: int | None = None
+    """Where in the line heredoc markers may stand from; in an ONBUILD too, when what it keeps takes them."""
 
 
 def split_arguments(keyword: str, line: LogicalLine, start: int, end: int, escape: str) -> Arguments:
     """Split `line.text[start:end]`, which has no blanks at its ends. Raises Fault."""
     if start >= end:
-        return Arguments([])
-    if keyword == "ONBUILD":
-        return _split_trigger(line, start, end, escape)
-    arguments = _split_plainly(keyword, line, start, end, escape)
-    if not arguments.json:
-        arguments.heredoc_keyword, arguments.heredoc_start = keyword, start
+        return Arguments()
+    split = _SPLITTERS.get(keyword)
+    if split is not None:
+        arguments = split(line, start, end)
+    elif keyword in _PAIRS:
+        arguments = _split_pairs(keyword, line, start, end, escape)
+    elif keyword == "ARG":
+        arguments = Arguments(_words(line, splitting.split_words(line.text, start, end, escape)))
+    else:
+        return _split_trigger(line, start, end, escape) if keyword == "ONBUILD" else Arguments()
+    if keyword in _WITH_HEREDOCS and not arguments.json:
+        arguments.heredocs_from = start
     return arguments
 
 
-def _split_plainly(keyword: str, line: LogicalLine, start: int, end: int, escape: str) -> Arguments:
-    if keyword in _JSON_OR_TEXT:
-        return _json(line, start, end) or Arguments([(start, end)])
-    if keyword in _JSON_OR_WORDS:
-        return _json(line, start, end) or Arguments(splitting.split_plain(line.text, start, end))
-    if keyword in _PLAIN_WORDS:
-        return Arguments(splitting.split_plain(line.text, start, end))
-    if keyword in _PAIRS:
-        return _split_pairs(keyword, line, start, end, escape)
-    if keyword == "ARG":
-        return Arguments(splitting.split_words(line.text, start, end, escape))
-    if keyword == "HEALTHCHECK":
-        return _split_healthcheck(line, start, end)
-    return Arguments([(start, end)] if keyword in _TEXT else [])
+def _words(line: LogicalLine, spans: Iterable[Span]) -> tuple[Word, ...]:
+    text, locate = line.text, line.locate
+    return tuple([make_word(text[start:end], locate(start, end)) for start, end in spans])
 
 
-def _json(line: LogicalLine, start: int, end: int) -> Arguments | None:
-    if line.text[start] != "[":
-        return None
+def _split_text(line: LogicalLine, start: int, end: int) -> Arguments:
+    return Arguments((make_word(line.text[start:end], line.locate(start, end)),))
+
+
+def _split_plain(line: LogicalLine, start: int, end: int) -> Arguments:
+    return Arguments(_words(line, splitting.split_plain(line.text, start, end)))
+
+
+def _split_command(line: LogicalLine, start: int, end: int) -> Arguments:
+    if line.text[start] == "[" and (array := _split_array(line, start, end)):
+        return array
+    return Arguments((make_word(line.text[start:end], line.locate(start, end)),))
+
+
+def _split_paths(line: LogicalLine, start: int, end: int) -> Arguments:
+    if line.text[start] == "[" and (array := _split_array(line, start, end)):
+        return array
+    return Arguments(_words(line, splitting.split_plain(line.text, start, end)))
+
+
+def _split_array(line: LogicalLine, start: int, end: int) -> Arguments | None:
     try:
         texts = splitting.read_json_array(line.text[start:end])
     except JsonStringsOnly:
@@ -98,19 +99,22 @@ def _json(line: LogicalLine, start: int, end: int) -> Arguments | None:
         raise Fault(message, line.locate(start, end), "put every argument in double quotes") from None
     if texts is None:
         return None
-    return Arguments(splitting.json_string_spans(line.text, start, end), texts, json=True)
+    spans = splitting.json_string_spans(line.text, start, end)
+    words = [make_word(value, line.locate(*span)) for value, span in zip(texts, spans, strict=True)]
+    return Arguments(tuple(words), json=True)
 
 
 def _split_pairs(keyword: str, line: LogicalLine, start: int, end: int, escape: str) -> Arguments:
     words = splitting.split_words(line.text, start, end, escape)
     if not words:
-        return Arguments([])
+        return Arguments()
     if line.text.find("=", *words[0]) < 0:
         separator = _SEPARATOR.search(line.text, start, end)
         if separator is None:
             hint = f"write {keyword} {line.text[start:end]}=value"
             raise Fault(f"{keyword} must have two arguments", line.locate(start, end), hint)
-        return Arguments([(start, separator.start()), (separator.end(), end)], legacy=True)
+        pair = _words(line, [(start, separator.start()), (separator.end(), end)])
+        return Arguments(pair, legacy=True)
     spans: list[Span] = []
     for word_start, word_end in words:
         equal = line.text.find("=", word_start, word_end)
@@ -119,29 +123,45 @@ def _split_pairs(keyword: str, line: LogicalLine, start: int, end: int, escape: 
             message = f"Syntax error - can't find = in {go_quote(word)}. Must be of the form: name=value"
             raise Fault(message, line.locate(word_start, word_end), "quote values that contain blanks")
         spans += [(word_start, equal), (equal + 1, word_end)]
-    return Arguments(spans)
+    return Arguments(_words(line, spans))
 
 
 def _split_healthcheck(line: LogicalLine, start: int, end: int) -> Arguments:
     blank = BLANK_RUN.search(line.text, start, end)
     if blank is None:
-        return Arguments([(start, end)])
-    kind = (start, blank.start())
-    command = _json(line, blank.end(), end)
-    if command is None:
-        return Arguments([kind, (blank.end(), end)])
-    return Arguments([kind, *command.spans], [line.text[slice(*kind)], *(command.texts or [])], json=True)
+        return _split_text(line, start, end)
+    kind = make_word(line.text[start : blank.start()], line.locate(start, blank.start()))
+    command = _split_command(line, blank.end(), end)
+    return Arguments((kind, *command.words), command.json)
 
 
 def _split_trigger(line: LogicalLine, start: int, end: int, escape: str) -> Arguments:
     separator = _SEPARATOR.search(line.text, start, end)
-    keyword = (start, separator.start() if separator else end)
-    upper = line.text[slice(*keyword)].upper()
+    keyword_end = separator.start() if separator else end
+    keyword = make_word(line.text[start:keyword_end], line.locate(start, keyword_end))
+    upper = keyword.text.upper()
     if separator is None or upper == "ONBUILD":  # chained triggers are refused later; don't follow the chain
-        return Arguments([keyword])
+        return Arguments((keyword,))
     _, inner_start = splitting.split_flags(line.text, separator.end())
     inner = split_arguments(upper, line, *trim(line.text, min(inner_start, end), end), escape)
-    inner.spans.insert(0, keyword)
-    if inner.texts is not None:
-        inner.texts.insert(0, line.text[slice(*keyword)])
+    inner.words = (keyword, *inner.words)
     return inner
+
+
+_SPLITTERS: dict[str, Callable[[LogicalLine, int, int], Arguments]] = {
+    "RUN": _split_command,
+    "CMD": _split_command,
+    "ENTRYPOINT": _split_command,
+    "SHELL": _split_command,
+    "ADD": _split_paths,
+    "COPY": _split_paths,
+    "VOLUME": _split_paths,
+    "FROM": _split_plain,
+    "EXPOSE": _split_plain,
+    "HEALTHCHECK": _split_healthcheck,
+    "USER": _split_text,
+    "WORKDIR": _split_text,
+    "STOPSIGNAL": _split_text,
+    "MAINTAINER": _split_text,
+}
+"""Those that need neither the escape character nor the keyword."""

@@ -40,8 +40,7 @@ def unexpected(instruction: Instruction, token: NodeToken, accepted: set[str]) -
     if isinstance(token.node, Flag):
         return _unknown_flag(keyword, token.node, accepted)
     message, hint = _structure(instruction, token)
-    location = instruction.location if token.type == "_END" else token.location
-    return DockerfileSyntaxError(message, location, hint=hint or f"write {_FORMS.get(keyword, keyword)}")
+    return DockerfileSyntaxError(message, token.location, hint=hint or f"write {_FORMS.get(keyword, keyword)}")
 
 
 def unexpected_trigger(instruction: Instruction, token: NodeToken, accepted: set[str]) -> DockerfileSyntaxError:
@@ -67,7 +66,7 @@ def _structure(instruction: Instruction, token: NodeToken) -> tuple[str, str]:
     if keyword == "FROM":
         return "FROM requires either one or three arguments", ""
     if keyword in _PATHS:
-        if token.type == "_END" and len(instruction.arguments) > 1:
+        if token.type == "END" and len(instruction.arguments) > 1:
             return f"{keyword} cannot accept a heredoc as a destination", ""
         return (
             f"{keyword} requires at least two arguments, but only one was provided. Destination could not be determined"

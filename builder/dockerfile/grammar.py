@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from builder.errors import PybuildError
 
@@ -22,6 +23,14 @@ _PLACES = (_BUILDER / "_grammar", _BUILDER.parent / "grammar")
 
 LEXER_VERSION = "1"
 """Part of the cache file's name: Lark's own key doesn't cover the code of the lexer."""
+
+
+@dataclass(slots=True)
+class Branch:
+    """What a rule matched that stands for no statement: a file, a stage, and the lists in them."""
+
+    data: str
+    children: list[Any]
 
 
 def grammar_text(name: str) -> str:
@@ -40,6 +49,7 @@ def load_dockerfile_grammar(cache_directory: str = "") -> Lark:
     from lark import Lark
 
     from builder.dockerfile.lexer import InstructionLexer
+    from builder.dockerfile.statements import RULES
 
     text = grammar_text("dockerfile")
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -50,5 +60,7 @@ def load_dockerfile_grammar(cache_directory: str = "") -> Lark:
         lexer=InstructionLexer,
         start=["dockerfile", "trigger"],
         maybe_placeholders=False,
+        transformer=RULES,
+        tree_class=Branch,
         cache=cache,
     )

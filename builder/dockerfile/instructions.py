@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from builder.dockerfile.makers import maker_of
 from builder.errors import Location
 
 NOWHERE = Location("", 0)
@@ -23,6 +24,9 @@ class Word:
 
     text: str
     location: Location = field(default=NOWHERE, compare=False, repr=False)
+
+
+make_word = maker_of(Word)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,9 @@ class Instruction:
     """ENV and LABEL written as `key value`."""
     location: Location = field(default=NOWHERE, compare=False, repr=False)
     keyword_location: Location = field(default=NOWHERE, compare=False, repr=False)
+
+
+make_instruction = maker_of(Instruction)
 
 
 @dataclass(frozen=True, slots=True)

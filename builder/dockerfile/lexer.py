@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lark import Token
 from lark.lexer import Lexer
 
-from builder.dockerfile.instructions import Directive, Flag, Heredoc, Instruction, Word
+from builder.dockerfile.instructions import Directive, Flag, Heredoc, Instruction, Word, make_word
 from builder.errors import Location
 
 if TYPE_CHECKING:
@@ -32,17 +32,19 @@ FLAG_TOKENS = {name: name.upper().replace("-", "_") for name in VALUE_FLAGS | SW
 """Flag name → token name. `--from` is not the keyword FROM."""
 FLAG_NAMES = {token: name for name, token in FLAG_TOKENS.items()}
 
-_WITH_COMMAND = frozenset({"RUN", "CMD", "ENTRYPOINT", "SHELL"})
-_WITH_TEXT = frozenset({"USER", "WORKDIR", "STOPSIGNAL", "MAINTAINER"})
+_PAIRS = frozenset({"ENV", "LABEL"})
+_WITH_TEXT = frozenset({"RUN", "CMD", "ENTRYPOINT", "SHELL", "USER", "WORKDIR", "STOPSIGNAL", "MAINTAINER"})
 _WITHOUT_FLAGS = frozenset({"ARG", "STOPSIGNAL"})
 
 
 class NodeToken(Token):
-    """A token that carries the value it was made from."""
+    """A token that carries the value it was made from. The end of an instruction has the place of all of it."""
 
     __slots__ = ("location", "node")
     node: Node
     location: Location
+    # Lark's own places: it copies them when the tokens end, and nobody reads them.
+    start_pos = end_pos = line = column = end_line = end_column = None
 
     @classmethod
     def of(cls, kind: str, text: str, node: Node, location: Location) -> NodeToken:
@@ -52,8 +54,6 @@ class NodeToken(Token):
         token.value = text
         token.node = node
         token.location = location
-        token.start_pos = token.end_pos = None
-        _, token.line, token.column, token.end_line, token.end_column = location
         return token
 
 
@@ -106,7 +106,7 @@ class InstructionLexer(Lexer):
 
 
 def tokens_of(instruction: Instruction) -> list[NodeToken]:
-    """Return the tokens of one instruction, `_END` included."""
+    """Return the tokens of one instruction, `END` included."""
     keyword = instruction.keyword
     make = NodeToken.of
     tokens = [make(keyword, instruction.written_keyword, instruction, instruction.keyword_location)]
@@ -116,8 +116,7 @@ def tokens_of(instruction: Instruction) -> list[NodeToken]:
             kind = "IGNORED_FLAG" if ignored else FLAG_TOKENS.get(flag.name, "UNKNOWN_FLAG")
             tokens.append(make(kind, flag.text, flag, flag.location))
     tokens += _tokens_of_arguments(keyword, instruction)
-    file, _, _, line, column = instruction.location
-    tokens.append(make("_END", "", instruction, Location(file, line, column, line, column)))
+    tokens.append(make("END", "", instruction, instruction.location))
     return tokens
 
 
@@ -127,20 +126,18 @@ def _is_none(instruction: Instruction) -> bool:
 
 def _tokens_of_arguments(keyword: str, instruction: Instruction) -> Iterable[NodeToken]:
     words = instruction.arguments
+    if keyword in _PAIRS:
+        return _pairs(instruction)
+    if keyword == "ARG":
+        return _definitions(words)
     if keyword == "HEALTHCHECK":
         return _healthcheck(instruction)
     if keyword == "ONBUILD":
         return [*_named("TRIGGER", words[:1]), *_heredocs(instruction)]
     if instruction.json:
         return _array(instruction, words)
-    if keyword in _WITH_COMMAND:
-        return [*_named("TEXT", words), *_heredocs(instruction)]
     if keyword in _WITH_TEXT:
-        return _named("TEXT", words)
-    if keyword in ("ENV", "LABEL"):
-        return _pairs(instruction)
-    if keyword == "ARG":
-        return _definitions(words)
+        return [*_named("TEXT", words), *_heredocs(instruction)] if instruction.heredocs else _named("TEXT", words)
     if instruction.heredocs:
         return _paths(instruction)
     tokens = _named("WORD", words)
@@ -166,28 +163,32 @@ def _array(instruction: Instruction, words: tuple[Word, ...]) -> Iterator[NodeTo
     location = words[0].location if words else instruction.location
     yield NodeToken.of("OPEN", "[", instruction, location)
     yield from _named("STRING", words)
-    yield NodeToken.of("_CLOSE", "]", instruction, words[-1].location if words else location)
+    yield NodeToken.of("CLOSE", "]", instruction, words[-1].location if words else location)
 
 
 def _heredocs(instruction: Instruction) -> list[NodeToken]:
     return [NodeToken.of("HEREDOC", heredoc.name, heredoc, heredoc.location) for heredoc in instruction.heredocs]
 
 
-def _pairs(instruction: Instruction) -> Iterator[NodeToken]:
-    words = instruction.arguments
+def _pairs(instruction: Instruction) -> list[NodeToken]:
+    tokens = _named("VALUE", instruction.arguments)
     kind = "LEGACY_NAME" if instruction.legacy else "NAME"
-    for name, value in zip(words[::2], words[1::2], strict=True):
-        yield NodeToken.of(kind, name.text, name, name.location)
-        yield NodeToken.of("VALUE", value.text, value, value.location)
+    for token in tokens[::2]:
+        token.type = kind
+    return tokens
 
 
-def _definitions(words: tuple[Word, ...]) -> Iterator[NodeToken]:
+def _definitions(words: tuple[Word, ...]) -> list[NodeToken]:
+    tokens = []
     for word in words:
         name, equal, value = word.text.partition("=")
+        if not equal:
+            tokens.append(NodeToken.of("NAME", name, word, word.location))
+            continue
         head, tail = split_location(word.location, len(name), len(name) + 1)
-        yield NodeToken.of("NAME", name, Word(name, head), head)
-        if equal:
-            yield NodeToken.of("VALUE", value, Word(value, tail), tail)
+        tokens.append(NodeToken.of("NAME", name, make_word(name, head), head))
+        tokens.append(NodeToken.of("VALUE", value, make_word(value, tail), tail))
+    return tokens
 
 
 def split_location(location: Location, end: int, start: int) -> tuple[Location, Location]:

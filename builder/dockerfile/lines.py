@@ -1,6 +1,6 @@
 """Physical lines in, logical lines out: comments and continuations resolved, every character's origin remembered.
 
-    RUN a \\              LogicalLine("RUN a  b", pieces (0, 1, 1) (6, 3, 1))
+    RUN a \\              LogicalLine("RUN a  b") at line 1, column 1; what begins at its offset 6 is at 3, 1
     # a comment
      b
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from builder.dockerfile.blanks import BLANKS
 from builder.errors import Location
 
+_new_tuple = tuple.__new__
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -27,34 +28,47 @@ def decode(source: bytes | str) -> str:
 
 
 @dataclass(slots=True)
-class LogicalLine:
-    """One instruction's text. A piece is (offset in `text`, line, column of its first character), counted from 1."""
+class Pieces:
+    """Where the parts of a continued line stand: their offsets in its text, and the place of each first character."""
 
-    file: str
-    text: str
     offsets: list[int]
     lines: list[int]
     columns: list[int]
-    first_line: int
-    last_line: int
-    comments: tuple[str, ...] = ()
-    blank_lines: tuple[int, ...] = ()
-    """Lines without content inside the continuation (NoEmptyContinuation)."""
 
-    def locate(self, start: int, end: int) -> Location:
-        """Return where `text[start:end]` stands in the file."""
-        if len(self.offsets) == 1:
-            line, column = self.lines[0], self.columns[0]
-            return Location(self.file, line, column + start, line, column + end)
+    def locate(self, file: str, start: int, end: int) -> Location:
+        """Return the place of a span, which may begin in one piece and end in another."""
         first = bisect_right(self.offsets, start) - 1
         last = bisect_right(self.offsets, max(start, end - 1)) - 1
         return Location(
-            self.file,
+            file,
             self.lines[first],
             self.columns[first] + start - self.offsets[first],
             self.lines[last],
             self.columns[last] + end - self.offsets[last],
         )
+
+
+@dataclass(slots=True)
+class LogicalLine:
+    """One instruction's text; `line` and `column` are those of its first character, counted from 1."""
+
+    file: str
+    text: str
+    line: int
+    column: int
+    comments: tuple[str, ...]
+    pieces: Pieces | None = None
+    """None when all of it stands in one line."""
+    blank_lines: int = 0
+    """How many lines without content are inside the continuation (NoEmptyContinuation)."""
+
+    def locate(self, start: int, end: int) -> Location:
+        """Return where `text[start:end]` stands in the file."""
+        if self.pieces is not None:
+            return self.pieces.locate(self.file, start, end)
+        line, column = self.line, self.column
+        # The constructor of a named tuple takes twice as long, and every instruction has several places.
+        return _new_tuple(Location, (self.file, line, column + start, line, column + end))
 
 
 class LineReader:
@@ -90,44 +104,53 @@ class LineReader:
     def read(self) -> LogicalLine | None:
         """Return the next logical line, or None after the last one."""
         comments: list[str] = []
-        while (raw := self.peek()) is not None:
-            self._next += 1
-            line = raw.lstrip(BLANKS)
-            if line.startswith("#"):
+        position, end = self._next, len(self._lines)
+        while position < end:
+            raw = self._lines[position].rstrip("\r")
+            position += 1
+            text = raw.lstrip(BLANKS)
+            if text.startswith("#"):
                 # An empty comment ends the block; a blank line doesn't, whatever BuildKit's documentation says.
-                comment = line[1:].strip(BLANKS)
+                comment = text[1:].strip(BLANKS)
                 if comment:
                     comments.append(comment)
                 else:
                     comments.clear()
-            elif line:
-                return self._join(line, len(raw) - len(line) + 1, tuple(comments))
+            elif text:
+                self._next = position
+                column = len(raw) - len(text) + 1
+                line = LogicalLine(self.file, text, position - 1 + self._offset, column, tuple(comments))
+                if self.escape in text:
+                    self._join(line)
+                return line
+        self._next = position
         return None
 
-    def _join(self, line: str, column: int, comments: tuple[str, ...]) -> LogicalLine:
-        first = self.line
-        offsets, lines, columns = [0], [first], [column]
-        blank_lines: list[int] = []
-        text, continued = self._strip_continuation(line)
-        pieces, length = [text], len(text)
+    def _join(self, logical: LogicalLine) -> None:
+        """Add to `logical` the physical lines that it goes on in."""
+        text, continued = self._strip_continuation(logical.text)
+        if not continued:
+            return
+        offsets, lines, columns = [0], [logical.line], [logical.column]
+        parts, length = [text], len(text)
         while continued and (raw := self.peek()) is not None:
             self._next += 1
             stripped = raw.lstrip(BLANKS)
             if stripped.startswith("#"):
                 continue
             if not stripped:
-                blank_lines.append(self.line)
+                logical.blank_lines += 1
                 continue
             text, continued = self._strip_continuation(raw)
             if text:
                 offsets.append(length)
                 lines.append(self.line)
                 columns.append(1)
-                pieces.append(text)
+                parts.append(text)
                 length += len(text)
-        return LogicalLine(
-            self.file, "".join(pieces), offsets, lines, columns, first, self.line, comments, tuple(blank_lines)
-        )
+        logical.text = "".join(parts)
+        if len(offsets) > 1:
+            logical.pieces = Pieces(offsets, lines, columns)
 
     def _strip_continuation(self, line: str) -> tuple[str, bool]:
         body = line.rstrip(" \t")

@@ -14,9 +14,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from builder.dockerfile.arguments import Fault
+from builder.dockerfile.grammar import Branch
 from builder.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage, StageStatement
 from builder.dockerfile.lines import decode
 from builder.dockerfile.reader import MAX_FAULTS, Source, read_source
@@ -26,9 +26,8 @@ from builder.errors import DockerfileSyntaxError, Location
 if TYPE_CHECKING:
     from lark.parsers.lalr_interactive_parser import InteractiveParser
 
-    from builder.dockerfile.statements import Branch
+    from builder.dockerfile.statements import Built
 
-_T = TypeVar("_T")
 _LONGEST_MESSAGE = 1000
 
 
@@ -66,7 +65,8 @@ def parse_partially(
 def read_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
     """Read the syntax of a Dockerfile: no stages, no checks of flags and arity. Raises DockerfileSyntaxError."""
     decoded = decode(text)
-    source = _read(decoded, file)
+    with _collector_paused():
+        source = _read(decoded, file)
     _raise_first(source.faults)
     return Dockerfile(
         file=file,
@@ -84,7 +84,7 @@ def parse_trigger(text: str, location: Location) -> StageStatement:
     if not source.faults and len(source.instructions) != 1:
         raise DockerfileSyntaxError("an ONBUILD trigger must be a single instruction", location)
     tree = _parse(source, "trigger", "") if not source.faults else None
-    statements = _statements(tree.children, source, object) if tree else []
+    statements = _without_faults(tree.children, source) if tree else []
     for fault in source.faults:
         fault.location = location
     _raise_first(source.faults)
@@ -213,41 +213,32 @@ def _recover(interactive: InteractiveParser, instruction: Instruction) -> None:
         stand_in = Instruction(keyword="FROM", location=place)
         interactive.feed_token(NodeToken.of("FROM", "", stand_in, place))
         interactive.feed_token(NodeToken.of("WORD", "", Word("scratch", place), place))
-        interactive.feed_token(NodeToken.of("_END", "", stand_in, place))
+        interactive.feed_token(NodeToken.of("END", "", stand_in, place))
 
 
 def _parse_stages(source: Source, cache_directory: str) -> tuple[list[Arg], list[Stage]]:
     tree = _parse(source, "dockerfile", cache_directory)
     global_args: list[Arg] = []
     stages: list[Stage] = []
-    for branch in cast("list[Branch]", tree.children) if tree else ():
-        if branch.data == "arg":
-            global_args.extend(_statements([branch], source, Arg))
-        elif branch.data == "stage":
-            stages.extend(_stage(len(stages), branch, source))
+    for child in tree.children if tree else ():
+        if isinstance(child, Branch):
+            stages.extend(_stage(len(stages), child.children, source))
+        else:
+            global_args += cast("list[Arg]", _without_faults([child], source))
     return global_args, stages
 
 
-def _stage(index: int, branch: Branch, source: Source) -> Iterable[Stage]:
-    first, *rest = cast("list[Branch]", branch.children)
-    base = _statements([first], source, From)
-    statements = cast("list[StageStatement]", _statements(rest, source, object))
-    if base:
-        yield Stage(index=index, base=base[0], statements=tuple(statements))
+def _stage(index: int, built: list[Built], source: Source) -> Iterable[Stage]:
+    statements = _without_faults(built, source)
+    if isinstance(built[0], From):
+        yield Stage(index=index, base=built[0], statements=cast("tuple[StageStatement, ...]", tuple(statements[1:])))
 
 
-def _statements(branches: Iterable[Any], source: Source, kind: type[_T]) -> list[_T]:
-    from builder.dockerfile.statements import build_statement
-
-    result: list[_T] = []
-    for branch in branches:
-        try:
-            statement = build_statement(branch)
-        except Fault as fault:
-            source.faults.append(fault.error)
-        except DockerfileSyntaxError as error:
-            source.faults.append(error)
+def _without_faults(built: list[Built], source: Source) -> list[From | StageStatement]:
+    statements = []
+    for each in built:
+        if isinstance(each, DockerfileSyntaxError):
+            source.faults.append(each)
         else:
-            assert isinstance(statement, kind)
-            result.append(statement)
-    return result
+            statements.append(each)
+    return statements

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from builder.dockerfile import splitting
 from builder.dockerfile.arguments import Arguments, Fault, split_arguments
-from builder.dockerfile.blanks import BLANKS, trim
+from builder.dockerfile.blanks import BLANKS
 from builder.dockerfile.directives import read_directives
 from builder.dockerfile.heredocs import Marker, find_markers
-from builder.dockerfile.instructions import Directive, Flag, Heredoc, Instruction
+from builder.dockerfile.instructions import Directive, Flag, Heredoc, Instruction, make_instruction
 from builder.dockerfile.lines import LineReader, LogicalLine
 from builder.errors import DockerfileSyntaxError, Location
 from builder.suggest import did_you_mean
@@ -25,7 +25,7 @@ KEYWORDS = (
     "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD",
     "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 )  # fmt: skip
-_WITH_HEREDOCS = frozenset({"RUN", "COPY", "ADD"})
+_KNOWN = frozenset(KEYWORDS)
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 EMPTY_CONTINUATION = "Empty continuation line"
 
@@ -56,7 +56,7 @@ def read_source(text: str, file: str, *, first_line: int = 1, escape: str = "") 
     source.escape = reader.escape
     while len(source.faults) < MAX_FAULTS and (line := reader.read()) is not None:
         if line.blank_lines:
-            last = line.last_line
+            last = reader.line
             # The place is the end of the continuation, as BuildKit has it, not the blank line itself.
             source.warnings.append((EMPTY_CONTINUATION, Location(file, last, 1, last, 1)))
         try:
@@ -70,26 +70,29 @@ def read_source(text: str, file: str, *, first_line: int = 1, escape: str = "") 
 def read_instruction(line: LogicalLine, reader: LineReader) -> Instruction:
     """Split one logical line; takes its heredoc bodies from `reader`. Raises Fault."""
     text = line.text
-    (_, keyword_end), rest = splitting.split_keyword(text)
-    written = text[:keyword_end].rstrip(BLANKS)
+    written, start = splitting.split_keyword(text)
     keyword = written.upper()
-    if keyword not in KEYWORDS:
+    if keyword not in _KNOWN:
         raise _unknown_instruction(line, written)
-    flags, start = splitting.split_flags(text, rest)
-    start, end = trim(text, start, len(text))
+    flags: tuple[Flag, ...] = ()
+    if text.startswith("--", start):
+        spans, start = splitting.split_flags(text, start)
+        flags = tuple([_flag(line, span) for span in spans])
+        start = splitting.skip_blanks(text, start)
+    end = len(text.rstrip(BLANKS))
     arguments = split_arguments(keyword, line, start, end, reader.escape)
-    heredocs = _read_heredocs(line, reader, arguments, end)
-    return Instruction(
+    heredocs = _read_heredocs(line, reader, arguments, end) if "<<" in text else ()
+    return make_instruction(
         keyword=keyword,
         written_keyword=written,
-        flags=tuple([_flag(line, flag) for flag in flags]),
-        arguments=arguments.words(line),
+        flags=flags,
+        arguments=arguments.words,
         json=arguments.json,
         heredocs=heredocs,
         text=text,
         comments=line.comments,
         legacy=arguments.legacy,
-        location=_whole(line, reader, heredocs),
+        location=_whole(line, end, reader, heredocs),
         keyword_location=line.locate(0, len(written)),
     )
 
@@ -99,20 +102,20 @@ def _flag(line: LogicalLine, span: splitting.FlagSpan) -> Flag:
     return Flag(name, value if equal else None, line.text[span.start : span.end], line.locate(span.start, span.end))
 
 
-def _whole(line: LogicalLine, reader: LineReader, heredocs: tuple[Heredoc, ...]) -> Location:
-    location = line.locate(0, len(line.text.rstrip(BLANKS)))
-    if location.line != line.first_line:  # it begins with lines that hold the escape character alone
-        location = location._replace(line=line.first_line, column=line.columns[0])
+def _whole(line: LogicalLine, end: int, reader: LineReader, heredocs: tuple[Heredoc, ...]) -> Location:
+    location = line.locate(0, end)
+    if location.line != line.line:  # it begins with lines that hold the escape character alone
+        location = location._replace(line=line.line, column=line.column)
     if reader.line == location.end_line:
         return location
     return location._replace(end_line=reader.line, end_column=len(heredocs[-1].name) + 1 if heredocs else 1)
 
 
 def _read_heredocs(line: LogicalLine, reader: LineReader, arguments: Arguments, end: int) -> tuple[Heredoc, ...]:
-    if arguments.heredoc_keyword not in _WITH_HEREDOCS or "<<" not in line.text:
+    if arguments.heredocs_from is None:
         return ()
     heredocs: list[Heredoc] = []
-    for marker in find_markers(line.text, arguments.heredoc_start, end, reader.escape):
+    for marker in find_markers(line.text, arguments.heredocs_from, end, reader.escape):
         body = reader.take_body(marker.name, marker.chomp)
         if body is not None:
             heredocs.append(_heredoc(line, marker, body))
@@ -144,6 +147,6 @@ def _unknown_instruction(line: LogicalLine, written: str) -> Fault:
         hint = "put a blank after the keyword"
     elif not written:
         hint = "the line holds nothing but the escape character"
-    elif not near and line.first_line > 1:
+    elif not near and line.line > 1:
         hint = "an instruction goes on in the next line only when its line ends with the escape character"
     return Fault(f"unknown instruction: {written}{near}", line.locate(0, max(1, len(written))), hint)

@@ -14,7 +14,7 @@ from builder.dockerfile.blanks import BLANKS, PLAIN_WORD, SEPARATORS
 
 Span = tuple[int, int]
 
-_SEPARATORS_RUN = re.compile(rf"[{SEPARATORS}]+")
+_HEAD = re.compile(rf"([^{SEPARATORS}]*)[{BLANKS}]*")
 # In flags the escape character is always a backslash, also under `# escape=`.
 _FLAG_PART = re.compile(rf"(?P<plain>[^{BLANKS}'\"\\]+)|\\(?P<escaped>.?)|(?P<quote>['\"])", re.DOTALL)
 _FLAG_QUOTED = {quote: re.compile(rf"(?P<plain>[^{quote}\\]+)|\\(?P<escaped>.?)", re.DOTALL) for quote in "'\""}
@@ -26,6 +26,8 @@ _WORD_PART = {
     )
     for escape in "\\`"
 }
+_SPECIAL = {escape: re.compile(rf"['\"{re.escape(escape)}]") for escape in "\\`"}
+_NO_BLANKS = re.compile(rf"[^{BLANKS}]+")
 _BLANKS_AT = re.compile(rf"[{BLANKS}]*")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -41,10 +43,20 @@ class JsonStringsOnly(ValueError):
     """A JSON array with a member that is not a string."""
 
 
-def split_keyword(text: str) -> tuple[Span, int]:
-    """Return the span of the keyword and where the rest begins. `text` has no blanks at its start."""
-    match = _SEPARATORS_RUN.search(text)
-    return ((0, match.start()), match.end()) if match else ((0, len(text)), len(text))
+def split_keyword(text: str) -> tuple[str, int]:
+    """Return the keyword as written and where the rest begins. `text` has no blanks at its start."""
+    keyword, _, rest = text.partition(" ")
+    if keyword.isalpha():  # none of the other blanks is in it
+        return keyword, len(text) - len(rest.lstrip(BLANKS))
+    match = _HEAD.match(text)
+    assert match is not None
+    return match[1].rstrip(BLANKS), match.end()
+
+
+def skip_blanks(text: str, start: int) -> int:
+    """Return where the first character that is no blank stands, from `start` on."""
+    match = _BLANKS_AT.match(text, start)
+    return match.end() if match else start
 
 
 def split_flags(text: str, start: int) -> tuple[list[FlagSpan], int]:
@@ -85,6 +97,8 @@ def split_plain(text: str, start: int, end: int) -> list[Span]:
 
 def split_words(text: str, start: int, end: int, escape: str) -> list[Span]:
     """Split at blanks that are neither quoted nor escaped. Quotes stay; a lone escape character at the end goes."""
+    if _SPECIAL[escape].search(text, start, end) is None:
+        return [match.span() for match in _NO_BLANKS.finditer(text, start, end)]
     spans: list[Span] = []
     part = _WORD_PART[escape]
     position = start
@@ -106,8 +120,7 @@ def read_json_array(text: str) -> list[str] | None:
     if not text.startswith("["):
         return None
     try:
-        # parse_int stays text: Python refuses numbers of more than 4,300 digits, JSON doesn't.
-        value = json.loads(text, parse_constant=_refuse, parse_int=lambda _: 0, parse_float=lambda _: 0)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     if not all(isinstance(item, str) for item in value):
@@ -117,6 +130,10 @@ def read_json_array(text: str) -> list[str] | None:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+# Numbers are not looked at: Python refuses those of more than 4,300 digits, JSON doesn't.
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_int=lambda _: 0, parse_float=lambda _: 0)
 
 
 def _without_surrogate_escapes(text: str) -> str:

@@ -1,13 +1,16 @@
-"""The grammar's trees → typed statements: what is left to check once the structure is known to be right.
+"""The rules of the grammar → typed statements: what is left to check once the structure is known to be right.
 
-Each function takes the children of one rule. The keyword's token comes first and carries the `Instruction`.
+Lark calls the function of a rule with all tokens of the instruction. The keyword's comes first and carries the
+`Instruction`. What can't be accepted gives an error in the statement's place, so that the rest is read all the same.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import TypeVar, cast
 
 from builder.dockerfile import instructions as ast
 from builder.dockerfile.arguments import Fault
@@ -15,68 +18,50 @@ from builder.dockerfile.durations import parse_duration
 from builder.dockerfile.flags import Flags
 from builder.dockerfile.instructions import ExecForm, Flag, Heredoc, Instruction, ShellForm, Word
 from builder.dockerfile.lexer import NodeToken
+from builder.dockerfile.makers import maker_of
 from builder.dockerfile.mounts import check_mount
 from builder.dockerfile.words import go_quote
+from builder.errors import DockerfileSyntaxError
 
-if TYPE_CHECKING:
-    from lark import Tree
-
-    Branch = Tree[NodeToken]
-    Child = NodeToken | Branch
+Tokens = Sequence[NodeToken]
+Built = ast.From | ast.StageStatement | DockerfileSyntaxError
+_Transfer = TypeVar("_Transfer", ast.Copy, ast.Add)
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*", re.ASCII)
 _MINIMUM_INTERVAL_NS = 1_000_000
 _NETWORKS = ("default", "none", "host")
 _SECURITIES = ("sandbox", "insecure")
 _NOT_TRIGGERS = ("MAINTAINER", "FROM")
-_T = TypeVar("_T")
+_WORDS = frozenset({"WORD", "TEXT", "STRING"})
+
+_make_shell_form = maker_of(ShellForm)
+_make_run = maker_of(ast.Run)
+_make_copy = maker_of(ast.Copy)
+_make_add = maker_of(ast.Add)
+_make_env = maker_of(ast.Env)
+_make_definition = maker_of(ast.ArgDefinition)
 
 
-def build_statement(branch: Branch) -> ast.From | ast.StageStatement:
-    """Turn the tree of one instruction into its statement. Raises Fault or DockerfileSyntaxError."""
-    children = branch.children
-    return _BUILDERS[str(branch.data)](_syntax(children), children[1:])
-
-
-def _syntax(children: Sequence[Child]) -> Instruction:
-    return _node(children[0], Instruction)
-
-
-def _node(child: Child, kind: type[_T]) -> _T:
-    node = child.node if isinstance(child, NodeToken) else None
-    assert isinstance(node, kind)
-    return node
-
-
-def _tokens(children: Sequence[Child], *kinds: str) -> list[NodeToken]:
-    return [child for child in children if isinstance(child, NodeToken) and child.type in kinds]
-
-
-def _branches(children: Sequence[Child], rule: str) -> list[Branch]:
-    return [child for child in children if not isinstance(child, NodeToken) and child.data == rule]
-
-
-def _words(children: Sequence[Child]) -> tuple[Word, ...]:
+def _words(tokens: Tokens) -> tuple[Word, ...]:
     """Return the plain words, or the strings of the JSON form."""
-    for child in children:
-        if not isinstance(child, NodeToken) and child.data == "exec":
-            return tuple([_node(token, Word) for token in _tokens(child.children, "STRING")])
-    return tuple([_node(token, Word) for token in _tokens(children, "WORD", "TEXT")])
+    return cast("tuple[Word, ...]", tuple([token.node for token in tokens if token.type in _WORDS]))
 
 
-def _heredocs(children: Sequence[Child]) -> tuple[Heredoc, ...]:
-    return tuple([_node(token, Heredoc) for token in _tokens(children, "HEREDOC")])
+def _heredocs(tokens: Tokens) -> tuple[Heredoc, ...]:
+    return cast("tuple[Heredoc, ...]", tuple([token.node for token in tokens if token.type == "HEREDOC"]))
 
 
-def _command(syntax: Instruction, children: Sequence[Child]) -> ast.Command:
-    words = _words(children)
+def _command(syntax: Instruction, tokens: Tokens) -> ast.Command:
     if syntax.json:
-        return ExecForm(tuple(word.text for word in words))
-    return ShellForm(words[0].text if words else "")
+        return ExecForm(tuple([word.text for word in _words(tokens)]))
+    for token in tokens:
+        if token.type == "TEXT":
+            return _make_shell_form(str(token.value))
+    return _make_shell_form("")
 
 
-def _from(syntax: Instruction, children: Sequence[Child]) -> ast.From:
-    image, *alias = _words(children)
+def _from(syntax: Instruction, tokens: Tokens) -> ast.From:
+    image, *alias = _words(tokens)
     name = alias[0].text.lower() if alias else ""
     if alias and not _STAGE_NAME.fullmatch(name):
         message = (
@@ -87,11 +72,11 @@ def _from(syntax: Instruction, children: Sequence[Child]) -> ast.From:
     return ast.From(syntax=syntax, image=image, alias=name, platform=Flags(syntax).word("platform"))
 
 
-def _run(syntax: Instruction, children: Sequence[Child]) -> ast.Run:
+def _run(syntax: Instruction, tokens: Tokens) -> ast.Run:
     heredocs = syntax.heredocs
-    command = _command(syntax, children)
+    command = _command(syntax, tokens)
     if not syntax.flags and not heredocs:
-        return ast.Run(syntax=syntax, command=command)
+        return _make_run(syntax=syntax, command=command)
     flags = Flags(syntax)
     for mount in flags.words("mount"):
         check_mount(mount)
@@ -119,99 +104,89 @@ def _choice(flag: Flag | None, choices: Sequence[str], message: str) -> str:
     return value
 
 
-def _places(syntax: Instruction, children: Sequence[Child]) -> tuple[tuple[Word, ...], tuple[Heredoc, ...], Word]:
-    """Return sources, heredoc sources and destination of COPY or ADD."""
-    sources = _branches(children, "source")
-    if sources:
-        children = [*(leaf for source in sources for leaf in source.children), *_tokens(children, "WORD")]
-    words = _words(children)
-    if len(words) + len(sources) < 2 or not words:
+def _transfer(
+    make: Callable[..., _Transfer], syntax: Instruction, tokens: Tokens, own: Callable[[Flags], dict[str, object]]
+) -> _Transfer:
+    """Return the statement of COPY or ADD; `own` reads the flags that only one of them has."""
+    flags = Flags(syntax)
+    words, heredocs = _words(tokens), _heredocs(tokens)
+    if len(words) + len(heredocs) < 2 or not words:
         message = (
             f"{syntax.keyword} requires at least two arguments, but only one was provided. "
             "Destination could not be determined"
         )
         raise Fault(message, syntax.location, f"write {syntax.keyword} SOURCE… DESTINATION")
-    return words[:-1], _heredocs(children), words[-1]
-
-
-def _copy(syntax: Instruction, children: Sequence[Child]) -> ast.Copy:
-    flags = Flags(syntax)
-    sources, heredocs, destination = _places(syntax, children)
-    return ast.Copy(
+    if not syntax.flags:
+        return make(syntax=syntax, sources=words[:-1], heredocs=heredocs, destination=words[-1])
+    return make(
         syntax=syntax,
-        sources=sources,
+        sources=words[:-1],
         heredocs=heredocs,
-        destination=destination,
+        destination=words[-1],
         chown=flags.word("chown"),
         chmod=flags.word("chmod"),
         link=flags.switch("link") or False,
         exclude=flags.words("exclude"),
-        source_stage=flags.word("from"),
-        parents=flags.switch("parents") or False,
+        **own(flags),
     )
 
 
-def _add(syntax: Instruction, children: Sequence[Child]) -> ast.Add:
-    flags = Flags(syntax)
-    sources, heredocs, destination = _places(syntax, children)
-    return ast.Add(
-        syntax=syntax,
-        sources=sources,
-        heredocs=heredocs,
-        destination=destination,
-        chown=flags.word("chown"),
-        chmod=flags.word("chmod"),
-        link=flags.switch("link") or False,
-        exclude=flags.words("exclude"),
-        checksum=flags.word("checksum"),
-        keep_git_dir=flags.switch("keep-git-dir"),
-        unpack=flags.switch("unpack"),
-    )
+def _flags_of_copy(flags: Flags) -> dict[str, object]:
+    return {"source_stage": flags.word("from"), "parents": flags.switch("parents") or False}
 
 
-def _pairs(syntax: Instruction, children: Sequence[Child]) -> tuple[tuple[Word, Word], ...]:
-    branches = _branches(children, "pair") or _branches(children, "legacy_pair")
-    pairs = tuple([(_node(branch.children[0], Word), _node(branch.children[1], Word)) for branch in branches])
-    for name, _ in pairs:
+def _flags_of_add(flags: Flags) -> dict[str, object]:
+    return {
+        "checksum": flags.word("checksum"),
+        "keep_git_dir": flags.switch("keep-git-dir"),
+        "unpack": flags.switch("unpack"),
+    }
+
+
+def _pairs(syntax: Instruction, tokens: Tokens) -> tuple[tuple[Word, Word], ...]:
+    words = cast("list[Word]", [token.node for token in tokens[1:-1]])
+    for name in words[::2]:
         if not name.text:
             raise Fault(f"{syntax.keyword} names can not be blank", name.location)
-    return pairs
+    return tuple(zip(words[::2], words[1::2], strict=True))
 
 
-def _arg(syntax: Instruction, children: Sequence[Child]) -> ast.Arg:
+def _arg(syntax: Instruction, tokens: Tokens) -> ast.Arg:
     definitions: list[ast.ArgDefinition] = []
-    for branch in _branches(children, "definition"):
-        name, *value = [_node(child, Word) for child in branch.children]
-        if not name.text:
-            raise Fault("ARG names can not be blank", name.location)
-        definitions.append(ast.ArgDefinition(name.text, value[0] if value else None, name.location))
+    for token, following in pairwise(tokens):
+        if token.type == "NAME":
+            name = cast(Word, token.node)
+            if not name.text:
+                raise Fault("ARG names can not be blank", name.location)
+            default = cast(Word, following.node) if following.type == "VALUE" else None
+            definitions.append(_make_definition(name.text, default, name.location))
     return ast.Arg(syntax=syntax, definitions=tuple(definitions))
 
 
-def _shell(syntax: Instruction, children: Sequence[Child]) -> ast.Shell:
-    return ast.Shell(syntax=syntax, arguments=tuple(word.text for word in _at_least_one(syntax, children)))
+def _shell(syntax: Instruction, tokens: Tokens) -> ast.Shell:
+    return ast.Shell(syntax=syntax, arguments=tuple(word.text for word in _at_least_one(syntax, tokens)))
 
 
-def _at_least_one(syntax: Instruction, children: Sequence[Child]) -> tuple[Word, ...]:
-    words = _words(children)
+def _at_least_one(syntax: Instruction, tokens: Tokens) -> tuple[Word, ...]:
+    words = _words(tokens)
     if not words:
         raise Fault(f"{syntax.keyword} requires at least one argument", syntax.location)
     return words
 
 
-def _volume(syntax: Instruction, children: Sequence[Child]) -> ast.Volume:
-    paths = _at_least_one(syntax, children)
+def _volume(syntax: Instruction, tokens: Tokens) -> ast.Volume:
+    paths = _at_least_one(syntax, tokens)
     for path in paths:
         if not path.text.strip():
             raise Fault("VOLUME specified can not be an empty string", path.location)
     return ast.Volume(syntax=syntax, paths=paths)
 
 
-def _healthcheck(syntax: Instruction, children: Sequence[Child]) -> ast.HealthcheckStatement:
-    if _tokens(children, "NONE"):
+def _healthcheck(syntax: Instruction, tokens: Tokens) -> ast.HealthcheckStatement:
+    if tokens[-2].type == "NONE":
         return ast.HealthcheckStatement(syntax=syntax, command=None)
     flags = Flags(syntax)
-    command = _command(syntax, children)
+    command = _command(syntax, tokens)
     if command in (ExecForm(()), ShellForm("")):
         raise Fault("Missing command after HEALTHCHECK CMD", syntax.location)
     return ast.HealthcheckStatement(
@@ -249,36 +224,51 @@ def _retries(flag: Flag | None) -> int:
     return retries
 
 
-def _onbuild(syntax: Instruction, children: Sequence[Child]) -> ast.OnBuild:
-    inner = children[0]
-    assert isinstance(inner, NodeToken)
+def _onbuild(syntax: Instruction, tokens: Tokens) -> ast.OnBuild:
+    inner = tokens[1]
     keyword = inner.upper()
     if keyword == "ONBUILD":
         raise Fault("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", inner.location)
     if keyword in _NOT_TRIGGERS:
         raise Fault(f"{keyword} isn't allowed as an ONBUILD trigger", inner.location)
     text = re.sub(r"^\s*ONBUILD\s*", "", syntax.text, count=1, flags=re.IGNORECASE)
-    bodies = "".join(f"\n{heredoc.written}{heredoc.name}" for heredoc in _heredocs(children))
+    bodies = "".join(f"\n{heredoc.written}{heredoc.name}" for heredoc in _heredocs(tokens))
     return ast.OnBuild(syntax=syntax, trigger=text + bodies)
 
 
-_BUILDERS: dict[str, Callable[[Instruction, Sequence[Child]], ast.From | ast.StageStatement]] = {
+_BUILDERS: dict[str, Callable[[Instruction, Tokens], ast.From | ast.StageStatement]] = {
     "from": _from,
     "run": _run,
-    "copy": _copy,
-    "add": _add,
-    "workdir": lambda syntax, children: ast.Workdir(syntax=syntax, path=_words(children)[0]),
-    "env": lambda syntax, children: ast.Env(syntax=syntax, pairs=_pairs(syntax, children), legacy=syntax.legacy),
-    "label": lambda syntax, children: ast.Label(syntax=syntax, pairs=_pairs(syntax, children), legacy=syntax.legacy),
+    "copy": lambda syntax, tokens: _transfer(_make_copy, syntax, tokens, _flags_of_copy),
+    "add": lambda syntax, tokens: _transfer(_make_add, syntax, tokens, _flags_of_add),
+    "workdir": lambda syntax, tokens: ast.Workdir(syntax=syntax, path=_words(tokens)[0]),
+    "env": lambda syntax, tokens: _make_env(syntax=syntax, pairs=_pairs(syntax, tokens), legacy=syntax.legacy),
+    "label": lambda syntax, tokens: ast.Label(syntax=syntax, pairs=_pairs(syntax, tokens), legacy=syntax.legacy),
     "arg": _arg,
-    "cmd": lambda syntax, children: ast.Cmd(syntax=syntax, command=_command(syntax, children)),
-    "entrypoint": lambda syntax, children: ast.Entrypoint(syntax=syntax, command=_command(syntax, children)),
+    "cmd": lambda syntax, tokens: ast.Cmd(syntax=syntax, command=_command(syntax, tokens)),
+    "entrypoint": lambda syntax, tokens: ast.Entrypoint(syntax=syntax, command=_command(syntax, tokens)),
     "shell": _shell,
-    "user": lambda syntax, children: ast.User(syntax=syntax, user=_words(children)[0]),
-    "expose": lambda syntax, children: ast.Expose(syntax=syntax, ports=_words(children)),
+    "user": lambda syntax, tokens: ast.User(syntax=syntax, user=_words(tokens)[0]),
+    "expose": lambda syntax, tokens: ast.Expose(syntax=syntax, ports=_words(tokens)),
     "volume": _volume,
-    "stopsignal": lambda syntax, children: ast.StopSignal(syntax=syntax, signal=_words(children)[0]),
-    "maintainer": lambda syntax, children: ast.Maintainer(syntax=syntax, name=_words(children)[0].text),
+    "stopsignal": lambda syntax, tokens: ast.StopSignal(syntax=syntax, signal=_words(tokens)[0]),
+    "maintainer": lambda syntax, tokens: ast.Maintainer(syntax=syntax, name=_words(tokens)[0].text),
     "healthcheck": _healthcheck,
     "onbuild": _onbuild,
 }
+
+
+def _rule(build: Callable[[Instruction, Tokens], ast.From | ast.StageStatement]) -> Callable[[Tokens], Built]:
+    def statement_or_error(tokens: Tokens) -> Built:
+        try:
+            return build(cast(Instruction, tokens[0].node), tokens)
+        except Fault as fault:
+            return fault.error
+        except DockerfileSyntaxError as error:
+            return error
+
+    return statement_or_error
+
+
+RULES = SimpleNamespace(**{name: _rule(build) for name, build in _BUILDERS.items()})
+"""What Lark calls a transformer: the function of each rule, by its name."""
