@@ -7,6 +7,7 @@ The delimiter is read with its quotes removed; any quote in it turns expansion o
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -17,13 +18,6 @@ _UNQUOTE = re.compile(r"'([^']*)'|\"((?:[^\"\\]|\\.)*)\"|\\(.)|([^'\"\\]+)", re.
 _DOUBLE_ESCAPE = re.compile(r'\\(["$\\])')
 
 _BLANKS_AT = re.compile(rf"[{BLANKS}]*")
-_PARTS = {
-    escape: re.compile(
-        rf"[^{BLANKS}'\"{escaped}]+|{escaped}.?|'[^']*'|\"(?:[^\"{escaped}]|{escaped}.)*\"",
-        re.DOTALL,
-    )
-    for escape, escaped in (("\\", r"\\"), ("`", "`"))
-}
 
 
 class Marker(NamedTuple):
@@ -72,12 +66,19 @@ def _marker(begin: re.Match[str], word: str, end: int) -> Marker | None:
 
 def _skip_word(text: str, position: int, end: int, escape: str) -> int | None:
     """Return where the word that covers `position` ends, or None when a quote in it is never closed."""
-    part = _PARTS[escape]
+    part = _part(escape)
     while match := part.match(text, position, end):
         position = match.end()
     if position < end and text[position] in "'\"":
         return None
     return position
+
+
+@functools.cache
+def _part(escape: str) -> re.Pattern[str]:
+    escaped = re.escape(escape)
+    plain, quoted = rf"[^{BLANKS}'\"{escaped}]+|{escaped}.?|'[^']*'", rf"\"(?:[^\"{escaped}]|{escaped}.)*\""
+    return re.compile(f"{plain}|{quoted}", re.DOTALL)
 
 
 def _unquote(word: str) -> str | None:

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from builder.dockerfile.grammar import Branch
 from builder.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage, StageStatement
 from builder.dockerfile.lines import decode
 from builder.dockerfile.reader import MAX_FAULTS, Source, read_source
@@ -26,6 +25,7 @@ from builder.errors import DockerfileSyntaxError, Location
 if TYPE_CHECKING:
     from lark.parsers.lalr_interactive_parser import InteractiveParser
 
+    from builder.dockerfile.grammar import Branch
     from builder.dockerfile.statements import Built
 
 _LONGEST_MESSAGE = 1000
@@ -221,10 +221,10 @@ def _parse_stages(source: Source, cache_directory: str) -> tuple[list[Arg], list
     global_args: list[Arg] = []
     stages: list[Stage] = []
     for child in tree.children if tree else ():
-        if isinstance(child, Branch):
-            stages.extend(_stage(len(stages), child.children, source))
-        else:
+        if isinstance(child, Arg | DockerfileSyntaxError):
             global_args += cast("list[Arg]", _without_faults([child], source))
+        else:
+            stages.extend(_stage(len(stages), child.children, source))
     return global_args, stages
 
 

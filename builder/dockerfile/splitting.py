@@ -6,6 +6,7 @@ Each function follows BuildKit's parser (frontend/dockerfile/parser: split_comma
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import NamedTuple
@@ -18,15 +19,6 @@ _HEAD = re.compile(rf"([^{SEPARATORS}]*)[{BLANKS}]*")
 # In flags the escape character is always a backslash, also under `# escape=`.
 _FLAG_PART = re.compile(rf"(?P<plain>[^{BLANKS}'\"\\]+)|\\(?P<escaped>.?)|(?P<quote>['\"])", re.DOTALL)
 _FLAG_QUOTED = {quote: re.compile(rf"(?P<plain>[^{quote}\\]+)|\\(?P<escaped>.?)", re.DOTALL) for quote in "'\""}
-_WORD_PART = {
-    escape: re.compile(
-        rf"[^{BLANKS}'\"{re.escape(escape)}]+|{re.escape(escape)}.|'[^']*'?"
-        rf"|\"(?:[^\"{re.escape(escape)}]+|{re.escape(escape)}.)*\"?",
-        re.DOTALL,
-    )
-    for escape in "\\`"
-}
-_SPECIAL = {escape: re.compile(rf"['\"{re.escape(escape)}]") for escape in "\\`"}
 _NO_BLANKS = re.compile(rf"[^{BLANKS}]+")
 _BLANKS_AT = re.compile(rf"[{BLANKS}]*")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -97,10 +89,10 @@ def split_plain(text: str, start: int, end: int) -> list[Span]:
 
 def split_words(text: str, start: int, end: int, escape: str) -> list[Span]:
     """Split at blanks that are neither quoted nor escaped. Quotes stay; a lone escape character at the end goes."""
-    if _SPECIAL[escape].search(text, start, end) is None:
+    if "'" not in text and '"' not in text and escape not in text:
         return [match.span() for match in _NO_BLANKS.finditer(text, start, end)]
     spans: list[Span] = []
-    part = _WORD_PART[escape]
+    part = _word_part(escape)
     position = start
     while position < end:
         match = _BLANKS_AT.match(text, position, end)
@@ -113,6 +105,13 @@ def split_words(text: str, start: int, end: int, escape: str) -> list[Span]:
         if position < end and text[position] == escape:
             position += 1  # the escape character that ends the text: it protects nothing
     return spans
+
+
+@functools.cache
+def _word_part(escape: str) -> re.Pattern[str]:
+    escaped = re.escape(escape)
+    plain, quoted = rf"[^{BLANKS}'\"{escaped}]+|{escaped}.|'[^']*'?", rf"\"(?:[^\"{escaped}]+|{escaped}.)*\"?"
+    return re.compile(f"{plain}|{quoted}", re.DOTALL)
 
 
 def read_json_array(text: str) -> list[str] | None:
