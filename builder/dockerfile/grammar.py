@@ -1,14 +1,12 @@
 """Finds and loads the Lark grammars: `grammar/` in a checkout, `builder/_grammar/` in a wheel.
 
-Lark's tables take some 15 ms to build; with a cache directory they are kept there (Lark's own format, a pickle), so the
-directory must belong to the user alone. Without one nothing is written anywhere.
+Lark's tables are built anew by each process that parses. Lark could keep them, as pickles; whoever can write to where
+they are kept could then run code here, so they are not.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
 
 _BUILDER = Path(__file__).resolve().parent.parent
 _PLACES = (_BUILDER / "_grammar", _BUILDER.parent / "grammar")
-
-LEXER_VERSION = "1"
-"""Part of the cache file's name: Lark's own key doesn't cover the code of the lexer."""
 
 
 @dataclass(slots=True)
@@ -43,7 +38,7 @@ def grammar_text(name: str) -> str:
 
 
 @functools.cache
-def load_dockerfile_grammar(cache_directory: str = "") -> Lark:
+def load_dockerfile_grammar() -> Lark:
     """Return the parser of Dockerfiles; its input is an iterable of tokens (see lexer.py)."""
     # Importing Lark takes 30 ms: a cached build never gets here.
     from lark import Lark
@@ -51,16 +46,12 @@ def load_dockerfile_grammar(cache_directory: str = "") -> Lark:
     from builder.dockerfile.lexer import InstructionLexer
     from builder.dockerfile.statements import RULES
 
-    text = grammar_text("dockerfile")
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    cache = os.path.join(cache_directory, f"dockerfile-{LEXER_VERSION}-{digest}.lark") if cache_directory else False
     return Lark(
-        text,
+        grammar_text("dockerfile"),
         parser="lalr",
         lexer=InstructionLexer,
         start=["dockerfile", "trigger"],
         maybe_placeholders=False,
         transformer=RULES,
         tree_class=Branch,
-        cache=cache,
     )

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from builder.dockerfile.directives import detect_syntax, is_foreign
 from builder.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage, StageStatement
 from builder.dockerfile.lines import decode
 from builder.dockerfile.reader import MAX_FAULTS, Source, read_source
@@ -31,24 +32,22 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE = 1000
 
 
-def parse_dockerfile(text: bytes | str, file: str = "Dockerfile", *, cache_directory: str = "") -> Dockerfile:
-    """Parse a whole Dockerfile. Raises DockerfileSyntaxError.
-
-    `cache_directory`, private to the user, keeps the grammar's tables between runs.
-    """
-    dockerfile, faults = parse_partially(text, file, cache_directory=cache_directory)
+def parse_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
+    """Parse a whole Dockerfile. Raises DockerfileSyntaxError."""
+    dockerfile, faults = parse_partially(text, file)
+    if faults and is_foreign(frontend := detect_syntax(dockerfile.text)):
+        reason = f"The file asks for the frontend {printable(frontend)}, which is not run."
+        faults[0].hint = f"{faults[0].hint} {reason}".strip()
     _raise_first(faults)
     return dockerfile
 
 
-def parse_partially(
-    text: bytes | str, file: str = "Dockerfile", *, cache_directory: str = ""
-) -> tuple[Dockerfile, list[DockerfileSyntaxError]]:
+def parse_partially(text: bytes | str, file: str = "Dockerfile") -> tuple[Dockerfile, list[DockerfileSyntaxError]]:
     """Parse what can be parsed, for checks of a file with faults. Raises only when there is no instruction at all."""
     decoded = decode(text)
     with _collector_paused():
         source = _read(decoded, file)
-        global_args, stages = _parse_stages(source, cache_directory)
+        global_args, stages = _parse_stages(source)
     dockerfile = Dockerfile(
         file=file,
         text=decoded,
@@ -83,7 +82,7 @@ def parse_trigger(text: str, location: Location) -> StageStatement:
     source = read_source(text, location.file, first_line=location.line, escape="\\")
     if not source.faults and len(source.instructions) != 1:
         raise DockerfileSyntaxError("an ONBUILD trigger must be a single instruction", location)
-    tree = _parse(source, "trigger", "") if not source.faults else None
+    tree = _parse(source, "trigger") if not source.faults else None
     statements = _without_faults(tree.children, source) if tree else []
     for fault in source.faults:
         fault.location = location
@@ -150,7 +149,7 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _parse(source: Source, start: str, cache_directory: str) -> Branch | None:
+def _parse(source: Source, start: str) -> Branch | None:
     """Run the grammar over the file; faults go to `source`, and the instructions they are in are left out."""
     # Importing Lark takes 30 ms: a cached build never gets here.
     from lark import UnexpectedToken
@@ -160,7 +159,7 @@ def _parse(source: Source, start: str, cache_directory: str) -> Branch | None:
     from builder.dockerfile.lexer import TokenStream
 
     tokens = TokenStream(source.directives, source.instructions)
-    lark = load_dockerfile_grammar(cache_directory)
+    lark = load_dockerfile_grammar()
     try:
         return cast("Branch", lark.parse(cast(str, tokens), start=start))
     except UnexpectedToken as error:
@@ -216,8 +215,8 @@ def _recover(interactive: InteractiveParser, instruction: Instruction) -> None:
         interactive.feed_token(NodeToken.of("END", "", stand_in, place))
 
 
-def _parse_stages(source: Source, cache_directory: str) -> tuple[list[Arg], list[Stage]]:
-    tree = _parse(source, "dockerfile", cache_directory)
+def _parse_stages(source: Source) -> tuple[list[Arg], list[Stage]]:
+    tree = _parse(source, "dockerfile")
     global_args: list[Arg] = []
     stages: list[Stage] = []
     for child in tree.children if tree else ():

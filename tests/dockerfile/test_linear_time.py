@@ -16,6 +16,8 @@ from builder.dockerfile.lint.linter import lint
 from builder.dockerfile.parser import parse_partially
 from builder.errors import DockerfileSyntaxError
 
+pytestmark = pytest.mark.alone
+
 SMALL = 1 << 16
 LARGE = 1 << 18
 TOLERANCE = 8
