@@ -23,6 +23,8 @@ from builder.oci.reference import parse_reference
 from builder.plan.gitref import GitReferenceError, parse_git_ref
 from tests.fuzz.targets import PLACE
 
+pytestmark = pytest.mark.alone
+
 SMALL, LARGE = 100_000, 1_000_000
 TOLERANCE = 20
 """Ten is linear, a hundred quadratic; data that no longer fits into a processor's cache costs some of the rest."""
