@@ -115,15 +115,18 @@ def _split_pairs(keyword: str, line: LogicalLine, start: int, end: int, escape: 
             raise Fault(f"{keyword} must have two arguments", line.locate(start, end), hint)
         pair = _words(line, [(start, separator.start()), (separator.end(), end)])
         return Arguments(pair, legacy=True)
-    spans: list[Span] = []
+    pairs: list[Word] = []
+    text, locate = line.text, line.locate
     for word_start, word_end in words:
-        equal = line.text.find("=", word_start, word_end)
+        equal = text.find("=", word_start, word_end)
         if equal < 0:
-            word = line.text[word_start:word_end]
-            message = f"Syntax error - can't find = in {go_quote(word)}. Must be of the form: name=value"
-            raise Fault(message, line.locate(word_start, word_end), "quote values that contain blanks")
-        spans += [(word_start, equal), (equal + 1, word_end)]
-    return Arguments(_words(line, spans))
+            message = (
+                f"Syntax error - can't find = in {go_quote(text[word_start:word_end])}. Must be of the form: name=value"
+            )
+            raise Fault(message, locate(word_start, word_end), "quote values that contain blanks")
+        pairs.append(make_word(text[word_start:equal], locate(word_start, equal)))
+        pairs.append(make_word(text[equal + 1 : word_end], locate(equal + 1, word_end)))
+    return Arguments(tuple(pairs))
 
 
 def _split_healthcheck(line: LogicalLine, start: int, end: int) -> Arguments:

@@ -69,7 +69,8 @@ def _from(syntax: Instruction, tokens: Tokens) -> ast.From:
             "name can't start with a number or contain symbols"
         )
         raise Fault(message, alias[0].location, "a name is a letter, then letters, digits, - _ and .")
-    return ast.From(syntax=syntax, image=image, alias=name, platform=Flags(syntax).word("platform"))
+    platform = Flags(syntax).word("platform") if syntax.flags else None
+    return ast.From(syntax=syntax, image=image, alias=name, platform=platform)
 
 
 def _run(syntax: Instruction, tokens: Tokens) -> ast.Run:
