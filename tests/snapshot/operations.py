@@ -55,10 +55,10 @@ def _perform(path: str, other: str, operation: Operation) -> None:
     number = operation.number
     match operation.kind:
         case "write":
-            with open(path, "wb") as file:
+            with open(path, "wb", opener=_without_waiting) as file:
                 file.write(b"x" * number)
         case "append":
-            with open(path, "ab") as file:
+            with open(path, "ab", opener=_without_waiting) as file:
                 file.write(b"y")
         case "mkdir":
             os.makedirs(path)
@@ -67,7 +67,9 @@ def _perform(path: str, other: str, operation: Operation) -> None:
         case "link":
             os.link(other, path, follow_symlinks=False)
         case "rename":
-            shutil.move(path, other)
+            inside = f"{os.path.realpath(other)}/".startswith(f"{os.path.realpath(path)}/")
+            if os.path.islink(path) or not inside:  # else a directory would be copied into itself without end
+                shutil.move(path, other)
         case "remove":
             if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
@@ -90,7 +92,7 @@ def _perform(path: str, other: str, operation: Operation) -> None:
             os.close(os.open(path, os.O_RDWR))
         case "rewrite-same":
             status = os.stat(path)
-            with open(path, "rb+") as file:
+            with open(path, "rb+", opener=_without_waiting) as file:
                 data = file.read()
                 file.seek(0)
                 file.write(data)
@@ -106,3 +108,7 @@ def _perform(path: str, other: str, operation: Operation) -> None:
             os.setxattr(path, "user.note", b"\0" * number)
         case _:
             raise AssertionError(operation)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)  # a FIFO would wait for a reader that never comes
