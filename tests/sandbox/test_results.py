@@ -79,7 +79,7 @@ def test_output_arrives_while_the_command_runs(machine: Machine) -> None:
 def test_stdout_and_stderr_keep_their_order_where_it_can_be_told(machine: Machine) -> None:
     def work(sandbox: object, _: object) -> list[int]:
         order: list[int] = []
-        script = "for i in 1 2 3; do echo o; sleep 0.05; echo e >&2; sleep 0.05; done"
+        script = "for i in 1 2 3; do echo o; sleep 0.2; echo e >&2; sleep 0.2; done"
         spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", script))
         sandbox.run(spec, on_output=lambda number, _: order.append(number), cancel=threading.Event())
         return order
