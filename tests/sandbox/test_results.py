@@ -21,7 +21,7 @@ def test_the_exit_code_is_passed_on(any_machine: Machine) -> None:
     assert any_machine.run("exit 42").code == 42
 
 
-LONG = f"9{os.getpid()}"
+LONG, ATTACHED = f"9{os.getpid()}", f"8{os.getpid()}"
 """Seconds that nothing sleeps to the end, and by which a test finds its own processes: other workers run the same."""
 
 
@@ -199,11 +199,11 @@ def test_attached_an_interrupt_reaches_the_command(machine: Machine) -> None:
         def attached(sandbox: object, _: object) -> int:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             null = os.open(os.devnull, os.O_RDWR)
-            spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sleep", "54321"))
+            spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sleep", ATTACHED))
             return sandbox.run_attached(spec, stdin=null, stdout=null, stderr=null).code
 
         os._exit(machine.do(attached))
-    wait_until(lambda: bool(alive("54321")))
+    wait_until(lambda: bool(alive(ATTACHED)))
     os.killpg(child, signal.SIGINT)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGINT
 
