@@ -48,7 +48,7 @@ class ChangeSource(Protocol):
     """The directory that all paths are relative to."""
 
     def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
-        """Give the names in a directory that may matter, in the order of the layer. Raises OSError."""
+        """Give the names in a directory that may matter, in the order of the layer; no sockets. Raises OSError."""
         ...
 
     def drop(self, path: str, status: os.stat_result) -> None:
@@ -120,9 +120,7 @@ class _Walk:
             return
         absolute = f"{self.source.root}/{path}"
         status = os.lstat(absolute)
-        if stat.S_ISSOCK(status.st_mode):
-            self.source.drop(path, status)
-        elif stat.S_ISDIR(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             refuse_reserved_name(path)
             yield from self.enter(path, absolute, status, verdict)
         else:

@@ -69,15 +69,33 @@ class UpperDirectory:
     def _names(self, opened: _Opened, path: str) -> list[bytes]:
         names: list[bytes] = []
         with os.scandir(os.fsencode(opened.path)) as entries:
-            for entry in entries:
+            for entry in list(entries):  # all of them, before sockets go and deletions come
                 if entry.name.startswith(b".wh."):
                     refuse_reserved_name(_join(path, entry.name))
-                if _is_deletion(entry, opened.deletion_mark):
+                if _is_deletion(entry, opened.deletion_mark) or self._is_now_deletion(entry, opened, path):
                     opened.deleted.add(entry.name)
                     names.append(b".wh." + entry.name)
-                else:
+                elif not _is_socket(entry):
                     names.append(entry.name)
         return names
+
+    def _is_now_deletion(self, entry: os.DirEntry[bytes], opened: _Opened, path: str) -> bool:
+        """Take away a socket, which a layer cannot hold; whether that leaves a deletion of what it had replaced."""
+        if not _is_socket(entry):
+            return False
+        own = _join(path, entry.name)
+        self._remove(own)
+        if opened.hides_all or self._view.find(own) is None:
+            return False
+        self._mark_deleted(opened, entry.name)
+        return True
+
+    def _mark_deleted(self, opened: _Opened, name: bytes) -> None:
+        try:
+            opened.touched = True
+            os.mknod(f"{opened.path}/{os.fsdecode(name)}", _WHITEOUT_MODE, _WHITEOUT_DEVICE)
+        except OSError:
+            self.reusable = False
 
     def _hidden_names(self, opened: _Opened, path: str, present: set[bytes]) -> list[bytes]:
         """Make deletions of everything that the layers below have in a directory that hides it all."""
@@ -91,11 +109,7 @@ class UpperDirectory:
                 continue
             opened.deleted.add(name)
             made.append(b".wh." + name)
-            try:
-                opened.touched = True
-                os.mknod(f"{opened.path}/{os.fsdecode(name)}", _WHITEOUT_MODE, _WHITEOUT_DEVICE)
-            except OSError:
-                self.reusable = False
+            self._mark_deleted(opened, name)
         return made
 
     def _forget_mark(self, opened: _Opened) -> None:
@@ -154,6 +168,12 @@ def _is_deletion(entry: os.DirEntry[bytes], mark: str) -> bool:
         return mark != "" and mark in os.listxattr(entry.path, follow_symlinks=False)
     status = entry.stat(follow_symlinks=False)
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == _WHITEOUT_DEVICE
+
+
+def _is_socket(entry: os.DirEntry[bytes]) -> bool:
+    if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
+        return False  # known from the listing
+    return stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode)
 
 
 def _join(path: str, name: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,25 @@ def test_a_socket_is_left_out_without_a_trace(changes_of: Make, monkeypatch: pyt
         monkeypatch.undo()
 
     assert changes_of(act) == []
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_socket_in_place_of_a_file_leaves_the_deletion_of_the_file(
+    changes_of: Make, monkeypatch: pytest.MonkeyPatch, anew: bool
+) -> None:
+    def act(tree: Path) -> None:
+        if anew:
+            shutil.rmtree(tree / "etc")
+            (tree / "etc").mkdir()
+        else:
+            (tree / "etc/conf").unlink()
+        monkeypatch.chdir(tree)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("etc/conf")
+        monkeypatch.undo()
+
+    gone = ["etc/.wh.conf", "etc/.wh.other"] if anew else ["etc/.wh.conf"]
+    assert paths(changes_of(act)) == ["etc", *gone]
 
 
 def test_devices_and_fifos_are_kept(changes_of: Make) -> None:
