@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -10,6 +11,8 @@ from random import Random
 from typing import NamedTuple
 
 from hypothesis import strategies as st
+
+from builder.sandbox.copying import copy_tree
 
 NAMES = ("a", "b", "c", "ln")
 KINDS = (
@@ -67,17 +70,19 @@ def _perform(path: str, other: str, operation: Operation) -> None:
         case "link":
             os.link(other, path, follow_symlinks=False)
         case "rename":
-            inside = f"{os.path.realpath(other)}/".startswith(f"{os.path.realpath(path)}/")
-            if os.path.islink(path) or not inside:  # else a directory would be copied into itself without end
+            if os.path.islink(path) or not os.path.isdir(path):
                 shutil.move(path, other)
+            else:
+                _move_directory(path, os.path.join(other, os.path.basename(path)) if os.path.isdir(other) else other)
         case "remove":
             if os.path.isdir(path) and not os.path.islink(path):
                 shutil.rmtree(path)
             else:
                 os.unlink(path)
         case "replace":
-            shutil.rmtree(path)
-            os.mkdir(path)
+            if os.path.isdir(path):  # of anything else rmtree would wait for what opens it
+                shutil.rmtree(path)
+                os.mkdir(path)
         case "chmod":
             os.chmod(path, (0o600, 0o755, 0o4711, 0o1777)[number])
         case "same-mode":
@@ -108,6 +113,22 @@ def _perform(path: str, other: str, operation: Operation) -> None:
             os.setxattr(path, "user.note", b"\0" * number)
         case _:
             raise AssertionError(operation)
+
+
+def _move_directory(path: str, target: str) -> None:
+    """As mv(1): copied where overlayfs refuses to rename it. The outcome is the same on any file system."""
+    inside = f"{os.path.realpath(target)}/".startswith(f"{os.path.realpath(path)}/")
+    # A copy would part the names of a file that has some elsewhere; a renamed directory keeps them together.
+    shared = any(os.lstat(f"{top}/{name}").st_nlink > 1 for top, _, names in os.walk(path) for name in names)
+    if inside or shared or os.path.lexists(target):
+        return
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_tree(path, target)
+        shutil.rmtree(path)
 
 
 def _without_waiting(path: str, flags: int) -> int:
