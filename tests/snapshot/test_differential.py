@@ -71,6 +71,14 @@ def marks(directory: Path) -> set[str]:
     }
 
 
+def deletions_without_time(tree: dict[str, Seen]) -> dict[str, Seen]:
+    """A deletion is a device 0/0; when it was made, by the kernel or by unpacking, says nothing."""
+    return {
+        path: seen._replace(mtime=0) if (seen.kind, seen.content) == ("character", "(0, 0)") else seen
+        for path, seen in tree.items()
+    }
+
+
 def unpacked(bench: Bench, layers: Sequence[StackLayer]) -> dict[str, Seen]:
     """What another engine would make of the layers: one directory, one tar after the other."""
     directory = Path(bench.temporary("unpacked"))
@@ -118,7 +126,7 @@ def test_an_upper_directory_is_kept_as_what_unpacking_its_layer_gives(todo: list
         assert kept.is_dir()
         OverlaySnapshotter(other.place).prepare([made], view_of([made]))
         anew = other.root / "snapshots" / f"{made.diff_id.encoded}.root" / "fs"
-        assert look_at(str(kept)) == look_at(str(anew))
+        assert deletions_without_time(look_at(str(kept))) == deletions_without_time(look_at(str(anew)))
         assert marks(kept) == marks(anew) == set()
     finally:
         shutil.rmtree(root)
