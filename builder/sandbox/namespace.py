@@ -3,7 +3,7 @@
 `enter_build_namespace` is called once, by the main process, while it has one thread. Afterwards:
 
     HostRoot         real root, mounts of ours are seen by nobody else
-    MappedRoot       an ordinary user, root of a user namespace with a range of ids
+    MappedRoot       root of a user namespace with a range of ids: one that an ordinary user made here, or was in before
     SingleIdRoot     the same with one id: everything belongs to it, RUN is told that chown worked
     NoNamespace      nothing could be had (a plain container, a hardened machine): only `chroot` is left
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from builder.linux.mount import make_private
 from builder.linux.process import CLONE_NEWNS, unshare
+from builder.linux.subordinate_ids import ALL_IDS, mapped_ids
 from builder.linux.user_namespace import enter_user_namespace
 
 
@@ -58,7 +59,7 @@ def enter_build_namespace() -> BuildNamespace:
         try:
             unshare(CLONE_NEWNS)
             make_private()
-            return HostRoot()
+            return _root_here()
         except OSError as error:
             reason = f"root may not make a mount namespace here ({error.strerror})"
     try:
@@ -75,14 +76,24 @@ def enter_build_namespace() -> BuildNamespace:
     return SingleIdRoot(maps.reason)
 
 
+def _root_here() -> HostRoot | MappedRoot | SingleIdRoot:
+    """Tell real root from that of a user namespace which somebody else made (`unshare -r`, a rootless container)."""
+    uids, gids = mapped_ids("/proc/self/uid_map"), mapped_ids("/proc/self/gid_map")
+    if uids == gids == ALL_IDS or 0 in (uids, gids):
+        return HostRoot()
+    if uids > 1 and gids > 1:
+        return MappedRoot(uids, gids)
+    return SingleIdRoot("it was entered with one")
+
+
 def describe(namespace: BuildNamespace) -> str:
     """One line for `pybuild info`."""
     match namespace:
         case HostRoot():
             return "root, in a mount namespace of its own"
         case MappedRoot(uids, gids):
-            return f"an ordinary user, root of a user namespace with {uids} user ids and {gids} group ids"
+            return f"root of a user namespace with {uids} user ids and {gids} group ids"
         case SingleIdRoot(reason):
-            return f"an ordinary user, root of a user namespace with a single id ({reason})"
+            return f"root of a user namespace with a single id ({reason})"
         case NoNamespace(reason):
             return f"no namespaces ({reason})"

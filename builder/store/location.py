@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from builder.errors import UsageError
 
+_SYSTEM = "/var/lib"
+
 
 def store_root(given: str | None, environment: Mapping[str, str]) -> str:
     """Return the absolute path of the store (XDG Base Directory Specification 0.8 for ordinary users).
@@ -15,11 +17,19 @@ def store_root(given: str | None, environment: Mapping[str, str]) -> str:
     """
     path = given or environment.get("PYBUILD_ROOT")
     if not path:
-        if os.geteuid() == 0 and not environment.get("XDG_DATA_HOME"):
-            path = "/var/lib/pybuild"
+        if os.geteuid() == 0 and not environment.get("XDG_DATA_HOME") and _is_ours(_SYSTEM):
+            path = f"{_SYSTEM}/pybuild"
         else:
             path = os.path.join(environment.get("XDG_DATA_HOME") or f"{_home(environment)}/.local/share", "pybuild")
     return os.path.abspath(path)
+
+
+def _is_ours(directory: str) -> bool:
+    """Say whether root owns it: an ordinary user who is root of a user namespace (`unshare -r`) does not."""
+    try:
+        return os.stat(directory).st_uid == 0
+    except OSError:
+        return True
 
 
 def _home(environment: Mapping[str, str]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from builder.errors import PybuildError
 from builder.linux.process import PR_SET_PDEATHSIG, prctl
+from builder.linux.user_namespace import enter_user_namespace
 from builder.sandbox import agent, bundle, chroot, native, oci  # noqa: F401  (an ordinary user cannot read them later)
 from builder.sandbox.choose import open_sandbox
 from builder.sandbox.namespace import BuildNamespace, enter_build_namespace
@@ -50,6 +51,9 @@ class Machine:
     """A user name; "root" for the one the tests run as."""
 
     isolation: str = "native"
+    is_inside: bool = False
+    """Whether the user has gone into a user namespace before the program starts."""
+
     made: int = field(default=0)
 
     def base(self) -> str:
@@ -80,6 +84,8 @@ class Machine:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if self.user != "root":
                 become(self.user)
+            if self.is_inside:
+                enter_user_namespace()
             os.chdir("/")
             namespace = enter_build_namespace()
             sandbox, _ = open_sandbox(self.isolation, namespace=namespace, store=self.folder)
