@@ -107,13 +107,11 @@ def _group_number(group: bytes, text: str, otherwise: int) -> int:
 
 
 def _find_account(passwd: bytes, group: bytes, text: str) -> Account:
-    # The first line that fits by name or by number, as moby/sys/user (GetExecUser) does it: an image may have a user
-    # called "1000".
-    number = int(text) if _DIGITS.fullmatch(text) and len(text) <= 10 else None
-    for user in _users(passwd):
-        if user.name == text or user.uid == number:
-            return _with_groups(user, group)
+    # Digits are always a number, as moby/sys/user (GetExecUser) has it, also where an image has a user called "1000".
     number = parse_id(text)
+    for user in _users(passwd):
+        if user.uid == number or (number is None and user.name == text):
+            return _with_groups(user, group)
     if number is None and text != "root":
         raise SandboxError(
             f"there is no user {text!r} in /etc/passwd of the image",
@@ -128,11 +126,9 @@ def _with_groups(user: _User, group: bytes) -> Account:
 
 
 def _find_gid(group: bytes, text: str) -> int:
-    number = int(text) if _DIGITS.fullmatch(text) and len(text) <= 10 else None
-    for item in _groups(group):
-        if item.name == text or item.gid == number:
-            return item.gid
     number = parse_id(text)
+    if number is None:
+        number = next((item.gid for item in _groups(group) if item.name == text), None)
     if number is None and text != "root":
         raise SandboxError(
             f"there is no group {text!r} in /etc/group of the image",

@@ -17,17 +17,17 @@ _MAX_BYTES = 1 << 20
 
 
 def with_home(env: Sequence[str], uid: int, root: int) -> tuple[str, ...]:
-    """The environment with HOME in it, added if it is not there; "/" for a user unknown in the directory `root`.
+    """The environment with HOME in it, set if it is not there or empty; "/" for a user unknown in the directory `root`.
 
     By number, as runc does it: of several names for one user the first in the file decides.
     """
-    if any(item.startswith("HOME=") for item in env):
+    if any(item.startswith("HOME=") and item != "HOME=" for item in env):
         return tuple(env)
     try:
         passwd = _read(root)
     except OSError:
         passwd = b""
-    return (*env, f"HOME={home_of(passwd, uid)}")
+    return (*(item for item in env if item != "HOME="), f"HOME={home_of(passwd, uid)}")
 
 
 def _read(root: int) -> bytes:

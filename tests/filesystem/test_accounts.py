@@ -44,7 +44,7 @@ huge:x:4294967296:app
         ("4242:4243", Account(uid=4242, gid=4243)),
         ("4242:video", Account(uid=4242, gid=44)),
         ("nohome", Account(uid=50, gid=50)),
-        ("123", Account(uid=2000, gid=2000)),
+        ("123", Account(uid=123, gid=0)),
         ("4294967294", Account(uid=4294967294, gid=0)),
     ],
 )

@@ -141,7 +141,8 @@ def test_an_unknown_user_fails_with_a_hint(root_machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("user", "env", "home"), [("", (), "/root"), ("alice", (), "/home/alice"), ("", ("HOME=/h",), "/h")]
+    ("user", "env", "home"),
+    [("", (), "/root"), ("alice", (), "/home/alice"), ("", ("HOME=/h",), "/h"), ("alice", ("HOME=",), "/home/alice")],
 )
 def test_home_comes_from_the_images_passwd_unless_it_is_set(
     root_machine: Machine, user: str, env: tuple[str, ...], home: str
