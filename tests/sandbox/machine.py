@@ -6,13 +6,14 @@ itself stays what it is. Results come back pickled through a pipe.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import pwd
 import signal
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,7 +55,8 @@ class Machine:
     is_inside: bool = False
     """Whether the user has gone into a user namespace before the program starts."""
 
-    made: int = field(default=0)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    """Of the roots made so far; threads may ask at once."""
 
     def base(self) -> str:
         return os.path.join(self.folder, "busybox")
@@ -101,8 +103,7 @@ class Machine:
 
     def new_root(self) -> Rootfs:
         """A root with the busybox in it; to be called in the child, so that its files are the user's."""
-        self.made += 1
-        area = os.path.join(self.folder, f"run-{os.getpid()}-{self.made}")
+        area = os.path.join(self.folder, f"run-{os.getpid()}-{next(self.numbers)}")
         if self.isolation == "chroot":
             os.system(f"cp -a {self.base()} {area}")
             return DirectoryRoot(area)
