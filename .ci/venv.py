@@ -30,7 +30,11 @@ def main() -> int:
     print("python3-venv is not installed: fetching pip from the package index", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", target], check=True)
     with tempfile.TemporaryDirectory() as directory:
-        wheel = fetch_pip(Path(directory))
+        try:
+            wheel = fetch_pip(Path(directory))
+        except OSError as error:
+            print(f"pip could not be fetched: {error}\nInstall python3-venv, or mend the network.", file=sys.stderr)
+            return 1
         return subprocess.run([python, f"{wheel}/pip", "install", "--quiet", "--no-index", wheel]).returncode
 
 
