@@ -87,8 +87,10 @@ def _placed(step: CopyStep, source: Paths, number: int, find: Callable[[], Itera
     except ContextError as error:
         if not source.places:
             raise  # the step says where it stands
-        hint = " ".join(filter(None, (error.hint, source.origins[number])))
-        raise StepFailed(error.message, source.places[number], hint=hint, step=step.title) from error
+        hint, origins = error.hint, source.origins[number]
+        if hint and origins:
+            hint = f"{hint.removesuffix('.')}; {origins}"
+        raise StepFailed(error.message, source.places[number], hint=hint or origins, step=step.title) from error
 
 
 def file_part(label: str, tree: Tree, match: Match) -> Part:
