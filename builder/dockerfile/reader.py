@@ -78,7 +78,7 @@ def read_instruction(line: LogicalLine, reader: LineReader) -> Instruction:
     if text.startswith("--", start):
         spans, start = splitting.split_flags(text, start)
         flags = tuple([_flag(line, span) for span in spans])
-        start = splitting.skip_blanks(text, start)
+    start = splitting.skip_blanks(text, start)
     end = len(text.rstrip(BLANKS))
     arguments = split_arguments(keyword, line, start, end, reader.escape)
     heredocs = _read_heredocs(line, reader, arguments, end) if "<<" in text else ()

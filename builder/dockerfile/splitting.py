@@ -15,12 +15,13 @@ from builder.dockerfile.blanks import BLANKS, PLAIN_WORD, SEPARATORS
 
 Span = tuple[int, int]
 
-_HEAD = re.compile(rf"([^{SEPARATORS}]*)[{BLANKS}]*")
+_HEAD = re.compile(rf"([^{SEPARATORS}]*)[{SEPARATORS}]*")
 # In flags the escape character is always a backslash, also under `# escape=`.
 _FLAG_PART = re.compile(rf"(?P<plain>[^{BLANKS}'\"\\]+)|\\(?P<escaped>.?)|(?P<quote>['\"])", re.DOTALL)
 _FLAG_QUOTED = {quote: re.compile(rf"(?P<plain>[^{quote}\\]+)|\\(?P<escaped>.?)", re.DOTALL) for quote in "'\""}
 _NO_BLANKS = re.compile(rf"[^{BLANKS}]+")
 _BLANKS_AT = re.compile(rf"[{BLANKS}]*")
+_SEPARATORS_AT = re.compile(rf"[{SEPARATORS}]*")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -39,7 +40,7 @@ def split_keyword(text: str) -> tuple[str, int]:
     """Return the keyword as written and where the rest begins. `text` has no blanks at its start."""
     keyword, _, rest = text.partition(" ")
     if keyword.isalpha():  # none of the other blanks is in it
-        return keyword, len(text) - len(rest.lstrip(BLANKS))
+        return keyword, len(text) - len(rest.lstrip(SEPARATORS))
     match = _HEAD.match(text)
     assert match is not None
     return match[1].rstrip(BLANKS), match.end()
@@ -52,11 +53,14 @@ def skip_blanks(text: str, start: int) -> int:
 
 
 def split_flags(text: str, start: int) -> tuple[list[FlagSpan], int]:
-    """Return the leading `--flag` words and where the arguments begin. A bare `--` ends the flags and is dropped."""
+    """Return the leading `--flag` words and where the arguments begin. A bare `--` ends the flags and is dropped.
+
+    BuildKit looks for flags byte by byte: behind a blank that is not ASCII there are none.
+    """
     flags: list[FlagSpan] = []
     position = start
     while True:
-        match = _BLANKS_AT.match(text, position)
+        match = _SEPARATORS_AT.match(text, position)
         position = match.end() if match else position
         if not text.startswith("--", position):
             return flags, position

@@ -48,6 +48,22 @@ def test_buildkits_parser_reads_the_same(path: Path) -> None:
     assert_same(decode(path.read_bytes()))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM  \xa0 --x\n",
+        "FROM \xa0--platform=a x\n",
+        "RUN \u2003 --mount=x y\n",
+        "COPY --chown=a \xa0 --x a b\n",
+        "FROM \t --x y\n",
+    ],
+)
+def test_flags_stand_behind_ascii_blanks_only(text: str) -> None:
+    theirs = read_by_peer(text)
+    assert theirs is not None
+    assert ours(text) == theirs
+
+
 def test_the_oracle_judges_most_of_the_fixtures() -> None:
     judged = [
         path
