@@ -82,13 +82,13 @@ def _split_plain(line: LogicalLine, start: int, end: int) -> Arguments:
 def _split_command(line: LogicalLine, start: int, end: int) -> Arguments:
     if line.text[start] == "[" and (array := _split_array(line, start, end)):
         return array
-    return Arguments((make_word(line.text[start:end], line.locate(start, end)),))
+    return _split_text(line, start, end)
 
 
 def _split_paths(line: LogicalLine, start: int, end: int) -> Arguments:
     if line.text[start] == "[" and (array := _split_array(line, start, end)):
         return array
-    return Arguments(_words(line, splitting.split_plain(line.text, start, end)))
+    return _split_plain(line, start, end)
 
 
 def _split_array(line: LogicalLine, start: int, end: int) -> Arguments | None:
