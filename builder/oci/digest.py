@@ -59,6 +59,14 @@ def parse_digest(text: str) -> Digest:
     return Digest(text)
 
 
+def digest_or_none(text: str) -> Digest | None:
+    """Return `text` as a digest, None when it is something else."""
+    try:
+        return parse_digest(text)
+    except ReferenceFormatError:
+        return None
+
+
 def digest_of(data: bytes) -> Digest:
     """Return the sha256 digest of `data`."""
     return Digest("sha256:" + hashlib.sha256(data).hexdigest())

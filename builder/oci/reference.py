@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from builder.errors import PybuildError, ReferenceFormatError
-from builder.oci.digest import Digest, parse_digest
+from builder.errors import ReferenceFormatError
+from builder.oci.digest import Digest, digest_or_none, parse_digest
 
 DEFAULT_REGISTRY = "docker.io"
 IMAGE_SCHEME = "docker-image://"
@@ -93,21 +93,13 @@ def parse_layout_reference(text: str) -> tuple[str, str]:
     """Split `oci-layout://path[:tag][@digest]` into path and tag or digest. Raises ReferenceFormatError."""
     whole = text.removeprefix(LAYOUT_SCHEME)
     rest, at, digest = whole.rpartition("@")
-    named_by_digest = bool(at) and _is_digest(digest)
+    named_by_digest = bool(at) and digest_or_none(digest) is not None
     directory, slash, last = (rest if named_by_digest else whole).rpartition("/")
     last, _, tag = last.partition(":")
     path = directory + slash + last
     if not path:
         raise ReferenceFormatError(f"{text!r} names no directory", hint="Write oci-layout://PATH[:TAG][@DIGEST].")
     return path, digest if named_by_digest else tag
-
-
-def _is_digest(text: str) -> bool:
-    try:
-        parse_digest(text)
-    except PybuildError:
-        return False
-    return True
 
 
 def _refused(text: str, reason: str, hint: str = "") -> ReferenceFormatError:

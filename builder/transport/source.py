@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from builder.errors import PybuildError, TransportError
+from builder.errors import TransportError
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor, descriptor_from_json
-from builder.oci.digest import Digest, digest_of, parse_digest
+from builder.oci.digest import Digest, digest_of, digest_or_none, parse_digest
 from builder.oci.reference import LAYOUT_SCHEME, Reference, parse_reference
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class LayoutSource:
 
     def manifest(self, name: str) -> ManifestBytes:
         """Return the manifest with this digest, or the one that index.json calls `name`; "" takes the only one."""
-        if ":" in name and (digest := _digest_or_none(name)) is not None:
+        if ":" in name and (digest := digest_or_none(name)) is not None:
             return ManifestBytes(self._read(digest), "", digest)
         entry = self._entry(name)
         data = self._read(entry.digest)
@@ -167,10 +167,3 @@ def _read_limited(file: BinaryIO, limit: int) -> bytes:
 
 def _tag(entry: Descriptor) -> str:
     return entry.annotations.get(REF_NAME, "")
-
-
-def _digest_or_none(text: str) -> Digest | None:
-    try:
-        return parse_digest(text)
-    except PybuildError:
-        return None
