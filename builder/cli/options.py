@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Mapping, Sequence
 
 from builder.errors import ReferenceFormatError, UsageError
+from builder.oci.epoch import MAX_EPOCH
 from builder.oci.platform import parse_platform
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?", re.IGNORECASE)
@@ -182,7 +182,7 @@ def parse_epoch(text: str, what: str) -> int:
     """Parse seconds since 1970. Raises UsageError."""
     if not re.fullmatch(r"\d{1,12}", text.strip()):
         raise UsageError(f"invalid {what}: {text!r} is not a number of seconds since 1970")
-    if time.gmtime(int(text)).tm_year > 9999:
+    if int(text) > MAX_EPOCH:
         raise UsageError(f"invalid {what}: {text} is after the year 9999")
     return int(text)
 

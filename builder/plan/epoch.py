@@ -19,6 +19,7 @@ from typing import Protocol
 
 from builder.dockerfile.instructions import Add, Arg, Dockerfile, Stage
 from builder.errors import Location, PlanError
+from builder.oci.epoch import MAX_EPOCH
 from builder.plan.arguments import BUILD_ARG, EPOCH
 from builder.plan.copies import fetched_source
 from builder.plan.options import PlanOptions
@@ -26,9 +27,6 @@ from builder.plan.scope import Expander, Scope
 from builder.plan.step import ContextSource, GitSource, HttpSource
 from builder.plan.trees import SCRATCH, ContextTree, NamedContexts
 from builder.suggest import did_you_mean
-
-MAX_EPOCH = 253_402_300_799
-"""The last second of the year 9999: RFC 3339, which images write their times in, has none after it."""
 
 _CONTEXT = "context"
 _SECONDS = re.compile("[0-9]{1,12}", re.ASCII)
