@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _STEPS_APART = 1_000_000
 """What the step numbers of a build's second platform begin at, in its events; and so on."""
 
-PLAN_FORMAT = 3
+PLAN_FORMAT = 4
 """Raised when plans made from the same Dockerfile change."""
 
 
@@ -106,10 +106,9 @@ class Bench:
         for warning in plan.warnings:
             sink(events.Warned(warning.rule, warning.message, warning.location))
         sink(events.BuildStarted(len(plan.steps), plan.target))
-        workshop = self.workshop(plan, platform)
-        workshop.sink = sink
+        workshop = self.workshop(plan, platform, sink)
         self.stack.callback(workshop.close)
-        solution = solve(plan, workshop, sink, jobs=self.request.jobs)
+        solution = solve(plan, workshop, jobs=self.request.jobs)
         created = {step: format_moment(solved.created) for step, solved in solution.steps.items() if solved.created}
         layers = solution.stack(plan.image.result).layers
         descriptor = assemble(self.store, plan.image, layers, created, epoch=workshop.epoch)
@@ -250,8 +249,8 @@ class Bench:
         ignore = getattr(self.context.tree(""), "ignore", None)
         return ignore.rules if ignore else ()
 
-    def workshop(self, plan: Plan, platform: Platform) -> Workshop:
-        """Return the tools for solving `plan`."""
+    def workshop(self, plan: Plan, platform: Platform, sink: events.EventSink) -> Workshop:
+        """Return the tools for solving `plan`; `sink` is told what they do."""
         request = self.request
         settings = RunSettings(
             network=request.network,
@@ -271,7 +270,7 @@ class Bench:
             epoch=self._epoch(plan),
             settings=settings,
             machine=self.machine,
-            sink=self.sink,
+            sink=sink,
             build_name=f"{self.context.identity}\0{platform}",
         )
 

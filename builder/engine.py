@@ -98,7 +98,7 @@ def forecast(request: BuildRequest) -> tuple[Forecast, ...]:
         with bench.quoting():
             for platform in bench.platforms:
                 plan = bench.plan(platform)
-                result.append(forecast_plan(plan, bench.workshop(plan, platform)))
+                result.append(forecast_plan(plan, bench.workshop(plan, platform, bench.sink)))
         return tuple(result)
 
 

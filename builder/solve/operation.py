@@ -88,7 +88,6 @@ class CopyOperation:
         self._step = step
         self._parent = parent
         self._copy: Copy | None = None
-        self._has_warned = False
 
     def inputs(self) -> Any:
         inputs = self._bound().inputs()
@@ -111,10 +110,8 @@ class CopyOperation:
         return record
 
     def _warn(self) -> None:
-        """Say which wildcards matched nothing, once: BuildKit copies nothing in silence (Z-18)."""
-        words = () if self._has_warned else self._bound().unmatched
-        for word in words:
-            self._has_warned = True
+        """Say which wildcards matched nothing: BuildKit copies nothing in silence (Z-18)."""
+        for word in self._bound().unmatched:
             message = f"{word} matches nothing, so nothing is copied"
             self._workshop.warn(Warned("UnmatchedWildcard", message, self._step.location))
 

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 _MAX_THREADS = 32
 
 
-def solve(plan: Plan, workshop: Workshop, sink: events.EventSink, *, jobs: int = 0) -> Solution:
+def solve(plan: Plan, workshop: Workshop, *, jobs: int = 0) -> Solution:
     """Find or make every layer of `plan`. `jobs` 0 runs all that is ready (at most 32 at once).
 
     Raises the first step's error, after everything that was running has ended.
     """
-    return _Solver(plan, workshop, sink, jobs or _MAX_THREADS, workshop.resolver.cancel).solve()
+    return _Solver(plan, workshop, workshop.sink, jobs or _MAX_THREADS, workshop.resolver.cancel).solve()
 
 
 def place_names(plan: Plan, build_name: str) -> dict[StepID, str]:
