@@ -6,7 +6,6 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,7 @@ import pytest
 from builder.context.dockerfile_file import find_dockerfile, find_ignore
 from builder.context.load import BuildContext, load_context
 from builder.errors import ContextError, UsageError
-from builder.store.store import Store, open_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as store:
-        yield store
+from builder.store.store import Store
 
 
 @pytest.fixture

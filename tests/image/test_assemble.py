@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,16 +25,10 @@ from builder.oci.platform import Platform
 from builder.plan.plan import PlannedHistory, PlannedImage
 from builder.plan.step import StepID
 from builder.store.layers import LayerRecord
-from builder.store.store import Store, open_store
+from builder.store.store import Store
 
 AMD64 = Platform("linux", "amd64")
 T1, T2 = "2024-01-01T00:00:01Z", "2024-01-01T00:00:02Z"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def make_layer(store: Store, *items: tuple[Entry, bytes | None]) -> LayerRecord:

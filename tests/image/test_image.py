@@ -5,8 +5,6 @@ from __future__ import annotations
 import calendar
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -25,14 +23,8 @@ from builder.oci.media_type import OCI_INDEX, OCI_MANIFEST
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.plan.step import StepID
 from builder.store.prune import prune
-from builder.store.store import Store, open_store
+from builder.store.store import Store
 from tests.image.test_assemble import T1, assemble, file_layer, planned
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def entry(platform: str, text: str = "", media_type: str = OCI_MANIFEST, attests: str = "") -> Descriptor:

@@ -142,10 +142,10 @@ def test_mounts_inside_mounts_work_in_any_order(any_machine: Machine) -> None:
     def prepare(area: str, _: object) -> dict[str, Any]:
         write(area + "/src/f", "inner")
         os.makedirs(area + "/cache")
-        inner = BindMount(source=DirectoryRoot(area + "/src"), target="/work/cache/inner")
-        return {"mounts": (inner, CacheMount(source=area + "/cache", target="/work/cache"), TmpfsMount(target="/work"))}
+        inner = BindMount(source=DirectoryRoot(area + "/src"), target="/job/cache/inner")
+        return {"mounts": (inner, CacheMount(source=area + "/cache", target="/job/cache"), TmpfsMount(target="/job"))}
 
-    outcome = in_place(any_machine, prepare, "cat /work/cache/inner/f; echo x > /work/cache/y")
+    outcome = in_place(any_machine, prepare, "cat /job/cache/inner/f; echo x > /job/cache/y")
     assert outcome.out == "inner"
     assert outcome.upper == ()
     newest = newest_cache(any_machine)

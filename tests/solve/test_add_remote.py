@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,9 @@ import pytest
 from builder.errors import ContextError, DigestMismatch, PybuildError
 from builder.plan.step import GitSource, HttpSource
 from builder.solve.add_remote import RemoteSources
-from builder.store.store import Store, open_store
+from builder.store.store import Store
 from tests.solve.copying import Bench
 from tests.solve.remotes import Handler, git
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as store:
-        yield store
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import bz2
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,11 @@ from builder.context.load import BuildContext, load_context
 from builder.errors import ContextError, DigestMismatch
 from builder.plan.step import ContextSource, GitSource, HttpSource
 from builder.solve.moments import SourceMoments
-from builder.store.store import Store, open_store
+from builder.store.store import Store
 from tests.solve.remotes import Handler, git
 
 SERVED = 1577836800
 COMMITTED = 1600000000
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as store:
-        yield store
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ def test_ignored_files_are_not_in_a_bind_of_the_context(any_machine: Machine) ->
         mount = BindMount(source=MAIN, subpath="", target="src")
         site.run("find . -type f | sort", cwd="/src", mounts=(BindMount(source=MAIN, subpath="", target="/src"),))
         first = site.output
-        site.run("find /work/src -type f | sort", cwd="/work", mounts=(mount,))
-        assert site.output.replace("/work/src", ".") == first
+        site.run("find /job/src -type f | sort", cwd="/job", mounts=(mount,))
+        assert site.output.replace("/job/src", ".") == first
         return first
 
     found = at_site(any_machine, work, context=CONTEXT, ignore="**/*.env\n")

@@ -7,7 +7,6 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from hypothesis import strategies as st
 from builder.errors import BlobNotFound, DigestMismatch, StoreError
 from builder.oci.digest import Digest, digest_of
 from builder.store.store import Store, open_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def write(store: Store, blocks: list[bytes], expected: Digest | None = None, size: int | None = None) -> Digest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ from builder.store.store import Store, open_store
 ONE = Descriptor(media_type=OCI_MANIFEST, digest=digest_of(b"1"), size=1, platform=Platform("linux", "amd64"))
 TWO = Descriptor(media_type=OCI_MANIFEST, digest=digest_of(b"2"), size=2)
 NAME = "docker.io/library/demo:latest"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def test_a_name_is_found_by_this_and_by_another_process(store: Store) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from builder.errors import StoreError
 from builder.store.prune import prune
 from builder.store.store import Store, open_store
 from tests.store.test_records import make_record
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def test_layers_of_cache_records_stay_until_the_records_go(store: Store) -> None:

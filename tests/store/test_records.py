@@ -6,7 +6,6 @@ import gzip
 import multiprocessing
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,6 @@ from builder.oci.media_type import OCI_LAYER, OCI_LAYER_GZIP
 from builder.store.layers import LayerRecord
 from builder.store.records import CacheRecord
 from builder.store.store import Store, open_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def put_layer(store: Store, data: bytes) -> LayerRecord:

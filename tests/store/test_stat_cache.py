@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from builder.store.stat_cache import StampedFile, stamp_of
 from builder.store.store import Store, open_store
 
 DIGEST = "ab" * 32
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(str(tmp_path / "store")) as opened:
-        yield opened
 
 
 def test_a_file_is_known_until_stat_says_otherwise(store: Store, tmp_path: Path) -> None:
