@@ -108,8 +108,7 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
         found = _write_bundle(spec, header["bundle"], channel, conditions)
         name = os.path.basename(program)
         if name == "crun":
-            with suppress(OSError):  # crun refuses to start where cgroup v1 and v2 are mixed
-                unmount(_HYBRID_CGROUPS)
+            _hide_hybrid_cgroups()
         close_on_exec_from(3)
     except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
         channel.report_failure(error)
@@ -120,6 +119,20 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
     state = os.path.join(header["bundle"], "state")
     words = [program, *options, "--root", state, "run", "--bundle", header["bundle"], f"pybuild-{os.getpid()}"]
     execute(words, ("PATH=/usr/sbin:/usr/bin:/sbin:/bin",))
+
+
+def _hide_hybrid_cgroups() -> None:
+    """crun refuses to start where cgroup v1 and v2 are mixed, though it is told to use neither.
+
+    What this namespace got from a more privileged one can't be unmounted in it, only covered (man 7 mount_namespaces).
+    """
+    if not os.path.ismount(_HYBRID_CGROUPS):
+        return
+    try:
+        unmount(_HYBRID_CGROUPS)
+    except OSError:
+        with suppress(OSError):
+            mount("tmpfs", _HYBRID_CGROUPS, "tmpfs", MS_NOSUID | MS_RDONLY, "size=0")
 
 
 def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: Conditions) -> bool:
