@@ -1,0 +1,64 @@
+"""Who builds here, what they build on, and the image that everybody must get."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.builds.base_image import BaseImage, make_base_image
+from tests.places.container import contained, make_image
+from tests.places.job import Circumstances, do_job
+from tests.places.people import Person, people
+from tests.sandbox.conftest import users
+
+__all__ = ["users"]
+
+IMAGE = "pybuild-places/python:test"
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[BaseImage]:
+    """The base image, where everybody may read it: pytest's own folders belong to one user."""
+    with tempfile.TemporaryDirectory(prefix="pybuild-places-") as folder:
+        os.chmod(folder, 0o755)
+        try:
+            yield make_base_image(Path(folder))
+        except subprocess.CalledProcessError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(error.stderr.strip())
+
+
+@pytest.fixture(scope="session")
+def find_person(users: dict[str, str]) -> Callable[[str], Person]:
+    """Return the function that gives the person of a kind; skips where there is no docker for the container."""
+    found = people(users)
+
+    def find(kind: str) -> Person:
+        if kind == "contained" and kind not in found:
+            make_image(IMAGE)
+            found[kind] = contained(IMAGE)
+        return found[kind]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def reference(base: BaseImage, find_person: Callable[[str], Person]) -> str:
+    """The image ID that root gets on a quiet machine."""
+    quiet = Circumstances(person=find_person("root"), isolation="native", load="one", terminal=False)
+    outcome = do_job(quiet, base.layout)
+    assert outcome.code == 0, outcome.said
+    return outcome.image_id
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker have the container's cells: docker takes one command after another anyway."""
+    for item in items:
+        if "contained" in item.name and os.path.dirname(__file__) in str(item.path):
+            item.add_marker(pytest.mark.xdist_group("contained"))
