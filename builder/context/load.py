@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -159,10 +160,10 @@ class BuildContext:
         whole = Replayed(stream, _SNIFFED_BYTES)
         if not is_archive(BytesIO(whole.head)):
             self.dockerfile, self.dockerfile_name = text or _read_all(whole, what), NAMES[0]
-            self._trees[""] = EmptyTree()
+            self._trees[""] = EmptyTree(int(time.time()))
             return
         archive = self._stack.enter_context(read_archive(whole, self._store.temporary.path, what))
-        self._trees[""] = ViewTree(archive.view)
+        self._trees[""] = ViewTree(archive.view, int(time.time()))
         for name in (dockerfile,) if dockerfile and text is None else NAMES:
             found = archive.view.read(inside_root(name), MAX_DOCKERFILE_BYTES) if text is None else text
             if found is not None:
@@ -195,7 +196,7 @@ class BuildContext:
 
             with self._download(value, name) as stream:
                 archive = read_archive(stream, self._store.temporary.path, without_credentials(value))
-            return ViewTree(self._stack.enter_context(archive).view)
+            return ViewTree(self._stack.enter_context(archive).view, int(time.time()))
         raise ContextError(
             f"the build context {name!r} cannot be found: {value}",
             hint="It can be a directory, a git URL, a tar by URL, docker-image:// or oci-layout://.",

@@ -59,10 +59,13 @@ class Tree(Protocol):
 
 
 class EmptyTree:
-    """The tree of `scratch`: a root with nothing in it."""
+    """The tree of `scratch`: a root with nothing in it, made at `made_at`, in seconds since 1970."""
+
+    def __init__(self, made_at: int = 0) -> None:
+        self._root = Entry("", DIRECTORY, 0o755, mtime=made_at)
 
     def find(self, path: str) -> Entry | None:
-        return None if path else Entry("", DIRECTORY, 0o755)
+        return None if path else self._root
 
     def resolve(self, path: str) -> str:
         from builder.context.paths import inside_root
@@ -71,7 +74,7 @@ class EmptyTree:
 
     def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
         if deep and not path:
-            yield Node(Entry("", DIRECTORY, 0o755))
+            yield Node(self._root)
 
     def remember(self, node: Node, digest: str, scanned_ns: int) -> None:
         pass
@@ -81,14 +84,18 @@ class EmptyTree:
 
 
 class ViewTree:
-    """The merged view of a stack of layers as a tree to copy from."""
+    """The merged view of a stack of layers as a tree to copy from.
 
-    def __init__(self, view: MergedView) -> None:
+    Directories that no layer names, the root most of all, were made at `made_at`, in seconds since 1970.
+    """
+
+    def __init__(self, view: MergedView, made_at: int = 0) -> None:
         self._view = view
+        self._made_at = made_at
 
     def find(self, path: str) -> Entry | None:
         found = self._view.find(path)
-        return None if found is None else _plain(found)
+        return None if found is None else self._plain(found)
 
     def resolve(self, path: str) -> str:
         return self._view.resolve(path)
@@ -118,14 +125,15 @@ class ViewTree:
     def _node(self, found: ViewEntry, linked: frozenset[tuple[int, int]]) -> Node:
         entry = found.entry
         if entry.kind not in (FILE, HARDLINK):
-            return Node(entry)
+            return Node(self._plain(found))
         identity = (found.layer_number, found.offset)
-        return Node(_plain(found), self._view.content(found), identity if identity in linked else None)
+        return Node(self._plain(found), self._view.content(found), identity if identity in linked else None)
 
-
-def _plain(found: ViewEntry) -> Entry:
-    entry = found.entry
-    return entry._replace(kind=FILE, link="") if entry.kind == HARDLINK else entry
+    def _plain(self, found: ViewEntry) -> Entry:
+        entry = found.entry
+        if found.layer_number < 0:
+            return entry._replace(mtime=self._made_at)
+        return entry._replace(kind=FILE, link="") if entry.kind == HARDLINK else entry
 
 
 def newest_file(tree: Tree) -> int | None:

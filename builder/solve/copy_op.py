@@ -95,7 +95,10 @@ class Copy:
                     if self._find_remote is None:
                         raise ContextError("this build cannot read from other machines")
                     for part in self._find_remote(source, exclude):
-                        yield part._replace(may_unpack=bool(self.step.unpack) and not part.is_directory)
+                        # A repository has no time before it is checked out.
+                        mtime = self.made_at if part.is_directory else part.mtime
+                        may_unpack = bool(self.step.unpack) and not part.is_directory
+                        yield part._replace(mtime=mtime, may_unpack=may_unpack)
 
     def _digest_part(self, number: int, part: Part, digest: SelectionDigest) -> None:
         scanned_ns = time.time_ns()

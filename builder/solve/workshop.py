@@ -139,7 +139,7 @@ class Workshop:
         from builder.context.source import EmptyTree, ViewTree
 
         stack = self.solution.stack(source.step)
-        return ViewTree(self.views.view(stack)) if stack.layers else EmptyTree()
+        return ViewTree(self.views.view(stack), self.now()) if stack.layers else EmptyTree(self.now())
 
     def find_remote(self) -> FindRemote:
         """Return how ADD fetches URLs and repositories."""

@@ -78,7 +78,7 @@ class Bench:
             if isinstance(source, ContextSource):
                 return tree
             layers = self.stages[source.step] if source.step is not None else []
-            return ViewTree(MergedView(layers)) if layers else EmptyTree()
+            return ViewTree(MergedView(layers), MADE_AT) if layers else EmptyTree(MADE_AT)
 
         return Copy(step, find_tree, self.find_remote, made_at=MADE_AT, temporary=self._temporary)
 
@@ -88,6 +88,10 @@ class Bench:
     def workdir(self, path: str, user: str = "") -> dict[str, Entry]:
         step = WorkdirStep(id=StepID(0), path=path, user=user)
         return entries(self._keep(lambda: workdir_layer_items(step, self.view, made_at=MADE_AT)))
+
+    def layer(self, *entries: Entry) -> None:
+        """Put a layer with these entries on the stack; files are empty."""
+        self._keep(lambda: [(entry, b"" if entry.kind == "file" else None) for entry in entries])
 
     def keep_stage(self, number: int) -> None:
         """Give the stack a number for `stage`, and begin an empty one."""

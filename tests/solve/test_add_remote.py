@@ -12,7 +12,7 @@ from builder.errors import ContextError, DigestMismatch, PybuildError
 from builder.plan.step import GitSource, HttpSource
 from builder.solve.add_remote import RemoteSources
 from builder.store.store import Store
-from tests.solve.copying import Bench
+from tests.solve.copying import MADE_AT, Bench
 from tests.solve.remotes import Handler, git
 
 
@@ -99,6 +99,7 @@ def test_a_repository_is_copied_without_its_git_directory(
 ) -> None:
     layer = bench.put((GitSource(remote=repository, reference=reference),), "/t/", is_add=True)
     assert ("t/new" in layer, "t/.git" in layer) == (has_new, False)
+    assert layer["t"].mtime == MADE_AT
     assert (layer["t/run"].mode, layer["t/sub/f"].mode, layer["t/sub"].mode) == (0o755, 0o644, 0o755)
 
 

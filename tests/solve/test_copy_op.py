@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ContextError, LayerError, PybuildError
+from builder.filesystem.entry import Entry
 from builder.plan.step import InlineSource
 from tests.solve.copying import MADE_AT, Bench, modes
 
@@ -298,3 +299,29 @@ def test_workdir_follows_links_and_refuses_files(bench: Bench) -> None:
     for path in ("/file", "/file/below"):
         with pytest.raises(ContextError, match="not a directory"):
             bench.workdir(path)
+
+
+@pytest.mark.parametrize(
+    ("members", "word", "made"),
+    [
+        ((), "/", {"x": MADE_AT}),
+        (("d/a",), "/", {"x": MADE_AT, "x/d": MADE_AT, "x/d/a": 7}),
+        (("d/a",), "/d", {"x": MADE_AT, "x/a": 7}),
+        (("d/a",), "/*", {"x": MADE_AT, "x/a": 7}),
+        (("d/e/a",), "/d", {"x": MADE_AT, "x/e": MADE_AT, "x/e/a": 7}),
+    ],
+)
+def test_directories_that_no_layer_names_have_the_time_of_the_build(
+    bench: Bench, members: tuple[str, ...], word: str, made: dict[str, int]
+) -> None:
+    if members:
+        bench.layer(*(Entry(name, "file", mtime=7) for name in members))
+    bench.keep_stage(1)
+    assert {path: entry.mtime for path, entry in bench.copy(word, "/x/", stage=1).items()} == made
+
+
+def test_directories_that_a_layer_names_keep_their_time(bench: Bench) -> None:
+    bench.layer(Entry("", "directory", mtime=5), Entry("d", "directory", mtime=6), Entry("d/a", "file", mtime=7))
+    bench.keep_stage(1)
+    found = {path: entry.mtime for path, entry in bench.copy("/", "/x/", stage=1).items()}
+    assert found == {"x": 5, "x/d": 6, "x/d/a": 7}
