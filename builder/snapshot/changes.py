@@ -4,9 +4,11 @@
     changed_entries(source)  →  (Entry, Content) in tree order: parents first, whiteouts among their siblings
 
 Rules:
-- A directory is part of the layer when it changed itself or when something beneath it did. One that overlayfs copied up
-  for a mount point that came and went is neither, and is dropped.
-- A file that was copied up but is the same to the last byte is dropped (BuildKit does this too).
+- A directory is part of the layer when it changed itself or when something beneath it did. Its time is part of it: a
+  step may have set it (touch, tar), and the next one sees what this one left.
+- A file that was copied up but is the same to the last byte and nanosecond is dropped (BuildKit does this too).
+- Times are compared as the file system has them, before and after. A layer holds whole seconds: going by those, what it
+  holds would hang on whether two steps ran in one second.
 - All names of one inode stand together: the first path is the file, the others are hard links to it.
 - A deletion is always an explicit whiteout, never an opaque directory: the layer then doesn't depend on how the tree
   was mounted (layer.md: "implementations SHOULD generate layers using explicit whiteout files").
@@ -49,6 +51,10 @@ class ChangeSource(Protocol):
 
     def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
         """Give the names in a directory that may matter, in the order of the layer; no sockets. Raises OSError."""
+        ...
+
+    def has_old_time(self, path: str, status: os.stat_result) -> bool:
+        """Say of the name given last, now `status`, whether its time is what it was before. Raises OSError."""
         ...
 
     def drop(self, path: str, status: os.stat_result) -> None:
@@ -130,9 +136,8 @@ class _Walk:
     def enter(self, path: str, absolute: str, status: os.stat_result, verdict: Verdict) -> Iterator[Change]:
         below = _Visit(path, self.source.children(path), pending=status)
         if verdict is Verdict.CANDIDATE:
-            before = self.view.find(path)
             entry = self.entry(path, absolute, status)
-            if before is None or not same_metadata(entry, before.entry):
+            if not self.looks_as_before(entry, status):
                 below.pending = None
                 yield from self.emit(entry, None)
         self.visits.append(below)
@@ -144,17 +149,25 @@ class _Walk:
             if target:
                 yield from self.emit(entry._replace(kind=HARDLINK, link=target, size=0, xattrs=()), None)
                 return
-        elif self.is_as_before(entry, absolute):
+        elif self.is_as_before(entry, absolute, status):
             self.source.drop(path, status)
             return
         yield from self.emit(entry, FileContent(absolute) if entry.kind == FILE else None)
 
-    def is_as_before(self, entry: Entry, absolute: str) -> bool:
+    def is_as_before(self, entry: Entry, absolute: str, status: os.stat_result) -> bool:
+        if not self.looks_as_before(entry, status):
+            return False
+        if entry.kind != FILE:
+            return True
+        # Reading it again is rare: overlayfs copied the file up, and it has its old time and size.
+        before = self.view.find(entry.path)
+        return before is not None and before.entry.digest != "" and _sha256(absolute) == before.entry.digest
+
+    def looks_as_before(self, entry: Entry, status: os.stat_result) -> bool:
         before = self.view.find(entry.path)
         if before is None or not same_metadata(entry, before.entry):
             return False
-        # Reading it again is rare: overlayfs copied the file up, and it has its old time and size.
-        return entry.kind != FILE or (before.entry.digest != "" and _sha256(absolute) == before.entry.digest)
+        return self.source.has_old_time(entry.path, status)
 
     def entry(self, path: str, absolute: str, status: os.stat_result) -> Entry:
         entry = read_entry(absolute, path, status)

@@ -80,20 +80,16 @@ def _portable(name: str, value: bytes) -> bytes:
 
 
 def same_metadata(one: Entry, other: Entry) -> bool:
-    """Say whether two entries are equal but for content and, for directories, times.
-
-    A directory's time changes with each name in it, and a mount point that came and went leaves only that behind;
-    BuildKit disregards it too (continuity fs.sameDirent).
-    """
+    """Say whether two entries are equal but for content and times."""
     if _kind(one) != _kind(other) or one.uid != other.uid or one.gid != other.gid:
         return False
     if one.kind == SYMLINK:  # has no mode of its own: lstat says 0777, tar headers say what they like
-        return one.link == other.link and one.mtime == other.mtime
+        return one.link == other.link
     if one.mode != other.mode or _image_xattrs(one) != _image_xattrs(other):
         return False
     if one.kind == DIRECTORY:
         return True
-    return one.mtime == other.mtime and one.size == other.size and one.device == other.device
+    return one.size == other.size and one.device == other.device
 
 
 def _kind(entry: Entry) -> Kind:

@@ -52,7 +52,12 @@ class OverlaySnapshotter:
         )
 
     def changes(self, active: ActiveSnapshot) -> Iterator[Change]:
-        source = UpperDirectory(f"{active.directory}/fs", active.view, user_namespace=self._place.user_namespace)
+        rootfs = active.rootfs
+        if not isinstance(rootfs, OverlayRoot):
+            raise AssertionError(rootfs)
+        source = UpperDirectory(
+            rootfs.upper, rootfs.lower, active.view, user_namespace=self._place.user_namespace
+        )  # fmt: skip
         yield from changed_entries(source, active.view, inherit_owners=self._place.ids == "ignore")
         if source.reusable:
             with self._lock:

@@ -4,7 +4,8 @@ A scan is a file of blocks, one for each directory, in the order in which direct
 sorted by bytes): marshal of (path, {name: fingerprint}). Both scans are made in that order, so they are compared by
 reading one along the other: one directory is in memory at a time.
 
-A fingerprint is everything lstat(2) knows that a change must change: the inode, type, mode, owner, size, both times.
+A fingerprint is everything lstat(2) knows that a change must change: the inode, type, mode, owner, size, both times
+(seconds and nanoseconds apart: together they fill 64 bits in 2262, and what a tar holds goes on).
 The change time can't be set by a process; it is only coarse (a tick of the kernel's clock, up to 10 ms), so a scan ends
 no sooner than some ticks after the youngest time in it.
 """
@@ -27,8 +28,10 @@ from builder.snapshot.changes import Verdict
 Fingerprints = dict[bytes, bytes]
 """Of one directory: name → fingerprint."""
 
-_FINGERPRINT = Struct("<QIIIQqqQ")
+_FINGERPRINT = Struct("<QIIIQqIqIQ")
 _MODE = Struct("<8xI")
+_MTIME = Struct("<28xqI")
+_NS = 1_000_000_000
 _CLOCK_TICKS_NS = 30_000_000
 
 
@@ -67,7 +70,7 @@ def _fingerprints(directory: bytes) -> tuple[Fingerprints, int]:
             if not stat.S_ISSOCK(status.st_mode):
                 found[entry.name] = _FINGERPRINT.pack(
                     status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_size,
-                    status.st_mtime_ns, status.st_ctime_ns, status.st_rdev,
+                    *divmod(status.st_mtime_ns, _NS), *divmod(status.st_ctime_ns, _NS), status.st_rdev,
                 )  # fmt: skip
                 newest = max(newest, status.st_ctime_ns)
     return found, newest
@@ -82,6 +85,8 @@ class ScannedTree:
         self._blocks = _Blocks(self._files.enter_context(open(before, "rb")))  # noqa: SIM115 - closed on exit
         self._after = self._files.enter_context(open(after, "wb"))  # noqa: SIM115
         self._youngest = 0
+        self._fingerprint_before: bytes | None = None
+        """Of the name given last."""
 
     def __enter__(self) -> ScannedTree:
         return self
@@ -101,9 +106,14 @@ class ScannedTree:
                 yield name[4:], Verdict.REMOVED
             elif before.get(name) != now[name]:
                 refuse_reserved_name(os.fsdecode(_join(directory, name)))
+                self._fingerprint_before = before.get(name)
                 yield name, Verdict.CANDIDATE
             elif is_directory(now[name]):
                 yield name, Verdict.SAME
+
+    def has_old_time(self, path: str, status: os.stat_result) -> bool:
+        before = self._fingerprint_before
+        return before is not None and _MTIME.unpack_from(before) == divmod(status.st_mtime_ns, _NS)
 
     def drop(self, path: str, status: os.stat_result) -> None:
         """What isn't part of the layer stays: here it is the original, or a change of no consequence."""

@@ -16,7 +16,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from builder.errors import LayerError
 from builder.layer.view import MergedView
@@ -31,8 +32,10 @@ _REFUSED_MARKS = ("redirect", "metacopy")
 class UpperDirectory:
     """A ChangeSource over an upper directory that is mounted nowhere any more."""
 
-    def __init__(self, root: str, view: MergedView, *, user_namespace: bool = False) -> None:
+    def __init__(self, root: str, lower: Sequence[str], view: MergedView, *, user_namespace: bool = False) -> None:
+        """`lower` are the directories it was mounted on, topmost first; `view` is of the same layers."""
         self.root = root
+        self._lower = lower
         self.marks = "user.overlay." if user_namespace else "trusted.overlay."
         self.reusable = True
         """Whether the directory is, at the end, the unpacked form of the layer."""
@@ -57,6 +60,12 @@ class UpperDirectory:
                     self._remove(_join(path, name[4:]))  # it hides a mount point that only existed meanwhile
             else:
                 yield name, Verdict.CANDIDATE
+
+    def has_old_time(self, path: str, status: os.stat_result) -> bool:
+        for directory in self._lower:  # the topmost that has it is what overlayfs showed, and copied up with its time
+            with suppress(FileNotFoundError, NotADirectoryError):
+                return os.lstat(f"{directory}/{path}").st_mtime_ns == status.st_mtime_ns
+        return False
 
     def drop(self, path: str, status: os.stat_result) -> None:
         self._remove(path, directory=stat.S_ISDIR(status.st_mode))

@@ -25,7 +25,8 @@ CREATE TABLE stamp (context INTEGER, path BLOB, stamp BLOB NOT NULL, digest BLOB
 """
 VERSION = 1
 
-_STAMP = struct.Struct("<qqqQI")
+_STAMP = struct.Struct("<qIqIqQI")
+_NS = 1_000_000_000
 _ROWS_AT_ONCE = 4096
 
 
@@ -39,7 +40,9 @@ class StampedFile(NamedTuple):
 
 def stamp_of(status: os.stat_result) -> bytes:
     """Return what must be equal for a file to count as unchanged."""
-    return _STAMP.pack(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode)
+    # Seconds and nanoseconds apart: together they fill 64 bits in 2262, and file systems go on.
+    mtime, ctime = divmod(status.st_mtime_ns, _NS), divmod(status.st_ctime_ns, _NS)
+    return _STAMP.pack(*mtime, *ctime, status.st_size, status.st_ino, status.st_mode)
 
 
 class StatCache:

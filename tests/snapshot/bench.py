@@ -93,10 +93,7 @@ def view_of(layers: Sequence[StackLayer]) -> MergedView:
 
 
 def look_at(directory: str) -> dict[str, Seen]:
-    """Everything in a directory but sockets, which no layer can hold; times of directories come as 0.
-
-    Directories' times change with every name in them; the layers say what they were, trees what they are.
-    """
+    """Everything in a directory but sockets, which no layer can hold."""
     found = {}
     for entry, status in walk_entries(directory, xattrs=True):
         if not stat.S_ISSOCK(status.st_mode):
@@ -104,12 +101,10 @@ def look_at(directory: str) -> dict[str, Seen]:
             if entry.kind == "file":
                 content = hashlib.sha256(Path(directory, entry.path).read_bytes()).hexdigest()
             xattrs = tuple((name, value) for name, value in entry.xattrs if ".overlay." not in name)
-            mtime = 0 if entry.kind == "directory" else entry.mtime
-            found[entry.path] = Seen(entry.kind, entry.mode, entry.uid, entry.gid, mtime, content, xattrs)
+            found[entry.path] = Seen(entry.kind, entry.mode, entry.uid, entry.gid, entry.mtime, content, xattrs)
     return found
 
 
 def look_at_view(view: MergedView) -> dict[str, Seen]:
     """The same of a view."""
-    found = {path: one for path, one in seen_in_view(view).items() if path}
-    return {path: one._replace(mtime=0) if one.kind == "directory" else one for path, one in found.items()}
+    return {path: one for path, one in seen_in_view(view).items() if path}

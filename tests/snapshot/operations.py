@@ -90,8 +90,6 @@ def _perform(path: str, other: str, operation: Operation) -> None:
         case "chown":
             os.chown(path, number, number + 7, follow_symlinks=False)
         case "touch":
-            if os.path.isdir(path):
-                return  # a directory's time alone is no change
             os.utime(path, (1_200_000_000 + number, 1_200_000_000 + number), follow_symlinks=False)
         case "open":
             os.close(os.open(path, os.O_RDWR))

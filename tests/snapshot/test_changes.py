@@ -15,7 +15,7 @@ from builder.filesystem.entry import Entry
 from builder.layer.content import FileContent
 from builder.snapshot.copying import CopyingSnapshotter
 from builder.snapshot.overlay import OverlaySnapshotter
-from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter
+from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from tests.layer.archives import Member, is_mount_allowed
 from tests.snapshot.bench import Bench, view_of
 
@@ -54,7 +54,10 @@ def changes_of(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
 
 def run(bench: Bench, snapshotter: Snapshotter, act: Callable[[Path], None]) -> Changes:
-    layers = [bench.layer(BASE)]
+    return run_on(bench, snapshotter, [bench.layer(BASE)], act)
+
+
+def run_on(bench: Bench, snapshotter: Snapshotter, layers: list[StackLayer], act: Callable[[Path], None]) -> Changes:
     active: ActiveSnapshot = snapshotter.prepare(layers, view_of(layers))
     with bench.mounted(active.rootfs) as tree:
         act(Path(tree))
@@ -115,12 +118,89 @@ def test_the_same_size_and_time_with_other_bytes_is_a_change(changes_of: Make) -
     assert changes_of(act)[1][1] == b"TEXT"
 
 
-def test_a_mount_point_that_came_and_went_is_no_change(changes_of: Make) -> None:
+TIMES_OF_DIRECTORIES: dict[str, Callable[[Path], object]] = {
+    "now": os.utime,
+    "long ago": lambda path: os.utime(path, (1_000_000_001, 1_000_000_001)),
+    "the first of all seconds": lambda path: os.utime(path, (0, 0)),
+    "before 1970": lambda path: os.utime(path, (-1, -1)),
+    "after 2038": lambda path: os.utime(path, (1 << 32, 1 << 32)),
+    "the modification alone": lambda path: os.utime(path, ns=(os.stat(path).st_atime_ns, 1_000_000_001_500_000_000)),
+    "by a name that came and went": lambda path: ((path / "stub").touch(), (path / "stub").unlink()),
+}
+
+
+@pytest.mark.parametrize("set_time", TIMES_OF_DIRECTORIES.values(), ids=TIMES_OF_DIRECTORIES)
+def test_the_time_of_a_directory_is_what_the_step_left(changes_of: Make, set_time: Callable[[Path], object]) -> None:
+    left = []
+
     def act(tree: Path) -> None:
-        (tree / "etc/stub").touch()
-        (tree / "etc/stub").unlink()
+        set_time(tree / "data/sub")
+        left.append(os.stat(tree / "data/sub").st_mtime_ns // 10**9)
+
+    assert [(entry.path, entry.mtime) for entry, _ in changes_of(act)] == [
+        ("data", 1_000_000_000),
+        ("data/sub", left[0]),
+    ]
+
+
+def test_the_time_that_a_directory_had_is_no_change(changes_of: Make) -> None:
+    def act(tree: Path) -> None:
+        before = os.stat(tree / "data")
+        (tree / "data/stub").touch()
+        (tree / "data/stub").unlink()
+        os.utime(tree / "data", ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert changes_of(act) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "symlink"])
+@pytest.mark.parametrize("snapshots", [OverlaySnapshotter, CopyingSnapshotter])
+def test_what_is_touched_in_the_second_in_which_it_was_made_is_in_the_layer_again(
+    tmp_path: Path, kind: str, snapshots: type[OverlaySnapshotter] | type[CopyingSnapshotter]
+) -> None:
+    """Also when the step that made it is found unpacked from its tar, which holds whole seconds."""
+
+    def make(tree: Path) -> None:
+        match kind:
+            case "file":
+                (tree / "etc/new").write_bytes(b"text")
+            case "directory":
+                (tree / "etc/new").mkdir()
+            case _:
+                (tree / "etc/new").symlink_to("conf")
+        touch(tree, 500_000_000)
+
+    def touch(tree: Path, fraction: int) -> None:
+        second = 1_100_000_000 * 10**9
+        os.utime(tree / "etc/new", ns=(second, second + fraction), follow_symlinks=False)
+
+    bench = Bench(tmp_path)
+    snapshotter = snapshots(bench.place)
+    layers = [bench.layer(BASE)]
+    active = snapshotter.prepare(layers, view_of(layers))
+    with bench.mounted(active.rootfs) as tree:
+        make(Path(tree))
+    layers.append(bench.write(snapshotter.changes(active)))
+    snapshotter.commit(active, layers[-1].diff_id)
+    anew = Bench(tmp_path / "anew")
+    for place, other in ((bench, snapshotter), (anew, snapshots(anew.place))):
+        got = run_on(place, other, layers, lambda tree: touch(tree, 700_000_000))
+        assert paths(got) == ["etc", "etc/new"]
+
+
+@pytest.mark.parametrize("snapshots", [OverlaySnapshotter, CopyingSnapshotter])
+def test_what_an_earlier_step_made_and_this_one_left_alone_is_no_change(
+    tmp_path: Path, snapshots: type[OverlaySnapshotter] | type[CopyingSnapshotter]
+) -> None:
+    bench = Bench(tmp_path)
+    snapshotter = snapshots(bench.place)
+    layers = [bench.layer(BASE)]
+    active = snapshotter.prepare(layers, view_of(layers))
+    with bench.mounted(active.rootfs) as tree:
+        Path(tree, "etc/new").write_bytes(b"text")
+    layers.append(bench.write(snapshotter.changes(active)))
+    snapshotter.commit(active, layers[-1].diff_id)
+    assert run_on(bench, snapshotter, layers, lambda tree: (tree / "etc/new").chmod(0o644)) == []
 
 
 def test_a_removed_file_is_a_whiteout_beside_its_siblings(changes_of: Make) -> None:
@@ -182,14 +262,14 @@ def test_all_names_of_a_new_file_lead_to_the_first(changes_of: Make) -> None:
     assert found == [("a", "file", "", b"data"), ("b", "hardlink", "a", None), ("z", "hardlink", "a", None)]
 
 
-def test_a_socket_is_left_out_without_a_trace(changes_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_left_out_and_leaves_the_time_alone(changes_of: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def act(tree: Path) -> None:
         monkeypatch.chdir(tree)  # the path of a socket has room for 107 bytes
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind("data/sub/s")
         monkeypatch.undo()
 
-    assert changes_of(act) == []
+    assert paths(changes_of(act)) == ["data", "data/sub"]
 
 
 @pytest.mark.parametrize("anew", [False, True])
