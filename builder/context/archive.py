@@ -1,6 +1,7 @@
-"""A tar from outside, read without being unpacked: its bytes lie in one file, its table of contents in another.
+"""A tar from outside, read without being unpacked: the bytes of its files lie in one file, its table of contents in
+another.
 
-    stream ──decompress──▶ tar file ──index──▶ MergedView of one layer
+    stream ──decompress──▶ members ──▶ contents, end to end; index ──▶ MergedView of one layer
 
 So nothing in it can be written anywhere, whatever its names and links say. Owners and modes are the archive's own, as
 BuildKit leaves them in a context that comes as a tar.
@@ -11,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from builder.errors import ContextError, LayerError
 from builder.layer.view import MergedView, ViewLayer
@@ -23,6 +24,9 @@ Temporary = Callable[[str], str]
 """Gives a path nobody else uses, for a label: store/temporary.py's TemporaryFiles.path."""
 
 _HEAD_BYTES = 512
+_HOLE_BYTES = 4096
+"""A block of most file systems: less is no hole."""
+_ZEROS = bytes(1 << 20)
 
 
 class Readable(Protocol):
@@ -34,10 +38,10 @@ class Readable(Protocol):
 class Archive:
     """An archive's tree; a context manager that removes its files."""
 
-    def __init__(self, tar: str, index: LayerIndex) -> None:
-        self._tar = tar
+    def __init__(self, contents: str, index: LayerIndex) -> None:
+        self._contents = contents
         self._index = index
-        self.view = MergedView([ViewLayer(index, lambda: tar)])
+        self.view = MergedView([ViewLayer(index, lambda: contents)])
         self.has_markers = index.has_markers
 
     def __enter__(self) -> Archive:
@@ -50,7 +54,7 @@ class Archive:
 
     def close(self) -> None:
         self._index.close()
-        for path in (self._tar, self._index.path):
+        for path in (self._contents, self._index.path):
             if os.path.exists(path):
                 os.unlink(path)
 
@@ -97,14 +101,16 @@ def read_archive(stream: Readable, temporary: Temporary, what: str) -> Archive:
     from builder.layer.compression import open_decompressed
     from builder.layer.index import open_index
 
-    tar, index_path = temporary("archive.tar"), temporary("archive.index")
+    contents, index_path = temporary("archive"), temporary("archive.index")
     try:
-        descriptor = os.open(tar, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(contents, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
-            build_index(_Copied(open_decompressed(stream), file.write), index_path)
-        archive = Archive(tar, open_index(index_path))
+            kept = _Contents(file)
+            build_index(open_decompressed(stream), index_path, keep=kept)
+            kept.finish()
+        archive = Archive(contents, open_index(index_path))
     except BaseException as error:
-        for path in (tar, index_path):
+        for path in (contents, index_path):
             if os.path.exists(path):
                 os.unlink(path)
         if isinstance(error, LayerError):
@@ -121,14 +127,27 @@ def read_archive(stream: Readable, temporary: Temporary, what: str) -> Archive:
     return archive
 
 
-class _Copied:
-    """A stream that writes down what passes through it."""
+class _Contents:
+    """A file that contents are written into, end to end; what is zeros in them takes no room on the disk."""
 
-    def __init__(self, stream: Readable, write: Callable[[bytes], object]) -> None:
-        self._stream = stream
-        self._write = write
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._position = 0
+        self._begun = -1
 
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self._write(data)
-        return data
+    def begin(self) -> int:
+        if self._position == self._begun:
+            self.write(b"\0")  # after an empty one: they are told apart by their places
+        self._begun = self._position
+        return self._position
+
+    def write(self, data: bytes, /) -> None:
+        if len(data) >= _HOLE_BYTES and data == _ZEROS[: len(data)]:
+            self._file.seek(len(data), os.SEEK_CUR)
+        else:
+            self._file.write(data)
+        self._position += len(data)
+
+    def finish(self) -> None:
+        """Give the file its length, though it should end in a hole."""
+        self._file.truncate(self._position)

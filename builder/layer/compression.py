@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from builder.errors import LayerError
-from builder.layer.limits import LIMITS, MIB, Limits
+from builder.layer.limits import LIMITS, MIB, Limits, outgrown
 from builder.layer.reader import Readable
 
 Compression = Literal["uncompressed", "gzip", "zstd", "bzip2", "xz"]
@@ -118,11 +118,8 @@ class Decompressed:
     def _check_ratio(self) -> None:
         if self._given > self._limits.total_bytes:
             raise LayerError(f"the archive is longer than {self._limits.total_bytes} bytes when decompressed")
-        if self._given > self._limits.ratio_free_bytes and self._given > self._limits.ratio * self._taken:
-            raise LayerError(
-                f"the {self.compression} stream grows more than {self._limits.ratio} times when decompressed",
-                hint="It looks like a decompression bomb.",
-            )
+        if self._limits.are_outgrown(self._given, self._taken):
+            raise outgrown(f"the {self.compression} stream", self._limits)
 
 
 def open_decompressed(stream: Readable, limits: Limits = LIMITS) -> Decompressed:

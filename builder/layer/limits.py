@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from builder.errors import LayerError
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -33,10 +35,23 @@ class Limits:
     """Decompressed over compressed size. Deflate cannot exceed 1032; zstd and xz can, and a bomb does."""
     ratio_free_bytes: int = 4 * GIB
     """Decompressed bytes before the ratio counts: a file of zeros is honest work (dd if=/dev/zero)."""
+    sparse_extents: int = 1_000_000
+    """Parts of one file with holes."""
     zstd_window_log: int = 27
     """128 MiB: what `zstd -d` accepts without being told to (zstd(1), --memory)."""
     xz_memory_bytes: int = 192 * MIB
     """What an xz dictionary may claim; `xz -9` needs 65 MiB (xz(1))."""
 
+    def are_outgrown(self, given: int, taken: int) -> bool:
+        """Say whether `taken` bytes that became `given` have grown too much."""
+        return given > self.ratio_free_bytes and given > self.ratio * taken
+
 
 LIMITS = Limits()
+
+
+def outgrown(what: str, limits: Limits) -> LayerError:
+    """Return the error for `what` that grows beyond all proportion."""
+    return LayerError(
+        f"{what} grows more than {limits.ratio} times when it is read", hint="It looks like a decompression bomb."
+    )

@@ -14,6 +14,8 @@ from zlib import adler32
 
 from builder.errors import LayerError
 from builder.layer.limits import Limits
+from builder.layer.numbers import MAX_NUMBER, parse_decimal, parse_field, parse_octal
+from builder.layer.sparse import PAIR, SparseRecords, parse_records
 
 BLOCK = 512
 _POSIX_MAGIC = b"ustar\0"
@@ -23,7 +25,6 @@ _unpack = Struct("100s24s12s12s8sc100s6s66s8s8s155s12s").unpack
 """name, mode and owner, size, mtime, checksum, type, link, magic, version and names, device, prefix, padding"""
 _CHECKSUM_AS_BLANKS = 8 * 32
 _DEVICES = frozenset({b"3", b"4"})
-_MAX_NUMBER = (1 << 63) - 1
 _MAX_ID = (1 << 32) - 1
 XATTR_PREFIX = b"SCHILY.xattr."
 
@@ -52,6 +53,7 @@ class PaxRecords(NamedTuple):
     size: int | None = None
     mtime: int | None = None
     xattrs: tuple[tuple[str, bytes], ...] = ()
+    sparse: SparseRecords | None = None
 
 
 def decode_header(block: bytes, position: int) -> Header:
@@ -62,7 +64,7 @@ def decode_header(block: bytes, position: int) -> Header:
         (adler32(block[:148]) & 0xFFFF) + (adler32(block[156:412]) & 0xFFFF) + (adler32(block[412:]) & 0xFFFF)
         - 3 + _CHECKSUM_AS_BLANKS
     )  # fmt: skip
-    stored = _octal(field)
+    stored = parse_octal(field)
     if stored != checksum and stored != _signed_checksum(block):
         raise LayerError(f"the layer is not a tar archive, or is damaged: wrong checksum in the header at {position}")
     name = name.partition(b"\0")[0]
@@ -71,28 +73,29 @@ def decode_header(block: bytes, position: int) -> Header:
         name = prefix.partition(b"\0")[0] + b"/" + name
     device = (0, 0)
     if kind in _DEVICES and magic in (_POSIX_MAGIC, _GNU_MAGIC):
-        device = (_number(major), _number(minor))
+        device = (parse_field(major), parse_field(minor))
     mode, uid, gid = _attributes(attributes)
-    return Header(kind, name, link.partition(b"\0")[0], mode, uid, gid, _number(size), _time(mtime), device)
+    return Header(kind, name, link.partition(b"\0")[0], mode, uid, gid, parse_field(size), _time(mtime), device)
 
 
 @lru_cache(maxsize=1024)
 def _attributes(field: bytes) -> tuple[int, int, int]:
     """Mode, uid and gid: remembered, as most entries of an archive have the same."""
-    uid, gid = _number(field[8:16]), _number(field[16:24])
+    uid, gid = parse_field(field[8:16]), parse_field(field[16:24])
     if uid > _MAX_ID or gid > _MAX_ID:
         raise LayerError(f"a header of the archive has an owner out of range: {uid}:{gid}")
-    return _number(field[:8]) & 0o7777, uid, gid
+    return parse_field(field[:8]) & 0o7777, uid, gid
 
 
 @lru_cache(maxsize=1024)
 def _time(field: bytes) -> int:
-    return _number(field, signed=True)
+    return parse_field(field, signed=True)
 
 
 def decode_pax(body: bytes, limits: Limits) -> PaxRecords:
     """Read the body of a PAX header: `length key=value\\n` records, the last of a key counts. Raises LayerError."""
     records: dict[bytes, bytes] = {}
+    pairs: list[tuple[bytes, bytes]] = []
     at = 0
     while at < len(body):
         digits, blank, _ = body[at : at + 20].partition(b" ")
@@ -106,14 +109,13 @@ def decode_pax(body: bytes, limits: Limits) -> PaxRecords:
         if at + length > len(body) or not record.endswith(b"\n") or not equals or not key or b"\0" in key:
             raise LayerError("a PAX header is malformed: a record is not key=value of the length it gives")
         records[key] = value[:-1]
+        if key in PAIR:
+            pairs.append((key, value[:-1]))
         at += length
-    return _decode_records(records, limits)
+    return _decode_records(records, pairs, limits)
 
 
-def _decode_records(records: dict[bytes, bytes], limits: Limits) -> PaxRecords:
-    for key in records:
-        if key.startswith(b"GNU.sparse."):
-            raise sparse()
+def _decode_records(records: dict[bytes, bytes], pairs: list[tuple[bytes, bytes]], limits: Limits) -> PaxRecords:
     # An empty value takes the record back (POSIX pax, "Extended Header Keyword Precedence").
     given = {key: value for key, value in records.items() if value}
     for key in (b"path", b"linkpath"):
@@ -132,28 +134,13 @@ def _decode_records(records: dict[bytes, bytes], limits: Limits) -> PaxRecords:
     return PaxRecords(
         path=given.get(b"path"),
         link=given.get(b"linkpath"),
-        uid=_pax_number(given, b"uid", _MAX_ID),
-        gid=_pax_number(given, b"gid", _MAX_ID),
-        size=_pax_number(given, b"size", _MAX_NUMBER),
+        uid=parse_decimal(given[b"uid"], "uid", _MAX_ID) if b"uid" in given else None,
+        gid=parse_decimal(given[b"gid"], "gid", _MAX_ID) if b"gid" in given else None,
+        size=parse_decimal(given[b"size"], "size", MAX_NUMBER) if b"size" in given else None,
         mtime=_pax_time(given.get(b"mtime")),
         xattrs=xattrs,
+        sparse=parse_records(records, pairs),
     )
-
-
-def sparse() -> LayerError:
-    """Return the error for files with holes, which the image spec asks layers not to have (layer.md#file-types)."""
-    return LayerError(
-        "the archive holds a sparse file, which is not supported", hint="Pack it again without tar's --sparse (-S)."
-    )
-
-
-def _pax_number(records: dict[bytes, bytes], key: bytes, largest: int) -> int | None:
-    value = records.get(key)
-    if value is None:
-        return None
-    if not value.isdigit() or len(value) > 20 or int(value) > largest:
-        raise LayerError(f"a PAX header holds {value[:40]!r} as {key.decode()}, which is not a number in range")
-    return int(value)
 
 
 def _pax_time(value: bytes | None) -> int | None:
@@ -166,33 +153,6 @@ def _pax_time(value: bytes | None) -> int | None:
     if not digits.isdigit() or len(digits) > 18 or (fraction and not fraction.isdigit()):
         raise LayerError(f"a PAX header holds {value[:40]!r} as mtime, which is not a time")
     return -int(digits) - (1 if fraction.strip(b"0") else 0) if negative else int(digits)
-
-
-def _number(field: bytes, *, signed: bool = False) -> int:
-    first = field[0]
-    if first < 0x80:
-        return _octal(field)
-    # GNU base-256: the first bit says so, the second is the sign (tar(5), "GNU tar archives").
-    value = int.from_bytes(bytes([first & 0x7F]) + field[1:], "big")
-    if first & 0x40:
-        value -= 1 << (8 * len(field) - 1)
-    if value > _MAX_NUMBER or value < (-_MAX_NUMBER if signed else 0):
-        raise LayerError(f"a header of the archive has a number out of range: {value}")
-    return value
-
-
-def _octal(field: bytes) -> int:
-    text = field[:-1]
-    if not text.isdigit():
-        text = field.partition(b"\0")[0].strip(b" ")
-        if not text:
-            return 0
-    try:
-        if text.isdigit():
-            return int(text, 8)
-    except ValueError:
-        pass
-    raise LayerError(f"a header of the archive has {field!r} where an octal number should stand")
 
 
 def _signed_checksum(block: bytes) -> int:

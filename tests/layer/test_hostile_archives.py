@@ -297,17 +297,6 @@ def test_an_xz_dictionary_that_takes_all_memory() -> None:
         open_decompressed(io.BytesIO(packed)).read(10)
 
 
-def test_a_gnu_sparse_file() -> None:
-    block = bytearray(encode_header(Entry("f", "file"), 0))
-    block[156:157] = b"S"
-    with pytest.raises(LayerError, match="sparse"):
-        list(read_tar(io.BytesIO(_resigned(block) + bytes(2048))))
-    info = info_of(Member("f"))
-    info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1099511627776"}
-    with pytest.raises(LayerError, match="sparse"):
-        list(read_tar(io.BytesIO(info.tobuf(tarfile.PAX_FORMAT) + END)))
-
-
 def test_a_directory_replaced_by_a_symlink_behind_the_readers_back(tree: Path, overlay: bool) -> None:
     members = [Member("d/", "directory"), Member("d/x"), Member("d", "symlink", link="../canary"), Member("d/file")]
     with pytest.raises(LayerError):
