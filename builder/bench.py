@@ -179,7 +179,7 @@ class Bench:
             findings = check_all(dockerfile, stages, self.resolver, self.context, build_args, advice=advice)
         except SourceError as fault:
             return CheckReport(name, text, (), fault)  # of the check directive itself
-        return CheckReport(name, text, findings, error or violation_of(findings))
+        return CheckReport(name, text, findings, error or violation_of(findings), is_whole=error is None)
 
     def _plan_all(self, dockerfile: Dockerfile) -> tuple[Stages, PybuildError | None]:
         """Plan the target, and without one the other stages too; return those whose images are known, and what is

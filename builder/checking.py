@@ -33,12 +33,16 @@ Stages = tuple[tuple[int, str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What `--check` found. `error` is what would keep the build from starting, or None."""
+    """What `--check` found. `error` is what would keep the build from starting, or None.
+
+    `is_whole` says that everything was looked at: an error is then only that findings count as such.
+    """
 
     file: str
     source: str
     findings: tuple[Finding, ...]
     error: PybuildError | None = None
+    is_whole: bool = False
 
 
 def check_build(

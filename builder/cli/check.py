@@ -68,11 +68,17 @@ def report_lines(report: CheckReport) -> Iterator[str]:
             report.error.source = report.error.source or report.source
         yield render_error(report.error)
         yield ""
+    yield _last_line(report)
+
+
+def _last_line(report: CheckReport) -> str:
+    """Say whether all was looked at, and count; after a check that was cut short nothing is called complete."""
     count = len(report.findings)
-    if count:
-        yield f"Check complete, {count} {'warning has' if count == 1 else 'warnings have'} been found!"
-    else:
-        yield "Check complete, no warnings found." if report.error is None else "Check incomplete: the file has errors."
+    found = f"{count} {'warning has' if count == 1 else 'warnings have'} been found" if count else ""
+    if report.is_whole:
+        return f"Check complete, {found}!" if count else "Check complete, no warnings found."
+    reason = "the file has errors" if isinstance(report.error, SourceError) else "this cannot be built"
+    return f"Check incomplete: {reason}" + (f"; {found} so far." if count else ".")
 
 
 def report_to_json(report: CheckReport) -> dict[str, Any]:

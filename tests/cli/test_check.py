@@ -48,6 +48,25 @@ def test_of_a_target_only_what_it_needs_stops_a_check(pybuild: Program) -> None:
     assert "buildError" not in report
 
 
+@pytest.mark.parametrize("from_", ["oci-layout:///nonexistent", "127.0.0.1:1/none/such", "127.0.0.1:1/none@sha256:0"])
+@pytest.mark.parametrize("more", ["", "ENV a=$b\n", "MAINTAINER x\nENV a=$b\n"])
+def test_a_check_without_its_base_is_never_called_complete(pybuild: Program, from_: str, more: str) -> None:
+    words = ["--build-context", f"gone={from_}"] if from_.startswith("oci-layout") else []
+    base = "gone" if words else from_
+    outcome = pybuild.build(f"FROM scratch AS fine\nENV c=$d\nFROM {base}\n{more}", "--check", *words)
+    assert outcome.code == 1
+    assert "Check complete" not in outcome.out
+    assert "Check incomplete: " in outcome.out.splitlines()[-1]
+    assert "so far." in outcome.out.splitlines()[-1]
+
+
+def test_a_check_that_found_all_there_is_says_so_also_when_findings_are_errors(pybuild: Program) -> None:
+    outcome = pybuild.build("# check=error=true\nFROM scratch\nENV a=$b\n", "--check")
+    assert outcome.code == 1
+    assert outcome.out.splitlines()[-1] == "Check complete, 1 warning has been found!"
+    assert pybuild.build("FROM scratch\n", "--check").succeeded().out == "Check complete, no warnings found.\n"
+
+
 @pytest.mark.parametrize("words", [(), ("--build-arg", "BUILDKIT_DOCKERFILE_CHECK=nonsense=1")])
 @pytest.mark.parametrize("kind", ["json", "sarif"])
 def test_a_malformed_check_directive_is_part_of_the_report(pybuild: Program, kind: str, words: tuple[str, ...]) -> None:

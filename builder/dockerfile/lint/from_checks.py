@@ -37,12 +37,14 @@ def check_stage_names(dockerfile: Dockerfile, report: Report) -> None:
 def check_default_images(dockerfile: Dockerfile, inputs: LintInputs, report: Report) -> None:
     """Check what each FROM names when no build argument is given."""
     scope = global_scope(dockerfile, inputs, {})
+    stages: set[str] = set()
     for stage in dockerfile.stages:
-        expansion = scope.expand(stage.base.image.text, dockerfile.escape)
-        if expansion is not None and not _is_reference(expansion.text):
-            written = stage.base.image.text
+        written = stage.base.image.text
+        expansion = scope.expand(written, dockerfile.escape) if "$" in written else None
+        if expansion and expansion.text.lower() not in stages and not _is_reference(expansion.text):
             message = f"Default value for ARG {written} results in empty or invalid base image name"
             report.add(rules.INVALID_DEFAULT_ARG_IN_FROM, message, stage.base.syntax, stage.base.image.location)
+        stages |= {stage.name} - {""}
 
 
 def _is_reference(text: str) -> bool:

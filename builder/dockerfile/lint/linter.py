@@ -97,8 +97,8 @@ def _check_stages(dockerfile: Dockerfile, inputs: LintInputs, report: Report) ->
 def _start(stage: Stage, escape: str, outside: Scope, ends: dict[str, Scope], inputs: LintInputs) -> Scope:
     expansion = outside.expand(stage.base.image.text, escape)
     image = expansion.text if expansion else ""
-    if image in ends:
-        return ends[image].copy()
+    if end := ends.get(image) or ends.get(image.lower()):
+        return end.copy()
     base: BaseImage | None = inputs.base_images.get(stage.index)
     return base_scope(image, base)
 

@@ -64,7 +64,8 @@ class StageChecks:
         reported: set[str] = set()
         for word, is_body in _expanded_words(statement):
             expansion = self.scope.expand(word.text, self._escape, is_body=is_body)
-            for name in expansion.missing if expansion else ():
+            # A fall-back is no excuse: BuildKit names what is not set also where something stands in for it.
+            for name in expansion.unset if expansion else ():
                 if name in self.scope.declared or name in NEVER_JUDGED or name in reported:
                     continue
                 reported.add(name)

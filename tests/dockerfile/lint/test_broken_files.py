@@ -50,8 +50,6 @@ def test_a_fall_back_does_not_declare_an_argument_of_from() -> None:
     assert found("FROM ${BASE:-alpine}\n") == undeclared
     assert found("FROM ${BASE-alpine}\n") == undeclared
     assert found("ARG BASE\nFROM ${BASE:-alpine}\n") == []
-    # Elsewhere a fall-back says that the variable may be unset.
-    assert found("FROM scratch\nUSER ${WHO:-nobody}\n") == []
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "# check=skp=all\nWHAT\n"])

@@ -116,6 +116,7 @@ CASES: list[Any] = [
         [
             (3, "UndefinedVar", "Usage of undefined variable '$bar'"),
             (4, "UndefinedVar", "Usage of undefined variable '$PAHT' (did you mean $PATH?)"),
+            (4, "UndefinedVar", "Usage of undefined variable '$x'"),
         ],
         id="B-11",
     ),
@@ -246,6 +247,45 @@ def test_the_environment_of_the_base_image_defines_variables() -> None:
     text = "FROM x\nENV A=$FROM_BASE B=$MISSING\n"
     assert names(text, base_images={0: BaseImage(environment={"FROM_BASE": "1"})}) == [(2, "UndefinedVar")]
     assert names(text, base_images={}) == []
+
+
+@pytest.mark.rule("B-11")
+@pytest.mark.parametrize(
+    ("word", "undefined"),
+    [
+        ("${X:-d}", ["X"]), ("${X-}", ["X"]), ("${X:+x}", ["X"]), ("${X+x}", ["X"]), ("${X-d}", ["X"]),
+        ("${X#a}", ["X"]), ("${X%%a}", ["X"]), ("${X/a/b}", ["X"]), ("${X:-${Y}}", ["X", "Y"]),
+        ("${X:-${Y:-d}}", ["X", "Y"]), ("${X:+${Y}}", ["X", "Y"]), ("${A:-${Y}}", ["Y"]), ("${A:+${Y}}", ["Y"]),
+        ("${A:-d}${DECLARED:-d}", []), ("$X${X:-d}", ["X"]),
+    ],
+)  # fmt: skip
+def test_a_fall_back_does_not_define_a_variable(word: str, undefined: list[str]) -> None:
+    text = f"FROM scratch\nARG DECLARED\nENV A=a\nLABEL l={word}\n"
+    said = {message.partition(" (")[0] for _, _, message in found(text)}
+    assert said == {f"Usage of undefined variable '${name}'" for name in undefined}
+
+
+@pytest.mark.rule("Z-5", "B-17")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FROM scratch AS First\nENV A=1\nFROM First\nENV B=$A\n",
+        "FROM scratch AS first\nENV A=1\nFROM FIRST\nENV B=$A\n",
+        "ARG V=First\nFROM scratch AS First\nENV A=1\nFROM $V\nENV B=$A\n",
+        "ARG V=irst\nFROM scratch AS First\nENV A=1\nFROM F${V}\nENV B=$A\n",
+    ],
+)
+def test_a_stage_in_another_case_is_no_default_of_an_argument_and_its_variables_are_known(text: str) -> None:
+    assert {rule for _, rule in names(text, base_images={})} <= {"StageNameCasing"}
+
+
+@pytest.mark.rule("B-17")
+def test_only_what_holds_an_argument_is_said_to_be_one() -> None:
+    assert names("FROM Wrong\n") == []
+    assert names("ARG V=Wrong\nFROM $V\n") == [(2, "InvalidDefaultArgInFrom")]
+    assert names("ARG V=Later\nFROM $V\nFROM scratch AS Later\n") == [
+        (2, "InvalidDefaultArgInFrom"), (3, "StageNameCasing"),
+    ]  # fmt: skip
 
 
 @pytest.mark.rule("A-10")
