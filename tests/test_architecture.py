@@ -20,7 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "dockerfile": {"oci", "suggest"},
     "plan": {"dockerfile", "oci", "suggest"},
     "registry": {"oci"},
-    "store": {"oci"},
+    "store": {"filesystem", "oci"},
     "sandbox": {"filesystem", "linux"},
     "layer": {"filesystem", "oci"},
     "context": {"filesystem", "layer", "oci", "store", "plan", "suggest"},

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from builder.errors import ContextError, LayerError
+from builder.filesystem import sound
 from builder.layer.view import MergedView, ViewLayer
 
 if TYPE_CHECKING:
@@ -106,8 +107,9 @@ def read_archive(stream: Readable, temporary: Temporary, what: str) -> Archive:
         descriptor = os.open(contents, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
             kept = _Contents(file)
-            build_index(open_decompressed(stream), index_path, keep=kept)
+            digest, _ = build_index(open_decompressed(stream), index_path, keep=kept)
             kept.finish()
+        sound.remember(sound.stamp(os.stat(contents)), digest)
         archive = Archive(contents, open_index(index_path))
     except BaseException as error:
         for path in (contents, index_path):

@@ -12,7 +12,7 @@ import os
 
 from builder.context.source import Node, changed
 from builder.errors import ContextError
-from builder.layer.content import open_content
+from builder.layer.content import SliceCheck, SlicedContent, open_content
 
 IN_MEMORY_BYTES = 1 << 20
 """Files up to this size are read whole; larger ones are streamed."""
@@ -34,6 +34,10 @@ def read_node(node: Node) -> bytes:
                 data += more
             # Looking once is enough: what was read is now still, and was when it was listed, this file in this state.
             check_node(node, descriptor)
+            if isinstance(content, SlicedContent) and len(data) == size:
+                check = SliceCheck(content, descriptor)
+                check.update(data)
+                check.finish()
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -49,7 +53,7 @@ def hash_node(node: Node) -> str:
         return hashlib.sha256(read_node(node)).hexdigest()
     descriptor = open_node(node)
     digest = hashlib.sha256()
-    left = node.entry.size
+    content, left = node.content, node.entry.size
     buffer = memoryview(bytearray(_BLOCK_BYTES))
     try:
         while left and (count := os.readv(descriptor, [buffer[: min(left, _BLOCK_BYTES)]])):
@@ -58,6 +62,8 @@ def hash_node(node: Node) -> str:
         if left:
             raise changed(node.entry.path)
         check_node(node, descriptor)
+        if isinstance(content, SlicedContent) and content.digest not in ("", digest.hexdigest()):
+            raise changed(node.entry.path)
     except OSError as error:
         raise unreadable(node.entry.path, error) from error
     finally:

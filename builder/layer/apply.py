@@ -20,7 +20,7 @@ from typing import Literal, assert_never
 from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
 from builder.layer.attributes import Attributes, set_time
-from builder.layer.content import SlicedContent, open_content
+from builder.layer.content import SliceCheck, SlicedContent, open_content
 from builder.layer.cursor import find_status
 from builder.layer.limits import LIMITS, Limits
 from builder.layer.paths import LayerPaths, place_entry
@@ -166,13 +166,16 @@ class _Applier:
         descriptor = open_content(content)
         try:
             left = [content.size]
+            check = SliceCheck(content, descriptor)
 
             def read(size: int) -> bytes:
                 data = os.read(descriptor, min(size, left[0]))
                 left[0] -= len(data)
+                check.update(data)
                 return data
 
             self._add_file(directory, name, copied, read)
+            check.finish()
         finally:
             os.close(descriptor)
 

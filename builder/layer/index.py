@@ -1,6 +1,7 @@
 """The table of contents of one layer, on disk: path → header and place in the uncompressed tar.
 
-Looked up by bisection over a memory map, walked as a stream; nothing of it is held. record.py has the format;
+Looked up by bisection over a memory map, walked as a stream; nothing of it is held. Read once when it is opened, to
+compare its checksum: offsets and digests in it are believed afterwards. record.py has the format;
 build_index.py makes one from a tar, writer.py beside the tar it writes.
 """
 
@@ -12,16 +13,19 @@ from collections.abc import Iterator
 from struct import Struct
 from types import TracebackType
 from typing import NamedTuple
+from zlib import crc32
 
 from builder.errors import StoreError
 from builder.filesystem.entry import Entry
 from builder.layer import record
 from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import OPAQUE, PREFIX
+from builder.oci.digest import DiffID
 
 _OFFSET = Struct("<Q")
 _RELEASE_EVERY = 4096
 """Lookups after which the pages they touched are given back."""
+_CHECK_BYTES = 1 << 20
 _WALK_BYTES = 1 << 16
 """What a walk reads at a time. By read(2) and not through the map, whose pages would count as our memory."""
 
@@ -40,8 +44,8 @@ class IndexEntry(NamedTuple):
 class LayerIndex:
     """A layer's table of contents, open for reading; a context manager. Safe to use from several threads."""
 
-    def __init__(self, path: str) -> None:
-        """Open the index file `path`. Raises FileNotFoundError, StoreError, LayerError when it must be rebuilt."""
+    def __init__(self, path: str, diff_id: DiffID | None = None) -> None:
+        """As `open_index`."""
         self.path = path
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -52,13 +56,18 @@ class LayerIndex:
         try:
             size = os.fstat(self._fd).st_size
             head = os.pread(self._fd, record.HEADER.size, 0)
-            self._flags, self._count, self._offsets_at, files, bytes_ = record.decode_header(head, size)
+            header = record.decode_header(head, size)
+            if diff_id is not None and header.diff_id.hex() != diff_id.encoded:
+                raise record.damaged("it is of another layer")
+            if _checksum(self._fd) != header.checksum:
+                raise record.damaged("its bytes have been altered")
             self._map = mmap.mmap(self._fd, size, prot=mmap.PROT_READ)
         except BaseException:
             os.close(self._fd)
             raise
+        self._flags, self._count, self._offsets_at = header.flags, header.records, header.offsets_at
         self._touched = 0
-        self.statistics = LayerStatistics(self._count, files, bytes_)
+        self.statistics = LayerStatistics(header.records, header.files, header.bytes_)
 
     def __enter__(self) -> LayerIndex:
         return self
@@ -226,14 +235,38 @@ class LayerIndex:
         return low
 
 
-def open_index(path: str) -> LayerIndex:
-    """Open the index of a layer. Raises FileNotFoundError, StoreError, LayerError when it must be rebuilt."""
-    return LayerIndex(path)
+def open_index(path: str, diff_id: DiffID | None = None) -> LayerIndex:
+    """Open the index of a layer; with `diff_id`, it must have been sealed as that layer's (`seal_index`).
+
+    Raises FileNotFoundError, StoreError, LayerError when it is damaged, of another layer or version: it must be
+    rebuilt.
+    """
+    return LayerIndex(path, diff_id)
+
+
+def seal_index(path: str, diff_id: DiffID) -> None:
+    """Write into a finished index which layer it is of. Raises StoreError, LayerError."""
+    try:
+        with open(path, "r+b") as file:
+            header = record.decode_header(file.read(record.HEADER.size), os.fstat(file.fileno()).st_size)
+            file.seek(0)
+            file.write(record.encode_header(header._replace(diff_id=bytes.fromhex(diff_id.encoded))))
+    except OSError as error:
+        raise StoreError(f"the index {path} cannot be written: {error.strerror}") from error
 
 
 def implied(path: str) -> IndexEntry:
     """Return what stands for a directory that has no entry of its own."""
     return IndexEntry(Entry(path, "directory", 0o755), IMPLIED)
+
+
+def _checksum(descriptor: int) -> int:
+    """Return the CRC-32 of what follows the header."""
+    checksum, at = 0, record.HEADER.size
+    while block := os.pread(descriptor, _CHECK_BYTES, at):
+        checksum = crc32(block, checksum)
+        at += len(block)
+    return checksum
 
 
 def _key(path: str) -> bytes:

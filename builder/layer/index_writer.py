@@ -15,6 +15,7 @@ from itertools import chain
 from operator import itemgetter
 from types import TracebackType
 from typing import IO
+from zlib import crc32
 
 from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
@@ -115,6 +116,7 @@ class IndexWriter:
         offsets = array("Q")
         file.write(bytes(record.HEADER.size))
         position = record.HEADER.size
+        checksum = 0
         blocks: list[bytes] = []
         held = 0
         for item in self._checked(self._sorted()):
@@ -122,16 +124,17 @@ class IndexWriter:
             blocks.append(item)
             held += len(item)
             if held >= _BLOCK_BYTES:
-                file.write(b"".join(blocks))
+                checksum = _write_counted(file, b"".join(blocks), checksum)
                 position, held, blocks = position + held, 0, []
-        file.write(b"".join(blocks))
+        checksum = _write_counted(file, b"".join(blocks), checksum)
         position += held
         if sys.byteorder == "big":
             offsets.byteswap()
-        file.write(offsets.tobytes())
+        checksum = _write_counted(file, offsets.tobytes(), checksum)
         size = position + 8 * len(offsets)
         file.seek(0)
-        file.write(record.encode_header(self._flags, len(offsets), position, size, self._files, self._bytes))
+        header = record.Header(self._flags, checksum, len(offsets), position, size, self._files, self._bytes)
+        file.write(record.encode_header(header))
 
     def _checked(self, items: Iterator[Record]) -> Iterator[bytes]:
         """Pass the records on, without those a later one replaces; note what is special about the layer."""
@@ -157,6 +160,12 @@ class IndexWriter:
                 yield last_item
             last_key, last_item = key, item
         self._flags = flags
+
+
+def _write_counted(file: IO[bytes], data: bytes, checksum: int) -> int:
+    """Write, and return the CRC-32 of all that was written so far."""
+    file.write(data)
+    return crc32(data, checksum)
 
 
 def _flags_of(key: bytes, item: bytes, directories: list[bytes]) -> int:

@@ -1,13 +1,14 @@
 """The table of contents of a layer, as bytes. What index.py reads and index_writer.py writes.
 
-    header    64 bytes: magic, version, flags, counts, where the offsets begin, checksum of the header
+    header    100 bytes: magic, version, flags, counts, where the offsets begin, checksum of what follows the header,
+              diff ID of the layer (zeros: not said), checksum of the header
     records   one per entry, sorted by tree key, each:
               length, key length, link length, xattrs length, kind, mode, uid, gid, mtime, size, offset, device,
               has digest, digest | key | link | xattrs
     offsets   8 bytes per record: where it begins
 
 The tree key is the path with NUL for "/", so that plain byte order is tree order, whatever bytes a name holds.
-Little-endian. The file is derived from the layer tar and can be made again from it at any time.
+Little-endian. The file is derived from the layer tar and is made again from it when it is damaged or not of its layer.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from mmap import mmap
 from os import fsdecode, fsencode
 from struct import Struct
 from struct import error as StructError
+from typing import NamedTuple
 from zlib import crc32
 
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry, Kind
 
-HEADER = Struct("<8sHHIQQQQQI")
-"""magic, version, flags, zero, records, offsets position, file size, regular files, bytes in them, CRC-32 of it."""
+HEADER = Struct("<8sHHIQQQQQ32sI")
+"""magic, version, flags, CRC-32 of the rest, records, offsets position, file size, regular files, bytes in them,
+diff ID, CRC-32 of the header."""
 MAGIC = b"PBINDEX\n"
-VERSION = 1
+VERSION = 2
 
 NOT_SELF_CONTAINED = 1
 HAS_WHITEOUTS = 2
@@ -96,27 +99,43 @@ def is_directory(data: bytes) -> bool:
     return data[_KIND_AT] == _CODE_BY_KIND["directory"]
 
 
-def encode_header(flags: int, records: int, offsets_at: int, file_size: int, files: int, bytes_: int) -> bytes:
+class Header(NamedTuple):
+    """What an index file says of itself."""
+
+    flags: int
+    checksum: int
+    """CRC-32 of all that follows the header."""
+    records: int
+    offsets_at: int
+    size: int
+    files: int
+    bytes_: int
+    diff_id: bytes = _NO_DIGEST
+
+
+def encode_header(header: Header) -> bytes:
     """Return the header of an index file."""
-    head = HEADER.pack(MAGIC, VERSION, flags, 0, records, offsets_at, file_size, files, bytes_, 0)[:-4]
+    flags, checksum, records, offsets_at, size, files, bytes_, diff_id = header
+    head = HEADER.pack(MAGIC, VERSION, flags, checksum, records, offsets_at, size, files, bytes_, diff_id, 0)[:-4]
     return head + crc32(head).to_bytes(4, "little")
 
 
-def decode_header(data: bytes, size: int) -> tuple[int, int, int, int, int]:
-    """Read the header of an index file `size` bytes long: (flags, records, offsets position, files, bytes).
+def decode_header(data: bytes, size: int) -> Header:
+    """Read the header of an index file `size` bytes long.
 
     Raises LayerError when it was written by another version, is damaged or cut short.
     """
     if len(data) < HEADER.size or data[:8] != MAGIC:
         raise damaged("it does not begin as one")
-    _, version, flags, _, records, offsets_at, file_size, files, bytes_, checksum = HEADER.unpack_from(data)
+    version = int.from_bytes(data[8:10], "little")
     if version != VERSION:
         raise damaged(f"it has format {version}, and this is format {VERSION}")
-    if crc32(data[: HEADER.size - 4]) != checksum:
+    _, _, flags, checksum, records, offsets_at, file_size, files, bytes_, diff_id, own = HEADER.unpack_from(data)
+    if crc32(data[: HEADER.size - 4]) != own:
         raise damaged("its header has been altered")
     if file_size != size or offsets_at + 8 * records != size:
         raise damaged(f"it has {size} bytes and should have {file_size}")
-    return flags, records, offsets_at, files, bytes_
+    return Header(flags, checksum, records, offsets_at, file_size, files, bytes_, diff_id)
 
 
 def damaged(reason: str) -> LayerError:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.links import follow_links
-from builder.layer.content import Content, SlicedContent
+from builder.layer.content import Content, SlicedContent, read_slice
 from builder.layer.index import IMPLIED, IndexEntry, LayerIndex, implied
 from builder.layer.whiteout import PREFIX, is_whiteout
 
@@ -135,7 +135,8 @@ class MergedView:
         entry = view_entry.entry
         if entry.size == 0:
             return b""
-        return SlicedContent(self._layers[view_entry.layer_number].tar_path(), view_entry.offset, entry.size)
+        tar = self._layers[view_entry.layer_number].tar_path()
+        return SlicedContent(tar, view_entry.offset, entry.size, entry.digest)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Return the content of the regular file at `path`, links followed; None when there is none.
@@ -153,8 +154,7 @@ class MergedView:
         if not isinstance(content, SlicedContent):
             raise AssertionError(content)
         try:
-            with open(content.path, "rb") as tar:
-                data = os.pread(tar.fileno(), content.size, content.offset)
+            data = read_slice(content)
         except OSError as error:
             raise LayerError(f"/{path} of the image cannot be read: {error.strerror}") from error
         if len(data) != content.size:

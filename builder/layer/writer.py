@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from builder.errors import ContextError, LayerError
 from builder.filesystem.entry import Entry
-from builder.layer.content import Content, FileContent, SlicedContent, open_content
+from builder.layer.content import Content, FileContent, SliceCheck, SlicedContent, open_content
 from builder.layer.header import BLOCK, END, encode_header
 from builder.layer.index_writer import IndexWriter
 from builder.layer.statistics import LayerStatistics
@@ -118,7 +118,7 @@ class _TarWriter:
             return content
         try:
             if isinstance(content, SlicedContent):
-                return os.pread(self._open_tar(content.path), content.size, content.offset)
+                return self._read_slice(content)
             descriptor = open_content(content)
             try:
                 data = os.read(descriptor, entry.size + 1)
@@ -140,6 +140,7 @@ class _TarWriter:
         except OSError as error:
             raise _unreadable(entry, error) from error
         try:
+            check = SliceCheck(content, descriptor) if isinstance(content, SlicedContent) else None
             left = entry.size
             while left:
                 block = os.read(descriptor, min(left, BLOCK_BYTES))
@@ -148,8 +149,12 @@ class _TarWriter:
                 left -= len(block)
                 if hashing is not None:
                     hashing.update(block)
+                if check is not None:
+                    check.update(block)
                 self._write(block)
-            if isinstance(content, FileContent) and os.read(descriptor, 1):
+            if check is not None:
+                check.finish()
+            elif os.read(descriptor, 1):
                 raise _changed(entry, entry.size + 1)
         except OSError as error:
             raise _unreadable(entry, error) from error
@@ -157,6 +162,14 @@ class _TarWriter:
             os.close(descriptor)
         self._keep(_PADDING[entry.size % BLOCK])
         return hashing.digest() if hashing is not None else bytes.fromhex(entry.digest)
+
+    def _read_slice(self, content: SlicedContent) -> bytes:
+        tar = self._open_tar(content.path)
+        data = os.pread(tar, content.size, content.offset)
+        check = SliceCheck(content, tar)
+        check.update(data)
+        check.finish()
+        return data
 
     def _open_tar(self, path: str) -> int:
         if self._tar[0] != path:

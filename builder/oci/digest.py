@@ -67,9 +67,9 @@ def digest_or_none(text: str) -> Digest | None:
         return None
 
 
-def digest_of(data: bytes) -> Digest:
-    """Return the sha256 digest of `data`."""
-    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+def digest_of(data: bytes, algorithm: str = "sha256") -> Digest:
+    """Return the digest of `data`."""
+    return Digest(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
 
 def chain_ids(diff_ids: Iterable[DiffID]) -> tuple[ChainID, ...]:

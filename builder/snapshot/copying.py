@@ -26,6 +26,7 @@ from builder.sandbox.spec import DirectoryRoot, Rootfs
 from builder.snapshot.changes import Change, changed_entries
 from builder.snapshot.scan import ScannedTree, write_scan
 from builder.snapshot.snapshotter import ActiveSnapshot, Place, StackLayer
+from builder.store.checked import open_checked
 from builder.store.faults import translated
 from builder.store.trash import discard
 
@@ -129,7 +130,7 @@ class CopyingSnapshotter:
             tree.scan = 0
             below = MergedView([layer.layer for layer in layers[:position]])
             tar = layers[position].layer.tar_path()
-            with translated("unpacking a layer"), open(tar, "rb") as stream:
+            with translated("unpacking a layer"), open_checked(tar, layers[position].diff_id) as stream:
                 apply_layer(stream, tree.root, overlay=False, ids=self._place.ids, below=below)
             tree.chain = (*tree.chain, layers[position].diff_id)
 

@@ -26,6 +26,7 @@ from builder.layer.apply import apply_layer
 from builder.layer.view import MergedView
 from builder.oci.digest import chain_id_of
 from builder.snapshot.snapshotter import Place, StackLayer
+from builder.store.checked import open_checked
 from builder.store.faults import translated
 from builder.store.trash import discard
 
@@ -108,7 +109,7 @@ class UnpackedLayers:
             os.mkdir(directory, _PRIVATE_MODE)
             try:
                 os.mkdir(f"{directory}/fs", _ROOT_MODE)
-                with open(tar, "rb") as stream:
+                with open_checked(tar, layer.diff_id) as stream:
                     apply_layer(
                         stream,
                         f"{directory}/fs",

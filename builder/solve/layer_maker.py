@@ -35,14 +35,14 @@ def make_layer(store: Store, items: Iterable[tuple[Entry, Content | None]], *, e
     Raises StoreError, LayerError, ContextError. A layer that is already there is not written twice.
     """
     from builder.layer.writer import write_layer  # pulls in tarfile: not wanted when everything is cached
+    from builder.transport.layer_index import keep_layer_index
 
     index = store.temporary.path("index")
     try:
         with store.blobs.ingest() as blob:
             statistics = write_layer(items, blob.write, index, epoch=epoch)
             diff_id = DiffID(blob.commit())
-        if not os.path.exists(store.layers.index_path(diff_id)):
-            store.layers.keep_index(index, diff_id)
+        keep_layer_index(store, index, diff_id)
     finally:
         if os.path.exists(index):
             os.unlink(index)

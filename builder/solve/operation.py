@@ -95,8 +95,8 @@ class CopyOperation:
         return inputs
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
-        from builder.layer.index import open_index
         from builder.solve.copy_layer import layer_items  # layers and accounts: a COPY that is cached writes nothing
+        from builder.transport.layer_index import open_layer_index
 
         copy = self._bound()
         record = make_layer(
@@ -104,7 +104,7 @@ class CopyOperation:
             until_cancelled(layer_items(copy, self._workshop.views.view(self._parent)), cancel),
             epoch=self._workshop.epoch,
         )
-        with open_index(self._workshop.store.layers.index_path(record.diff_id)) as index:
+        with open_layer_index(self._workshop.store, record) as index:
             copy.complete(lambda path: _digest_in(index, path))
         self._warn()
         return record

@@ -14,6 +14,7 @@ from builder.context.reading import check_node, open_node
 from builder.context.source import Node
 from builder.errors import StoreError
 from builder.filesystem.entry import DIRECTORY, FILE, SYMLINK, Entry
+from builder.layer.content import SliceCheck, SlicedContent
 
 _FICLONE = 0x40049409  # linux/fs.h
 _BLOCK_BYTES = 1 << 20
@@ -80,7 +81,8 @@ def _write_file(node: Node, absolute: str) -> None:
         source = open_node(node)
         try:
             if node.status is None or not _clone(source, target):
-                _copy(source, target, node.entry.size)
+                check = SliceCheck(node.content, source) if isinstance(node.content, SlicedContent) else None
+                _copy(source, target, node.entry.size, check)
             check_node(node, source)
         finally:
             os.close(source)
@@ -96,10 +98,14 @@ def _clone(source: int, target: int) -> bool:
     return False
 
 
-def _copy(source: int, target: int, left: int) -> None:
+def _copy(source: int, target: int, left: int, check: SliceCheck | None) -> None:
     while left > 0 and (block := os.read(source, min(left, _BLOCK_BYTES))):
+        if check is not None:
+            check.update(block)
         _write_all(target, block)
         left -= len(block)
+    if check is not None:
+        check.finish()
 
 
 def _write_all(target: int, data: bytes) -> None:

@@ -52,9 +52,9 @@ class Views:
     def _layer(self, record: LayerRecord) -> ViewLayer:
         known = self._layers.get(record.diff_id)
         if known is None:
-            from builder.layer.index import open_index
+            from builder.transport.layer_index import open_layer_index
 
-            index = open_index(self._store.layers.index_path(record.diff_id))
+            index = open_layer_index(self._store, record)
             self._indexes.append(index)
             known = ViewLayer(index, lambda: self._tar_path(record))
             self._layers[record.diff_id] = known

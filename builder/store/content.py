@@ -3,7 +3,7 @@
     ROOT/blobs/<algorithm>/<encoded>     mode 0644, exactly the bytes its name says
 
 A blob appears by rename, whole and synced, or not at all. In: bytes. Out: a digest. What refers to what is not known
-here.
+here. Disks fail and people edit: whatever reads a blob to its end checks it (`read`, `stream`, `verify`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import BinaryIO
 
 from builder.errors import BlobNotFound, DigestMismatch, ReferenceFormatError, StoreError
+from builder.filesystem import sound
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.store import durable
+from builder.store.checked import CheckedFile, damaged, open_checked, open_regular
 from builder.store.faults import store_error, translated
 from builder.store.temporary import TemporaryFiles
 
@@ -39,6 +41,13 @@ class ContentStore:
     def has(self, digest: Digest) -> bool:
         return os.path.exists(self.path(digest))
 
+    def is_whole(self, digest: Digest, size: int) -> bool:
+        """Say whether the blob is here and `size` bytes long: one that a crash cut short is as good as none."""
+        try:
+            return os.stat(self.path(digest)).st_size == size
+        except OSError:
+            return False
+
     def size(self, digest: Digest) -> int:
         """Return its size in bytes. Raises BlobNotFound."""
         try:
@@ -49,16 +58,42 @@ class ContentStore:
             raise store_error(error, f"looking for blob {digest}") from error
 
     def open(self, digest: Digest) -> BinaryIO:
-        """Open for reading, unbuffered. Raises BlobNotFound."""
+        """Open for reading, unbuffered and unchecked. Raises BlobNotFound, StoreError."""
         try:
-            return open(self.path(digest), "rb", buffering=0)
+            return open_regular(self.path(digest))
         except FileNotFoundError:
             raise _missing(digest) from None
         except OSError as error:
             raise store_error(error, f"opening blob {digest}") from error
 
+    def stream(self, digest: Digest) -> CheckedFile:
+        """Open for reading from end to end: a context manager. Raises BlobNotFound, StoreError; at its end, where the
+        bytes are not those of the digest, DigestMismatch.
+        """
+        try:
+            return open_checked(self.path(digest), digest)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+        except OSError as error:
+            raise store_error(error, f"opening blob {digest}") from error
+
+    def verify(self, digest: Digest) -> None:
+        """Read a blob to check it. Raises BlobNotFound, StoreError, DigestMismatch."""
+        with self.stream(digest), translated(f"reading blob {digest}"):
+            pass
+
     def read(self, digest: Digest, limit: int) -> bytes:
-        """Return the whole blob. Raises BlobNotFound, and StoreError when it is longer than `limit` bytes."""
+        """Return the whole blob, checked. Raises BlobNotFound, DigestMismatch, and StoreError when it is longer than
+        `limit` bytes.
+        """
+        data = self.read_unchecked(digest, limit)
+        actual = digest_of(data, digest.algorithm)
+        if actual != digest:
+            raise damaged(self.path(digest), digest, actual)
+        return data
+
+    def read_unchecked(self, digest: Digest, limit: int) -> bytes:
+        """As `read`, for who makes the best of what is there."""
         with self.open(digest) as file, translated(f"reading blob {digest}"):
             data = bytearray()
             while len(data) <= limit and (block := file.read(limit + 1 - len(data))):
@@ -67,18 +102,27 @@ class ContentStore:
             raise StoreError(f"blob {digest} is longer than the {limit} bytes expected of it")
         return bytes(data)
 
-    def ingest(self, expected: Digest | None = None, size: int | None = None) -> Ingest:
-        """Begin to write a blob; with `expected` and `size` (bytes), nothing else is accepted."""
-        return Ingest(self, self._temporary.path("blob"), expected, size)
+    def ingest(self, expected: Digest | None = None, size: int | None = None, *, replace: bool = False) -> Ingest:
+        """Begin to write a blob; with `expected` and `size` (bytes), nothing else is accepted.
+
+        `replace` puts it in the place of one that is there: which may be damaged.
+        """
+        return Ingest(self, self._temporary.path("blob"), expected, size, replace)
 
     def put(self, data: bytes, expected: Digest | None = None) -> Digest:
-        """Store a small blob that is in memory; nothing is written when it is there already."""
+        """Store a small blob that is in memory; nothing is written when it is there already, and sound."""
         digest = digest_of(data)
-        if self.has(digest) and expected in (None, digest):
+        if expected in (None, digest) and self._holds(digest, data):
             return digest
-        with self.ingest(expected, len(data)) as blob:
+        with self.ingest(expected, len(data), replace=True) as blob:
             blob.write(data)
             return blob.commit()
+
+    def _holds(self, digest: Digest, data: bytes) -> bool:
+        try:
+            return self.read_unchecked(digest, len(data)) == data
+        except StoreError:
+            return False  # not here, or longer
 
     def delete(self, digest: Digest) -> int:
         """Remove a blob; returns the bytes freed, 0 when it was not there."""
@@ -104,8 +148,11 @@ class ContentStore:
 class Ingest:
     """One blob being written. Leaving the `with` block without `commit` removes what there was."""
 
-    def __init__(self, store: ContentStore, temporary: str, expected: Digest | None, size: int | None) -> None:
+    def __init__(
+        self, store: ContentStore, temporary: str, expected: Digest | None, size: int | None, replaces: bool
+    ) -> None:
         self.written = 0
+        self._replaces = replaces
         self._store = store
         self._temporary = temporary
         self._expected = expected
@@ -145,14 +192,17 @@ class Ingest:
             self._pipeline.finish()
             digest = Digest(f"{self._pipeline.hash.name}:{self._pipeline.hash.hexdigest()}")
             self._check(digest)
-            target = self._store.path(digest)
-            if not os.path.exists(target):
-                os.fchmod(self._descriptor, BLOB_MODE)
-                os.fsync(self._descriptor)
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                durable.rename(self._temporary, target)
+            if self._replaces or not self._store.is_whole(digest, self.written):
+                self._place(digest, self._store.path(digest))
         self._abandon()
         return digest
+
+    def _place(self, digest: Digest, target: str) -> None:
+        os.fchmod(self._descriptor, BLOB_MODE)
+        os.fsync(self._descriptor)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        durable.rename(self._temporary, target)
+        sound.remember(sound.stamp(os.fstat(self._descriptor)), digest)  # after rename(2), which sets the ctime
 
     def _check(self, digest: Digest) -> None:
         # Size first, then digest (descriptor.md#digests): the cheaper answer names the commoner fault.

@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from builder.errors import DigestMismatch
+from builder.errors import DigestMismatch, LayerError
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
 from builder.store.content import ContentStore
@@ -76,7 +76,9 @@ class Layers:
         if row is None:
             return None
         record = _record(row)
-        if self._blobs.has(record.descriptor.digest) and os.path.exists(self.index_path(record.diff_id)):
+        if self._blobs.is_whole(record.descriptor.digest, record.descriptor.size) and os.path.exists(
+            self.index_path(record.diff_id)
+        ):
             return record
         return None
 
@@ -121,7 +123,7 @@ class Layers:
                 os.close(descriptor)
             os.replace(temporary, self.index_path(diff_id))
 
-    def uncompressed_path(self, record: LayerRecord, open_decompressed: Callable[[BinaryIO], Reader]) -> str:
+    def uncompressed_path(self, record: LayerRecord, open_decompressed: Callable[[Reader], Reader]) -> str:
         """Return a path of the uncompressed tar, decompressing it into the store when it isn't there.
 
         `open_decompressed` is builder.layer.compression's. Raises DigestMismatch when the bytes are not those of the
@@ -133,18 +135,21 @@ class Layers:
                 self._unpack(record, open_decompressed)
         return path
 
-    def _unpack(self, record: LayerRecord, open_decompressed: Callable[[BinaryIO], Reader]) -> None:
-        with self._blobs.open(record.descriptor.digest) as file, self._blobs.ingest(record.diff_id) as blob:
-            stream = open_decompressed(file)
-            while block := stream.read(_BLOCK_BYTES):
-                blob.write(block)
-            try:
+    def _unpack(self, record: LayerRecord, open_decompressed: Callable[[Reader], Reader]) -> None:
+        digest = record.descriptor.digest
+        try:
+            with self._blobs.stream(digest) as file, self._blobs.ingest(record.diff_id) as blob:
+                stream = open_decompressed(file)
+                while block := stream.read(_BLOCK_BYTES):
+                    blob.write(block)
+                file.finish()
                 blob.commit()
-            except DigestMismatch as error:
-                raise DigestMismatch(
-                    f"layer {record.descriptor.digest} does not unpack to its diff ID: {error.message}",
-                    hint="The image is damaged or its config names other layers; pull it again.",
-                ) from error
+        except (LayerError, DigestMismatch) as error:
+            self._blobs.verify(digest)  # raises with better words, when it is the blob that is damaged
+            raise DigestMismatch(
+                f"layer {digest} does not unpack to its diff ID: {error.message}",
+                hint="The image is damaged or its config names other layers; pull it again.",
+            ) from error
 
     def walk(self) -> list[LayerRecord]:
         """Return every remembered layer, sorted by diff ID, whether or not its files are there."""

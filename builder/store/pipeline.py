@@ -1,7 +1,8 @@
 """Hashing and writing beside the producer: blocks in, a digest out, bytes on the disk.
 
 A big stream gets two threads: one hashes and writes, one asks the kernel now and then to write back, so that the wait
-for fsync at the end is short. hashlib, write(2) and fsync(2) release the interpreter lock.
+for fsync at the end is short. hashlib, write(2) and fsync(2) release the interpreter lock. `Digester` is the half of it
+for what is only read.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from threading import Event, Thread
 
 _WRITE_BACK_BYTES = 64 << 20
 _BLOCKS_IN_FLIGHT = 8
+_ALONE_BYTES = 4 << 20
+"""What is digested without a thread."""
 
 
 class Pipeline:
@@ -114,3 +117,41 @@ class _Flusher:
                     error  # the kernel tells a descriptor only once: the fsync at the end would say all is well
                 )
                 return
+
+
+class Digester:
+    """Takes blocks and gives their digest; a big stream is digested in a thread, beside its reader."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._hash = hashlib.new(algorithm)
+        self._taken = 0
+        self._blocks: Queue[bytes | None] | None = None
+        self._worker: Thread | None = None
+
+    def update(self, data: bytes) -> None:
+        """Take a block."""
+        if self._blocks is not None:
+            self._blocks.put(data)
+            return
+        self._hash.update(data)
+        self._taken += len(data)
+        if self._taken > _ALONE_BYTES:
+            self._blocks = Queue(_BLOCKS_IN_FLIGHT)
+            self._worker = Thread(target=self._work, args=(self._blocks,), name="digest", daemon=True)
+            self._worker.start()
+
+    def finish(self) -> str:
+        """Return the digest of all that was taken, as `algorithm:hex`."""
+        self.stop()
+        return f"{self._hash.name}:{self._hash.hexdigest()}"
+
+    def stop(self) -> None:
+        """End the thread, if there is one."""
+        if self._blocks is not None and self._worker is not None:
+            self._blocks.put(None)
+            self._worker.join()
+            self._worker = None
+
+    def _work(self, blocks: Queue[bytes | None]) -> None:
+        while (data := blocks.get()) is not None:
+            self._hash.update(data)

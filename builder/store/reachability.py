@@ -34,7 +34,7 @@ def reachable_from(store: Store, roots: Iterable[Descriptor]) -> set[Digest]:
 def references_of(store: Store, descriptor: Descriptor) -> list[Descriptor]:
     """Return what a manifest or index refers to; nothing when it is not here or unreadable."""
     try:
-        document = json.loads(store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES))
+        document = json.loads(store.blobs.read_unchecked(descriptor.digest, MAX_DOCUMENT_BYTES))
         members = [*(document.get("manifests") or ()), *(document.get("layers") or ())]
         members += [document[key] for key in ("config", "subject") if isinstance(document.get(key), dict)]
         return [descriptor_from_json(member, f"a member of {descriptor.digest}") for member in members]

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from builder.errors import PybuildError, StoreError
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
@@ -40,7 +39,7 @@ class Finding:
 
 
 def verify_store(
-    store: Store, open_decompressed: Callable[[BinaryIO], Reader] | None = None, *, remarks: bool = False
+    store: Store, open_decompressed: Callable[[Reader], Reader] | None = None, *, remarks: bool = False
 ) -> tuple[Finding, ...]:
     """Check the whole store; return its errors, with `remarks` the harmless findings too.
 
@@ -49,7 +48,7 @@ def verify_store(
     return tuple(finding for finding in _verify(store, open_decompressed) if finding.is_error or remarks)
 
 
-def _verify(store: Store, open_decompressed: Callable[[BinaryIO], Reader] | None) -> tuple[Finding, ...]:
+def _verify(store: Store, open_decompressed: Callable[[Reader], Reader] | None) -> tuple[Finding, ...]:
     findings = {*_check_blobs(store)}
     try:
         roots = store.names.entries()
@@ -125,7 +124,7 @@ def _check_size(store: Store, descriptor: Descriptor) -> Iterator[Finding]:
         yield Finding(descriptor.digest, f"is {size} bytes long; its descriptor says {descriptor.size}")
 
 
-def _check_layers(store: Store, open_decompressed: Callable[[BinaryIO], Reader] | None) -> Iterator[Finding]:
+def _check_layers(store: Store, open_decompressed: Callable[[Reader], Reader] | None) -> Iterator[Finding]:
     for record in store.layers.walk():
         digest, diff_id = record.descriptor.digest, record.diff_id
         if not store.blobs.has(digest):
@@ -144,7 +143,7 @@ def _check_layers(store: Store, open_decompressed: Callable[[BinaryIO], Reader] 
                 yield Finding(digest, f"unpacks to {actual}, not to {diff_id}")
 
 
-def _unpacked_digest(store: Store, digest: Digest, open_decompressed: Callable[[BinaryIO], Reader]) -> str:
+def _unpacked_digest(store: Store, digest: Digest, open_decompressed: Callable[[Reader], Reader]) -> str:
     hashing = hashlib.sha256()
     with store.blobs.open(digest) as file:
         stream = open_decompressed(file)

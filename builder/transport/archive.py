@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from builder.errors import TransportError
+from builder.errors import DigestMismatch, TransportError
 from builder.filesystem.entry import Entry
 from builder.image.multi import is_index
 from builder.layer.header import BLOCK, END, encode_header
@@ -22,6 +23,7 @@ from builder.oci import canonical
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
 from builder.oci.media_type import OCI_INDEX
 from builder.oci.reference import Reference
+from builder.store.checked import open_checked
 from builder.store.store import LAYOUT, Store
 from builder.transport.destination import open_destination, shown
 from builder.transport.output import ArchiveOutput, ImageOutput, Packing
@@ -131,7 +133,7 @@ def _blob_path(blob: Descriptor) -> str:
 def _copy_blob(store: Store, blob: Descriptor, write: Callable[[bytes], object]) -> None:
     write(encode_header(Entry(_blob_path(blob), "file", _FILE_MODE, size=blob.size), 0))
     copied = 0
-    with store.blobs.open(blob.digest) as file:
+    with store.blobs.stream(blob.digest) as file:
         while block := file.read(_BLOCK_BYTES):
             write(block)
             copied += len(block)
@@ -142,17 +144,32 @@ def _copy_blob(store: Store, blob: Descriptor, write: Callable[[bytes], object])
 
 def _export_blob(store: Store, blob: Descriptor, directory: str) -> None:
     target = f"{directory}/{_blob_path(blob)}"
-    if os.path.exists(target) and os.stat(target).st_size == blob.size:
+    if _is_there(target, blob):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = f"{target}.{os.urandom(4).hex()}"
-    with store.blobs.open(blob.digest) as source, open(temporary, "xb") as copy:
-        # A copy and never a hard link: whoever edits the export must not edit the store. Reflinks where there are any.
-        while os.copy_file_range(source.fileno(), copy.fileno(), 1 << 30):
-            pass
-        os.fchmod(copy.fileno(), 0o644)
-        os.fsync(copy.fileno())
-    os.rename(temporary, target)
+    try:
+        # A copy and never a hard link: whoever edits the export must not edit the store.
+        with store.blobs.stream(blob.digest) as source, open(temporary, "xb") as copy:
+            while block := source.read(_BLOCK_BYTES):
+                copy.write(block)
+            copy.flush()
+            os.fchmod(copy.fileno(), 0o644)
+            os.fsync(copy.fileno())
+        os.rename(temporary, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _is_there(target: str, blob: Descriptor) -> bool:
+    """Say whether an earlier export left the blob here, whole and as it should be."""
+    try:
+        with open_checked(target, blob.digest) as file:
+            return os.fstat(file.fileno()).st_size == blob.size
+    except (FileNotFoundError, DigestMismatch):
+        return False
 
 
 def _present_entries(directory: str) -> list[Any]:

@@ -131,14 +131,15 @@ def _compress(
 ) -> Descriptor:
     is_plain = packing.compression == "uncompressed"
     with (
-        store.blobs.open(descriptor.digest) as file,
         store.blobs.ingest(diff_id if is_plain else None) as blob,
+        store.blobs.stream(descriptor.digest) as file,
     ):
         source = open_decompressed(file)
         compressor = Compressor(blob.write, packing.compression, level=packing.level, reproducible=reproducible)
         while block := source.read(_BLOCK_BYTES):
             compressor.write(block)
         compressor.finish()
+        file.finish()  # before anything made of it can be seen
         media_type = LAYER_TYPE_BY_COMPRESSION[packing.compression]
         size = blob.written
         return Descriptor(media_type=media_type, digest=blob.commit(), size=size)

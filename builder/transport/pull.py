@@ -7,11 +7,10 @@ A layer that is here in any form is not fetched.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from builder.errors import BlobNotFound, DigestMismatch, ImageError, StoreError
+from builder.errors import BlobNotFound, ImageError, StoreError
 from builder.image.image import Image, choose_platform, load_image, make_image
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
@@ -141,37 +140,9 @@ def _take_in(store: Store, descriptor: Descriptor, diff_id: DiffID, source: Sour
         with store.blobs.ingest(descriptor.digest, descriptor.size) as blob:
             source.blob(descriptor, blob)
             blob.commit()
+    from builder.transport.layer_index import index_layer  # only when a layer is new
+
     index_layer(store, descriptor, diff_id)
-
-
-def index_layer(store: Store, descriptor: Descriptor, diff_id: DiffID) -> LayerRecord:
-    """Make the table of contents of a layer blob in the store, and verify its diff ID on the way."""
-    from builder.layer.build_index import build_index
-    from builder.layer.compression import open_decompressed  # only when a layer is new
-
-    temporary = store.temporary.path("index")
-    try:
-        with store.blobs.open(descriptor.digest) as file:
-            stream = open_decompressed(file)
-            actual, statistics = build_index(stream, temporary)
-        if actual != diff_id:
-            raise DigestMismatch(
-                f"layer {descriptor.digest} unpacks to {actual}, but the image config says {diff_id}",
-                hint="The image is damaged or hostile; it cannot be used.",
-            )
-        store.layers.keep_index(temporary, diff_id)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-    record = LayerRecord(
-        descriptor=Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size),
-        diff_id=diff_id,
-        entries=statistics.entries,
-        files=statistics.files,
-        bytes=statistics.bytes_,
-    )
-    store.layers.put(record)
-    return record
 
 
 def _in_parallel(work: Callable[[_Item], None], items: Sequence[_Item]) -> None:

@@ -19,13 +19,13 @@ from builder.image.multi import is_index, walk_manifests
 from builder.layer.apply import apply_layer
 from builder.layer.compression import open_decompressed
 from builder.layer.content import Content
-from builder.layer.index import open_index
 from builder.layer.view import MergedView, ViewEntry, ViewLayer
 from builder.layer.writer import write_layer
 from builder.oci.descriptor import Descriptor
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
 from builder.transport.destination import open_destination, shown
+from builder.transport.layer_index import open_layer_index
 from builder.transport.pull import layer_records
 
 
@@ -35,7 +35,7 @@ def open_view(store: Store, layers: Sequence[LayerRecord]) -> Iterator[MergedVie
     with ExitStack() as stack:
         members = []
         for layer in layers:
-            index = stack.enter_context(open_index(store.layers.index_path(layer.diff_id)))
+            index = stack.enter_context(open_layer_index(store, layer))
             members.append(ViewLayer(index, _tar_path(store, layer)))
         yield MergedView(members)
 
