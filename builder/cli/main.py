@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from builder.cli.process import Terminated, prepare_process, stop_listening
+from builder.cli.process import Terminated, prepare_process, restore_terminal
 from builder.errors import PybuildError, StepFailed
 
 COMMANDS = (
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _interrupted(error: KeyboardInterrupt) -> int:
-    stop_listening()
+    restore_terminal()
     with suppress(OSError):  # the terminal may be what has gone
         print("pybuild: interrupted", file=sys.stderr)
     return error.exit_code if isinstance(error, Terminated) else 130

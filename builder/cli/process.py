@@ -3,20 +3,33 @@
 descriptors 0-2    open: a descriptor that was closed would otherwise be given to the first file we open
 file names         UTF-8 with surrogateescape, whatever the locale: so are the names in a Dockerfile and a tar
 SIGTERM, SIGHUP    like Ctrl-C: the build is cancelled, commands are killed, temporary files removed
+a second signal    ends the process where it stands, and so does time: the kernel then kills what it started (zygote.py)
+SIGCHLD            as usual: where it was ignored, children could not be waited for
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
+import time
+from contextlib import suppress
 from typing import NoReturn
 
 _UTF8 = "utf-8"
+_SHOW_CURSOR = b"\x1b[?25h"
+
+_TERMINAL_MS = 500
+
+_ENDING_SECONDS = 10.0
+"""How long the end may take that a signal has asked for."""
+_SAME_SECONDS = 0.1
+"""A signal so soon after the first is the same wish: timeout(1) signals the process and then its group."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came; `exit_code` is 128 + its number, as a shell would say."""
+    """A signal asked for the end; `exit_code` is 128 + its number, as a shell would say."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -30,20 +43,39 @@ def prepare_process() -> None:
         _restart_with_utf8()
     # What is printed may be a file name that is no text.
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # a TextIOWrapper
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup(1) has it ignored
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup(1) and shells do for what runs in the background
             signal.signal(number, _terminate)
 
 
-def stop_listening() -> None:
-    """Let a second signal end the process at once."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+def restore_terminal() -> None:
+    """Show the cursor, which a display may have hidden; a terminal that takes nothing is not waited for long."""
+    with suppress(OSError):
+        poll = select.poll()
+        poll.register(sys.stderr.fileno(), select.POLLOUT)
+        if os.isatty(sys.stderr.fileno()) and poll.poll(_TERMINAL_MS):
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:
+    """Begin the orderly end, which another signal or the alarm cuts short."""
+    again = time.monotonic() + _SAME_SECONDS
+
+    def end(_number: int, _frame: object) -> None:
+        if time.monotonic() > again:
+            _end_now(number)
+
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        if signal.getsignal(other) != signal.SIG_IGN:
+            signal.signal(other, end)
+    signal.setitimer(signal.ITIMER_REAL, _ENDING_SECONDS)
     raise Terminated(number)
+
+
+def _end_now(number: int) -> NoReturn:
+    restore_terminal()
+    os._exit(128 + number)
 
 
 def _open_standard_descriptors() -> None:

@@ -7,6 +7,9 @@
          │ checking for gcc... yes
 Finished lines scroll up for good; only the running steps are drawn again. Failed steps leave their whole tail to the
 error message.
+
+What is drawn changes by itself only while a step runs, and only then is there a thread that draws: between the steps
+the process may have to be alone (linux/threads.py).
 """
 
 from __future__ import annotations
@@ -43,21 +46,44 @@ class TtyDisplay:
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=False)
         self._running: dict[int, _Running] = {}
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        """Guards what is counted here; notified when nothing runs any more."""
+        self._has_clock = False
         self._started = time.monotonic()
         self._total = self._done = self._cached = 0
-        self._live = Live(
-            get_renderable=self._render, console=self._console, refresh_per_second=_REFRESH_PER_SECOND, transient=True
-        )
+        self._live = Live(get_renderable=self._render, console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
     def __call__(self, event: e.Event) -> None:
-        with self._lock:
+        with self._changed:
             self._take(event)
+            self._keep_clock()
 
     def close(self) -> None:
-        self._running.clear()
+        with self._changed:
+            self._running.clear()
+            self._keep_clock()
         self._live.stop()
+
+    def _keep_clock(self) -> None:
+        """Have a clock while steps run, and no longer; the lock is held."""
+        if not self._running:
+            self._changed.notify_all()
+        elif not self._has_clock:
+            self._has_clock = True
+            threading.Thread(target=self._draw_on, name="display", daemon=True).start()
+
+    def _draw_on(self) -> None:
+        goes_on = True
+        while goes_on:
+            goes_on = self._goes_on()
+            self._live.refresh()
+
+    def _goes_on(self) -> bool:
+        """Wait until it is time to draw; False when it is for the last time, since nothing runs."""
+        with self._changed:
+            self._has_clock = not self._changed.wait_for(lambda: not self._running, 1 / _REFRESH_PER_SECOND)
+            return self._has_clock
 
     def _take(self, event: e.Event) -> None:
         match event:

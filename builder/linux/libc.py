@@ -29,6 +29,8 @@ _OLDER = {
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_holding = ctypes.PyDLL(None, use_errno=True)
+_holding.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
@@ -42,8 +44,21 @@ def call(name: str, *arguments: object, path: str | None = None) -> int:
 
 def syscall(number: int, *arguments: object, path: str | None = None) -> int:
     """Make the system call `number`; integers are passed as C longs. Raises OSError when it fails."""
+    return _syscall(_libc, number, arguments, path)
+
+
+def syscall_holding_lock(number: int, *arguments: object) -> int:
+    """The same without letting go of the interpreter's lock: for a call that returns twice.
+
+    What lets go of the lock takes it again on return, and in a forked child it may belong, for ever, to a thread that
+    is not there. It is no leave to have other threads: one that waits for its turn leaves a child waiting just so.
+    """
+    return _syscall(_holding, number, arguments, None)
+
+
+def _syscall(handle: ctypes.CDLL, number: int, arguments: tuple[object, ...], path: str | None) -> int:
     passed = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
-    result = int(_libc.syscall(ctypes.c_long(number), *passed))
+    result = int(handle.syscall(ctypes.c_long(number), *passed))
     if result == -1:
         raise_errno(path)
     return result

@@ -1,15 +1,17 @@
 """What a process may be: namespaces, host name, parent-death signal, descriptors, environment (man 2 clone, prctl).
 
 `clone` forks with a raw system call so that a child can be born straight into new namespaces. It must only be used
-by a process with one thread: Python's own after-fork work is skipped (harmless there, and cheaper).
+by a process with one thread (threads.py): Python's own after-fork work is skipped (harmless there, and cheaper).
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import select
+import time
 
-from builder.linux.libc import SYS_CLOSE_RANGE, call, older_number, syscall
+from builder.linux.libc import SYS_CLOSE_RANGE, call, older_number, syscall, syscall_holding_lock
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -32,6 +34,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SIGCHLD = 17
 _CLOSE_RANGE_CLOEXEC = 1 << 2
 _LAST_DESCRIPTOR = 0xFFFFFFFF
+_LOOK_SECONDS = 0.01
 
 
 def unshare(flags: int) -> None:
@@ -41,7 +44,34 @@ def unshare(flags: int) -> None:
 
 def clone(flags: int) -> int:
     """Fork into new namespaces: the child's process id in the parent, 0 in the child. Single-threaded callers only."""
-    return syscall(older_number("clone"), flags | _SIGCHLD, 0, 0, 0, 0)
+    return syscall_holding_lock(older_number("clone"), flags | _SIGCHLD, 0, 0, 0, 0)
+
+
+def reap(child: int, seconds: float) -> int | None:
+    """Wait up to `seconds` for a child to end; its status, as waitpid(2) gives it, or None when it has not ended.
+
+    Raises ChildProcessError when it is no child of this process, or no more.
+    """
+    deadline = time.monotonic() + seconds
+    _block_until_ended(child, seconds)
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid or time.monotonic() >= deadline:
+            return status if pid else None
+        time.sleep(_LOOK_SECONDS)  # before Linux 5.3 there is nothing to block on
+
+
+def _block_until_ended(child: int, seconds: float) -> None:
+    try:
+        descriptor = os.pidfd_open(child)
+    except OSError:
+        return
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        poll.poll(seconds * 1000)
+    finally:
+        os.close(descriptor)
 
 
 def prctl(option: int, argument: int = 0, third: int = 0, fourth: int = 0, fifth: int = 0) -> int:

@@ -1,6 +1,6 @@
 """Where the whole program stands before it builds: a mount namespace of its own, and root among its own files.
 
-`enter_build_namespace` is called once, by the main process, while it has one thread. Afterwards:
+`enter_build_namespace` is called once, by the main process, while it has one thread; it looks. Afterwards:
 
     HostRoot         real root, mounts of ours are seen by nobody else
     MappedRoot       root of a user namespace with a range of ids: one that an ordinary user made here, or was in before
@@ -15,9 +15,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from builder.errors import SandboxError
 from builder.linux.mount import make_private
 from builder.linux.process import CLONE_NEWNS, unshare
 from builder.linux.subordinate_ids import ALL_IDS, mapped_ids
+from builder.linux.threads import other_threads
 from builder.linux.user_namespace import enter_user_namespace
 
 
@@ -53,7 +55,8 @@ BuildNamespace = HostRoot | MappedRoot | SingleIdRoot | NoNamespace
 
 
 def enter_build_namespace() -> BuildNamespace:
-    """Move this process, which must have one thread, into the namespaces it builds in. Never raises."""
+    """Move this process into the namespaces it builds in. Raises SandboxError when it has more than one thread."""
+    check_alone("enter namespaces")
     reason = ""
     if os.geteuid() == 0:
         try:
@@ -74,6 +77,16 @@ def enter_build_namespace() -> BuildNamespace:
     if maps.uids > 1 and maps.gids > 1:
         return MappedRoot(maps.uids, maps.gids)
     return SingleIdRoot(maps.reason)
+
+
+def check_alone(purpose: str) -> None:
+    """Raise SandboxError, with names, when this process has other threads: `purpose` needs it to have none."""
+    others = other_threads()
+    if others:
+        raise SandboxError(
+            f"cannot {purpose} while other threads run ({', '.join(others)})",
+            hint="This is a mistake in pybuild, or in the program that uses it; no command was started.",
+        )
 
 
 def _root_here() -> HostRoot | MappedRoot | SingleIdRoot:

@@ -1,4 +1,4 @@
-"""The zygote: a small single-threaded process, forked before any thread exists, that forks every RUN.
+"""The zygote: a small single-threaded process, forked while no other thread exists, that forks every RUN.
 
     main process ── control socket ──▶ zygote ── clone ──▶ one child a run
       a thread   ◀── one channel a run ──┘
@@ -7,7 +7,8 @@ A request is one message with descriptors: the request as JSON in a memory file,
 run's channel. On the channel come, from the child, what it made or why it failed, and from the zygote, last of all,
 {"exit": status}. Closing the writing side of the channel kills the run. When the main process goes away, however
 it does, the zygote gets SIGKILL, and with it, as pid 1 of a process-id namespace, everything it ever started.
-Should the zygote itself fail, it says why over the control socket, on which it is silent otherwise.
+Over the control socket the zygote says that it is ready, and nothing more, unless it fails: then why. Whatever is
+waited for here has a time limit, after which the zygote is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import os
 import select
 import signal
 import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,14 +37,21 @@ from builder.linux.process import (
     clone,
     close_all_except,
     prctl,
+    reap,
     wipe_environment,
 )
+from builder.sandbox.namespace import check_alone
 
 _MESSAGE_BYTES = 65536
 _DESCRIPTORS = 5
 _SIGKILL = 9
+_READY = b"ready"
+_READY_SECONDS = 30.0
+"""How long a zygote may take to begin, which is a thousandth of this on an idle machine."""
 _END_SECONDS = 2.0
 """How long a zygote whose end of a socket is closed may take to be seen as ended."""
+_CLOSE_SECONDS = 5.0
+"""How long a zygote may take to end what it started before it is killed, and then to be gone."""
 _WORDS_BYTES = 1024
 
 
@@ -68,7 +75,11 @@ class Zygote:
     """The main process's end. Thread-safe."""
 
     def __init__(self, child: Child, *, namespaces: bool) -> None:
-        """Fork the zygote; the calling process must have one thread. Raises OSError."""
+        """Fork the zygote and wait until it is ready.
+
+        Raises OSError, and SandboxError when this process has other threads or the zygote does not get ready.
+        """
+        check_alone("start the process that starts commands")
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = Lock()
         self._status: int | None = None  # as waitpid(2) gives it, once there is one
@@ -80,6 +91,11 @@ class Zygote:
             _be_zygote(theirs.detach(), child)
         gc.unfreeze()
         theirs.close()
+        try:
+            self._await_ready()
+        except BaseException:
+            self._kill()
+            raise
 
     def launch(self, request: Request, stdin: int, stdout: int, stderr: int) -> socket.socket:
         """Start a run and return its channel. Raises SandboxError when the zygote is gone."""
@@ -100,23 +116,45 @@ class Zygote:
 
     def gone(self) -> SandboxError:
         """What to raise when the zygote does not answer as it should: says how it ended, and its last words."""
-        deadline = time.monotonic() + _END_SECONDS
-        while not self._ended(os.WNOHANG) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        self._ended(_END_SECONDS)
         words = [one for one in (_how(self._status), self._last_words()) if one]
         hint = "It was killed, as happens when the machine runs out of memory." if self._status == _SIGKILL else ""
         return SandboxError(f"the process that starts commands is gone ({': '.join(words)})", hint=hint)
 
     def close(self) -> None:
-        """End the zygote and everything it started, and reap it."""
+        """End the zygote and everything it started, and reap it; a zygote that does not end itself is killed."""
         self._control.close()
-        self._ended(0)
-
-    def _ended(self, options: int) -> bool:
-        with self._lock, suppress(ChildProcessError):
+        try:
+            self._ended(_CLOSE_SECONDS)
+        finally:
             if self._status is None:
-                pid, status = os.waitpid(self.pid, options)
-                self._status = status if pid else None
+                self._kill()
+
+    def _await_ready(self) -> None:
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        if not poll.poll(_READY_SECONDS * 1000):
+            raise SandboxError(
+                f"the process that starts commands was not ready within {_READY_SECONDS:.0f} s",
+                hint="Try again when the machine is less busy.",
+            )
+        if self._control.recv(_WORDS_BYTES, socket.MSG_PEEK) != _READY:
+            raise self.gone()
+        self._control.recv(_WORDS_BYTES)
+
+    def _kill(self) -> None:
+        self._control.close()
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._ended(_CLOSE_SECONDS)
+
+    def _ended(self, seconds: float) -> bool:
+        with self._lock:
+            if self._status is None:
+                try:
+                    self._status = reap(self.pid, seconds)
+                except ChildProcessError:  # somebody else in this process has reaped it
+                    self._status = 0
         return self._status is not None
 
     def _last_words(self) -> str:
@@ -138,7 +176,9 @@ def _be_zygote(control: int, child: Child) -> NoReturn:
         close_all_except(frozenset((0, 1, 2, control)))
         wipe_environment()
         gc.disable()
-        _Server(control, child).serve()
+        server = _Server(control, child)
+        server.announce()
+        server.serve()
     except BaseException as error:  # nobody else here could show it
         with suppress(OSError), socket.socket(fileno=os.dup(control)) as words:
             words.send(_words(error), socket.MSG_DONTWAIT)
@@ -153,6 +193,10 @@ class _Server:
         self._child = child
         self._runs: dict[int, _Run] = {}  # by the descriptor of the channel
         self._poll = select.poll()
+
+    def announce(self) -> None:
+        """Say that requests can come."""
+        self._control.send(_READY)
 
     def serve(self) -> None:
         woken, wake = os.pipe()

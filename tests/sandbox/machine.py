@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import pickle
 import pwd
-import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -18,16 +16,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builder.errors import PybuildError
-from builder.linux.process import PR_SET_PDEATHSIG, prctl
 from builder.linux.user_namespace import enter_user_namespace
 from builder.sandbox import agent, bundle, chroot, native, oci  # noqa: F401  (an ordinary user cannot read them later)
 from builder.sandbox.choose import open_sandbox
 from builder.sandbox.namespace import BuildNamespace, enter_build_namespace
 from builder.sandbox.runner import ExitStatus, Sandbox
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
+from tests.support.alone import in_child
 
 PATH = "PATH=/bin"
-LONGEST_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -63,27 +60,8 @@ class Machine:
 
     def do(self, work: Callable[[Sandbox, BuildNamespace], Any]) -> Any:
         """Call `work` in a child that has entered its namespaces; what it returns, or raises."""
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(read)
-            self._answer(write, work)
-        os.close(write)
-        with open(read, "rb") as file:
-            data = file.read()
-        os.waitpid(child, 0)
-        assert data, "the child died without an answer"
-        result = pickle.loads(data)
-        if isinstance(result, BaseException):
-            raise result
-        return result
 
-    def _answer(self, write: int, work: Callable[[Sandbox, BuildNamespace], Any]) -> None:
-        try:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(LONGEST_SECONDS)
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        def answer() -> Any:
             if self.user != "root":
                 become(self.user)
             if self.is_inside:
@@ -92,14 +70,11 @@ class Machine:
             namespace = enter_build_namespace()
             sandbox, _ = open_sandbox(self.isolation, namespace=namespace, store=self.folder)
             try:
-                result = work(sandbox, namespace)
+                return work(sandbox, namespace)
             finally:
                 sandbox.close()
-        except BaseException as error:
-            result = error
-        with open(write, "wb") as file:
-            file.write(pickle.dumps(result))
-        os._exit(0)
+
+        return in_child(answer)
 
     def new_root(self) -> Rootfs:
         """A root with the busybox in it; to be called in the child, so that its files are the user's."""

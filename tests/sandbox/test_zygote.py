@@ -15,10 +15,13 @@ from typing import NoReturn
 import pytest
 
 from builder.errors import SandboxError
+from builder.linux import threads
 from builder.linux.process import close_all_except
 from builder.sandbox import zygote as room
+from builder.sandbox.namespace import enter_build_namespace
 from builder.sandbox.runner import ExitStatus, converse
 from builder.sandbox.zygote import Request, Zygote
+from tests.support.alone import alone, in_child
 
 REQUEST = Request(namespaces=False, own_network=False, payload=b"a payload")
 
@@ -65,6 +68,7 @@ def run(zygote: Zygote) -> ExitStatus:
     return converse(zygote, REQUEST, on_output=lambda *_: None, cancel=threading.Event())
 
 
+@alone
 def test_a_run_that_ends_in_the_moment_it_is_hung_up_on_leaves_the_zygote_alive() -> None:
     with opened() as zygote:
         first = launch(zygote)
@@ -81,6 +85,7 @@ def test_a_run_that_ends_in_the_moment_it_is_hung_up_on_leaves_the_zygote_alive(
             assert hear(second) != pid
 
 
+@alone
 def test_one_zygote_runs_hundreds_of_commands_from_several_threads() -> None:
     with opened() as zygote:
         results: list[ExitStatus] = []
@@ -95,6 +100,7 @@ def test_one_zygote_runs_hundreds_of_commands_from_several_threads() -> None:
         assert results == [ExitStatus(0)] * 400
 
 
+@alone
 def test_a_killed_zygote_is_reported_with_the_signal() -> None:
     with opened() as zygote:
         os.kill(zygote.pid, signal.SIGKILL)
@@ -104,6 +110,7 @@ def test_a_killed_zygote_is_reported_with_the_signal() -> None:
     assert "memory" in caught.value.hint
 
 
+@alone
 def test_a_zygote_that_failed_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bool:
         raise ZeroDivisionError("nobody thought of this")
@@ -120,7 +127,81 @@ def test_a_zygote_that_failed_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert after.value.message.startswith(f"{said}test_zygote.py:")
 
 
+@alone
 def test_a_zygote_that_hangs_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_END_SECONDS", 0.1)
     with opened() as zygote:
         assert "does not answer" in zygote.gone().message
+
+
+@alone
+def test_a_zygote_that_never_gets_ready_is_killed_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_READY_SECONDS", 0.1)
+    monkeypatch.setattr(room, "_be_zygote", lambda *_: time.sleep(1000))
+    with pytest.raises(SandboxError, match="not ready within"):
+        Zygote(say_and_wait, namespaces=False)
+    assert has_no_children()
+
+
+@alone
+def test_a_zygote_that_fails_before_it_is_ready_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr(room._Server, "announce", fail)
+    with pytest.raises(SandboxError, match="too many open files at test_zygote"):
+        Zygote(say_and_wait, namespaces=False)
+    assert has_no_children()
+
+
+@pytest.mark.parametrize("namespaces", [False, True])
+def test_a_zygote_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch, namespaces: bool) -> None:
+    if namespaces and os.geteuid() != 0:
+        pytest.skip("needs root")
+    monkeypatch.setattr(room, "_CLOSE_SECONDS", 0.2)
+
+    def close_a_stopped_one() -> None:
+        zygote = Zygote(say_and_wait, namespaces=namespaces)
+        os.kill(zygote.pid, signal.SIGSTOP)
+        zygote.close()
+        assert has_no_children()
+
+    in_child(close_a_stopped_one)
+
+
+@alone
+def test_a_zygote_is_not_born_while_other_threads_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_LEAVING_SECONDS", 0.1)
+    with another_thread("a painter"):
+        for start in (lambda: Zygote(say_and_wait, namespaces=False), enter_build_namespace):
+            with pytest.raises(SandboxError, match=r"while other threads run \(a painter\)"):
+                start()
+    with opened() as zygote:  # none is there any more
+        assert run(zygote) == ExitStatus(0)
+
+
+@alone
+def test_a_zygote_waits_for_threads_that_are_leaving() -> None:
+    threading.Thread(target=time.sleep, args=(0.3,), daemon=True).start()
+    with opened() as zygote:
+        assert run(zygote) == ExitStatus(0)
+
+
+@contextmanager
+def another_thread(name: str) -> Iterator[None]:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, name=name)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def has_no_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return True
+    return False
