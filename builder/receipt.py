@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from builder import __version__
 from builder.errors import ReferenceFormatError
+from builder.known_isolation import takes_chroot_results
 from builder.oci.canonical import MAX_DOCUMENT_BYTES, encode
 from builder.oci.descriptor import descriptor_from_json
 from builder.oci.digest import Digest, digest_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from builder.request import BuildRequest
     from builder.store.store import Store
 
-FORMAT = 1
+FORMAT = 2
 
 
 class KeptWarning(NamedTuple):
@@ -52,6 +53,8 @@ class Receipt(NamedTuple):
     """What of the context is read; empty when nothing is."""
     signature: str
     warnings: tuple[KeptWarning, ...]
+    in_chroot: bool = False
+    """A RUN of it was not isolated."""
 
 
 class Asked(NamedTuple):
@@ -68,7 +71,12 @@ def ask(request: BuildRequest, store: Store) -> Asked | None:
     Raises what reading the Dockerfile and the ignore file raises.
     """
     asked = _asked(request)
-    return asked and asked._replace(receipt=find_receipt(store, asked.key, request.context, asked.ignore))
+    if asked is None:
+        return None
+    receipt = find_receipt(store, asked.key, request.context, asked.ignore)
+    if receipt is not None and receipt.in_chroot and not takes_chroot_results(request.isolation, store):
+        receipt = None
+    return asked._replace(receipt=receipt)
 
 
 def still_asked(request: BuildRequest, asked: Asked) -> bool:
@@ -198,6 +206,7 @@ def _read(data: bytes) -> Receipt:
         roots=tuple(document["roots"]),
         signature=document["signature"],
         warnings=tuple(KeptWarning(*warning) for warning in document["warnings"]),
+        in_chroot=document["in_chroot"],
     )
 
 

@@ -28,11 +28,12 @@ ROOMS: dict[str, set[str]] = {
     "image": {"layer", "store", "oci", "plan", "filesystem"},
     "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci", "suggest"},
 }
+ROOMS["known_isolation"] = {"oci", "store"}
 ROOMS["solve"] = set(ROOMS) - {"registry"} | {"request"}
 ROOMS["request"] = {"plan"}
 ROOMS["result"] = {"oci"}
 ROOMS["single_id"] = {"linux"}
-ROOMS["receipt"] = {"oci", "request", "result", "single_id", "store", "context"}
+ROOMS["receipt"] = {"oci", "request", "result", "single_id", "known_isolation", "store", "context"}
 ROOMS["built_image"] = {"result", "oci", "plan", "solve", "image"}
 ROOMS["receipt_writer"] = {"context", "image", "plan", "receipt", "request", "built_image", "oci", "store"}
 ROOMS["pinning"] = {"dockerfile", "oci"}

@@ -61,10 +61,12 @@ def _findings(store: Store) -> tuple[Finding, ...]:
 def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:
     from builder.sandbox.choose import choose_isolation
     from builder.sandbox.namespace import enter_build_namespace
+    from builder.solve.machine import trial_area
 
     user = f"uid {os.geteuid()}"
     try:
-        choice = choose_isolation(requested, namespace=enter_build_namespace(), store=f"{store.root}/tmp")
+        with trial_area(store) as area:
+            choice = choose_isolation(requested, namespace=enter_build_namespace(), store=area)
     except PybuildError as error:
         return {"user": user, "isolation": [f"none: {error.message}"]}
     lines = [f"{choice.name}: {choice.reason}", *(f"not {name}: {why}" for name, why in choice.rejected)]

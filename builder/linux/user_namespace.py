@@ -10,6 +10,7 @@ good. The maps must be written by a process outside the new namespace, so a help
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 
@@ -56,12 +57,12 @@ def enter_user_namespace(flags: int = 0) -> IdMaps:
         os.waitpid(helper, 0)
     uids, gids, reason = answer.split("\n", 2)
     if uids == "0":
-        raise OSError(1, f"the id maps of a new user namespace cannot be written: {reason}")
+        raise OSError(int(gids) or errno.EPERM, f"the id maps of a new user namespace cannot be written: {reason}")
     return IdMaps(int(uids), int(gids), reason)
 
 
 def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> None:
-    """Write the maps of `target` once it says it is inside; report "uids, gids, reason", a line each."""
+    """Write the maps of `target` once it is inside; report "uids, gids, reason" or "0, errno, reason", a line each."""
     try:
         if os.read(ready, 1) == b"x":
             maps = _write_maps(target, uid, gid)
@@ -69,7 +70,8 @@ def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> Non
         else:
             os.write(answer, b"0\n0\n")
     except Exception as error:  # the helper has no one else to tell
-        os.write(answer, f"0\n0\n{error}".encode())
+        number = error.errno if isinstance(error, OSError) else 0
+        os.write(answer, f"0\n{number or 0}\n{error}".encode())
     finally:
         os._exit(0)
 

@@ -5,20 +5,24 @@ others did not. A trial is a real run of a command that does not exist, in an em
 proves that every mount, namespace and filter before it worked. Whether trees can be stacks of layers is found out on
 the way: that depends on the kernel, on what this process may do and on the store's file system (overlayfs refuses an
 upper directory on overlayfs or NFS).
+
+Less isolation is taken only after a clear no of the kernel to more (refusal.py), never after a fault.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from builder.errors import SandboxError
 from builder.filesystem.remove import remove_tree
 from builder.sandbox.command import NOT_FOUND
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
+from builder.sandbox.refusal import errno_of, fault_while, is_clear_no, is_fault
 from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
 
@@ -61,20 +65,19 @@ def choose_isolation(requested: str | None, *, namespace: BuildNamespace, store:
 def open_sandbox(requested: str | None, *, namespace: BuildNamespace, store: str) -> tuple[Sandbox, IsolationChoice]:
     """Open the isolation asked for, or the first that works. The process must have one thread.
 
-    `store` is a directory on the file system the layers are on; a trial makes and removes a directory in it.
-    Raises SandboxError when what was asked for does not work here, or nothing does.
+    `store` is a directory on the file system the layers are on that nobody else uses or sweeps; a trial makes and
+    removes directories in it. Raises SandboxError when what was asked for does not work here, or nothing does, or when
+    trying met a fault: a fault never leads to less isolation.
     """
     if requested is not None and requested not in KNOWN:
         raise SandboxError(f"unknown isolation {requested!r}", hint=f"known: {', '.join(KNOWN)}")
-    if not os.access(store, os.W_OK | os.X_OK):  # also says so of a read-only file system (man 2 access)
-        raise SandboxError(
-            f"commands run in trees below {store}, which cannot be written to", hint="Choose another store with --root."
-        )
     rejected: list[tuple[str, str]] = []
     for name in (requested,) if requested else AUTOMATIC:
         try:
             sandbox, overlay_failure = _try(name, namespace, store)
         except (OSError, SandboxError) as error:
+            if requested or not is_clear_no(error):
+                raise _failed(name, error, requested) from error
             rejected.append((name, str(error)))
             continue
         reason = f"{_REASONS[name]}; {describe(namespace)}"
@@ -88,32 +91,47 @@ def open_sandbox(requested: str | None, *, namespace: BuildNamespace, store: str
         return sandbox, choice
     words = "; ".join(f"{name}: {why}" for name, why in rejected)
     raise SandboxError(
-        f"no way to run commands works here ({words})",
-        hint="`pybuild info` lists what was tried" if requested is None else "leave out --isolation to use what works",
+        f"no way to run commands works here ({words})", hint="`pybuild info` says the same; a build without RUN works."
     )
+
+
+def _failed(name: str, error: OSError | SandboxError, requested: str | None) -> SandboxError:
+    if not is_clear_no(error) and errno_of(error):
+        return fault_while(f"trying isolation {name}", error)
+    hint = error.hint if isinstance(error, SandboxError) else ""
+    if requested:
+        return SandboxError(
+            f"isolation {name} does not work here: {error}", hint=hint or "`pybuild info` says what works here."
+        )
+    return SandboxError(f"trying isolation {name}: {error}", hint=hint)
 
 
 def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str]:
     """The sandbox, and why overlayfs cannot be had in it ("" when it can). Raises OSError, SandboxError."""
     if name != "chroot" and isinstance(namespace, NoNamespace):
-        raise SandboxError(namespace.reason)
+        raise SandboxError(namespace.reason) from PermissionError(errno.EPERM, namespace.reason)
     if name == "chroot" and os.geteuid() != 0:
-        raise SandboxError("only root may change its root directory")
-    sandbox = _maker(name, namespace)()
+        raise SandboxError("only root may change its root directory") from PermissionError(errno.EPERM, "chroot")
     folder = os.path.join(store, f"{_TRIAL}-{os.getpid()}")
+    with _trial_directories(folder, store):
+        sandbox = _maker(name, namespace)()
+        try:
+            return sandbox, _try_in(sandbox, folder, namespace)
+        except BaseException:
+            sandbox.close()
+            raise
+
+
+@contextmanager
+def _trial_directories(folder: str, store: str) -> Iterator[None]:
     try:
         for part in ("root", "upper", "work", "lower"):
             os.makedirs(os.path.join(folder, part))
-        failure = "isolation chroot mounts nothing"
-        if name != "chroot":
-            upper, work, lower = (os.path.join(folder, part) for part in ("upper", "work", "lower"))
-            failure = _trial(sandbox, OverlayRoot((lower,), upper, work)) or _why_no_marks(upper, namespace)
-        if failure and (basic := _trial(sandbox, DirectoryRoot(os.path.join(folder, "root")))):
-            raise SandboxError(basic)
-        return sandbox, failure
-    except BaseException:
-        sandbox.close()
-        raise
+    except OSError as error:  # a no of this file system is no word on isolation, so that errno must not be seen
+        cause = None if is_clear_no(error) else error
+        raise SandboxError(f"cannot make directories in {store}: {error.strerror}") from cause
+    try:
+        yield
     finally:
         with suppress(OSError):
             parent = os.open(store, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -121,6 +139,23 @@ def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str
                 remove_tree(parent, os.path.basename(folder))
             finally:
                 os.close(parent)
+
+
+def _try_in(sandbox: Sandbox, folder: str, namespace: BuildNamespace) -> str:
+    """Run in a tree, of layers if possible; why of layers is not. Raises OSError, SandboxError."""
+    failure = "isolation chroot mounts nothing"
+    if sandbox.name != "chroot":
+        upper, work, lower = (os.path.join(folder, part) for part in ("upper", "work", "lower"))
+        try:
+            _trial(sandbox, OverlayRoot((lower,), upper, work))
+            failure = _why_no_marks(upper, namespace)
+        except SandboxError as error:
+            if is_fault(error):
+                raise
+            failure = error.message
+    if failure:
+        _trial(sandbox, DirectoryRoot(os.path.join(folder, "root")))
+    return failure
 
 
 def _why_no_marks(upper: str, namespace: BuildNamespace) -> str:
@@ -131,6 +166,8 @@ def _why_no_marks(upper: str, namespace: BuildNamespace) -> str:
     try:
         os.setxattr(upper, f"{'user' if namespace.user_namespace else 'trusted'}.overlay.{_TRIAL}", b"y")
     except OSError as error:
+        if is_fault(error):
+            raise
         return f"the store's file system cannot keep the attributes that overlayfs needs ({error.strerror})"
     return ""
 
@@ -152,14 +189,11 @@ def _maker(name: str, namespace: BuildNamespace) -> Callable[[], Sandbox]:
             return ChrootSandbox
 
 
-def _trial(sandbox: Sandbox, rootfs: Rootfs) -> str:
-    """Run a command that does not exist; why that failed otherwise than it should, or ""."""
+def _trial(sandbox: Sandbox, rootfs: Rootfs) -> None:
+    """Run a command that does not exist. Raises SandboxError when that fails otherwise than it should."""
     said: list[bytes] = []
     spec = SandboxSpec(rootfs=rootfs, argv=("/isolation-trial",))
-    try:
-        status = sandbox.run(spec, on_output=lambda _, data: said.append(data), cancel=threading.Event())
-    except SandboxError as error:
-        return error.message
-    if status.code == NOT_FOUND:
-        return ""
-    return b"".join(said).decode(errors="replace").strip() or f"a trial ended with exit code {status.code}"
+    status = sandbox.run(spec, on_output=lambda _, data: said.append(data), cancel=threading.Event())
+    if status.code != NOT_FOUND:
+        words = b"".join(said).decode(errors="replace").strip()
+        raise SandboxError(words or f"a trial ended with exit code {status.code}")

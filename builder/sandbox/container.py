@@ -27,6 +27,7 @@ from builder.sandbox.command import execute
 from builder.sandbox.home import with_home
 from builder.sandbox.mount_points import MountPoint, Stub, open_mount_point
 from builder.sandbox.privileges import drop_privileges, reset_signals, set_limits
+from builder.sandbox.refusal import errno_of
 from builder.sandbox.root_mount import Scratch, mount_root, mount_scratch
 from builder.sandbox.spec import DEFAULT_SHM_BYTES, SandboxSpec, SshMount
 from builder.sandbox.spec_mounts import Attachment, Preparation
@@ -59,7 +60,7 @@ class Channel:
         message, hint = str(error) or type(error).__name__, ""
         if isinstance(error, SandboxError):
             message, hint = error.message, error.hint
-        self._send({"error": message, "hint": hint})
+        self._send({"error": message, "hint": hint, "errno": errno_of(error)})
 
     def _send(self, message: dict[str, object], *descriptors: int) -> None:
         with socket.socket(fileno=os.dup(self.descriptor)) as channel:

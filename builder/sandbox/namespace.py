@@ -21,6 +21,7 @@ from builder.linux.process import CLONE_NEWNS, unshare
 from builder.linux.subordinate_ids import ALL_IDS, mapped_ids
 from builder.linux.threads import other_threads
 from builder.linux.user_namespace import enter_user_namespace
+from builder.sandbox.refusal import fault_while, is_clear_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,10 @@ BuildNamespace = HostRoot | MappedRoot | SingleIdRoot | NoNamespace
 
 
 def enter_build_namespace() -> BuildNamespace:
-    """Move this process into the namespaces it builds in. Raises SandboxError when it has more than one thread."""
+    """Move this process into the namespaces it builds in.
+
+    Raises SandboxError when it has more than one thread, and for a fault: only a clear no of the kernel is NoNamespace.
+    """
     check_alone("enter namespaces")
     reason = ""
     if os.geteuid() == 0:
@@ -64,16 +68,16 @@ def enter_build_namespace() -> BuildNamespace:
             make_private()
             return _root_here()
         except OSError as error:
-            reason = f"root may not make a mount namespace here ({error.strerror})"
+            reason = _refused("root may not make a mount namespace here", error)
     try:
         maps = enter_user_namespace(CLONE_NEWNS)
     except OSError as error:
-        also = f"no user namespace: {error.strerror or error}"
+        also = _refused("no user namespace", error)
         return NoNamespace(f"{reason}; {also}" if reason else also)
     try:
         make_private()
     except OSError as error:
-        return NoNamespace(f"a user namespace was given, but no mount may be made in it ({error.strerror})")
+        return NoNamespace(_refused("a user namespace was given, but no mount may be made in it", error))
     if maps.uids > 1 and maps.gids > 1:
         return MappedRoot(maps.uids, maps.gids)
     return SingleIdRoot(maps.reason)
@@ -87,6 +91,13 @@ def check_alone(purpose: str) -> None:
             f"cannot {purpose} while other threads run ({', '.join(others)})",
             hint="This is a mistake in pybuild, or in the program that uses it; no command was started.",
         )
+
+
+def _refused(what: str, error: OSError) -> str:
+    """Say that `what` is so because the kernel said no. Raises SandboxError when it did not."""
+    if not is_clear_no(error):
+        raise fault_while("entering the namespaces that RUN needs", error) from error
+    return f"{what}: {error.strerror or error}"
 
 
 def _root_here() -> HostRoot | MappedRoot | SingleIdRoot:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from builder.errors import Cancelled, SandboxError
 from builder.sandbox.agent import AgentRelay
 from builder.sandbox.mount_points import Stub, remove_stub
+from builder.sandbox.refusal import with_errno
 from builder.sandbox.spec import SandboxSpec
 from builder.sandbox.zygote import Request, Zygote
 
@@ -157,7 +158,7 @@ class _Conversation:
         if "agent" in message:
             self._relays.append(AgentRelay(descriptors[0], message["agent"]))
         if "error" in message:
-            self._failure = SandboxError(message["error"], hint=message["hint"])
+            self._failure = with_errno(SandboxError(message["error"], hint=message["hint"]), message["errno"])
         if "exit" in message:
             self._status = message["exit"]
 

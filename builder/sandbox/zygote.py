@@ -259,7 +259,9 @@ class _Server:
             os._exit(125)
 
     def _refuse(self, channel: int, error: OSError) -> None:
-        message = json.dumps({"error": f"cannot start a process: {error.strerror}", "hint": "", "exit": 0})
+        message = json.dumps(
+            {"error": f"cannot start a process: {error.strerror}", "hint": "", "errno": error.errno, "exit": 0}
+        )
         with socket.socket(fileno=channel) as refused, suppress(OSError):  # nobody waits any more
             refused.send(message.encode())
 

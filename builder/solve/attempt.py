@@ -8,14 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from builder.known_isolation import CHROOT
 from builder.oci.digest import Digest, digest_of
-from builder.plan.step import CopyStep
+from builder.plan.step import CopyStep, RunStep
 from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
 from builder.solve.operation import Operation, new_operation
 from builder.solve.solution import SCRATCH, Stack
 
 if TYPE_CHECKING:
     from builder.solve.workshop import Workshop
+    from builder.store.layers import LayerRecord
+    from builder.store.records import CacheRecord
 
 
 @dataclass(slots=True)
@@ -29,13 +32,32 @@ class Attempt:
     definition_digest: Digest
     preimage: bytes = b""
     key: Digest | None = None
+    _inputs: Any = None
 
     def complete(self) -> Digest:
         """Return the key, reading the inputs if that hasn't been done. Raises PybuildError."""
         if self.key is None:
-            self.preimage = preimage(self.definition, self.operation.inputs())
+            self._inputs = self.operation.inputs()
+            self.preimage = preimage(self.definition, self._inputs)
             self.key = digest_of(self.preimage)
         return self.key
+
+    def identity(self, *, in_chroot: bool) -> tuple[Digest, bytes]:
+        """Return key and preimage of the step, or of the same step run in a chroot. Raises PybuildError."""
+        key = self.complete()
+        if not in_chroot:
+            return key, self.preimage
+        found = preimage(self.definition, self._inputs, CHROOT)
+        return digest_of(found), found
+
+    def find(self, workshop: Workshop) -> tuple[CacheRecord, LayerRecord] | None:
+        """Return the record that may answer for this step, and its layer. Raises PybuildError."""
+        record = workshop.records.find(self.complete())
+        if record is None and isinstance(self.step, RunStep):
+            record = workshop.records.find(self.identity(in_chroot=True)[0])
+            if record is not None and not workshop.machine.takes_chroot_results(workshop.sink):
+                return None
+        return (record, record.layer) if record is not None and record.layer is not None else None
 
 
 def new_attempt(step: LayerStep, workshop: Workshop) -> Attempt:

@@ -3,17 +3,18 @@
 The key is the digest of a *preimage*: canonical JSON of everything that can reach the layer, and nothing else. The
 preimage is kept with the record, so a miss is explained by comparing two of them (`reason.py`), never by guessing.
 
-    {"version": 1, "operation": "run" | "copy" | "workdir",
+    {"version": 2, "operation": "run" | "copy" | "workdir",
      "parent":  chain ID of the layers below (absent for COPY --link, which does not see them),
      …          the step's own fields, expanded,
      "epoch":   the time that clamps the layer's times, when there is one,
+     "isolation": "chroot", when a RUN had no more than that (known_isolation.py),
      "inputs":  digests of the content that is read: selected files, bind mounts, remote files}
 
 In no preimage: modification times, owners on the host, display text, comments, locations, values of secrets, proxy
 variables, addresses of extra hosts, the number of jobs.
 
-The *definition* is the preimage without its inputs. When no record has a step's definition, the step is a miss whatever
-its files hold, and they need not be read twice.
+The *definition* is the preimage without its inputs and isolation. When no record has a step's definition, the step is
+a miss whatever its files hold, and they need not be read twice.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from builder.oci.canonical import encode
 from builder.oci.digest import ChainID, Digest, digest_of
 from builder.plan.step import CopyStep, RunStep, WorkdirStep
 
-VERSION = 1
-"""Raised whenever the bytes of a layer change for the same preimage."""
+VERSION = 2
+"""Raised whenever the bytes of a layer change for the same preimage. Of 1 none says how a RUN was isolated."""
 
 LayerStep = RunStep | CopyStep | WorkdirStep
 
@@ -68,9 +69,10 @@ def definition_digest(document: dict[str, Any]) -> Digest:
     return digest_of(encode(document))
 
 
-def preimage(document: dict[str, Any], inputs: Any) -> bytes:
-    """Return the canonical bytes whose digest is the cache key."""
-    return encode(document | {"inputs": inputs})
+def preimage(document: dict[str, Any], inputs: Any, isolation: str = "") -> bytes:
+    """Return the canonical bytes whose digest is the cache key; `isolation` is told when it is less than the best."""
+    told = {"isolation": isolation} if isolation else {}
+    return encode(document | {"inputs": inputs} | told)
 
 
 def _run(step: RunStep, circumstances: Circumstances) -> dict[str, Any]:

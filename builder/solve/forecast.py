@@ -66,11 +66,12 @@ def _layer(step: LayerStep, workshop: Workshop, name: str) -> StepForecast:
     key = attempt.complete()
     if step.no_cache:
         return StepForecast(step=step, outcome="miss", key=str(key), reason=NO_CACHE)
-    record = workshop.records.find(key)
-    if record is None or record.layer is None:
+    found = attempt.find(workshop)
+    if found is None:
         latest = workshop.records.latest(name)
         reason = main_reason(latest.preimage if latest else None, attempt.preimage)
         return StepForecast(step=step, outcome="miss", key=str(key), reason=reason)
-    stack = attempt.parent.with_layer(record.layer)
-    workshop.solution.steps[step.id] = Solved(stack=stack, layer=record.layer, cached=True, key=str(key))
-    return StepForecast(step=step, outcome="hit", key=str(key))
+    record, layer = found
+    stack = attempt.parent.with_layer(layer)
+    workshop.solution.steps[step.id] = Solved(stack=stack, layer=layer, cached=True, key=str(record.key))
+    return StepForecast(step=step, outcome="hit", key=str(record.key))

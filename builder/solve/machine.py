@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from builder.errors import PlanError
+from builder.errors import PlanError, SandboxError
+from builder.known_isolation import CHROOT, remember_isolation, takes_chroot_results, this_place
 from builder.oci.platform import Platform, host_platform
 from builder.plan.step import RunStep
 from builder.solve.events import EventSink, Noted
@@ -58,19 +60,60 @@ class Machine:
         from builder.snapshot.overlay import OverlaySnapshotter
         from builder.snapshot.place import place_of
 
-        namespace = enter_build_namespace()
-        self._sandbox, choice = open_sandbox(self.isolation, namespace=namespace, store=f"{self.store.root}/tmp")
+        here = this_place()
+        with trial_area(self.store) as area:
+            namespace = enter_build_namespace()
+            self._sandbox, choice = open_sandbox(self.isolation, namespace=namespace, store=area)
         place = place_of(self.store, namespace)
         self._snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
         self.single_id = place.ids == "ignore"
-        if choice.name == "chroot":
-            sink(Noted("RUN is NOT isolated from this machine (--isolation chroot): no other way works here"))
+        if self.isolation is None:
+            remember_isolation(choice.name, here, self.store)
+        if choice.name == CHROOT:
+            reasons = "; ".join(f"{name} does not work here: {why}" for name, why in choice.rejected)
+            sink(Noted(f"RUN is NOT isolated from this machine ({reasons or '--isolation chroot'})"))
         elif self.single_id:
             sink(Noted("one user id only: RUN sees every file as its own, and new files belong to root"))
+
+    def takes_chroot_results(self, sink: EventSink) -> bool:
+        """Say whether what a RUN made in a chroot may be used; opens the machine when only a trial can tell.
+
+        The process must have one thread. Raises SandboxError.
+        """
+        if self.is_open:
+            return self.sandbox.name == CHROOT
+        known = takes_chroot_results(self.isolation, self.store)
+        if known is None:
+            self.open(sink)
+            return self.sandbox.name == CHROOT
+        return known
 
     def close(self) -> None:
         if self._sandbox is not None:
             self._sandbox.close()
+
+
+@contextmanager
+def trial_area(store: Store) -> Iterator[str]:
+    """Give an empty directory for the trial of an isolation: below one of ours, so that nobody sweeps it meanwhile.
+
+    Raises SandboxError, StoreError.
+    """
+    from builder.store.faults import translated
+
+    if not os.access(f"{store.root}/tmp", os.W_OK | os.X_OK):  # also says so of a read-only file system (man 2 access)
+        raise SandboxError(
+            f"commands run in trees below {store.root}/tmp, which cannot be written to",
+            hint="Choose another store with --root.",
+        )
+    area = store.temporary.path("isolation")
+    with translated("making room for a trial of the isolation"):
+        os.mkdir(area, 0o700)
+    try:
+        yield area
+    finally:
+        with suppress(OSError):
+            os.rmdir(area)
 
 
 def check_platform(step: RunStep) -> None:

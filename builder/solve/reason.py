@@ -23,6 +23,7 @@ _FIELD_NAMES = {
     "unpack": "--unpack", "epoch": "the timestamp", "script": "the script", "script_path": "the script's name",
     "hosts": "--add-host", "shm_size": "--shm-size", "ulimits": "--ulimit", "hostname": "the host name",
     "operation": "the instruction", "version": "pybuild's cache format", "single_id": "the user mapping",
+    "isolation": "the isolation",
 }  # fmt: skip
 
 
@@ -74,6 +75,8 @@ def _compare(before: dict[str, Any], now: dict[str, Any]) -> Iterator[Difference
             yield from _variables(was or [], is_ or [])
         elif field == "inputs":
             yield from _inputs(was, is_)
+        elif field == "isolation":
+            yield Difference(field, was or "native", is_ or "native")
         elif field == "parent":
             yield Difference("the layers below", str(was), str(is_))
         else:

@@ -43,6 +43,8 @@ class Solved:
     key: str = ""
     reason: str = ""
     seconds: float = 0.0
+    in_chroot: bool = False
+    """A RUN that was not isolated made it."""
 
 
 @dataclass(slots=True)

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from builder.errors import Cancelled, PybuildError
+from builder.known_isolation import CHROOT
 from builder.oci.digest import Digest
 from builder.plan.plan import Plan
-from builder.plan.step import ImageStep, Step, StepID, dependencies
+from builder.plan.step import ImageStep, RunStep, Step, StepID, dependencies
 from builder.solve import events
 from builder.solve.attempt import Attempt, new_attempt
 from builder.solve.blame import blamed_on
@@ -94,15 +95,17 @@ class _Solver:
         return self._hit(attempt)
 
     def _hit(self, attempt: Attempt) -> bool:
-        record = self.workshop.records.find(attempt.complete())
-        if record is None or record.layer is None:
+        found = attempt.find(self.workshop)
+        if found is None:
             return False
-        self._use(attempt, record.layer, record.created)
+        self._use(attempt, *found)
         return True
 
-    def _use(self, attempt: Attempt, layer: LayerRecord, created: int) -> None:
-        stack = attempt.parent.with_layer(layer)
-        solved = Solved(stack=stack, layer=layer, created=created, cached=True, key=str(attempt.key))
+    def _use(self, attempt: Attempt, record: CacheRecord, layer: LayerRecord) -> None:
+        solved = Solved(
+            stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, cached=True,
+            key=str(record.key), in_chroot=record.key != attempt.key,
+        )  # fmt: skip
         self._keep(attempt.step, solved)
         self.sink(events.StepCached(attempt.step.id, attempt.step.title, str(layer.diff_id), layer.descriptor.size))
 
@@ -177,14 +180,16 @@ class _Solver:
 
     def _execute(self, attempt: Attempt) -> None:
         step, name = attempt.step, self._places[attempt.step.id]
-        reason = self._reason(attempt, name)
+        in_chroot = isinstance(step, RunStep) and self.workshop.machine.sandbox.name == CHROOT
+        reason = self._reason(attempt, name, in_chroot)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
         layer = attempt.operation.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
+        key, preimage_ = attempt.identity(in_chroot=in_chroot)
         record = CacheRecord(
-            key=attempt.complete(),
+            key=key,
             definition=attempt.definition_digest,
-            preimage=attempt.preimage,
+            preimage=preimage_,
             layer=layer,
             created=time.time_ns(),
             description=name,
@@ -195,22 +200,23 @@ class _Solver:
             step,
             Solved(
                 stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, key=str(record.key),
-                reason=reason, seconds=seconds,
+                reason=reason, seconds=seconds, in_chroot=in_chroot,
             ),
         )  # fmt: skip
         self.sink(
             events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size)
         )
 
-    def _reason(self, attempt: Attempt, name: str) -> str:
+    def _reason(self, attempt: Attempt, name: str, in_chroot: bool) -> str:
         if attempt.step.no_cache:
             return NO_CACHE
         latest = self.workshop.records.latest(name)
         if latest is None:
             return ""  # most likely the first build: nothing to compare with, and nothing to say
         # Without a key the inputs are not known yet; the definition alone tells what changed, since it did.
-        now = attempt.preimage or preimage(attempt.definition, json_inputs(latest.preimage))
-        return main_reason(latest.preimage, now)
+        if attempt.key is None:
+            return main_reason(latest.preimage, preimage(attempt.definition, json_inputs(latest.preimage)))
+        return main_reason(latest.preimage, attempt.identity(in_chroot=in_chroot)[1])
 
 
 def json_inputs(data: bytes) -> Any:

@@ -1,0 +1,71 @@
+"""Whose results a build may take: a RUN that was only in a chroot never answers for one that is to be isolated.
+
+What a RUN made in a chroot has a cache key of its own (solve/cache_key.py), and a receipt says whether such a layer is
+in it. Who asks for `--isolation chroot` takes both kinds; who asks for native or oci takes isolated ones alone. Who
+asks for nothing takes what a chroot made only where nothing else works; that was found out once (sandbox/choose.py),
+and is kept in the store under all that the kernel's answer can hang on. No namespace is entered to look it up.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from builder.oci.canonical import encode
+from builder.oci.digest import Digest, digest_of
+
+if TYPE_CHECKING:
+    from builder.store.store import Store
+
+CHROOT = "chroot"
+
+_STATUS = (b"CapEff", b"CapBnd", b"NoNewPrivs", b"Seccomp", b"Seccomp_filters")
+"""Lines of /proc/self/status (man 5 proc)."""
+_FILES = (
+    "/proc/sys/kernel/random/boot_id",
+    "/proc/self/uid_map",
+    "/proc/self/attr/current",
+    "/proc/sys/kernel/unprivileged_userns_clone",
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+    "/proc/sys/user/max_user_namespaces",
+    "/proc/sys/user/max_mnt_namespaces",
+)
+_NAMESPACES = ("user", "mnt", "pid")
+
+
+def takes_chroot_results(requested: str | None, store: Store) -> bool | None:
+    """Say whether a build that asks for `requested` takes what a chroot made; None when that is not known yet."""
+    if requested is not None:
+        return requested == CHROOT
+    known = store.plans.find(this_place())
+    return None if known is None else known == CHROOT.encode()
+
+
+def remember_isolation(name: str, place: Digest, store: Store) -> None:
+    """Keep which isolation a build gets in `place` that asks for none."""
+    if name == CHROOT or store.plans.find(place) is not None:  # nobody asks where more works
+        store.plans.put(place, name.encode())
+
+
+def this_place() -> Digest:
+    """Return what stands for this place before any namespace is entered: another container, boot, user or policy is
+    another one.
+    """
+    namespaces = []
+    for name in _NAMESPACES:
+        try:
+            namespaces.append(os.stat(f"/proc/self/ns/{name}").st_ino)
+        except OSError:
+            namespaces.append(0)
+    status = [line.decode("ascii", "replace") for line in _read("/proc/self/status") if line.startswith(_STATUS)]
+    files = [b"".join(_read(path)).decode("ascii", "replace") for path in _FILES]
+    ids = [os.geteuid(), os.getegid()]
+    return digest_of(encode({"isolation": 1, "ids": ids, "ns": namespaces, "status": status, "files": files}))
+
+
+def _read(path: str) -> list[bytes]:
+    try:
+        with open(path, "rb") as file:
+            return file.readlines()
+    except OSError:
+        return []
