@@ -181,7 +181,7 @@ def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatter
     if receipt.roots:
         from builder.context.signature import context_signature
 
-        if context_signature(directory, receipt.roots, ignore) != receipt.signature:
+        if context_signature(directory, receipt.roots, ignore, store.root) != receipt.signature:
             return None
     return receipt
 

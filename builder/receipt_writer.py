@@ -54,7 +54,7 @@ def write_receipt(
         return
     signature = ""
     if roots:
-        found = context_signature(request.context, roots, asked.ignore, begun_ns)
+        found = context_signature(request.context, roots, asked.ignore, store.root, begun_ns)
         if found is None:
             return
         signature = found

@@ -203,6 +203,6 @@ def test_a_folder_as_a_named_context_gets_no_receipt(
 def test_a_link_as_a_source_gets_no_signature(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    assert context_signature(str(tmp_path), ["link"], None) is None
-    assert context_signature(str(tmp_path), ["link/below"], None) is None
-    assert context_signature(str(tmp_path), ["real"], None) is not None
+    assert context_signature(str(tmp_path), ["link"], None, "/nowhere") is None
+    assert context_signature(str(tmp_path), ["link/below"], None, "/nowhere") is None
+    assert context_signature(str(tmp_path), ["real"], None, "/nowhere") is not None

@@ -119,7 +119,7 @@ def _find_pins(text: str, file: str, root: str | None) -> tuple[Pin, ...]:
 def context_command(argv: list[str]) -> int:
     """List what a build would see of a folder."""
     parser = new_parser("pybuild context", "List what a build sees of a context folder.")
-    parser.usage = "pybuild context ls [--ignored] [--why] [-f FILE] PATH"
+    parser.usage = "pybuild context ls [--ignored] [--why] [-f FILE] [--root DIR] PATH"
     parser.add_argument("command", choices=("ls",))
     parser.add_argument("path", metavar="PATH")
     parser.add_argument("--ignored", action="store_true", help="list what is hidden instead")
@@ -128,6 +128,7 @@ def context_command(argv: list[str]) -> int:
         "-f", "--file", default=None, metavar="FILE", help="a Dockerfile with an ignore file of its own"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    add_root(parser)
     arguments = parser.parse_args(argv)
     from builder.context.dockerfile_file import find_dockerfile, find_ignore
     from builder.context.listing import list_context
@@ -135,7 +136,7 @@ def context_command(argv: list[str]) -> int:
     found = find_dockerfile(arguments.path, arguments.file) if arguments.file else None
     ignore = find_ignore(arguments.path, found or _default_dockerfile(arguments.path))
     count = size = 0
-    for file in list_context(arguments.path, ignore):
+    for file in list_context(arguments.path, ignore, store_root(arguments.root, os.environ)):
         if file.included is arguments.ignored:
             continue
         count, size = count + 1, size + file.size

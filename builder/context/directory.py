@@ -4,6 +4,8 @@ Owners are reported as 0:0 and extended attributes not at all, as they reach a l
 sources out has no part in the image. Modes and times are kept. Sockets are empty files, FIFOs and devices themselves.
 Symbolic links lead to what they mean inside the context; one that points out of it points to nothing.
 
+The store of the build may lie in the context it builds: then it is no part of it, as if it were not there.
+
 A directory is listed in one go and closed again: however deep the tree and however many walks go on at once, the
 descriptors are few. Digests come from the stat cache (`Stamps`) by a merge join, both being in tree order.
 """
@@ -16,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
+from builder.context.paths import name_of, parent_of
 from builder.context.reading import unreadable
 from builder.context.source import Node, Prune
 from builder.errors import ContextError
@@ -53,16 +56,24 @@ class _Listing(NamedTuple):
 class DirectoryTree:
     """A context directory as a tree to copy from; a context manager that holds it open."""
 
-    def __init__(self, path: str, ignore: IgnorePatterns = NOTHING_IGNORED, stamps: Stamps | None = None) -> None:
-        """Open the directory `path`. Raises ContextError."""
+    def __init__(
+        self, path: str, ignore: IgnorePatterns = NOTHING_IGNORED, stamps: Stamps | None = None, *, store: str = ""
+    ) -> None:
+        """Open the directory `path`; `store` is where in it the store lies (own_store.py). Raises ContextError."""
         self.path = path
         self.ignore = ignore
+        self._store = store
         self._stamps = stamps
         self._fresh: list[StampedFile] = []
         try:
             self._root = Root(path)
         except OSError as error:
             raise ContextError(f"the build context {path!r} cannot be opened: {error.strerror}") from error
+
+    @property
+    def hides(self) -> bool:
+        """Whether the directory on disk may hold what the tree does not."""
+        return bool(self.ignore or self._store)
 
     def __enter__(self) -> DirectoryTree:
         return self
@@ -91,6 +102,8 @@ class DirectoryTree:
             raise ContextError(f"{path!r} cannot be resolved: {error.strerror}") from error
 
     def hidden_by(self, path: str) -> str:
+        if self._in_store(path):
+            return "pybuild: its store is never part of a context"
         decision = self.ignore.decide(path)
         return str(decision.rule) if decision.excluded and self._status(path) is not None else ""
 
@@ -209,6 +222,8 @@ class DirectoryTree:
                 os.close(descriptor)
         except OSError as error:
             raise unreadable(path or self.path, error) from error
+        if self._store and path == parent_of(self._store):
+            found = [item for item in found if item[0] != name_of(self._store)]
         # Code point order is byte order in UTF-8, but not for the surrogates that stand for other bytes.
         if all(name.isascii() for name, _ in found):
             found.sort()
@@ -246,6 +261,8 @@ class DirectoryTree:
 
     def _status(self, path: str) -> os.stat_result | None:
         """Return the status of `path` when its parents are real directories inside the context."""
+        if self._in_store(path):
+            return None
         try:
             parent = path.rpartition("/")[0]
             if parent and self._root.resolve(parent) != parent:
@@ -255,6 +272,9 @@ class DirectoryTree:
             return None
         except OSError as error:
             raise unreadable(path or self.path, error) from error
+
+    def _in_store(self, path: str) -> bool:
+        return bool(self._store) and (path == self._store or path.startswith(f"{self._store}/"))
 
     def _read_link(self, path: str) -> str | None:
         try:

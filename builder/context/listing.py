@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from builder.context.directory import DirectoryTree
 from builder.context.ignore import IgnorePatterns, Rule
+from builder.context.own_store import store_inside
+from builder.context.reading import unreadable
 from builder.filesystem.entry import DIRECTORY, FILE
 
 
@@ -20,12 +22,14 @@ class ListedFile(NamedTuple):
     rule: Rule | None
 
 
-def list_context(path: str, ignore: IgnorePatterns, *, ignored: bool = True) -> Iterator[ListedFile]:
+def list_context(path: str, ignore: IgnorePatterns, store: str, *, ignored: bool = True) -> Iterator[ListedFile]:
     """Yield the files of the directory `path` in tree order, with `ignored` also those that are hidden.
+
+    What lies in the directory `store` is neither.
 
     Excluded directories are looked into too: their files are what makes a context large. Raises ContextError.
     """
-    with DirectoryTree(path) as tree:
+    with DirectoryTree(path, store=_store_inside(path, store)) as tree:
         state_of = _States(ignore)
         for node in tree.walk(""):
             entry = node.entry
@@ -34,6 +38,13 @@ def list_context(path: str, ignore: IgnorePatterns, *, ignored: bool = True) -> 
                 continue
             rule = ignore.decide(entry.path).rule if ignore else None
             yield ListedFile(entry.path, entry.size if entry.kind == FILE else 0, not excluded, rule)
+
+
+def _store_inside(path: str, store: str) -> str:
+    try:
+        return store_inside(path, store)
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 class _States:

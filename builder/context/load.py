@@ -32,6 +32,7 @@ from builder.context.dockerfile_file import (
     read_inside,
 )
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
+from builder.context.own_store import store_inside
 from builder.context.paths import inside_root
 from builder.context.source import EmptyTree, Tree, ViewTree, newest_file
 from builder.errors import ContextError, UsageError
@@ -204,7 +205,8 @@ class BuildContext:
 
     def _open_directory(self, path: str, ignore: IgnorePatterns) -> DirectoryTree:
         stamps = self._store.stat_cache.context(path)
-        return self._stack.enter_context(DirectoryTree(path, ignore, stamps))
+        store = store_inside(path, self._store.root)
+        return self._stack.enter_context(DirectoryTree(path, ignore, stamps, store=store))
 
     @contextmanager
     def _download(self, url: str, name: str) -> Iterator[BinaryIO]:

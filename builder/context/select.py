@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from builder.context.glob import PatternError, has_wildcards, match_glob, parse_glob
 from builder.context.ignore import IgnorePatterns, exclude_patterns
-from builder.context.paths import inside_root, join, leads_out, name_of
+from builder.context.paths import inside_root, join, leads_out, name_of, parent_of
 from builder.context.source import Node, Tree
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, SYMLINK, Entry
@@ -163,12 +163,8 @@ def _follow(tree: Tree, path: str, word: str) -> Match:
 def missing(tree: Tree, path: str) -> ContextError:
     """Return the error for a source that is not there, with what the user may have meant (C-11)."""
     message = f'"/{path}": not found'
-    rule = tree.hidden_by(path)
-    if rule:
+    if rule := tree.hidden_by(path):
         return ContextError(message, hint=f"It exists, but is excluded by {rule}")
-    entry = tree.find(path)
-    if entry is not None and entry.kind == SYMLINK:
-        return ContextError(message, hint=f"It is a symbolic link to {entry.link!r}, which is not inside the source.")
     return ContextError(message, hint=_advise(tree, path))
 
 
@@ -182,10 +178,34 @@ def _advise(tree: Tree, path: str) -> str:
         entry = tree.find(above)
         if entry is not None and entry.kind != DIRECTORY:
             return f'"{"/".join(names[:depth])}" is a {entry.kind}, not a directory.'
+        link = tree.find(join(above, names[depth]))
+        if link is not None and link.kind == SYMLINK:
+            return _advise_of_link(tree, names[: depth + 1], whole=depth + 1 == len(names), link=link)
         there = [name_of(node.entry.path) for node in tree.walk(above, deep=False)]
         near = most_alike(names[depth], there, case_sensitive=False)
         found = "/".join([*names[:depth], near, *names[depth + 1 :]]) if near else _elsewhere(tree, names[-1])
         return f'Did you mean "{found}"?' if found else ""
+    return _advise_of_way(tree, names)
+
+
+def _advise_of_link(tree: Tree, names: list[str], *, whole: bool, link: Entry) -> str:
+    """Say where a link leads that leads to nothing: out of the source, to what is hidden, or nowhere."""
+    shown = "It" if whole else f'"{"/".join(names)}"'
+    end = tree.resolve("/".join(names))
+    if rule := tree.hidden_by(end):
+        return f'{shown} is a symbolic link to {link.link!r}; "{end}" exists, but is excluded by {rule}'
+    if link.link.startswith("/") or leads_out(join(parent_of(link.path), link.link)):
+        return f"{shown} is a symbolic link to {link.link!r}, which is not inside the source."
+    return f'{shown} is a symbolic link to {link.link!r} that dangles: there is no "{end}" inside the source.'
+
+
+def _advise_of_way(tree: Tree, names: list[str]) -> str:
+    """Say which link stands in the way of a path that is there once links are followed."""
+    for depth in range(1, len(names)):
+        entry = tree.find("/".join(names[:depth]))
+        if entry is not None and entry.kind == SYMLINK:
+            real = tree.resolve("/".join(names))
+            return f'"{"/".join(names[:depth])}" is a symbolic link, which is not followed here: name "{real}".'
     return ""
 
 

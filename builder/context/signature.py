@@ -15,6 +15,8 @@ import stat
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from builder.context.own_store import store_inside
+
 if TYPE_CHECKING:
     from builder.context.ignore import IgnorePatterns
 
@@ -22,20 +24,22 @@ Settled = Callable[[os.stat_result], bool]
 
 
 def context_signature(
-    directory: str, roots: Iterable[str], ignore: IgnorePatterns | None, before_ns: int | None = None
+    directory: str, roots: Iterable[str], ignore: IgnorePatterns | None, store: str, before_ns: int | None = None
 ) -> str | None:
     """Return the signature of what lies at `roots` (paths below `directory`; "" is all of it), in hex.
 
+    The directory `store` is never part of it, wherever it is.
+
     With `before_ns` (nanoseconds since 1970), None when anything may have changed after that. None also where a root
     is, or lies behind, a symbolic link: what it means is not told by its own status.
-    Raises OSError.
+    Raises OSError, ContextError.
     """
     settled: Settled | None = None
     if before_ns is not None:
         from builder.store.settled import is_settled  # whoever asks if a signature still holds needs none of it
 
         settled = functools.partial(is_settled, moment_ns=before_ns)
-    scan = _Scan(directory, ignore, settled)
+    scan = _Scan(directory, ignore, store_inside(directory, store), settled)
     for root in sorted(set(roots)):
         if not scan.add_root(root):
             return None
@@ -43,13 +47,16 @@ def context_signature(
 
 
 class _Scan:
-    def __init__(self, directory: str, ignore: IgnorePatterns | None, settled: Settled | None) -> None:
+    def __init__(self, directory: str, ignore: IgnorePatterns | None, store: str, settled: Settled | None) -> None:
         self._directory = directory
         self._ignore = ignore
+        self._store = store
         self._settled = settled
         self.digest = hashlib.sha256()
 
     def add_root(self, root: str) -> bool:
+        if self._store and f"{root}/".startswith(f"{self._store}/"):
+            return True
         path = self._directory
         status = os.stat(path)
         for name in root.split("/") if root else ():
@@ -74,6 +81,8 @@ class _Scan:
             with os.scandir(path) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     below = f"{relative}/{entry.name}" if relative else entry.name
+                    if below == self._store:
+                        continue
                     excluded, own = self._ignore.enter(below, state) if self._ignore else (False, 0)
                     is_directory = entry.is_dir(follow_symlinks=False)
                     if excluded and not (

@@ -19,6 +19,7 @@ from threading import Event, Lock
 from typing import NamedTuple, assert_never
 
 from builder.context.directory import DirectoryTree
+from builder.context.paths import inside_root
 from builder.context.source import Tree, ViewTree
 from builder.errors import StepFailed
 from builder.filesystem.entry import DIRECTORY
@@ -135,7 +136,7 @@ def existing_path(step: RunStep, tree: Tree, path: str) -> str:
     if tree.find(resolved) is None:
         from builder.context.select import missing  # only for an error
 
-        hint = missing(tree, resolved).hint or "The source of a mount must exist."
+        hint = missing(tree, inside_root(path)).hint or "The source of a mount must exist."
         raise failed(step, f'failed to calculate checksum: "/{resolved}": not found', hint)
     return resolved
 
@@ -166,7 +167,7 @@ def _bind(step: RunStep, mount: BindMount, sources: MountSources, stack: ExitSta
 
 def _shows_as_it_is(tree: DirectoryTree, subpath: str) -> bool:
     """Say whether the directory on disk looks just like the tree: nothing hidden, and all of it ours."""
-    if tree.ignore:
+    if tree.hides:
         return False
     own = (os.geteuid(), os.getegid())
     for node in tree.walk(subpath):

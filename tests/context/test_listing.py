@@ -14,11 +14,12 @@ def test_every_file_is_listed_with_the_rule_that_decided(tmp_path: Path) -> None
         (tmp_path / name).write_bytes(b"." * size)
     ignore = parse_ignore("*.log\n!keep.log\nd\n!d/sub/y\n", ".dockerignore")
     listed = [
-        (f.path, f.size, f.included, f.rule.line if f.rule else None) for f in list_context(str(tmp_path), ignore)
+        (f.path, f.size, f.included, f.rule.line if f.rule else None)
+        for f in list_context(str(tmp_path), ignore, "/nowhere")
     ]
     assert listed == [
         ("a.log", 3, False, 1), ("d/sub/y", 6, True, 4), ("d/x", 5, False, 3), ("keep.log", 4, True, 2),
         ("z", 7, True, None),
     ]  # fmt: skip
-    seen = [file.path for file in list_context(str(tmp_path), ignore, ignored=False)]
+    seen = [file.path for file in list_context(str(tmp_path), ignore, "/nowhere", ignored=False)]
     assert seen == ["d/sub/y", "keep.log", "z"]

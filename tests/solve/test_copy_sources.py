@@ -111,6 +111,39 @@ def test_attack_a_link_to_what_is_ignored_finds_nothing(bench: Bench) -> None:
         bench.copy("way", "/t/")
 
 
+@pytest.mark.rule("C-11", "C-12")
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("d/l/x", '"d/l" is a symbolic link to \'nowhere\' that dangles: there is no "d/nowhere" inside the source.'),
+        ("d/l", 'It is a symbolic link to \'nowhere\' that dangles: there is no "d/nowhere" inside the source.'),
+        ("d/two/x", '"d/two" is a symbolic link to \'l\' that dangles: there is no "d/nowhere" inside the source.'),
+        ("d/l/*", 'It is a symbolic link to \'nowhere\' that dangles: there is no "d/nowhere" inside the source.'),
+        ("d/out/x", "\"d/out\" is a symbolic link to '/usr', which is not inside the source."),
+        ("d/up", "It is a symbolic link to '../../../up', which is not inside the source."),
+        ("to/x", "\"to\" is a symbolic link to 'kept'; \"kept\" exists, but is excluded by .dockerignore line 1: kept"),
+        ("d/file/x", '"d/file" is a file, not a directory.'),
+    ],
+)  # fmt: skip
+def test_a_source_behind_a_link_that_leads_nowhere_says_which(bench: Bench, word: str, hint: str) -> None:
+    bench.write({"kept/x": ""})
+    bench.ignore = "kept\n"
+    links = {"d/l": "nowhere", "d/two": "l", "d/out": "/usr", "d/up": "../../../up", "d/file": "a", "to": "kept"}
+    for name, target in links.items():
+        os.symlink(target, bench.context / name)
+    with pytest.raises(ContextError) as caught:
+        bench.copy(word, "/t/")
+    assert caught.value.hint == hint
+
+
+@pytest.mark.rule("C-11", "C-20")
+def test_a_link_that_parents_does_not_follow_is_named(bench: Bench) -> None:
+    os.symlink("d", bench.context / "way")
+    with pytest.raises(ContextError) as caught:
+        bench.copy("way/a", "/t/", parents=True)
+    assert caught.value.hint == '"way" is a symbolic link, which is not followed here: name "d/a".'
+
+
 @pytest.mark.rule("C-16")
 @pytest.mark.parametrize("word", ["a%20b+c", "ü/ñ"])
 def test_names_are_literal(bench: Bench, word: str) -> None:
