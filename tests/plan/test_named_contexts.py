@@ -97,6 +97,21 @@ def test_a_replaced_stage_is_not_carried_out_and_lends_its_images_config() -> No
 
 
 @pytest.mark.rule("N-5")
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "COPY --from=one a /z", "COPY --from=0 a /z", "RUN --mount=from=one,target=/m true", "COPY --from=two a /z",
+        "RUN --mount=from=two,target=/m true",
+    ],
+)  # fmt: skip
+def test_a_replaced_stage_may_read_from_itself_and_from_what_needs_it(instruction: str) -> None:
+    text = f"FROM scratch AS one\n{instruction}\nFROM scratch AS two\nCOPY --from=one a /y\n"
+    plan = plan_of(text, named_contexts={"one": "/dir"})
+    assert steps_of(plan, RunStep) == []
+    assert [step.sources for step in steps_of(plan, CopyStep)] == [(Paths(ContextSource("one"), ("a",)),)]
+
+
+@pytest.mark.rule("N-5")
 def test_a_directory_in_place_of_a_base_becomes_its_first_layer() -> None:
     plan = plan_of("FROM base\nCOPY a /\n", named_contexts={"base": "/dir"})
     first, second = steps_of(plan, CopyStep)
