@@ -38,7 +38,7 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
     started, begun_ns = time.monotonic(), time.time_ns()
     names = tuple(_destination(tag) for tag in request.tags)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(request.root))
+        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
         stack.enter_context(store.lease())
         asked = ask(request, store)
         if asked is not None and asked.receipt is not None:
@@ -126,7 +126,7 @@ def _opened(request: BuildRequest) -> Iterator[Bench]:
     from builder.bench import Bench
 
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(request.root))
+        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
         stack.enter_context(store.lease())
         yield Bench.open(request, store, stack, events.ignore_events)
 
@@ -141,7 +141,7 @@ def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_
     from builder.transport.resolver import Resolver
 
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(request.root))
+        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
         stack.enter_context(store.lease())
         resolver = Resolver(store)
         platform = parse_platform(request.platform) if request.platform else host_platform()

@@ -43,6 +43,7 @@ class BuildRequest(NamedTuple):
     allow: frozenset[str] = frozenset()
     isolation: str | None = None
     outputs: tuple[str, ...] = ()
+    large_layers: bool = False
 
     def plan_inputs(self) -> dict[str, Any]:
         """Return, as JSON, all of the request that a plan can depend on."""
@@ -78,3 +79,4 @@ class ContainerRequest(NamedTuple):
     hosts: tuple[tuple[str, str], ...] = ()
     isolation: str | None = None
     platform: str = ""
+    large_layers: bool = False

@@ -6,6 +6,7 @@ Booleans accept docker's `--flag=true|false` as well. Anything wrong raises Usag
 from __future__ import annotations
 
 import argparse
+import os
 from typing import NoReturn
 
 from builder import __version__
@@ -25,6 +26,7 @@ environment:
   PYBUILD_ROOT        the store (like --root)
   SOURCE_DATE_EPOCH   seconds since 1970 for every time in the image (like --timestamp)
   NO_COLOR            no colours
+  PYBUILD_ALLOW_LARGE_LAYERS=1   as --allow-large-layers
   PYBUILD_DEBUG       show the traceback of an internal error
 
 exit codes:
@@ -32,7 +34,7 @@ exit codes:
   130 interrupted (Ctrl-C)   143 ended by SIGTERM   129 by SIGHUP
 """
 
-_BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "compress", "load")
+_BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "compress", "load", "allow-large-layers")
 
 
 # Flags of docker build that pybuild knows and does not do; with these values they ask for nothing.
@@ -101,6 +103,15 @@ def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.Arg
 def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", metavar="DIR", help="the store (default: $PYBUILD_ROOT, /var/lib/pybuild as root, else XDG data)"
+    )
+
+
+def add_large_layers(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--allow-large-layers",
+        action="store_true",
+        default=os.environ.get("PYBUILD_ALLOW_LARGE_LAYERS", "") not in ("", "0"),
+        help="let in layers and archives that grow more than 100 times when they are unpacked, beyond 2 GiB",
     )
 
 
@@ -180,6 +191,7 @@ def _add_cache_options(parser: argparse.ArgumentParser) -> None:
         "--no-cache-filter", action="append", default=[], metavar="STAGE", help="run the steps of these stages again"
     )
     group.add_argument("--pull", action="store_true", help="look for newer base images, also when they are here")
+    add_large_layers(group)
     group.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="steps that may run at once (default: as many as are ready)"
     )

@@ -109,6 +109,7 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         allow=forms.parse_entitlements(arguments.allow),
         isolation=arguments.isolation or None,
         outputs=_outputs(arguments),
+        large_layers=arguments.allow_large_layers,
     )
 
 

@@ -52,10 +52,10 @@ def _store_facts(store: Store) -> dict[str, object]:
 
 
 def _findings(store: Store) -> tuple[Finding, ...]:
-    from builder.layer.compression import open_decompressed
+    from builder.layer.compression import open_stored
     from builder.store.verify import verify_store
 
-    return verify_store(store, open_decompressed)
+    return verify_store(store, open_stored)
 
 
 def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from builder.cli.arguments import new_parser
+from builder.cli.arguments import add_large_layers, new_parser
 from builder.cli.options import parse_build_args, parse_hosts
 from builder.errors import UsageError
 from builder.store.location import store_root
@@ -26,6 +26,7 @@ def run_command(argv: list[str]) -> int:
     parser.add_argument("--rm", action="store_true", help="accepted; containers are always removed")
     parser.add_argument("-i", "--interactive", action="store_true", help="accepted; stdin is always connected")
     parser.add_argument("-t", "--tty", action="store_true", help="accepted; a terminal is passed on")
+    add_large_layers(parser)
     parser.add_argument("--root", metavar="DIR", help="the store")
     options, rest = _split(argv)
     arguments = parser.parse_args(options)
@@ -48,6 +49,7 @@ def run_command(argv: list[str]) -> int:
             hosts=parse_hosts(arguments.add_host),
             isolation=arguments.isolation,
             platform=arguments.platform,
+            large_layers=arguments.allow_large_layers,
         )
     )
 

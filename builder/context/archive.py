@@ -96,18 +96,23 @@ def is_archive(stream: Readable) -> bool:
     return True
 
 
-def read_archive(stream: Readable, temporary: Temporary, what: str) -> Archive:
-    """Return the tree of a tar stream, compressed or not. Raises ContextError naming `what` for what is none."""
+def read_archive(stream: Readable, temporary: Temporary, what: str, *, large: bool = False) -> Archive:
+    """Return the tree of a tar stream, compressed or not; `large` is --allow-large-layers.
+
+    Raises ContextError naming `what` for what is none.
+    """
     from builder.layer.build_index import build_index
     from builder.layer.compression import open_decompressed
     from builder.layer.index import open_index
+    from builder.layer.limits import limits_for
 
     contents, index_path = temporary("archive"), temporary("archive.index")
     try:
         descriptor = os.open(contents, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
             kept = _Contents(file)
-            digest, _ = build_index(open_decompressed(stream), index_path, keep=kept)
+            limits = limits_for(large=large)
+            digest, _ = build_index(open_decompressed(stream, limits), index_path, limits, kept)
             kept.finish()
         sound.remember(sound.stamp(os.stat(contents)), digest)
         archive = Archive(contents, open_index(index_path))

@@ -39,7 +39,7 @@ from builder.errors import ContextError, UsageError
 from builder.filesystem.resolve import Root
 
 if TYPE_CHECKING:
-    from builder.context.archive import Readable
+    from builder.context.archive import Archive, Readable
     from builder.plan.gitref import GitReference
     from builder.store.store import Store
 
@@ -156,14 +156,14 @@ class BuildContext:
 
     def _load_stream(self, stream: Readable, dockerfile: str | None, what: str, text: bytes | None = None) -> None:
         """Read a tar, or a Dockerfile alone, from a stream; `text` is the Dockerfile when it came another way."""
-        from builder.context.archive import Replayed, is_archive, read_archive
+        from builder.context.archive import Replayed, is_archive
 
         whole = Replayed(stream, _SNIFFED_BYTES)
         if not is_archive(BytesIO(whole.head)):
             self.dockerfile, self.dockerfile_name = text or _read_all(whole, what), NAMES[0]
             self._trees[""] = EmptyTree(int(time.time()))
             return
-        archive = self._stack.enter_context(read_archive(whole, self._store.temporary.path, what))
+        archive = self._stack.enter_context(self._read_archive(whole, what))
         self._trees[""] = ViewTree(archive.view, int(time.time()))
         for name in (dockerfile,) if dockerfile and text is None else NAMES:
             found = archive.view.read(inside_root(name), MAX_DOCKERFILE_BYTES) if text is None else text
@@ -193,15 +193,18 @@ class BuildContext:
         if git is not None:
             return self._open_directory(self._check_out(git, name), NOTHING_IGNORED)
         if value.startswith(_URL_SCHEMES):
-            from builder.context.archive import read_archive
-
             with self._download(value, name) as stream:
-                archive = read_archive(stream, self._store.temporary.path, without_credentials(value))
+                archive = self._read_archive(stream, without_credentials(value))
             return ViewTree(self._stack.enter_context(archive).view, int(time.time()))
         raise ContextError(
             f"the build context {name!r} cannot be found: {value}",
             hint="It can be a directory, a git URL, a tar by URL, docker-image:// or oci-layout://.",
         )
+
+    def _read_archive(self, stream: Readable, what: str) -> Archive:
+        from builder.context.archive import read_archive
+
+        return read_archive(stream, self._store.temporary.path, what, large=self._store.large_layers)
 
     def _open_directory(self, path: str, ignore: IgnorePatterns) -> DirectoryTree:
         stamps = self._store.stat_cache.context(path)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from builder.errors import LayerError
-from builder.layer.limits import LIMITS, MIB, Limits, outgrown
+from builder.layer.limits import ANY_GROWTH, LIMITS, MIB, Limits, outgrown
 from builder.layer.reader import Readable
 
 Compression = Literal["uncompressed", "gzip", "zstd", "bzip2", "xz"]
@@ -125,6 +125,11 @@ class Decompressed:
 def open_decompressed(stream: Readable, limits: Limits = LIMITS) -> Decompressed:
     """Return a reader of the plain bytes of `stream`. Reads ahead. Raises LayerError, also while it is read."""
     return Decompressed(stream, limits)
+
+
+def open_stored(stream: Readable) -> Decompressed:
+    """Return a reader of the plain bytes of a layer that is in the store: it was let in, however much it grows."""
+    return Decompressed(stream, ANY_GROWTH)
 
 
 class _Deflated:

@@ -31,10 +31,10 @@ class Limits:
     """Extension headers in a row before the entry they are about."""
     total_bytes: int = 512 * GIB
     """Decompressed size of one archive."""
-    ratio: int = 1100
-    """Decompressed over compressed size. Deflate cannot exceed 1032; zstd and xz can, and a bomb does."""
-    ratio_free_bytes: int = 4 * GIB
-    """Decompressed bytes before the ratio counts: a file of zeros is honest work (dd if=/dev/zero)."""
+    ratio: int = 100
+    """Read over stored size, of what is compressed and of files with holes. Logs and tables reach 50, bombs 1000."""
+    ratio_free_bytes: int = 2 * GIB
+    """Bytes before the ratio counts: a file of zeros is honest work (dd if=/dev/zero), and 1 GiB of them is usual."""
     sparse_extents: int = 1_000_000
     """Parts of one file with holes."""
     zstd_window_log: int = 27
@@ -48,10 +48,18 @@ class Limits:
 
 
 LIMITS = Limits()
+ANY_GROWTH = Limits(ratio_free_bytes=LIMITS.total_bytes)
+"""For what somebody vouches for, and for what was let in before."""
+
+
+def limits_for(*, large: bool) -> Limits:
+    """Return the limits for what comes from outside; `large` is --allow-large-layers."""
+    return ANY_GROWTH if large else LIMITS
 
 
 def outgrown(what: str, limits: Limits) -> LayerError:
     """Return the error for `what` that grows beyond all proportion."""
     return LayerError(
-        f"{what} grows more than {limits.ratio} times when it is read", hint="It looks like a decompression bomb."
+        f"{what} grows more than {limits.ratio} times when it is unpacked, beyond {limits.ratio_free_bytes} bytes",
+        hint="It looks like a decompression bomb. If you trust where it comes from, --allow-large-layers lets it in.",
     )

@@ -87,7 +87,10 @@ class RemoteSources:
         if not isinstance(node.content, FileContent):
             return None
         try:
-            with open(node.content.path, "rb") as file, read_archive(file, self._store.temporary.path, "") as archive:
+            with (
+                open(node.content.path, "rb") as file,
+                read_archive(file, self._store.temporary.path, "", large=self._store.large_layers) as archive,
+            ):
                 return newest_file(ViewTree(archive.view))
         except ContextError:
             return None  # it is no archive

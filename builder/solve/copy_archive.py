@@ -39,8 +39,10 @@ class Member(NamedTuple):
     is_member: bool = True
 
 
-def unpack(node: Node, temporary: Temporary) -> tuple[Archive, str] | None:
+def unpack(node: Node, temporary: Temporary, *, large: bool) -> tuple[Archive, str] | None:
     """Return the archive a file is, and the sha256 of that file in hex; None when it is no archive.
+
+    `large` is --allow-large-layers.
 
     Raises ContextError, also when the file changes meanwhile.
     """
@@ -50,7 +52,7 @@ def unpack(node: Node, temporary: Temporary) -> tuple[Archive, str] | None:
         if not is_archive(stream):
             return None
     with _opened(node) as stream:
-        archive = read_archive(stream, temporary, repr(node.entry.path))
+        archive = read_archive(stream, temporary, repr(node.entry.path), large=large)
         while stream.read(1 << 20):
             pass
         check_node(node, stream.descriptor)

@@ -62,6 +62,7 @@ class _Writing:
         self._found = copy.found
         self._made_at = copy.made_at
         self._temporary = copy.temporary
+        self._large = copy.large
 
     def items(self) -> Iterator[LayerItem]:
         parts = self._parts
@@ -96,7 +97,7 @@ class _Writing:
         from builder.solve.copy_archive import unpack  # not for a cached build
 
         scanned_ns = time.time_ns()
-        found = unpack(node, self._temporary)
+        found = unpack(node, self._temporary, large=self._large)
         if found is None:
             return None
         archive, digest = found

@@ -35,6 +35,7 @@ class Copy:
 
     `made_at` (seconds since 1970) is the time of what has none of its own: directories that are made, heredocs.
     `temporary` gives paths for what archives are spooled to; without it ADD copies them as they are.
+    `large` lets in archives that grow beyond all proportion.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Copy:
         *,
         made_at: int = 0,
         temporary: Temporary | None = None,
+        large: bool = False,
     ) -> None:
         self.step = step
         self.made_at = made_at
         self.temporary = temporary
+        self.large = large
         self.digests: list[tuple[Part, SelectionDigest]] | None = None
         """What each part was found to hold, once that is known."""
         self.found: dict[Key, str] = {}

@@ -126,6 +126,7 @@ class CopyOperation:
                 lambda source, exclude: self._workshop.find_remote()(source, exclude),
                 made_at=self._workshop.now(),
                 temporary=self._workshop.store.temporary.path,
+                large=self._workshop.store.large_layers,
             )
         return self._copy
 

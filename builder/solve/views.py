@@ -61,6 +61,6 @@ class Views:
         return known
 
     def _tar_path(self, record: LayerRecord) -> str:
-        from builder.layer.compression import open_decompressed
+        from builder.layer.compression import open_stored
 
-        return self._store.layers.uncompressed_path(record, open_decompressed)
+        return self._store.layers.uncompressed_path(record, open_stored)

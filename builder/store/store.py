@@ -44,8 +44,10 @@ _NEW = ".new-"
 class Store:
     """An open store. A context manager; `close` removes this process's temporary files."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, large_layers: bool = False) -> None:
         self.root = root
+        self.large_layers = large_layers
+        """Whether layers and archives are let in that grow beyond all proportion when they are unpacked."""
         self.temporary = TemporaryFiles(f"{root}/tmp")
         self.blobs = ContentStore(root, self.temporary)
         self.names = ImageNames(root, self.temporary)
@@ -125,7 +127,7 @@ class Store:
             os.close(descriptor)
 
 
-def open_store(root: str, *, create: bool = True) -> Store:
+def open_store(root: str, *, create: bool = True, large_layers: bool = False) -> Store:
     """Open the store at `root`, making it when there is none and `create` is set. Raises StoreError."""
     root = os.path.abspath(root)
     try:
@@ -143,7 +145,7 @@ def open_store(root: str, *, create: bool = True) -> Store:
         _create(root)
     elif b'"imageLayoutVersion"' not in known or b'"1.0.0"' not in known:
         raise StoreError(f"{root} holds an image layout of a version other than 1.0.0: {known[:80]!r}")
-    store = Store(root)
+    store = Store(root, large_layers=large_layers)
     store.temporary.sweep()
     return store
 

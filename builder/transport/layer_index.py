@@ -55,15 +55,17 @@ def keep_layer_index(store: Store, temporary: str, diff_id: DiffID) -> None:
 def _make_index(store: Store, blob: Digest, diff_id: DiffID) -> LayerStatistics:
     from builder.layer.build_index import build_index
     from builder.layer.compression import open_decompressed  # only when a layer is new
+    from builder.layer.limits import limits_for
 
+    limits = limits_for(large=store.large_layers)
     temporary = store.temporary.path("index")
     try:
         try:
             with store.blobs.open(blob) as file:
-                actual, statistics = build_index(open_decompressed(file), temporary)
-        except LayerError:
+                actual, statistics = build_index(open_decompressed(file, limits), temporary, limits)
+        except LayerError as error:
             store.blobs.verify(blob)  # raises with better words, when it is the blob that is damaged
-            raise
+            raise LayerError(f"layer {blob}: {error.message}", hint=error.hint) from error
         if actual != diff_id:
             store.blobs.verify(blob)
             raise DigestMismatch(

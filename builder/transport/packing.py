@@ -14,7 +14,7 @@ from typing import Any
 
 from builder.image.image import Image, load_image
 from builder.image.multi import assemble_index, is_index, walk_manifests
-from builder.layer.compression import Compressor, open_decompressed
+from builder.layer.compression import Compressor, open_stored
 from builder.oci import canonical
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
@@ -134,7 +134,7 @@ def _compress(
         store.blobs.ingest(diff_id if is_plain else None) as blob,
         store.blobs.stream(descriptor.digest) as file,
     ):
-        source = open_decompressed(file)
+        source = open_stored(file)
         compressor = Compressor(blob.write, packing.compression, level=packing.level, reproducible=reproducible)
         while block := source.read(_BLOCK_BYTES):
             compressor.write(block)

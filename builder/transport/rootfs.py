@@ -17,7 +17,7 @@ from builder.filesystem.entry import Entry
 from builder.image.image import load_image
 from builder.image.multi import is_index, walk_manifests
 from builder.layer.apply import apply_layer
-from builder.layer.compression import open_decompressed
+from builder.layer.compression import open_stored
 from builder.layer.content import Content
 from builder.layer.view import MergedView, ViewEntry, ViewLayer
 from builder.layer.writer import write_layer
@@ -151,7 +151,7 @@ def _order(path: str) -> bytes:
 
 
 def _tar_path(store: Store, layer: LayerRecord) -> Callable[[], str]:
-    return lambda: store.layers.uncompressed_path(layer, open_decompressed)
+    return lambda: store.layers.uncompressed_path(layer, open_stored)
 
 
 class _Pipe:
