@@ -16,14 +16,16 @@ ROOMS: dict[str, set[str]] = {
     "oci": set(),
     "linux": set(),
     "suggest": set(),
+    "address": set(),
+    "web": {"address"},
     "filesystem": {"linux", "oci"},
-    "dockerfile": {"oci", "suggest"},
-    "plan": {"dockerfile", "oci", "suggest"},
-    "registry": {"oci"},
+    "dockerfile": {"address", "oci", "suggest"},
+    "plan": {"address", "dockerfile", "oci", "suggest"},
+    "registry": {"address", "oci", "web"},
     "store": {"filesystem", "oci"},
     "sandbox": {"filesystem", "linux"},
     "layer": {"filesystem", "oci"},
-    "context": {"filesystem", "layer", "oci", "store", "plan", "suggest"},
+    "context": {"address", "filesystem", "layer", "oci", "store", "plan", "suggest", "web"},
     "snapshot": {"layer", "store", "linux", "filesystem", "sandbox", "oci"},
     "image": {"layer", "store", "oci", "plan", "filesystem"},
     "transport": {"image", "layer", "store", "registry", "plan", "filesystem", "oci", "suggest"},
@@ -42,7 +44,7 @@ ROOMS["engine"] = set(ROOMS) | {"checking"}
 ROOMS["checking"] = {"dockerfile", "plan", "oci", "context"}
 ROOMS["cli"] = set(ROOMS)
 
-PURE = {"oci", "plan", "dockerfile", "suggest"}
+PURE = {"address", "oci", "plan", "dockerfile", "suggest"}
 IMPURE_MODULES = {"subprocess", "socket", "threading", "sqlite3", "urllib3", "time", "random", "shutil", "tempfile"}
 # The grammar is a document beside the code: somebody has to read it.
 PURE_EXCEPTIONS = {"dockerfile/grammar.py", "oci/platform.py"}

@@ -2,29 +2,34 @@
 
     fetch(url, write) ──▶ Fetched(etag, last_modified, …), or None when the copy that is known is still good
 
-Redirects are followed, credentials not taken along to other hosts. Errors never show a URL's user and password.
+Redirects are followed, credentials not taken along to other servers. Errors never show a URL's user and password.
+A body that is gzip on the way is decoded, asked for or not; every other coding stays, as with BuildKit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from builder import __version__
+from builder.address import Address, AddressError, parse_address, without_credentials
+from builder.context.gunzip import Gunzip
 from builder.errors import ContextError
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from builder.web.answers import Response
+    from builder.web.patience import Patience
 
 MAX_DOWNLOAD_BYTES = 64 << 30
 UNNAMED = "__unnamed__"
 """What ADD calls a file whose URL names none (C-23)."""
 
 _BLOCK_BYTES = 1 << 20
-_MAX_REDIRECTS = 10
-_RETRIES = 3
-_TIMEOUT_SECONDS = 60.0
+_ATTEMPTS = 3
+"""How often a connection is tried that could not be made."""
+_MAX_HEADER_CHARACTERS = 1000
 
 
 class Fetched(NamedTuple):
@@ -41,12 +46,6 @@ def file_name(url: str) -> str:
     return name if name not in ("", ".", "..") else UNNAMED
 
 
-def without_credentials(url: str) -> str:
-    """Return `url` without user and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
 def fetch(
     url: str,
     write: Callable[[bytes], object],
@@ -54,6 +53,7 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     known: Fetched | None = None,
     limit: int = MAX_DOWNLOAD_BYTES,
+    patience: Patience | None = None,
 ) -> Fetched | None:
     """Write the file at `url` through `write`; return None, nothing written, when it is still what was `known`.
 
@@ -61,52 +61,57 @@ def fetch(
     """
     import urllib3  # 50 ms, wanted only by builds that fetch
 
+    from builder.web.reason import reason_of
+
     shown = without_credentials(url)
     try:
-        response = _open(url, dict(headers or {}) | _conditions(known))
+        response = _open(parse_address(url), dict(headers or {}) | _conditions(known), patience)
         try:
             if response.status == 304 and known is not None:
                 return None
-            if response.status != 200:
-                raise ContextError(
-                    f"{shown}: the server answered {response.status} {response.reason or ''}".rstrip(),
-                    hint="Check the address, and whether it needs credentials." if response.status < 500 else "",
-                )
+            _check_status(response, shown)
             _copy(response, write, limit, shown)
             return _described(response)
         finally:
             response.close()
+    except AddressError as error:
+        raise ContextError(str(error)) from error
     except urllib3.exceptions.HTTPError as error:
-        raise ContextError(f"{shown} cannot be fetched: {_reason(error)}") from error
+        raise ContextError(f"{shown} cannot be fetched: {reason_of(error)}") from error
 
 
-def _open(url: str, headers: dict[str, str]) -> BaseHTTPResponse:
-    import urllib3
+def _open(address: Address, headers: dict[str, str], patience: Patience | None) -> Response:
+    """Ask for a file and follow redirects, no further than MAX_REDIRECTS."""
+    from builder.web.answers import MAX_REDIRECTS, REDIRECTS, redirected
 
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
-        user, _, password = unquote(parts.netloc.rpartition("@")[0]).partition(":")
-        headers |= urllib3.make_headers(basic_auth=f"{user}:{password}")
-        url = without_credentials(url)
     headers.setdefault("User-Agent", f"pybuild/{__version__}")
     # What is stored is what was sent: an archive must not lose its compression on the way.
     headers["Accept-Encoding"] = "identity"
-    retries = urllib3.Retry(total=None, connect=_RETRIES, read=0, redirect=_MAX_REDIRECTS, status=0, other=0)
-    return _manager(parts.scheme, parts.hostname or "").request(
-        "GET", url, headers=headers, preload_content=False, decode_content=False, retries=retries
-    )
+    start = address
+    for _ in range(MAX_REDIRECTS + 1):
+        if address.credentials:
+            headers["Authorization"] = address.authorization
+        response = _ask(address, headers, patience)
+        location = response.headers.get("Location")
+        if response.status not in REDIRECTS or not location:
+            return response
+        response.close()
+        address, headers = redirected(address, location, headers)
+    raise ContextError(f"{start.url} cannot be fetched: it redirects more than {MAX_REDIRECTS} times")
 
 
-def _manager(scheme: str, host: str) -> PoolManager:
-    from urllib.request import getproxies_environment, proxy_bypass
-
+def _ask(address: Address, headers: dict[str, str], patience: Patience | None) -> Response:
     import urllib3
 
-    proxies = getproxies_environment()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if proxy and not proxy_bypass(host):
-        return urllib3.ProxyManager(proxy, timeout=_TIMEOUT_SECONDS)
-    return urllib3.PoolManager(timeout=_TIMEOUT_SECONDS)
+    from builder.web.answers import open_pools
+    from builder.web.patience import PATIENCE, watch
+
+    times = patience or PATIENCE
+    return watch(open_pools(address), times).request(
+        "GET", address.url, headers=headers, preload_content=False, decode_content=False, redirect=False,
+        retries=urllib3.Retry(total=None, connect=_ATTEMPTS, read=0, redirect=0, status=0, other=0),
+        timeout=urllib3.Timeout(connect=times.connect_seconds, read=times.silence_seconds),
+    )  # fmt: skip
 
 
 def _conditions(known: Fetched | None) -> dict[str, str]:
@@ -117,33 +122,66 @@ def _conditions(known: Fetched | None) -> dict[str, str]:
     return {"If-Modified-Since": known.last_modified} if known.last_modified else {}
 
 
-def _copy(response: BaseHTTPResponse, write: Callable[[bytes], object], limit: int, shown: str) -> None:
-    expected = response.headers.get("Content-Length", "")
+def _check_status(response: Response, shown: str) -> None:
+    """Accept every success (BuildKit does), but no part in place of the whole. Raises ContextError."""
+    if not 200 <= response.status < 300:
+        reason = _kept(response.reason or "")[:100]
+        raise ContextError(
+            f"{shown}: the server answered {response.status} {reason}".rstrip(),
+            hint="Check the address, and whether it needs credentials." if response.status < 500 else "",
+        )
+    part = response.headers.get("Content-Range", "").removeprefix("bytes").strip()
+    span, _, total = part.partition("/")
+    first, _, last = span.partition("-")
+    whole = first == "0" and total.isdecimal() and last.isdecimal() and len(total) < 20 and int(last) + 1 == int(total)
+    if response.status == 206 and part and not whole:
+        raise ContextError(
+            f"{shown}: the server gave bytes {_kept(part)[:80]} alone, and nobody asked for a part",
+            hint="Something between the server and here answers out of its own memory; try again without it.",
+        )
+
+
+def _copy(response: Response, write: Callable[[bytes], object], limit: int, shown: str) -> None:
+    from builder.web.answers import parse_number
+
+    stated = response.headers.get("Content-Length")
+    expected = parse_number(stated) if stated is not None else None
+    if stated is not None and expected is None:
+        raise ContextError(f"{shown} cannot be fetched: its server says that it is {_kept(stated)[:40]!r} bytes long")
+    coded = response.headers.get("Content-Encoding", "").lower() == "gzip"
+    target = Gunzip(write, limit, shown) if coded else None
     received = 0
     for block in response.stream(_BLOCK_BYTES, decode_content=False):
         received += len(block)
         if received > limit:
             raise ContextError(f"{shown} is longer than {limit} bytes, the most that is accepted")
-        write(block)
-    if expected.isdigit() and received != int(expected):
+        (target.write if target is not None else write)(block)
+    if expected is not None and received != expected and not response.chunked:
         raise ContextError(f"{shown} was cut short after {received} of {expected} bytes")
+    if target is not None:
+        target.finish()
 
 
-def _described(response: BaseHTTPResponse) -> Fetched:
-    from email.utils import parsedate_to_datetime
+def _described(response: Response) -> Fetched:
+    last_modified = _kept(response.headers.get("Last-Modified", ""))
+    return Fetched(_kept(response.headers.get("ETag", "")), last_modified, _seconds(last_modified))
 
-    last_modified = response.headers.get("Last-Modified", "")
+
+def _kept(header: str) -> str:
+    """Return a header that may be shown and sent back, nothing of one that may not."""
+    return header if len(header) <= _MAX_HEADER_CHARACTERS and header.isprintable() else ""
+
+
+def _seconds(date: str) -> int:
+    """Return an HTTP date (RFC 9110 §5.6.7: GMT in each of its three forms) in seconds since 1970, 0 for no date."""
+    from datetime import datetime
+    from email.utils import parsedate_tz
+
     try:
-        modified = int(parsedate_to_datetime(last_modified).timestamp()) if last_modified else 0
-    except (ValueError, OverflowError):
-        modified = 0
-    return Fetched(response.headers.get("ETag", ""), last_modified, max(modified, 0))
-
-
-def _reason(error: Exception) -> str:
-    """Return the innermost cause: urllib3 wraps it in its own words, the URL among them."""
-    cause = getattr(error, "reason", None) or error
-    if isinstance(cause, Exception) and cause is not error:
-        return _reason(cause)
-    reason = str(cause).rpartition(": ")[2]
-    return reason.rpartition("] ")[2] or type(cause).__name__  # without "[Errno 111] "
+        parts = parsedate_tz(date)
+        if parts is None or parts[9] not in (None, 0):
+            return 0
+        year, month, day, hour, minute, second = parts[:6]
+        return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return 0  # the parser's own answers to what is no date

@@ -278,7 +278,7 @@ def parse_repository(text: str) -> GitReference | None:
 
 
 def without_credentials(url: str) -> str:
-    from builder.context.http import without_credentials  # urllib.parse: not for a directory
+    from builder.address import without_credentials  # not for a directory
 
     return without_credentials(url)
 

@@ -12,18 +12,21 @@ import time
 from collections.abc import Mapping
 from threading import Lock
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from builder.address import AddressError, is_loopback, parse_address
 from builder.errors import RegistryError
 from builder.registry.challenge import Challenge, parse_challenges
-from builder.registry.connection import Connection, Response, read_error_body, read_limited
+from builder.registry.connection import Connection, read_error_body, read_limited
 from builder.registry.credentials import Credentials, find_credentials
-from builder.registry.endpoint import Endpoint, is_loopback
+from builder.registry.endpoint import Endpoint
 from builder.registry.failure import failure
+from builder.web.answers import Response
 
 _MAX_TOKEN_BYTES = 1 << 20
 _DEFAULT_SECONDS = 60
 """How long a token lasts that does not say (distribution token specification)."""
+_MAX_TOKEN_SECONDS = 86_400
 _MARGIN_SECONDS = 10
 _CLIENT = "pybuild"
 
@@ -71,7 +74,9 @@ class Authorizer:
         if not isinstance(token, str) or not token:
             raise RegistryError(f"the token service of {endpoint.registry} gave no token")
         lasts = document.get("expires_in")
-        seconds = float(lasts) if isinstance(lasts, int | float) and lasts > 0 else _DEFAULT_SECONDS
+        seconds = float(_DEFAULT_SECONDS)
+        if isinstance(lasts, int | float) and lasts > 0:
+            seconds = float(min(lasts, _MAX_TOKEN_SECONDS))
         return self._keep(endpoint, scope, f"Bearer {token}", seconds)
 
     def _ask(
@@ -122,13 +127,16 @@ class Authorizer:
 
 
 def _check_realm(endpoint: Endpoint, realm: str) -> None:
-    parts = urlsplit(realm)
+    try:
+        address = parse_address(realm)
+    except AddressError as error:
+        raise RegistryError(f"registry {endpoint.registry} sends its users to nowhere for a token: {error}") from error
     local = (
         (endpoint.scheme == "http" or endpoint.insecure)
-        and parts.scheme == "http"
-        and (is_loopback(parts.netloc) or parts.netloc == endpoint.host)
+        and address.scheme == "http"
+        and (is_loopback(address.netloc) or address.netloc == endpoint.host.lower())
     )
-    if parts.scheme != "https" and not local:
+    if address.scheme != "https" and not local:
         raise RegistryError(
             f"registry {endpoint.registry} sends its users to {realm[:200]!r} for a token, which is not HTTPS",
             hint="This can be an attack; no credentials were sent.",

@@ -23,15 +23,19 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.oci.reference import Reference
 from builder.registry.authorization import Authorizer
-from builder.registry.connection import Connection, Response, read_error_body, read_limited
+from builder.registry.connection import Connection, read_error_body, read_limited
 from builder.registry.endpoint import Endpoint, endpoint_of
 from builder.registry.failure import failure
+from builder.web.answers import Response, discard
+from builder.web.reason import reason_of
 
 # Everything we can read must be listed: registries answer 404 for a manifest whose type isn't (docker-registry 2.8).
 _ACCEPT = ", ".join(sorted(media_type.INDEX_TYPES | media_type.MANIFEST_TYPES | {media_type.DOCKER_MANIFEST_V1}))
 _MANIFEST_TYPES = media_type.INDEX_TYPES | media_type.MANIFEST_TYPES | {media_type.DOCKER_MANIFEST_V1}
 _VAGUE_TYPES = frozenset({"", "application/json", "application/octet-stream", "text/plain", "binary/octet-stream"})
 _BLOCK_BYTES = 1 << 20
+_LEAST_PROGRESS_BYTES = 64 << 10
+"""What an answer that breaks off has to bring to count as progress: a byte an answer goes on for ever."""
 _MAX_TAGS_BYTES = 4 << 20
 
 
@@ -85,8 +89,7 @@ class RegistryClient:
         url = endpoint.url(f"/v2/{reference.repository}/manifests/{reference.digest or reference.tag}")
         response = self._request("HEAD", url, endpoint, reference.repository, {"Accept": _ACCEPT})
         status, stated = response.status, response.headers.get("Docker-Content-Digest", "")
-        response.drain_conn()
-        response.release_conn()
+        discard(response)
         if status != 200:
             raise failure(str(reference), status, b"")
         try:
@@ -150,7 +153,7 @@ class RegistryClient:
             reason = self._transfer(response, _to_skip(response, before), sink, progress)
             if sink.written >= descriptor.size:
                 return
-            failures = 1 if sink.written > before else failures + 1
+            failures = 1 if sink.written - before >= _LEAST_PROGRESS_BYTES else failures + 1
             if failures >= self.connection.attempts:
                 raise RegistryError(
                     f"blob {descriptor.digest}: {endpoint.registry} breaks off after {sink.written} of"
@@ -172,7 +175,7 @@ class RegistryClient:
                         progress(len(fresh))
         except (urllib3.exceptions.HTTPError, OSError) as error:
             response.close()
-            return str(error)
+            return reason_of(error)
         except BaseException:
             response.close()
             raise
@@ -196,8 +199,7 @@ class RegistryClient:
             if not answer or answer == header:
                 return response
             header = answer
-            response.drain_conn()
-            response.release_conn()
+            discard(response)
         return self.connection.request(method, url, {**headers, "Authorization": header}, endpoint=endpoint)
 
 

@@ -1,8 +1,8 @@
 """HTTP with manners: retries, redirects and limits, on urllib3. In: a request. Out: an open response.
 
 Retried, with jitter and within bounds: connection errors, 429 with its Retry-After, 5xx. Never 400, 401, 403, 404.
-Redirects are followed here, not by urllib3, so that Authorization goes to no other host (CVE-2020-15157) and nothing
-falls from HTTPS to HTTP.
+Redirects are followed here, not by urllib3, so that Authorization goes to no other host (CVE-2020-15157), nothing
+falls from HTTPS to HTTP, and no body is read that nobody wants. What was posted is never sent on.
 """
 
 from __future__ import annotations
@@ -10,25 +10,23 @@ from __future__ import annotations
 import os
 import random
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
+from builder.address import Address, AddressError, parse_address
 from builder.errors import Cancelled, RegistryError
-from builder.registry.endpoint import Endpoint, is_loopback
+from builder.registry.endpoint import Endpoint
 from builder.registry.failure import MAX_BODY_BYTES
+from builder.web.answers import MAX_REDIRECTS, REDIRECTS, Response, discard, open_pools, parse_number, redirected
+from builder.web.patience import PATIENCE, Patience, watch
+from builder.web.reason import reason_of
 
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MAX_REDIRECTS = 10
-_MAX_WAIT_SECONDS = 30.0
-_TIMEOUT = urllib3.Timeout(connect=15, read=60)
+_MAX_WAIT_SECONDS = 30
 _CERTIFICATE_DIRECTORIES = ("/etc/docker/certs.d", "/etc/containers/certs.d")
-
-Response = urllib3.BaseHTTPResponse
 
 
 class Connection:
@@ -41,6 +39,7 @@ class Connection:
         sleep: Callable[[float], None] = time.sleep,
         cancelled: Callable[[], bool] = lambda: False,
         user_agent: str = "pybuild",
+        patience: Patience = PATIENCE,
     ) -> None:
         self.attempts = attempts
         self.sleep = sleep
@@ -48,6 +47,8 @@ class Connection:
         self.warnings: list[str] = []
         """Texts of `Warning: 299` headers, each once (distribution-spec, Warnings)."""
         self._user_agent = user_agent
+        self._patience = patience
+        self._timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.silence_seconds)
         self._pools: dict[tuple[str, bool], urllib3.PoolManager] = {}
         self._plain: set[str] = set()
 
@@ -58,22 +59,23 @@ class Connection:
 
         Raises RegistryError when there is no answer. Any status but redirects and transient failures is returned.
         """
-        for _ in range(_MAX_REDIRECTS):
-            response = self._send(method, url, headers, endpoint, body)
+        for _ in range(MAX_REDIRECTS):
+            address = _address(url, endpoint)
+            response = self._send(method, address, headers, endpoint, body)
             location = response.headers.get("Location")
-            if response.status not in _REDIRECTS or not location:
+            if response.status not in REDIRECTS or not location or body is not None:
                 return response
-            response.drain_conn()
-            response.release_conn()
-            url, headers = _redirected(url, urljoin(url, location), headers)
-        raise RegistryError(f"registry {endpoint.registry} redirects more than {_MAX_REDIRECTS} times")
+            discard(response)
+            url, headers = _redirected(address, location, headers, endpoint)
+        raise RegistryError(f"registry {endpoint.registry} redirects more than {MAX_REDIRECTS} times")
 
     def pause(self, attempt: int, retry_after: str | None = None) -> None:
         """Wait before attempt number `attempt` + 1: exponentially longer, with jitter, or as long as asked for."""
         self.check_cancelled()
         seconds = min(_MAX_WAIT_SECONDS, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
-        if retry_after and retry_after.strip().isdigit():
-            seconds = min(_MAX_WAIT_SECONDS, float(retry_after.strip()))
+        asked = parse_number(retry_after or "")
+        if asked is not None:
+            seconds = float(min(_MAX_WAIT_SECONDS, asked))
         self.sleep(seconds)
         self.check_cancelled()
 
@@ -83,24 +85,24 @@ class Connection:
             raise Cancelled("the download was cancelled")
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], endpoint: Endpoint, body: bytes | None
+        self, method: str, address: Address, headers: Mapping[str, str], endpoint: Endpoint, body: bytes | None
     ) -> Response:
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
         if endpoint.host in self._plain:
-            url = _in_plain_http(url, endpoint)
+            address = _in_plain_http(address, endpoint)
         for attempt in range(self.attempts):
             last = attempt + 1 == self.attempts
             try:
-                response = self._pool(url, endpoint).request(
-                    method, url, headers=sent, body=body, redirect=False, retries=False, preload_content=False,
-                    decode_content=False, timeout=_TIMEOUT,
+                response = self._pool(address, endpoint).request(
+                    method, address.url, headers=sent, body=body, redirect=False, retries=False,
+                    preload_content=False, decode_content=False, timeout=self._timeout,
                 )  # fmt: skip
             except urllib3.exceptions.HTTPError as error:
-                if endpoint.insecure and url != _in_plain_http(url, endpoint):
+                if endpoint.insecure and address != _in_plain_http(address, endpoint):
                     self._plain.add(endpoint.host)  # registries.conf allows it: no TLS there, so do without
-                    return self._send(method, url, headers, endpoint, body)
+                    return self._send(method, address, headers, endpoint, body)
                 if last or not _is_transient(error):
-                    raise _unreachable(endpoint, url, error) from error
+                    raise _unreachable(endpoint, address, error) from error
                 self.pause(attempt)
                 continue
             self._note_warnings(response)
@@ -117,18 +119,18 @@ class Connection:
             if value.startswith("299") and text and text not in self.warnings and len(self.warnings) < 100:
                 self.warnings.append("".join(c for c in text if c.isprintable())[:500])
 
-    def _pool(self, url: str, endpoint: Endpoint) -> urllib3.PoolManager:
-        host = urlsplit(url).netloc
-        insecure = endpoint.insecure and host == endpoint.host
-        proxy = _proxy(url)
-        key = (f"{proxy} {host}", insecure)
+    def _pool(self, address: Address, endpoint: Endpoint) -> urllib3.PoolManager:
+        own = _is_own(address, endpoint)
+        insecure = endpoint.insecure and own
+        key = (f"{address.scheme}://{address.netloc}", insecure)
         if key not in self._pools:
-            options = _tls_options(host, insecure)
-            self._pools[key] = (
-                urllib3.ProxyManager(proxy, maxsize=8, **options)
-                if proxy
-                else urllib3.PoolManager(maxsize=8, **options)
-            )
+            try:
+                pools = open_pools(
+                    address, maxsize=8, **_tls_options(endpoint.host if own else address.netloc, insecure)
+                )
+            except AddressError as error:
+                raise RegistryError(f"cannot reach registry {endpoint.registry}: {error}") from error
+            self._pools[key] = watch(pools, self._patience, self.check_cancelled)
         return self._pools[key]
 
 
@@ -143,7 +145,7 @@ def read_limited(response: Response, limit: int, what: str) -> bytes:
                 raise RegistryError(f"{what}: the answer is longer than {limit} bytes", status=response.status)
         return bytes(data)
     except urllib3.exceptions.HTTPError as error:
-        raise RegistryError(f"{what}: the answer broke off: {error}", status=response.status) from error
+        raise RegistryError(f"{what}: {reason_of(error)}", status=response.status) from error
     finally:
         response.release_conn()
 
@@ -158,24 +160,23 @@ def read_error_body(response: Response) -> bytes:
         response.close()
 
 
-def _redirected(old: str, new: str, headers: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    before, after = urlsplit(old), urlsplit(new)
-    if after.scheme not in ("http", "https"):
-        raise RegistryError(f"the registry redirects to a {after.scheme!r} address")
-    if before.scheme == "https" and after.scheme == "http":
-        raise RegistryError(f"the registry redirects from HTTPS to plain HTTP at {after.netloc}, which is refused")
-    kept = dict(headers)
-    if (before.scheme, before.netloc) != (after.scheme, after.netloc):
-        kept = {key: value for key, value in kept.items() if key.lower() not in ("authorization", "cookie")}
-    return new, kept
+def _address(url: str, endpoint: Endpoint) -> Address:
+    try:
+        return parse_address(url)
+    except AddressError as error:
+        raise RegistryError(f"registry {endpoint.registry}: {error}") from error
 
 
-def _proxy(url: str) -> str:
-    parts = urlsplit(url)
-    if is_loopback(parts.netloc) or urllib.request.proxy_bypass(parts.hostname or ""):
-        return ""
-    proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all") or ""
+def _redirected(
+    old: Address, location: str, headers: Mapping[str, str], endpoint: Endpoint
+) -> tuple[str, dict[str, str]]:
+    try:
+        new, kept = redirected(old, location, headers)
+    except AddressError as error:
+        raise RegistryError(f"registry {endpoint.registry} redirects wrongly: {error}") from error
+    if (old.scheme, new.scheme) == ("https", "http"):
+        raise RegistryError(f"the registry redirects from HTTPS to plain HTTP at {new.netloc}, which is refused")
+    return new.url, kept
 
 
 def _tls_options(host: str, insecure: bool) -> dict[str, Any]:
@@ -193,9 +194,13 @@ def _tls_options(host: str, insecure: bool) -> dict[str, Any]:
     return options
 
 
-def _in_plain_http(url: str, endpoint: Endpoint) -> str:
-    prefix = f"https://{endpoint.host}/"
-    return f"http://{endpoint.host}/{url[len(prefix) :]}" if url.startswith(prefix) else url
+def _in_plain_http(address: Address, endpoint: Endpoint) -> Address:
+    return replace(address, scheme="http") if _is_own(address, endpoint) else address
+
+
+def _is_own(address: Address, endpoint: Endpoint) -> bool:
+    """Say whether an address is the registry's own, and not one that it redirects to."""
+    return address.netloc == _address(endpoint.url("/"), endpoint).netloc
 
 
 def _is_transient(error: urllib3.exceptions.HTTPError) -> bool:
@@ -206,22 +211,9 @@ def _is_transient(error: urllib3.exceptions.HTTPError) -> bool:
     )
 
 
-def _unreachable(endpoint: Endpoint, url: str, error: urllib3.exceptions.HTTPError) -> RegistryError:
-    host = urlsplit(url).netloc
-    reason = (
-        str(error).rpartition(": ")[2].rpartition("] ")[2]
-        if isinstance(error, urllib3.exceptions.NewConnectionError)
-        else str(error)
-    )
-    if isinstance(error, urllib3.exceptions.NameResolutionError):
-        reason = "its name cannot be resolved"
-    elif isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
-        error,
-        urllib3.exceptions.NewConnectionError,  # a TimeoutError by inheritance only
-    ):
-        reason = "it does not answer in time"
-    via = "" if host == endpoint.host else f" (for registry {endpoint.registry})"
+def _unreachable(endpoint: Endpoint, address: Address, error: urllib3.exceptions.HTTPError) -> RegistryError:
+    via = "" if _is_own(address, endpoint) else f" (for registry {endpoint.registry})"
     return RegistryError(
-        f"cannot reach registry {host}{via}: {reason}",
+        f"cannot reach registry {address.netloc}{via}: {reason_of(error)}",
         hint="Check the name, the network and the proxy settings; images already in the store need no registry.",
     )

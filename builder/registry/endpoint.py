@@ -6,12 +6,12 @@ In: `docker.io`, `localhost:5000`, `[::1]:5000`. Out: `Endpoint`. Mirrors and re
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from builder.address import is_loopback
 from builder.errors import RegistryError
 from builder.oci.reference import DEFAULT_REGISTRY
 
@@ -41,18 +41,6 @@ def endpoint_of(registry: str, repository: str = "", environ: Mapping[str, str] 
         raise RegistryError(f"registry {registry} is blocked by registries.conf", hint="Use another registry.")
     host = _HUB_HOST if registry == DEFAULT_REGISTRY else registry
     return Endpoint(registry, host, "https", settings.get("insecure") is True)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name, with or without port, can only be this machine: localhost, 127.0.0.0/8, ::1."""
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
-    name = name.strip("[]").lower()
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _settings(name: str, environ: Mapping[str, str]) -> dict[str, Any]:

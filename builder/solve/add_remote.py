@@ -17,10 +17,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from builder.address import without_credentials
 from builder.context.archive import read_archive
 from builder.context.directory import DirectoryTree
 from builder.context.git import Repository, check_out, fetch_commit_time, find_commit
-from builder.context.http import Fetched, fetch, file_name, without_credentials
+from builder.context.http import Fetched, fetch, file_name
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.load import folder_inside
 from builder.context.select import filtered

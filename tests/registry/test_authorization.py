@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builder.address import is_loopback
 from builder.errors import RegistryError
 from builder.oci.reference import parse_reference
 from builder.registry.challenge import Challenge, parse_challenges
 from builder.registry.client import RegistryClient
 from builder.registry.connection import Connection
 from builder.registry.credentials import Credentials, find_credentials
-from builder.registry.endpoint import endpoint_of, is_loopback
+from builder.registry.endpoint import endpoint_of
 from tests.support.registry import FakeRegistry, Fault, make_image
 
 

@@ -1,0 +1,154 @@
+"""How long a server may keep us waiting, watched where the bytes arrive: below http.client, above the socket.
+
+    urllib3 ── http.client ── BufferedReader ── WatchedStream ── socket
+
+A timeout of the socket alone begins anew with every byte, so that a byte a minute lasts for ever. Here the head of an
+answer has a deadline, its body a least rate, and both are asked between the bytes whether anybody still wants them.
+Only waiting counts: what we do with the bytes takes nobody's time but ours.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+_SLICE_SECONDS = 0.5
+"""How often the question whether anybody still wants the answer is asked."""
+
+
+class TooSlowError(TimeoutError):
+    """A server that sends, but not enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """What is waited for, in seconds and bytes."""
+
+    connect_seconds: float = 15.0
+    silence_seconds: float = 60.0
+    """Until the next byte."""
+    head_seconds: float = 60.0
+    """Until the last byte of status and headers, 1xx answers before them included."""
+    window_seconds: float = 60.0
+    window_bytes: int = 60 << 10
+    """What has to arrive of a body within that much waiting: 1 KiB a second."""
+
+
+PATIENCE = Patience()
+
+
+def wanted() -> None:
+    """Go on: what somebody without a way to cancel has for a check."""
+
+
+class WatchedStream(io.RawIOBase):
+    """The bytes of one answer. `check` is called while it waits, and may raise."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, patience: Patience, check: Callable[[], None]):
+        self._raw = raw
+        self._socket = connection
+        self._patience = patience
+        self._check = check
+        self._in_head = True
+        self._waited = 0.0
+        self._received = 0
+
+    def head_is_read(self) -> None:
+        """From here on it is the body that arrives."""
+        self._in_head, self._waited, self._received = False, 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def readinto(self, buffer: Any) -> int:
+        began = time.monotonic()
+        while True:
+            silent = time.monotonic() - began
+            self._socket.settimeout(self._slice(silent))
+            try:
+                count = self._socket.recv_into(buffer)
+            except TimeoutError:
+                self._check()
+                continue
+            self._account(time.monotonic() - began, count)
+            return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+    def _slice(self, silent: float) -> float:
+        """Return how long to wait before the next look at the clock. Raises TimeoutError when time has run out."""
+        left = self._patience.silence_seconds - silent
+        if self._in_head:
+            left = min(left, self._patience.head_seconds - self._waited - silent)
+        if left > 0:
+            return min(_SLICE_SECONDS, left)
+        if not self._in_head:
+            raise TooSlowError("it fell silent in the middle of its answer")
+        raise TooSlowError("the headers of its answer do not end" if self._received else "it does not answer in time")
+
+    def _account(self, seconds: float, count: int) -> None:
+        self._waited += seconds
+        self._received += count
+        if self._in_head or not count or self._waited < self._patience.window_seconds:
+            return
+        if self._received < self._patience.window_bytes:
+            raise TooSlowError(f"it is too slow: {self._received} bytes in {self._waited:.0f} seconds of waiting")
+        self._waited, self._received = 0.0, 0
+
+
+class _WatchedResponse(http.client.HTTPResponse):
+    def __init__(
+        self, patience: Patience, check: Callable[[], None], sock: socket.socket, *arguments: Any, **options: Any
+    ) -> None:
+        super().__init__(sock, *arguments, **options)
+        self._stream = WatchedStream(self.fp.detach(), sock, patience, check)
+        self.fp = io.BufferedReader(self._stream)
+
+    def begin(self) -> None:
+        super().begin()
+        self._stream.head_is_read()
+
+
+class _PlainConnection(HTTPConnection):
+    def __init__(self, patience: Patience, check: Callable[[], None], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.response_class = partial(_WatchedResponse, patience, check)  # type: ignore[assignment]  # http.client calls it
+
+
+class _SecureConnection(HTTPSConnection):
+    def __init__(self, patience: Patience, check: Callable[[], None], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.response_class = partial(_WatchedResponse, patience, check)  # type: ignore[assignment]  # http.client calls it
+
+
+def watch(
+    manager: urllib3.PoolManager, patience: Patience = PATIENCE, check: Callable[[], None] = wanted
+) -> urllib3.PoolManager:
+    """Return `manager`, whose answers are watched from here on."""
+
+    def plain(*arguments: Any, **options: Any) -> urllib3.HTTPConnectionPool:
+        pool = urllib3.HTTPConnectionPool(*arguments, **options)
+        pool.ConnectionCls = partial(_PlainConnection, patience, check)  # type: ignore[assignment]  # it is only called
+        return pool
+
+    def secure(*arguments: Any, **options: Any) -> urllib3.HTTPSConnectionPool:
+        pool = urllib3.HTTPSConnectionPool(*arguments, **options)
+        pool.ConnectionCls = partial(_SecureConnection, patience, check)  # type: ignore[assignment]  # it is only called
+        return pool
+
+    manager.pool_classes_by_scheme = {"http": plain, "https": secure}  # type: ignore[dict-item]  # they are only called
+    return manager
