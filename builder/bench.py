@@ -65,7 +65,15 @@ class Bench:
         from builder.context.load import load_context
         from builder.transport.resolver import Resolver
 
-        context = stack.enter_context(load_context(request.context, request.dockerfile, request.build_contexts, store))
+        context = stack.enter_context(
+            load_context(
+                request.context,
+                request.dockerfile,
+                request.build_contexts,
+                store,
+                warn=lambda text: sink(events.Warned("UnusableIgnoreFile", text)),
+            )
+        )
         resolver = Resolver(
             store,
             pull=request.pull,

@@ -89,11 +89,11 @@ def _repeat(
     return result
 
 
-def forecast(request: BuildRequest) -> tuple[Forecast, ...]:
+def forecast(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> tuple[Forecast, ...]:
     """Say for each step of a build whether the cache has it, without executing anything; one forecast a platform."""
     from builder.solve.forecast import forecast_plan
 
-    with _opened(request) as bench:
+    with _opened(request, sink) as bench:
         result = []
         with bench.quoting():
             for platform in bench.platforms:
@@ -102,9 +102,9 @@ def forecast(request: BuildRequest) -> tuple[Forecast, ...]:
         return tuple(result)
 
 
-def check(request: BuildRequest, *, advice: bool = False) -> CheckReport:
+def check(request: BuildRequest, sink: events.EventSink = events.ignore_events, *, advice: bool = False) -> CheckReport:
     """Check the Dockerfile of a build without building; `advice` adds the checks that are ours."""
-    with _opened(request) as bench:
+    with _opened(request, sink) as bench:
         return bench.check(advice=advice)
 
 
@@ -121,14 +121,14 @@ def targets(request: BuildRequest) -> Targets:
 
 
 @contextmanager
-def _opened(request: BuildRequest) -> Iterator[Bench]:
+def _opened(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> Iterator[Bench]:
     """Open what a build needs, for those who only look."""
     from builder.bench import Bench
 
     with ExitStack() as stack:
         store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
         stack.enter_context(store.lease())
-        yield Bench.open(request, store, stack, events.ignore_events)
+        yield Bench.open(request, store, stack, sink)
 
 
 def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:

@@ -88,13 +88,17 @@ def still_asked(request: BuildRequest, asked: Asked) -> bool:
 def _asked(request: BuildRequest) -> Asked | None:
     if not _may_have_receipt(request):
         return None
-    from builder.context.dockerfile_file import find_dockerfile, find_ignore
+    from builder.context.dockerfile_file import find_dockerfile
+    from builder.context.ignore_file import find_ignore
 
     layouts = _layout_digests(request)
     if layouts is None:
         return None
     dockerfile = find_dockerfile(request.context, request.dockerfile)
-    ignore = find_ignore(request.context, dockerfile) or None
+    found = find_ignore(request.context, dockerfile)
+    if found.passed_over:
+        return None  # the warning is given by who opens the context
+    ignore = found.patterns or None
     key = receipt_key(request, dockerfile.text, ignore, layouts, one_id_only())
     return Asked(key, ignore)
 

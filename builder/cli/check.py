@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from builder import __version__
 from builder.checking import CheckReport
 from builder.cli.diagnostics import error_to_json, excerpt, render_error
+from builder.cli.plain import WarningsDisplay
 from builder.dockerfile.lint.finding import Finding
 from builder.dockerfile.source import encode_source
 from builder.engine import check
@@ -30,7 +32,7 @@ def check_command(arguments: argparse.Namespace, request: BuildRequest) -> int:
         from builder.cli.outline import outline_command
 
         return outline_command(method, options.get("format", "text"), request)
-    report = check(request, advice=options.get("advice") == "true")
+    report = check(request, WarningsDisplay(sys.stderr), advice=options.get("advice") == "true")
     kind = arguments.check_format or options.get("format", "text")
     if kind == "json":
         print(json.dumps(report_to_json(report), indent=2))

@@ -62,10 +62,11 @@ def plan_command(argv: list[str]) -> int:
     if arguments.path is None:
         raise UsageError("'pybuild plan' needs a context: PATH, URL or -")
     from builder.cli.build import request_from
+    from builder.cli.plain import WarningsDisplay
     from builder.cli.plan_table import plan_lines, plan_to_json
     from builder.engine import forecast
 
-    result = forecast(request_from(arguments))
+    result = forecast(request_from(arguments), WarningsDisplay(sys.stderr))
     if arguments.json:
         print(json.dumps(plan_to_json(result), indent=2))
     else:
@@ -130,11 +131,14 @@ def context_command(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     add_root(parser)
     arguments = parser.parse_args(argv)
-    from builder.context.dockerfile_file import find_dockerfile, find_ignore
+    from builder.context.dockerfile_file import find_dockerfile
+    from builder.context.ignore_file import find_ignore
     from builder.context.listing import list_context
 
     found = find_dockerfile(arguments.path, arguments.file) if arguments.file else None
-    ignore = find_ignore(arguments.path, found or _default_dockerfile(arguments.path))
+    ignore, passed_over = find_ignore(arguments.path, found or _default_dockerfile(arguments.path))
+    for sentence in passed_over:
+        print(f"warning: {clean(sentence)}", file=sys.stderr)
     count = size = 0
     for file in list_context(arguments.path, ignore, store_root(arguments.root, os.environ)):
         if file.included is arguments.ignored:

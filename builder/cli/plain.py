@@ -65,6 +65,17 @@ class PlainDisplay:
                 return []
 
 
+class WarningsDisplay:
+    """Prints warnings alone, for commands that build nothing and have an answer of their own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._plain = PlainDisplay(stream)
+
+    def __call__(self, event: e.Event) -> None:
+        if isinstance(event, e.Warned):
+            self._plain(event)
+
+
 class JsonDisplay:
     """Prints each event as one JSON object a line."""
 

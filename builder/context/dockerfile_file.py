@@ -1,8 +1,7 @@
-"""Finding the Dockerfile and its ignore file, and reading them as what they must be: small, regular, and inside.
+"""Finding the Dockerfile, and reading it as what it must be: small, regular, and inside.
 
     -f given      that file, from the working directory (or, when it is not there, from the context)
     otherwise     Dockerfile, dockerfile, Containerfile in the context
-    ignore rules  <Dockerfile>.dockerignore beside it, else .containerignore, else .dockerignore in the context
 
 Links are followed inside the directory that is searched and nowhere else: a context may come from somebody else.
 """
@@ -14,15 +13,12 @@ import os
 import stat
 from typing import NamedTuple
 
-from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns, parse_ignore
 from builder.errors import ContextError
 from builder.filesystem.resolve import Root
 from builder.suggest import most_alike
 
 NAMES = ("Dockerfile", "dockerfile", "Containerfile")
-IGNORE_NAMES = (".containerignore", ".dockerignore")
 MAX_DOCKERFILE_BYTES = 16 << 20
-_MAX_IGNORE_BYTES = 4 << 20
 
 
 class FoundDockerfile(NamedTuple):
@@ -49,18 +45,6 @@ def find_dockerfile(context: str, given: str | None) -> FoundDockerfile:
     raise _not_found(os.path.dirname(given) or ".", os.path.basename(given), given)
 
 
-def find_ignore(context: str, dockerfile: FoundDockerfile | None) -> IgnorePatterns:
-    """Return the ignore rules that hold for a context. Raises ContextError, and SourceError for bad patterns."""
-    places = [(context, name) for name in IGNORE_NAMES]
-    if dockerfile is not None:
-        places.insert(0, (dockerfile.directory, f"{dockerfile.name}.dockerignore"))
-    for directory, name in places:
-        text = read_inside(directory, name, _MAX_IGNORE_BYTES)
-        if text is not None:
-            return parse_ignore(text.decode("utf-8", "surrogateescape"), name)
-    return NOTHING_IGNORED
-
-
 def read_inside(directory: str, name: str, limit: int) -> bytes | None:
     """Return the content of a file in `directory`, None when there is none; links lead nowhere out of it.
 
@@ -70,24 +54,36 @@ def read_inside(directory: str, name: str, limit: int) -> bytes | None:
         return None
     try:
         with Root(directory) as root:
-            # A FIFO must not make us wait, nor a terminal become ours.
-            descriptor = root.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            text = read_regular(root, name, limit)
     except OSError as error:
         raise _unreadable(directory, name, error) from error
+    if isinstance(text, str):
+        hint = (
+            "This does not look like the right file." if text.startswith("is longer") else "Give another one with -f."
+        )
+        raise ContextError(f"{name} {text}", hint=hint)
+    return text
+
+
+def read_regular(root: Root, name: str, limit: int) -> bytes | str:
+    """Return the content of a regular file, or what keeps it from being read: "is a FIFO, not a file", "is longer …".
+
+    Raises OSError; for a directory IsADirectoryError.
+    """
+    # A FIFO must not make us wait, nor a terminal become ours.
+    descriptor = root.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ContextError(f"{name} is {_kind(status.st_mode)}, not a file", hint="Give another one with -f.")
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        if not stat.S_ISREG(mode):
+            return f"is {_kind(mode)}, not a file"
         text = b""
         while len(text) <= limit and (more := os.read(descriptor, limit + 1 - len(text))):
             text += more
-    except OSError as error:
-        raise _unreadable(directory, name, error) from error
     finally:
         os.close(descriptor)
-    if len(text) > limit:
-        raise ContextError(f"{name} is longer than {limit >> 20} MiB", hint="This does not look like the right file.")
-    return text
+    return text if len(text) <= limit else f"is longer than {limit >> 20} MiB"
 
 
 def _unreadable(directory: str, name: str, error: OSError) -> ContextError:
@@ -115,6 +111,4 @@ def _not_found(directory: str, name: str, shown: str) -> ContextError:
 
 
 def _kind(mode: int) -> str:
-    return {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}.get(
-        stat.S_IFMT(mode), "a device"
-    )
+    return {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode), "a device")

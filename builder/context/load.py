@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -28,10 +28,10 @@ from builder.context.dockerfile_file import (
     NAMES,
     FoundDockerfile,
     find_dockerfile,
-    find_ignore,
     read_inside,
 )
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
+from builder.context.ignore_file import FoundIgnore, find_ignore
 from builder.context.own_store import store_inside
 from builder.context.paths import inside_root
 from builder.context.source import EmptyTree, Tree, ViewTree, newest_file
@@ -50,13 +50,20 @@ _SNIFFED_BYTES = 1 << 20
 
 
 def load_context(
-    location: str, dockerfile: str | None, named: Mapping[str, str], store: Store, *, stdin: Readable | None = None
+    location: str,
+    dockerfile: str | None,
+    named: Mapping[str, str],
+    store: Store,
+    *,
+    stdin: Readable | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> BuildContext:
     """Open the context at `location` and read its Dockerfile. `stdin` is what "-" reads, normally standard input.
 
-    Raises ContextError, UsageError, SourceError for a bad ignore file.
+    `warn` is told of ignore files that cannot be used, when their context is opened. Raises ContextError, UsageError,
+    SourceError for a bad ignore file.
     """
-    context = BuildContext(named, store)
+    context = BuildContext(named, store, warn)
     try:
         context.load(location, dockerfile, stdin or sys.stdin.buffer)
     except BaseException:
@@ -74,8 +81,9 @@ class BuildContext:
     identity: str
     """Names the context: the next build from there is a build of the same thing."""
 
-    def __init__(self, named: Mapping[str, str], store: Store) -> None:
+    def __init__(self, named: Mapping[str, str], store: Store, warn: Callable[[str], None]) -> None:
         self._named = named
+        self._warn = warn
         self._store = store
         self._lock = threading.Lock()
         self._stack = ExitStack()
@@ -152,7 +160,7 @@ class BuildContext:
         self.dockerfile, self.dockerfile_name = found.text, dockerfile or found.name
         self.identity = f"{os.path.realpath(location)}\0{os.path.realpath(os.path.join(found.directory, found.name))}"
         ignore = find_ignore(location, found if text is None else None)
-        self._trees[""] = self._open_directory(location, ignore)
+        self._trees[""] = self._open_directory(location, self._heard(ignore))
 
     def _load_stream(self, stream: Readable, dockerfile: str | None, what: str, text: bytes | None = None) -> None:
         """Read a tar, or a Dockerfile alone, from a stream; `text` is the Dockerfile when it came another way."""
@@ -188,7 +196,7 @@ class BuildContext:
 
     def _load_named(self, name: str, value: str) -> Tree:
         if os.path.isdir(value):
-            return self._open_directory(value, find_ignore(value, None))
+            return self._open_directory(value, self._heard(find_ignore(value, None)))
         git = parse_repository(value)
         if git is not None:
             return self._open_directory(self._check_out(git, name), NOTHING_IGNORED)
@@ -205,6 +213,12 @@ class BuildContext:
         from builder.context.archive import read_archive
 
         return read_archive(stream, self._store.temporary.path, what, large=self._store.large_layers)
+
+    def _heard(self, found: FoundIgnore) -> IgnorePatterns:
+        """Return the rules, after a warning for what was passed over."""
+        for sentence in found.passed_over:
+            self._warn(sentence)
+        return found.patterns
 
     def _open_directory(self, path: str, ignore: IgnorePatterns) -> DirectoryTree:
         stamps = self._store.stat_cache.context(path)

@@ -21,7 +21,6 @@ from builder.store.layers import LayerRecord
 from builder.store.store import Store
 
 if TYPE_CHECKING:
-    from builder.layer.statistics import LayerStatistics
     from builder.transport.source import Source
 
 _PARALLEL_LAYERS = 4

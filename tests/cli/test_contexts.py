@@ -107,3 +107,34 @@ def test_a_folder_seen_through_odd_paths_is_the_same_context(pybuild: Program, t
     pybuild(".").succeeded()
     for path in (str(pybuild.folder), f"{pybuild.folder}/", f"{pybuild.folder}/../context", str(tmp_path / "link")):
         assert "CACHED" in pybuild("--progress=plain", path, cwd=tmp_path).succeeded().err
+
+
+@pytest.mark.parametrize("place", [".dockerignore", ".containerignore", "Dockerfile.dockerignore"])
+@pytest.mark.parametrize("command", [(), ("plan",), ("--check",)])
+def test_an_ignore_file_that_is_none_is_warned_of_again_and_again(
+    pybuild: Program, place: str, command: tuple[str, ...]
+) -> None:
+    os.symlink("nowhere", pybuild.folder / place)
+    (pybuild.folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    for _ in range(3):
+        outcome = pybuild(*command, ".").succeeded()
+        assert outcome.err.count("warning: UnusableIgnoreFile: ") == 1
+        assert f"{place} is a symbolic link to 'nowhere'" in outcome.err
+    os.unlink(pybuild.folder / place)
+    assert "UnusableIgnoreFile" not in pybuild(*command, ".").succeeded().err
+
+
+def test_an_ignore_file_that_is_none_in_a_named_context_is_warned_of_when_it_is_read(pybuild: Program) -> None:
+    other = pybuild.folder / "other"
+    (other / ".dockerignore").mkdir(parents=True)
+    words = ("--build-context", f"n={other}", "--metadata-file", str(pybuild.folder.parent / "meta"))
+    outcome = pybuild.build("FROM scratch\nCOPY --from=n . /\n", *words).succeeded()
+    assert f"{other}/.dockerignore is a directory, not a file: it hides nothing from the build" in outcome.err
+    assert "UnusableIgnoreFile" in (pybuild.folder.parent / "meta").read_text()
+    assert "UnusableIgnoreFile" not in pybuild.build("FROM scratch\nCOPY Dockerfile /\n", *words).succeeded().err
+
+
+def test_context_ls_warns_of_an_ignore_file_that_is_none(pybuild: Program) -> None:
+    (pybuild.folder / ".dockerignore").mkdir()
+    outcome = pybuild("context", "ls", ".").succeeded()
+    assert "warning: ./.dockerignore is a directory, not a file" in outcome.err

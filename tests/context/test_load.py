@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.context.dockerfile_file import find_dockerfile, find_ignore
+from builder.context.dockerfile_file import find_dockerfile
+from builder.context.ignore_file import find_ignore
 from builder.context.load import BuildContext, load_context
 from builder.errors import ContextError, UsageError
 from builder.store.store import Store
@@ -84,21 +85,17 @@ def test_a_dockerfile_elsewhere_brings_its_own_ignore_file(folder: Path, tmp_pat
     (tmp_path / "x.Dockerfile.dockerignore").write_text("secret")
     (folder / ".dockerignore").write_text("other")
     found = find_dockerfile(str(folder), str(tmp_path / "x.Dockerfile"))
-    assert [rule.pattern for rule in find_ignore(str(folder), found).rules] == ["secret"]
+    assert [rule.pattern for rule in find_ignore(str(folder), found).patterns.rules] == ["secret"]
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore"])
 @pytest.mark.parametrize(
     ("kind", "message"),
     [("link out", "not inside"), ("absolute link", "not inside"), ("fifo", "a FIFO"), ("directory", "a directory"),
      ("huge", "longer than")],
 )  # fmt: skip
-def test_attack_a_special_dockerfile_or_ignore_file_is_refused(
-    folder: Path, store: Store, name: str, kind: str, message: str
-) -> None:
+def test_attack_a_special_dockerfile_is_refused(folder: Path, store: Store, kind: str, message: str) -> None:
+    name = "Dockerfile"
     (folder.parent / "secret").write_text("secret")
-    if name != "Dockerfile":
-        (folder / "Dockerfile").write_text("FROM scratch")
     match kind:
         case "link out":
             os.symlink("../secret", folder / name)
