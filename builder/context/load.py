@@ -32,6 +32,7 @@ from builder.context.dockerfile_file import (
 )
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.ignore_file import FoundIgnore, find_ignore
+from builder.context.named import check_named_contexts, not_found
 from builder.context.own_store import store_inside
 from builder.context.paths import inside_root
 from builder.context.source import EmptyTree, Tree, ViewTree, newest_file
@@ -63,6 +64,7 @@ def load_context(
     `warn` is told of ignore files that cannot be used, when their context is opened. Raises ContextError, UsageError,
     SourceError for a bad ignore file.
     """
+    check_named_contexts(named, lambda value: parse_repository(value) is not None)
     context = BuildContext(named, store, warn)
     try:
         context.load(location, dockerfile, stdin or sys.stdin.buffer)
@@ -204,10 +206,7 @@ class BuildContext:
             with self._download(value, name) as stream:
                 archive = self._read_archive(stream, without_credentials(value))
             return ViewTree(self._stack.enter_context(archive).view, int(time.time()))
-        raise ContextError(
-            f"the build context {name!r} cannot be found: {value}",
-            hint="It can be a directory, a git URL, a tar by URL, docker-image:// or oci-layout://.",
-        )
+        raise not_found(name, value)
 
     def _read_archive(self, stream: Readable, what: str) -> Archive:
         from builder.context.archive import read_archive

@@ -138,3 +138,14 @@ def test_context_ls_warns_of_an_ignore_file_that_is_none(pybuild: Program) -> No
     (pybuild.folder / ".dockerignore").mkdir()
     outcome = pybuild("context", "ls", ".").succeeded()
     assert "warning: ./.dockerignore is a directory, not a file" in outcome.err
+
+
+@pytest.mark.parametrize("command", [(), ("plan",), ("--check",), ("--call=outline",), ("--call=targets",)])
+def test_every_command_refuses_them(pybuild: Program, command: tuple[str, ...]) -> None:
+    text = "FROM scratch AS Build\nCOPY Dockerfile /\n"
+    (pybuild.folder / "Dockerfile").write_text(text)
+    pybuild(*command, "--build-context", "Build=.", ".").failed(2, "invalid context name Build", "Write 'build'")
+    pybuild(*command, "--build-context", "n=gone", ".").failed(1, "the build context 'n' cannot be found: gone")
+    # The receipt of a build does not let its next one through either.
+    pybuild(".").succeeded()
+    pybuild(*command, "--build-context", "Build=oci-layout://gone", ".").failed(2, "invalid context name Build")

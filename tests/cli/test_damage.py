@@ -1,4 +1,4 @@
-"""Damage never passes for success: what a build reads is checked where it is read, and the error says how to heal it."""
+"""Damage never passes for success: what a build reads is checked where it is read; the error says how to heal it."""
 
 from __future__ import annotations
 

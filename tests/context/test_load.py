@@ -164,7 +164,10 @@ def test_named_contexts_are_opened_when_used_and_heed_their_own_ignore_file(fold
     (other / "a").touch()
     (other / "b").touch()
     (other / ".dockerignore").write_text("b")
-    with load(store, folder, more=str(other), missing="/none/there") as context:
+    gone = folder.parent / "gone"
+    gone.mkdir()
+    with load(store, folder, more=str(other), missing=str(gone)) as context:
+        gone.rmdir()
         tree = context.tree("more")
         assert tree is context.tree("more")
         assert (tree.find("a") is not None, tree.find("b")) == (True, None)

@@ -1,0 +1,51 @@
+"""`--build-context NAME=VALUE`, looked at before anything is built: a name that could never be used and a place that
+is not there are mistakes, whether a step reads them or not (as in BuildKit). What is far away is asked for when it is
+used: images, repositories, files of servers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from builder.errors import ContextError, ReferenceFormatError, UsageError
+from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, parse_layout_reference, parse_reference
+
+_REMOTE = (IMAGE_SCHEME, "http://", "https://", "target:", "input:")
+_KINDS = "It can be a directory, a git URL, a tar by URL, docker-image:// or oci-layout://."
+
+
+def check_named_contexts(named: Mapping[str, str], is_repository: Callable[[str], bool]) -> None:
+    """Raise UsageError for a name that is no image's, ContextError for a directory or a layout that is not there."""
+    for name, value in named.items():
+        _check_name(name)
+        if value.startswith(LAYOUT_SCHEME):
+            _check_layout(name, value)
+        elif not os.path.isdir(value) and not value.startswith(_REMOTE) and not is_repository(value):
+            raise not_found(name, value)
+
+
+def _check_name(name: str) -> None:
+    try:
+        parse_reference(name.partition("::")[0])
+    except ReferenceFormatError as error:
+        hint = (
+            f"Write {name.lower()!r}: names of stages and images count in lower case." if name != name.lower() else ""
+        )
+        raise UsageError(f"invalid context name {name}: {error.message}", hint=hint or error.hint) from error
+
+
+def _check_layout(name: str, value: str) -> None:
+    try:
+        path, _ = parse_layout_reference(value)
+    except ReferenceFormatError as error:
+        raise UsageError(f"--build-context {name}: {error.message}", hint=error.hint) from error
+    if not os.path.exists(os.path.join(path, "index.json")):
+        what = "is no image layout" if os.path.isdir(path) else "does not exist"
+        raise ContextError(f"the build context {name!r} cannot be found: {path} {what}", hint=_KINDS)
+
+
+def not_found(name: str, value: str) -> ContextError:
+    """Return the error for a context that is neither here nor far away."""
+    there = "is not a directory" if os.path.exists(value) else "does not exist"
+    return ContextError(f"the build context {name!r} cannot be found: {value or 'the empty path'} {there}", hint=_KINDS)
