@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from builder.errors import SandboxError
 from builder.filesystem.remove import remove_tree
-from builder.sandbox.command import NOT_FOUND
+from builder.sandbox.command import NOT_FOUND, TRIAL
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
 from builder.sandbox.refusal import errno_of, fault_while, is_clear_no, is_fault
 from builder.sandbox.runner import Sandbox
@@ -31,7 +31,7 @@ AUTOMATIC = ("native", "chroot")
 
 KNOWN = ("native", "oci", "chroot")
 
-_TRIAL = "isolation-trial"
+_TRIAL_NAME = TRIAL.lstrip("/")
 _REASONS = {
     "native": "namespaces of its own",
     "oci": "an OCI runtime",
@@ -112,7 +112,7 @@ def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str
         raise SandboxError(namespace.reason) from PermissionError(errno.EPERM, namespace.reason)
     if name == "chroot" and os.geteuid() != 0:
         raise SandboxError("only root may change its root directory") from PermissionError(errno.EPERM, "chroot")
-    folder = os.path.join(store, f"{_TRIAL}-{os.getpid()}")
+    folder = os.path.join(store, f"{_TRIAL_NAME}-{os.getpid()}")
     with _trial_directories(folder, store):
         sandbox = _maker(name, namespace)()
         try:
@@ -164,7 +164,7 @@ def _why_no_marks(upper: str, namespace: BuildNamespace) -> str:
     So on tmpfs before Linux 6.6 as an ordinary user, and on file systems without extended attributes.
     """
     try:
-        os.setxattr(upper, f"{'user' if namespace.user_namespace else 'trusted'}.overlay.{_TRIAL}", b"y")
+        os.setxattr(upper, f"{'user' if namespace.user_namespace else 'trusted'}.overlay.{_TRIAL_NAME}", b"y")
     except OSError as error:
         if is_fault(error):
             raise
@@ -192,8 +192,14 @@ def _maker(name: str, namespace: BuildNamespace) -> Callable[[], Sandbox]:
 def _trial(sandbox: Sandbox, rootfs: Rootfs) -> None:
     """Run a command that does not exist. Raises SandboxError when that fails otherwise than it should."""
     said: list[bytes] = []
-    spec = SandboxSpec(rootfs=rootfs, argv=("/isolation-trial",))
+    spec = SandboxSpec(rootfs=rootfs, argv=(TRIAL,))
     status = sandbox.run(spec, on_output=lambda _, data: said.append(data), cancel=threading.Event())
-    if status.code != NOT_FOUND:
-        words = b"".join(said).decode(errors="replace").strip()
+    words = b"".join(said).decode(errors="replace").strip()
+    is_missed = _misses_trial(words) if sandbox.name == "oci" else status.code == NOT_FOUND
+    if not is_missed:
         raise SandboxError(words or f"a trial ended with exit code {status.code}")
+
+
+def _misses_trial(words: str) -> bool:
+    """Say whether a runtime complains of nothing but the command of the trial; crun and runc then exit with 1."""
+    return TRIAL in words and any(reason in words.lower() for reason in ("not found", "no such file"))

@@ -14,6 +14,9 @@ from typing import NoReturn
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
+TRIAL = "/isolation-trial"
+"""A command that no image has: that nothing but it was missing proves that everything before it works."""
+
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Docker's, for an image that sets none."""
 

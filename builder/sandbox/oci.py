@@ -21,7 +21,7 @@ from builder.linux.beneath import open_in_root
 from builder.linux.mount import MS_NOSUID, MS_RDONLY, bind, mount, unmount
 from builder.linux.process import CLONE_NEWNS, PR_SET_PDEATHSIG, close_on_exec_from, prctl, unshare
 from builder.sandbox.bundle import Source, config
-from builder.sandbox.command import candidates, execute, report_not_found
+from builder.sandbox.command import TRIAL, candidates, execute, report_not_found
 from builder.sandbox.container import SETUP_FAILED, AgentSockets, Channel, make_directory_in
 from builder.sandbox.home import with_home
 from builder.sandbox.mount_points import open_mount_point
@@ -113,7 +113,7 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
     except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
         channel.report_failure(error)
         os._exit(SETUP_FAILED)
-    if not found:
+    if not found and spec.argv != (TRIAL,):  # whether the runtime starts at all, it alone can tell
         report_not_found(spec.argv[0] if spec.argv else "")
     options = ["--cgroup-manager=disabled"] if name == "crun" else []
     state = os.path.join(header["bundle"], "state")

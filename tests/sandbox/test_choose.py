@@ -90,3 +90,28 @@ def _empty_view() -> object:
     from builder.layer.view import MergedView
 
     return MergedView([])
+
+
+@pytest.mark.parametrize(
+    ("runtime", "why"),
+    [
+        ("echo 'crun: no, thanks' >&2; exit 1", "no, thanks"),
+        ("exit 0", "a trial ended with exit code 0"),
+        ("exit 127", "a trial ended with exit code 127"),
+        ("kill -9 $$", "a trial ended with exit code 137"),
+    ],
+)
+def test_a_runtime_that_does_not_start_a_container_is_no_isolation(
+    root_machine: Machine, runtime: str, why: str
+) -> None:
+    def work(_: Sandbox, namespace: BuildNamespace) -> str:
+        folder = tempfile.mkdtemp(dir=root_machine.folder)
+        program = Path(folder, "crun")
+        program.write_text(f"#!/bin/sh\n{runtime}\n")
+        program.chmod(0o755)
+        os.environ["PATH"] = f"{folder}:/usr/bin:/bin"
+        with pytest.raises(SandboxError) as caught:
+            choose_isolation("oci", namespace=namespace, store=tempfile.mkdtemp(dir=root_machine.folder))
+        return caught.value.message
+
+    assert why in root_machine.do(work)
