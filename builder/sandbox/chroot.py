@@ -1,8 +1,8 @@
 """Isolation "chroot": the last resort, where neither mounts nor namespaces can be had (a plain `docker run`, a pod).
 
 It does not isolate: the command shares the machine's (that is, the surrounding container's) processes and network,
-has no /proc, and as root could leave its root directory. What the spec mounts is copied in and taken out again
-(borrowing.py). Every run has a supervisor, which adopts and kills what the command leaves behind.
+has no /proc, and as root could leave its root directory; its output goes through named pipes, so that /dev/stdout can be
+opened. What the spec mounts is copied in and taken out again (borrowing.py). Every run has a supervisor, which adopts and kills what the command leaves behind.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from builder.sandbox.spec import (
     TmpfsMount,
 )
 from builder.sandbox.standard_mounts import DEV_LINKS, DEVICES
+from builder.sandbox.standard_streams import Pipe, named_output_pipes
 from builder.sandbox.supervisor import supervise
 from builder.sandbox.wire import from_json, to_json
 from builder.sandbox.zygote import Request, Zygote
@@ -61,8 +62,11 @@ class ChrootSandbox:
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        with _furnished(spec):
-            return converse(self._zygote, _request(spec, False), on_output=on_output, cancel=cancel)
+        with _furnished(spec) as dev:
+            return converse(
+                self._zygote, _request(spec, False), on_output=on_output, cancel=cancel,
+                open_pipes=lambda: _open_dev_pipes(dev),
+            )  # fmt: skip
 
     def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
@@ -94,13 +98,13 @@ def _request(spec: SandboxSpec, attached: bool) -> Request:
 
 
 @contextmanager
-def _furnished(spec: SandboxSpec) -> Iterator[None]:
-    """Put everything the spec mounts into its root, and take it out again."""
+def _furnished(spec: SandboxSpec) -> Iterator[str]:
+    """Put everything the spec mounts into its root, and take it out again; give the host path of its /dev."""
     borrowings = Borrowings(_directory(spec.rootfs))
     relays: list[AgentRelay] = []
     try:
         try:
-            _furnish_dev(borrowings)
+            dev = _furnish_dev(borrowings)
             _write(borrowings, RESOLV_CONF, resolv_conf().encode(errors="surrogateescape"), 0o644)
             _write(borrowings, HOSTS, hosts(spec.hostname, spec.add_hosts).encode(), 0o644)
             for mount in sorted(spec.mounts, key=lambda one: os.path.normpath("/" + one.target).split("/")):
@@ -109,7 +113,7 @@ def _furnished(spec: SandboxSpec) -> Iterator[None]:
                 _write(borrowings, path, content, mode)
         except OSError as error:
             raise SandboxError(f"cannot prepare the root file system for a run: {error}") from error
-        yield
+        yield dev
     finally:
         for relay in relays:
             relay.close()
@@ -126,7 +130,15 @@ def _directory(rootfs: Rootfs) -> str:
             raise SandboxError("isolation chroot cannot mount a stack of layers", hint="the layers must be copied out")
 
 
-def _furnish_dev(borrowings: Borrowings) -> None:
+def _open_dev_pipes(dev: str) -> tuple[Pipe, Pipe]:
+    """Pipes for the output that have names: there is no /proc through which one that has none could be opened."""
+    for name in ("stdin", "stdout", "stderr"):
+        os.unlink(os.path.join(dev, name))
+    os.symlink("null", os.path.join(dev, "stdin"))
+    return named_output_pipes(dev)
+
+
+def _furnish_dev(borrowings: Borrowings) -> str:
     dev = borrowings.place("/dev", directory=True)
     os.mkdir(dev, 0o755)
     borrowings.settle()
@@ -143,6 +155,7 @@ def _furnish_dev(borrowings: Borrowings) -> None:
         if not borrowings.exists(name):
             os.mkdir(borrowings.place(name, directory=True), 0o755)
             borrowings.settle()
+    return dev
 
 
 def _write(borrowings: Borrowings, path: str, content: bytes, mode: int, owner: tuple[int, int] = (0, 0)) -> None:

@@ -17,6 +17,7 @@ from builder.linux.libc import MACHINE
 from builder.linux.seccomp import docker_profile, install, pretending_profile
 from builder.linux.syscall_numbers import ARCHITECTURES
 from builder.sandbox.spec import SandboxSpec
+from builder.sandbox.standard_streams import give_pipes
 
 LIMITS = {
     "core": resource.RLIMIT_CORE,
@@ -84,6 +85,7 @@ def drop_privileges(spec: SandboxSpec, *, single_id: bool, filtered: bool = True
 
 def _change_ids(spec: SandboxSpec) -> None:
     try:
+        give_pipes(spec.uid)
         os.setgroups(spec.group_list)
         os.setresgid(spec.gid, spec.gid, spec.gid)
         os.setresuid(spec.uid, spec.uid, spec.uid)

@@ -22,6 +22,7 @@ from builder.sandbox.agent import AgentRelay
 from builder.sandbox.mount_points import Stub, remove_stub
 from builder.sandbox.refusal import with_errno
 from builder.sandbox.spec import SandboxSpec
+from builder.sandbox.standard_streams import Pipe, output_pipes
 from builder.sandbox.zygote import Request, Zygote
 
 OnOutput = Callable[[int, bytes], None]
@@ -57,14 +58,20 @@ class Sandbox(Protocol):
         ...
 
 
-def converse(zygote: Zygote, request: Request, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+def converse(
+    zygote: Zygote,
+    request: Request,
+    *,
+    on_output: OnOutput,
+    cancel: threading.Event,
+    open_pipes: Callable[[], tuple[Pipe, Pipe]] = output_pipes,
+) -> ExitStatus:
     """Launch a request with stdin empty and its output read; the status. Raises as Sandbox.run."""
     if cancel.is_set():
         raise Cancelled("the build was stopped")
     with ExitStack() as stack:
         null = _owned(stack, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        out, out_write = os.pipe()
-        err, err_write = os.pipe()
+        (out, out_write), (err, err_write) = open_pipes()
         _owned(stack, out)
         _owned(stack, err)
         try:
