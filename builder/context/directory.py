@@ -193,7 +193,7 @@ class DirectoryTree:
         gone: list[str] = []
         for node in nodes:
             entry = node.entry
-            if row is not None and node.status is not None:
+            if row is not None and entry.kind == FILE and node.status is not None:
                 if row.path != entry.path:
                     key = tree_key(entry.path)
                     while row is not None and tree_key(row.path) < key:
@@ -237,7 +237,7 @@ class DirectoryTree:
             entry = Entry(path, FILE, mode & 0o7777, 0, 0, status.st_mtime_ns // _SECOND_NS, status.st_size)
             identity = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
             return Node(entry, FileContent(path, self._root), identity, status)
-        return Node(self._entry(path, status), b"" if stat.S_ISSOCK(mode) else None)
+        return Node(self._entry(path, status), b"" if stat.S_ISSOCK(mode) else None, None, status)
 
     def _entry(self, path: str, status: os.stat_result) -> Entry:
         mode, mtime = status.st_mode & 0o7777, status.st_mtime_ns // _SECOND_NS

@@ -93,8 +93,10 @@ def check_node(node: Node, descriptor: int) -> None:
     if was is None:
         return
     now = os.fstat(descriptor)
-    if (now.st_size, now.st_mtime_ns, now.st_ino, now.st_mode) != (
+    # The time of the last change of status is what nobody can set back.
+    if (now.st_size, now.st_ctime_ns, now.st_mtime_ns, now.st_ino, now.st_mode) != (
         was.st_size,
+        was.st_ctime_ns,
         was.st_mtime_ns,
         was.st_ino,
         was.st_mode,

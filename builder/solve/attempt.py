@@ -37,18 +37,24 @@ class Attempt:
     def complete(self) -> Digest:
         """Return the key, reading the inputs if that hasn't been done. Raises PybuildError."""
         if self.key is None:
-            self._inputs = self.operation.inputs()
-            self.preimage = preimage(self.definition, self._inputs)
+            self._read()
             self.key = digest_of(self.preimage)
         return self.key
 
+    def confirm(self, *, in_chroot: bool) -> tuple[Digest, bytes]:
+        """Return key and preimage of what was read in fact, once the layer has been made. Raises PybuildError."""
+        self._read()
+        return self.identity(in_chroot=in_chroot)
+
     def identity(self, *, in_chroot: bool) -> tuple[Digest, bytes]:
         """Return key and preimage of the step, or of the same step run in a chroot. Raises PybuildError."""
-        key = self.complete()
-        if not in_chroot:
-            return key, self.preimage
-        found = preimage(self.definition, self._inputs, CHROOT)
+        self.complete()
+        found = preimage(self.definition, self._inputs, CHROOT if in_chroot else "")
         return digest_of(found), found
+
+    def _read(self) -> None:
+        self._inputs = self.operation.inputs()
+        self.preimage = preimage(self.definition, self._inputs)
 
     def find(self, workshop: Workshop) -> tuple[CacheRecord, LayerRecord] | None:
         """Return the record that may answer for this step, and its layer. Raises PybuildError."""

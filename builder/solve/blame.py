@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from builder.errors import Cancelled, PybuildError, SourceError, StepFailed, UsageError
-from builder.plan.step import Step
+from builder.plan.step import RunStep, Step
 
 
 @contextmanager
@@ -18,3 +18,8 @@ def blamed_on(step: Step) -> Iterator[None]:
         raise
     except PybuildError as error:
         raise StepFailed(error.message, step.location, hint=error.hint, step=step.title) from error
+
+
+def failed(step: RunStep, message: str, hint: str = "") -> StepFailed:
+    """Return the error for a step that could not even start."""
+    return StepFailed(message, step.location, hint=hint, step=step.title)

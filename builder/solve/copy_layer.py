@@ -47,6 +47,7 @@ def layer_items(copy: Copy, parent: MergedView) -> Iterator[LayerItem]:
     parts = list(copy.parts())
     digests = [SelectionDigest() for _ in parts]
     copy.digests = list(zip(parts, digests, strict=True))
+    copy.found.clear()  # what an earlier look found may have changed since
     if parts:
         yield from _Writing(copy, parent, parts, digests).items()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
-from builder.plan.step import CopyStep, RunStep, WorkdirStep
+from builder.plan.step import BindMount, ContextSource, CopyStep, RunStep, WorkdirStep
 from builder.solve.cache_key import LayerStep
 from builder.solve.events import Warned
 from builder.solve.layer_maker import make_layer, until_cancelled
@@ -17,6 +17,7 @@ from builder.store.layers import LayerRecord
 if TYPE_CHECKING:
     from builder.layer.index import LayerIndex
     from builder.solve.copy_op import Copy
+    from builder.solve.run_binds import Shown
     from builder.solve.workshop import Workshop
 
 Emit = Callable[[bytes], None]
@@ -29,7 +30,10 @@ class Operation(Protocol):
     """Making the layer tells the inputs as well: asking for them first would read everything twice."""
 
     def inputs(self) -> Any:
-        """Return the inputs member of the cache key's preimage. Raises PybuildError."""
+        """Return the inputs member of the cache key's preimage: what will be read, and after `make` what was.
+
+        Raises PybuildError.
+        """
         ...
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
@@ -56,26 +60,41 @@ class RunOperation:
     parent: Stack
     workshop: Workshop
     inputs_come_after: bool = False
+    _shown: dict[BindMount, Shown] = field(default_factory=dict)
+    """What mounts of contexts showed the command, once it has run."""
 
     def inputs(self) -> Any:
         if not self.step.mounts:
             return {}
         from builder.solve.run_inputs import run_inputs
 
-        return run_inputs(self.step, self.workshop.mount_trees(), self.workshop.store.plans)
+        return run_inputs(self.step, self.workshop.mount_trees(), self.workshop.store.plans, self._shown)
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
         from builder.solve.run_op import run_step
 
-        layers = self.workshop.views.stack_layers(self.parent)
-        with run_step(self.step, layers, self.workshop.run_tools(), emit, cancel) as done:
-            record = make_layer(
-                self.workshop.store,
-                until_cancelled(done.changes(), cancel),
-                epoch=self.workshop.epoch,
-            )
-            done.keep(record.diff_id)
-        return record
+        layers, tools = self.workshop.views.stack_layers(self.parent), self.workshop.run_tools()
+        while True:
+            with run_step(self.step, layers, tools, emit, cancel) as done:
+                if self._held_still(done.shown):
+                    record = make_layer(
+                        self.workshop.store,
+                        until_cancelled(done.changes(), cancel),
+                        epoch=self.workshop.epoch,
+                    )
+                    done.keep(record.diff_id)
+                    self._shown = dict(done.shown)
+                    return record
+
+    def _held_still(self, shown: Mapping[BindMount, Shown]) -> bool:
+        """Say whether the command saw what the key says; what it may not have seen so is a copy from now on."""
+        for mount, seen in shown.items():
+            if (path := seen.moved()) is not None and isinstance(mount.source, ContextSource):
+                self.workshop.mount_sources().copies.moving.add((mount.source.name, mount.subpath))
+                message = f"{path or '.'!r} changed while a command could read it: the step runs again, on a copy"
+                self.workshop.warn(Warned("ContextChanged", message, self.step.location))
+                return False
+        return True
 
 
 class CopyOperation:

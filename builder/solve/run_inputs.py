@@ -11,14 +11,10 @@ that renaming a cache rebuilds nothing; what is in it never counts. Of secrets a
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, assert_never
 
-from builder.context.reading import hash_node
-from builder.context.source import Tree
-from builder.filesystem.entry import FILE, HARDLINK, Entry
 from builder.layer.view import MergedView
 from builder.oci.canonical import encode
 from builder.oci.digest import Digest, chain_id_of, digest_of
@@ -33,10 +29,14 @@ from builder.plan.step import (
     StepSource,
     TmpfsMount,
 )
-from builder.snapshot.metadata import belongs_into_image
-from builder.solve.run_mounts import MountSources, MountTrees, existing_path
+from builder.snapshot.snapshotter import StackLayer
+from builder.solve.blame import failed
+from builder.solve.run_binds import Shown, seen_part
+from builder.solve.run_mounts import MountSources, MountTrees
+from builder.solve.sightings import content_of, visible_lines
 
 Sources = MountTrees | MountSources
+_NOTHING: Mapping[BindMount, Shown] = MappingProxyType({})
 
 
 class Memory(Protocol):
@@ -47,20 +47,26 @@ class Memory(Protocol):
     def put(self, key: Digest, document: bytes) -> None: ...
 
 
-def run_inputs(step: RunStep, sources: Sources, memory: Memory | None = None) -> dict[str, Any]:
+def run_inputs(
+    step: RunStep, sources: Sources, memory: Memory | None = None, shown: Mapping[BindMount, Shown] = _NOTHING
+) -> dict[str, Any]:
     """Return the part of the cache key that comes from mounts: JSON, the same for the same content.
 
+    Once the command has run, `shown` says what its mounts of contexts showed it.
     Raises StepFailed for a bind mount whose source isn't there, ContextError.
     """
     if not step.mounts:
         return {}
-    return {"mounts": [_mount(step, mount, sources, memory) for mount in step.mounts]}
+    return {"mounts": [_mount(step, mount, sources, memory, shown) for mount in step.mounts]}
 
 
-def _mount(step: RunStep, mount: Mount, sources: Sources, memory: Memory | None) -> dict[str, Any]:
+def _mount(
+    step: RunStep, mount: Mount, sources: Sources, memory: Memory | None, shown: Mapping[BindMount, Shown]
+) -> dict[str, Any]:
     match mount:
         case BindMount():
-            content = _content(step, mount.source, mount.subpath, sources, memory)
+            known = shown[mount].sighting.content if mount in shown else None
+            content = known or _content(step, mount.source, mount.subpath, sources, memory)
             return {"type": "bind", "target": mount.target, "content": content, "writable": not mount.readonly}
         case CacheMount():
             return _cache(step, mount, sources, memory)
@@ -93,53 +99,28 @@ def _content(
     step: RunStep, source: ContextSource | StepSource, subpath: str, sources: Sources, memory: Memory | None
 ) -> str:
     if isinstance(source, ContextSource):
-        tree = sources.context(source.name)
-        return content_digest(_tree_items(tree, existing_path(step, tree, subpath)))
+        return seen_part(step, sources.context(source.name), source.name, subpath, sources).content
     layers = sources.layers(source.step)
     chain = chain_id_of(layer.diff_id for layer in layers)
-    key = digest_of(encode({"tree content": 1, "chain": chain, "path": subpath}))
+    key = digest_of(encode({"tree content": 2, "chain": chain, "path": subpath}))
     known = memory.find(key) if memory is not None else None
     if known is not None:
         return known.decode("ascii")
-    view = MergedView([layer.layer for layer in layers])
-    digest = content_digest(_view_items(view, _existing_in_view(step, view, subpath)))
+    digest = content_of(stage_lines(step, layers, subpath))
     if memory is not None:
         memory.put(key, digest.encode("ascii"))
     return digest
 
 
-def content_digest(items: Iterator[tuple[str, Entry, str]]) -> str:
-    """Return the sha256 in hex of (path below the mount, entry, content digest) of everything that can be seen."""
-    digest = hashlib.sha256()
-    for path, entry, content in items:
-        kind = FILE if entry.kind == HARDLINK else entry.kind
-        attributes = [(name, value.hex()) for name, value in entry.xattrs if belongs_into_image(name)]
-        mode = 0 if kind == "symlink" else entry.mode
-        link = entry.link if kind == "symlink" else ""
-        fields = (path, kind, mode, entry.uid, entry.gid, link, entry.device, attributes, content)
-        digest.update(repr(fields).encode("utf-8", "surrogateescape") + b"\n")
-    return digest.hexdigest()
-
-
-def _tree_items(tree: Tree, start: str) -> Iterator[tuple[str, Entry, str]]:
-    scanned_ns = time.time_ns()
-    for node in tree.walk(start):
-        digest = node.entry.digest
-        if node.entry.kind == FILE and not digest:
-            digest = hash_node(node)
-            tree.remember(node, digest, scanned_ns)
-        yield node.entry.path[len(start) :], node.entry, digest
-
-
-def _view_items(view: MergedView, start: str) -> Iterator[tuple[str, Entry, str]]:
-    for found in view.walk(start):
-        yield found.entry.path[len(start) :], found.entry, found.entry.digest
+def stage_lines(step: RunStep, layers: Sequence[StackLayer], subpath: str) -> tuple[bytes, ...]:
+    """Return the lines of what is seen at `subpath` of a stage. Raises StepFailed when nothing is there."""
+    view = MergedView([layer.layer for layer in layers])
+    start = _existing_in_view(step, view, subpath)
+    return visible_lines(start, ((found.entry, found.entry.digest) for found in view.walk(start)))
 
 
 def _existing_in_view(step: RunStep, view: MergedView, path: str) -> str:
     # Not by way of a ViewTree: that one asks for the contents' places, and layers would be uncompressed for it.
-    from builder.solve.run_mounts import failed
-
     resolved = view.resolve(path)
     if view.find(resolved) is None:
         raise failed(

@@ -3,25 +3,20 @@
 In: plan.step mounts (contexts, steps, identifiers). Out: sandbox.spec mounts (host directories, bytes, sockets), and
 variables that secrets are given in. Everything borrowed for the run (trees, caches, their locks) is on an ExitStack.
 
-A context is never mounted as it lies there unless that can't be told from what BuildKit would show: without what the
-ignore file hides, everything owned by root. Else the part that is asked for is written to the store, once in a build.
+How binds are shown stands in run_binds.py.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-import stat
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Event
 from typing import NamedTuple, assert_never
 
-from builder.context.directory import DirectoryTree
-from builder.context.paths import inside_root
 from builder.context.source import Tree, ViewTree
-from builder.errors import StepFailed
 from builder.filesystem.entry import DIRECTORY
 from builder.layer.view import MergedView
 from builder.oci.digest import chain_id_of
@@ -38,12 +33,11 @@ from builder.plan.step import (
 )
 from builder.sandbox import spec
 from builder.snapshot.snapshotter import Snapshotter, StackLayer
+from builder.solve.blame import failed
 from builder.solve.cache_mounts import CacheMounts, CacheRequest
+from builder.solve.run_binds import ContextCopies, Shown, bind, existing_path, seen_part
+from builder.solve.sightings import Sightings
 from builder.solve.tree_writer import write_tree
-from builder.store.faults import translated
-from builder.store.trash import discard
-
-_PRIVATE_MODE = 0o700
 
 
 class MountTrees(NamedTuple):
@@ -53,6 +47,8 @@ class MountTrees(NamedTuple):
     """A build context by name; "" is the main one. Raises PybuildError."""
     layers: Callable[[StepID | None], tuple[StackLayer, ...]]
     """The file system after a step; None is the empty one."""
+    sightings: Sightings
+    """What contexts were seen to hold."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,8 +70,8 @@ class MountSources:
     """Whether the sandbox mounts read-only, so that directories can be shared with it."""
     owners: bool = True
     """Whether files can be given to other users (not with a single id)."""
-    _contexts: dict[tuple[str, str], str] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
+    sightings: Sightings = field(default_factory=Sightings)
+    copies: ContextCopies = field(default_factory=ContextCopies)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +82,8 @@ class RunMounts:
     env: tuple[str, ...] = field(default=(), repr=False)
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
     """Values that may not be shown."""
+    shown: Mapping[BindMount, Shown] = field(default_factory=dict)
+    """What mounts of contexts show."""
 
 
 def open_mounts(step: RunStep, sources: MountSources, stack: ExitStack, cancel: Event) -> RunMounts:
@@ -97,10 +95,11 @@ def open_mounts(step: RunStep, sources: MountSources, stack: ExitStack, cancel: 
     mounts: list[spec.Mount] = []
     env: list[str] = []
     secrets: list[bytes] = []
+    shown: dict[BindMount, Shown] = {}
     for mount in step.mounts:
         match mount:
             case BindMount():
-                mounts.append(_bind(step, mount, sources, stack))
+                mounts.append(bind(step, mount, sources, stack, shown))
             case CacheMount():
                 mounts.append(_cache(step, mount, caches[mount]))
             case TmpfsMount(target, size):
@@ -115,12 +114,7 @@ def open_mounts(step: RunStep, sources: MountSources, stack: ExitStack, cancel: 
                 mounts += _ssh(step, mount, sources, env)
             case _:
                 assert_never(mount)
-    return RunMounts(mounts=tuple(mounts), env=tuple(env), secrets=tuple(secrets))
-
-
-def failed(step: RunStep, message: str, hint: str = "") -> StepFailed:
-    """Return the error for a step that could not even start."""
-    return StepFailed(message, step.location, hint=hint, step=step.title)
+    return RunMounts(mounts=tuple(mounts), env=tuple(env), secrets=tuple(secrets), shown=shown)
 
 
 def tree_of(source: ContextSource | StepSource, sources: MountSources) -> Tree:
@@ -130,75 +124,8 @@ def tree_of(source: ContextSource | StepSource, sources: MountSources) -> Tree:
     return ViewTree(MergedView([layer.layer for layer in sources.layers(source.step)]))
 
 
-def existing_path(step: RunStep, tree: Tree, path: str) -> str:
-    """Return `path` with links followed; "" is the root. Raises StepFailed when nothing is there, or it is hidden."""
-    resolved = tree.resolve(path)
-    if tree.find(resolved) is None:
-        from builder.context.select import missing  # only for an error
-
-        hint = missing(tree, inside_root(path)).hint or "The source of a mount must exist."
-        raise failed(step, f'failed to calculate checksum: "/{resolved}": not found', hint)
-    return resolved
-
-
 def _absolute(step: RunStep, target: str) -> str:
     return posixpath.join("/", step.cwd, target)
-
-
-# --- bind -------------------------------------------------------------------------------------------------------------
-
-
-def _bind(step: RunStep, mount: BindMount, sources: MountSources, stack: ExitStack) -> spec.BindMount:
-    target = _absolute(step, mount.target)
-    if isinstance(mount.source, StepSource):
-        layers = sources.layers(mount.source.step)
-        view = MergedView([layer.layer for layer in layers])
-        root = stack.enter_context(sources.snapshotter.open_stack(layers, view))
-        subpath = existing_path(step, ViewTree(view), mount.subpath)
-        return spec.BindMount(source=root, subpath=subpath, target=target, readonly=mount.readonly)
-    tree = sources.context(mount.source.name)
-    subpath = existing_path(step, tree, mount.subpath)
-    if sources.in_place and isinstance(tree, DirectoryTree) and _shows_as_it_is(tree, subpath):
-        root = spec.DirectoryRoot(tree.path)
-    else:
-        root = spec.DirectoryRoot(_written_context(mount.source.name, tree, subpath, sources, stack))
-    return spec.BindMount(source=root, subpath=subpath, target=target, readonly=mount.readonly)
-
-
-def _shows_as_it_is(tree: DirectoryTree, subpath: str) -> bool:
-    """Say whether the directory on disk looks just like the tree: nothing hidden, and all of it ours."""
-    if tree.hides:
-        return False
-    own = (os.geteuid(), os.getegid())
-    for node in tree.walk(subpath):
-        status = node.status or os.lstat(os.path.join(tree.path, node.entry.path))
-        regular = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode)
-        if not regular or (status.st_uid, status.st_gid) != own:
-            return False
-    return True
-
-
-def _written_context(name: str, tree: Tree, subpath: str, sources: MountSources, stack: ExitStack) -> str:
-    """A directory of ours that has this part of the context at the same path."""
-    if not sources.in_place:
-        directory = _write_context(tree, subpath, sources)
-        stack.callback(discard, directory, sources.trash)  # what can be written to isn't shared
-        return directory
-    with sources._lock:
-        key = (name, subpath)
-        if key not in sources._contexts:
-            sources._contexts[key] = _write_context(tree, subpath, sources)
-        return sources._contexts[key]
-
-
-def _write_context(tree: Tree, subpath: str, sources: MountSources) -> str:
-    with translated("writing the build context for a mount"):
-        directory = sources.temporary("context")
-        os.mkdir(directory, _PRIVATE_MODE)
-        inside = os.path.join(directory, subpath) if subpath else directory
-        os.makedirs(os.path.dirname(inside), 0o755, exist_ok=True)
-        write_tree(tree.walk(subpath), inside, prefix=subpath, owners=False)
-    return directory
 
 
 # --- cache ------------------------------------------------------------------------------------------------------------
@@ -223,6 +150,8 @@ def _request(step: RunStep, mount: CacheMount, sources: MountSources) -> CacheRe
         if found is None or found.kind != DIRECTORY:
             raise failed(step, f'cache mount {mount.identifier!r}: "/{start}" is not a directory')
         write_tree(tree.walk(start), path, prefix=start, owners=sources.owners)
+        if isinstance(base, ContextSource) and seen_part(step, tree, base.name, mount.subpath, sources).moved(tree):
+            raise failed(step, f'cache mount {mount.identifier!r}: "/{start}" changed while it was read')
 
     return CacheRequest(mount=mount, base=base_identity(base, sources), seed=seed)
 

@@ -10,7 +10,7 @@ When the block ends without `keep`, the tree the step ran in is thrown away.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Event
@@ -19,13 +19,15 @@ from builder.errors import LayerError, SandboxError, StepFailed
 from builder.filesystem.accounts import Account
 from builder.layer.view import MergedView
 from builder.oci.digest import DiffID
-from builder.plan.step import Network, RunStep
+from builder.plan.step import BindMount, Network, RunStep
 from builder.sandbox.runner import ExitStatus, Sandbox
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
 from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
-from builder.solve.run_mounts import MountSources, RunMounts, failed, open_mounts
+from builder.solve.blame import failed
+from builder.solve.run_binds import Shown
+from builder.solve.run_mounts import MountSources, RunMounts, open_mounts
 from builder.solve.run_output import Redactor, RunOutput
 
 _SCRIPT_MODE = 0o755
@@ -55,6 +57,8 @@ class FinishedRun:
     _snapshotter: Snapshotter
     _active: ActiveSnapshot
     _kept: list[DiffID]
+    shown: Mapping[BindMount, Shown]
+    """What its mounts of contexts showed it."""
 
     def changes(self) -> Iterator[Change]:
         """Give what the step changed, in tree order; once. Raises LayerError."""
@@ -78,8 +82,8 @@ def run_step(
     active = tools.snapshotter.prepare(parent, view)
     kept: list[DiffID] = []
     try:
-        _execute(step, active, account, tools, emit, cancel)
-        yield FinishedRun(tools.snapshotter, active, kept)
+        mounts = _execute(step, active, account, tools, emit, cancel)
+        yield FinishedRun(tools.snapshotter, active, kept, mounts.shown)
     except BaseException:
         tools.snapshotter.discard(active)
         raise
@@ -103,7 +107,7 @@ def _execute(
     tools: RunTools,
     emit: Callable[[bytes], None],
     cancel: Event,
-) -> None:
+) -> RunMounts:
     with ExitStack() as stack:
         mounts = open_mounts(step, tools.sources, stack, cancel)
         output = RunOutput(emit, Redactor(mounts.secrets))
@@ -117,6 +121,7 @@ def _execute(
             output.finish()
     if status.code != 0:
         raise _failure(step, status, output)
+    return mounts
 
 
 def sandbox_spec(

@@ -185,7 +185,7 @@ class _Solver:
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
         layer = attempt.operation.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
-        key, preimage_ = attempt.identity(in_chroot=in_chroot)
+        key, preimage_ = attempt.confirm(in_chroot=in_chroot)
         record = CacheRecord(
             key=key,
             definition=attempt.definition_digest,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from builder.solve.copy_op import FindRemote
     from builder.solve.run_mounts import MountSources, MountTrees
     from builder.solve.run_op import RunTools
+    from builder.solve.sightings import Sightings
     from builder.solve.views import Views
     from builder.transport.resolver import Resolver
 
@@ -84,6 +85,7 @@ class Workshop:
     _views: Views | None = None
     _sources: MountSources | None = None
     _remote: RemoteSources | None = None
+    _sightings: Sightings | None = None
     warnings: list[Warned] = field(default_factory=list)
     """What steps warned of, so that a build that repeats this one can say it again."""
 
@@ -173,7 +175,15 @@ class Workshop:
         """Return what bind mounts and seeds of caches are read from."""
         from builder.solve.run_mounts import MountTrees
 
-        return MountTrees(self.contexts.tree, self.layers_of)
+        return MountTrees(self.contexts.tree, self.layers_of, self.sightings)
+
+    @property
+    def sightings(self) -> Sightings:
+        if self._sightings is None:
+            from builder.solve.sightings import Sightings  # for mounts of contexts alone
+
+            self._sightings = Sightings()
+        return self._sightings
 
     def mount_sources(self) -> MountSources:
         """Return what mounts are made from; the machine must be open."""
@@ -193,6 +203,7 @@ class Workshop:
                 ssh=self.settings.ssh,
                 in_place=self.machine.sandbox.name != "chroot",
                 owners=owners,
+                sightings=self.sightings,
             )
         return self._sources
 

@@ -61,11 +61,15 @@ class Bench:
         step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
         with self.tree() as tree:
             copy = self.operation(step, tree)
-            index = self._keep(lambda: layer_items(copy, self.below(step)))
+            index = self.write_layer(copy, step)
             copy.complete(lambda path: found.entry.digest if (found := index.find(path)) else "")
             self.inputs = copy.inputs()
             assert self.inputs == self.operation(step, tree).inputs(), "one pass and two passes make the same key"
         return entries(index)
+
+    def write_layer(self, copy: Copy, step: CopyStep) -> LayerIndex:
+        """Put the layer of a copy on the stack."""
+        return self._keep(lambda: layer_items(copy, self.below(step)))
 
     def inputs_of(self, *words: str, **fields: Any) -> Any:
         """Return the inputs of a COPY without making its layer."""

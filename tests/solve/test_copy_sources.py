@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ContextError
+from builder.plan.step import ContextSource, CopyStep, Paths, StepID
 from tests.solve.copying import Bench
 
 
@@ -241,3 +242,21 @@ def test_names_that_mean_deletion_in_a_layer_are_refused(bench: Bench) -> None:
     bench.write({"d/.wh.x": "data"})
     with pytest.raises(Exception, match="deleted files"):
         bench.copy("d", "/t/")
+
+
+@pytest.mark.parametrize("size", [3, 3 << 20])
+def test_a_file_that_changes_between_the_key_and_the_copy_is_in_the_key_as_it_was_copied(
+    bench: Bench, size: int
+) -> None:
+    path = bench.context / "moving"
+    path.write_bytes(b"a" * size)
+    step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), ("moving",)),), destination="/moving")
+    with bench.tree() as tree:
+        copy = bench.operation(step, tree)
+        before = copy.inputs()
+        path.write_bytes(b"b" * size)
+        index = bench.write_layer(copy, step)
+        copy.complete(lambda name: found.entry.digest if (found := index.find(name)) else "")
+        after = copy.inputs()
+        assert after != before
+        assert after == bench.operation(step, tree).inputs()
