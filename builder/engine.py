@@ -38,7 +38,13 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
     started, begun_ns = time.monotonic(), time.time_ns()
     names = tuple(_destination(tag) for tag in request.tags)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
+        store = stack.enter_context(
+            open_store(
+                request.root,
+                large_layers=request.large_layers,
+                notify=lambda sentence: sink(events.Noted(sentence)),
+            )
+        )
         stack.enter_context(store.lease())
         asked = ask(request, store)
         if asked is not None and asked.receipt is not None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from builder import __version__
-from builder.errors import ReferenceFormatError
+from builder.errors import PybuildError, ReferenceFormatError
 from builder.known_isolation import takes_chroot_results
 from builder.oci.canonical import MAX_DOCUMENT_BYTES, encode
 from builder.oci.descriptor import descriptor_from_json
@@ -23,6 +23,7 @@ from builder.oci.digest import Digest, digest_of
 from builder.oci.reference import LAYOUT_SCHEME, parse_layout_reference
 from builder.result import ImageReport, StepReport
 from builder.single_id import one_id_only
+from builder.store.checked import open_regular
 
 if TYPE_CHECKING:
     from builder.context.ignore import IgnorePatterns
@@ -130,7 +131,7 @@ def _layout_digests(request: BuildRequest) -> list[Digest] | None:
     digests = []
     for value in request.build_contexts.values():
         try:
-            with open(f"{parse_layout_reference(value)[0]}/index.json", "rb") as file:
+            with open_regular(f"{parse_layout_reference(value)[0]}/index.json") as file:
                 data = file.read(MAX_DOCUMENT_BYTES + 1)
         except (OSError, ReferenceFormatError):
             return None
@@ -175,7 +176,11 @@ def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatter
     data = store.plans.find(key)
     if data is None:
         return None
-    receipt = _read(data)
+    try:
+        receipt = _read(data)
+    except (ValueError, KeyError, TypeError, PybuildError):
+        return None  # damaged: the long way makes it anew
+    store.leases.pin(receipt.descriptor.digest, *receipt.blobs)
     if not all(store.blobs.has(Digest(blob)) for blob in receipt.blobs):
         return None
     for name, digest in receipt.bases:

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from builder import __version__
 from builder.cli.arguments import add_root, new_parser
@@ -18,6 +19,9 @@ from builder.oci.reference import parse_reference
 from builder.store.location import store_root
 from builder.store.store import Store, open_store
 
+if TYPE_CHECKING:
+    from builder.store.prune import PruneReport
+
 
 def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = new_parser(f"pybuild {name}", description)
@@ -26,7 +30,12 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
 
 
 def _store(arguments: argparse.Namespace, *, create: bool = True) -> Store:
-    return open_store(store_root(arguments.root, os.environ), create=create)
+    return open_store(store_root(arguments.root, os.environ), create=create, notify=print_note)
+
+
+def print_note(sentence: str) -> None:
+    """Say something that is neither an answer nor an error."""
+    print(f"pybuild: note: {sentence}", file=sys.stderr)
 
 
 def images_command(argv: list[str]) -> int:
@@ -157,7 +166,7 @@ def tag_command(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     from builder.image.listing import tag_image
 
-    with _store(arguments) as store:
+    with _store(arguments) as store, store.lease():
         tag_image(store, arguments.image, arguments.name)
     return 0
 
@@ -195,6 +204,9 @@ def prune_command(argv: list[str]) -> int:
     )
     parser.add_argument("-f", "--force", action="store_true", help="do not ask (pybuild never does)")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument(
+        "--wait", action="store_true", help="let the running builds end first; what they use stays otherwise"
+    )
     parser.add_argument("--whole-store", action="store_true", help="delete the store itself, named images and all")
     arguments = parser.parse_args(argv)
     from builder.cli.options import parse_size
@@ -211,6 +223,8 @@ def prune_command(argv: list[str]) -> int:
         print(f"removed {store.root}")
         return 0
     with _store(arguments) as store:
+        if arguments.wait:
+            store.leases.wait()
         report = prune(
             store,
             unused_for=0.0 if arguments.all else None,
@@ -218,12 +232,22 @@ def prune_command(argv: list[str]) -> int:
             cache_mounts=arguments.all,
             dry_run=arguments.dry_run,
         )
-    would = "would remove" if arguments.dry_run else "removed"
+    _print_pruned(report, dry_run=arguments.dry_run)
+    return 0
+
+
+def _print_pruned(report: PruneReport, *, dry_run: bool) -> None:
+    would = "would remove" if dry_run else "removed"
     print(
         f"{would} {len(report.images)} dangling images, {len(report.records)} cache records, {len(report.blobs)} blobs"
     )
-    print(f"{'would free' if arguments.dry_run else 'freed'} {size_text(report.bytes)}")
-    return 0
+    print(f"{'would free' if dry_run else 'freed'} {size_text(report.bytes)}")
+    left = report.left
+    if left.images or left.records or left.blobs:
+        print(
+            f"left {left.images} dangling images, {left.records} cache records, {left.blobs} blobs "
+            f"({size_text(left.bytes)}), which running builds use ({report.builds} now): --wait lets them end first"
+        )
 
 
 def version_command(argv: list[str]) -> int:

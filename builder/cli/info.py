@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import platform
+from contextlib import nullcontext
 
 from builder import __version__
+from builder.cli.image_commands import print_note
 from builder.cli.text import clean, size_text
 from builder.errors import PybuildError
 from builder.oci.platform import host_platform
@@ -17,14 +19,15 @@ from builder.store.verify import Finding
 
 def describe_machine(arguments: argparse.Namespace, root: str) -> int:
     """Print what was asked for; 1 when --verify found a fault."""
-    with open_store(root) as store:
+    with open_store(root, notify=print_note) as store:
         facts: dict[str, object] = {
             "version": __version__,
             "python": platform.python_version(),
             "platform": str(host_platform()),
         }
         facts |= _store_facts(store)
-        findings = _findings(store) if arguments.verify else ()
+        with store.lease(everything=True) if arguments.verify else nullcontext():
+            findings = _findings(store) if arguments.verify else ()
         facts |= _isolation_facts(arguments.isolation, store)
     faults = [finding for finding in findings if finding.is_error]
     if arguments.json:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 from builder.errors import ImageError, PybuildError, ReferenceFormatError, StoreError
@@ -128,7 +127,7 @@ def remove_image(store: Store, text: str, *, force: bool = False) -> list[str]:
 
 
 def _delete(store: Store, descriptor: Descriptor) -> list[str]:
-    from builder.store.prune import delete_unreachable
+    from builder.store.prune import remove_images
     from builder.store.reachability import reachable_from
 
     lines: list[str] = []
@@ -143,10 +142,7 @@ def _delete(store: Store, descriptor: Descriptor) -> list[str]:
         lines.append(f"Deleted: {descriptor.digest}")
         chains, blobs = {}, {}
     own = reachable_from(store, [descriptor]) | set(blobs.values())
-    store.names.forget([descriptor.digest])
-    gone: list[Digest] = []
-    with suppress(StoreError), store.exclusive():  # during a build the blobs stay, for prune to take
-        gone = delete_unreachable(store, own)
+    gone = remove_images(store, [descriptor.digest], own)
     freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
     return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]
 

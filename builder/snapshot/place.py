@@ -24,5 +24,6 @@ def place_of(store: Store, namespace: BuildNamespace) -> Place:
         trash=store.trash,
         temporary=store.temporary.path,
         ids=ids,
+        pin=store.leases.pin,
         user_namespace=namespace.user_namespace,
     )

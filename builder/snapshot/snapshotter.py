@@ -39,6 +39,8 @@ class Place:
     trash: str
     temporary: Callable[[str], str]
     ids: Ids = "exact"
+    pin: Callable[[str], None] = lambda path: None
+    """Told which unpacked layer (`snapshots/<name>`) is used from now on, before it is looked for."""
     user_namespace: bool = False
     """We are root in a user namespace only: overlayfs keeps its marks in user.overlay.*."""
 

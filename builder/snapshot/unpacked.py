@@ -75,6 +75,7 @@ class UnpackedLayers:
             self._finish(directory, path)
 
     def _path(self, name: str) -> str:
+        self._place.pin(f"snapshots/{name}.{self._form}")
         return f"{self._place.snapshots}/{name}.{self._form}"
 
     def _is_whole(self, path: str) -> bool:

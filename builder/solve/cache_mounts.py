@@ -51,6 +51,8 @@ class CacheMounts:
     namespace: str = ""
     owners: bool = True
     """Whether files can be given to other users (not with a single id)."""
+    pin: Callable[[str], None] = lambda path: None
+    """Told which cache (`mounts/<name>`) is used from now on, before it is looked for."""
     _emptied: set[str] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
 
@@ -85,6 +87,7 @@ class CacheMounts:
     @contextmanager
     def _take(self, name: str, request: CacheRequest, empty: bool, cancel: Event) -> Iterator[str]:
         folder = f"{self.directory}/{name}"
+        self.pin(f"mounts/{name}")
         with ExitStack() as stack:
             try:
                 os.makedirs(folder, _PRIVATE_MODE, exist_ok=True)

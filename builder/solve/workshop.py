@@ -196,7 +196,9 @@ class Workshop:
                 context=self.contexts.tree,
                 layers=self.layers_of,
                 snapshotter=self.machine.snapshotter,
-                caches=CacheMounts(self.store.mounts, self.store.trash, self.settings.cache_namespace, owners),
+                caches=CacheMounts(
+                    self.store.mounts, self.store.trash, self.settings.cache_namespace, owners, self.store.leases.pin
+                ),
                 temporary=self.store.temporary.path,
                 trash=self.store.trash,
                 secrets=self.settings.secrets,

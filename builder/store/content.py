@@ -3,7 +3,8 @@
     ROOT/blobs/<algorithm>/<encoded>     mode 0644, exactly the bytes its name says
 
 A blob appears by rename, whole and synced, or not at all. In: bytes. Out: a digest. What refers to what is not known
-here. Disks fail and people edit: whatever reads a blob to its end checks it (`read`, `stream`, `verify`).
+here. Disks fail and people edit: whatever reads a blob to its end checks it (`read`, `stream`, `verify`). Whatever asks
+for a blob is a use of it, which prune respects (leases.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.store import durable
 from builder.store.checked import CheckedFile, damaged, open_checked, open_regular
 from builder.store.faults import store_error, translated
+from builder.store.leases import Leases
 from builder.store.temporary import TemporaryFiles
 
 BLOB_MODE = 0o644
@@ -29,9 +31,10 @@ _PARALLEL_FROM_BYTES = 4 << 20
 class ContentStore:
     """The blobs of one store. Safe for threads and processes: a blob never changes once it is there."""
 
-    def __init__(self, root: str, temporary: TemporaryFiles) -> None:
+    def __init__(self, root: str, temporary: TemporaryFiles, leases: Leases) -> None:
         self.directory = f"{root}/blobs"
         self._temporary = temporary
+        self._leases = leases
 
     def path(self, digest: Digest) -> str:
         """Return where the blob is, or would be."""
@@ -39,10 +42,12 @@ class ContentStore:
         return f"{self.directory}/{algorithm}/{encoded}"
 
     def has(self, digest: Digest) -> bool:
+        self._leases.pin(digest)
         return os.path.exists(self.path(digest))
 
     def is_whole(self, digest: Digest, size: int) -> bool:
         """Say whether the blob is here and `size` bytes long: one that a crash cut short is as good as none."""
+        self._leases.pin(digest)
         try:
             return os.stat(self.path(digest)).st_size == size
         except OSError:
@@ -50,6 +55,7 @@ class ContentStore:
 
     def size(self, digest: Digest) -> int:
         """Return its size in bytes. Raises BlobNotFound."""
+        self._leases.pin(digest)
         try:
             return os.stat(self.path(digest)).st_size
         except FileNotFoundError:
@@ -59,6 +65,7 @@ class ContentStore:
 
     def open(self, digest: Digest) -> BinaryIO:
         """Open for reading, unbuffered and unchecked. Raises BlobNotFound, StoreError."""
+        self._leases.pin(digest)
         try:
             return open_regular(self.path(digest))
         except FileNotFoundError:
@@ -70,6 +77,7 @@ class ContentStore:
         """Open for reading from end to end: a context manager. Raises BlobNotFound, StoreError; at its end, where the
         bytes are not those of the digest, DigestMismatch.
         """
+        self._leases.pin(digest)
         try:
             return open_checked(self.path(digest), digest)
         except FileNotFoundError:

@@ -22,6 +22,7 @@ from builder.oci.digest import DiffID, Digest
 from builder.store.content import ContentStore
 from builder.store.database import Database
 from builder.store.faults import translated
+from builder.store.leases import Leases
 
 _BLOCK_BYTES = 1 << 20
 
@@ -58,10 +59,11 @@ class Reader(Protocol):
 class Layers:
     """The layers of one store."""
 
-    def __init__(self, root: str, blobs: ContentStore, database: Database) -> None:
+    def __init__(self, root: str, blobs: ContentStore, database: Database, leases: Leases) -> None:
         self._indexes = f"{root}/indexes"
         self._blobs = blobs
         self._database = database
+        self._leases = leases
         self._unpacking = Lock()
 
     def find(self, diff_id: DiffID) -> LayerRecord | None:
@@ -76,6 +78,7 @@ class Layers:
         if row is None:
             return None
         record = _record(row)
+        self._leases.pin(record.descriptor.digest, record.diff_id)
         if self._blobs.is_whole(record.descriptor.digest, record.descriptor.size) and os.path.exists(
             self.index_path(record.diff_id)
         ):
@@ -89,8 +92,7 @@ class Layers:
 
     def put(self, record: LayerRecord) -> None:
         """Remember a layer; its blob and index must already be there."""
-        with self._database.write() as connection:
-            put_layer(connection, record, self._blobs)
+        self._database.change(lambda connection: put_layer(connection, record, self._blobs))
 
     def find_compressed(self, diff_id: DiffID, compression: str, level: int) -> Descriptor | None:
         """Return what compressing a layer gave before; its blob need not be here."""
@@ -101,12 +103,15 @@ class Layers:
         return Descriptor(media_type=row[0], digest=Digest(row[1]), size=row[2]) if row else None
 
     def put_compressed(self, diff_id: DiffID, compression: str, level: int, descriptor: Descriptor) -> None:
-        with self._database.write() as connection:
+
+        def put(connection: Any) -> None:
             connection.execute(
                 "INSERT OR REPLACE INTO compressed VALUES (?, ?, ?, ?, ?, ?)",
                 (diff_id, compression, level, descriptor.media_type, descriptor.digest, descriptor.size),
             )
             connection.execute("INSERT OR REPLACE INTO blob VALUES (?, ?)", (descriptor.digest, diff_id))
+
+        self._database.change(put)
 
     def index_path(self, diff_id: DiffID) -> str:
         """Return where the layer's table of contents is, or would be."""
@@ -115,6 +120,7 @@ class Layers:
 
     def keep_index(self, temporary: str, diff_id: DiffID) -> None:
         """Move a finished index to its place; its bytes reach the disk before its name, which records trust."""
+        self._leases.pin(diff_id)
         with translated(f"writing the index of layer {diff_id}"):
             descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -129,11 +135,10 @@ class Layers:
         `open_decompressed` is builder.layer.compression's. Raises DigestMismatch when the bytes are not those of the
         diff ID, StoreError, LayerError.
         """
-        path = self._blobs.path(record.diff_id)
         with self._unpacking:  # stages that run in parallel ask for the same base at the same moment
-            if not os.path.exists(path):
+            if not self._blobs.has(record.diff_id):
                 self._unpack(record, open_decompressed)
-        return path
+        return self._blobs.path(record.diff_id)
 
     def _unpack(self, record: LayerRecord, open_decompressed: Callable[[Reader], Reader]) -> None:
         digest = record.descriptor.digest

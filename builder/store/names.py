@@ -24,7 +24,9 @@ from builder.oci.digest import Digest
 from builder.oci.media_type import OCI_INDEX
 from builder.oci.reference import Reference
 from builder.store import durable
+from builder.store.checked import open_regular
 from builder.store.faults import store_error, translated
+from builder.store.reserve import Reserve
 from builder.store.temporary import TemporaryFiles
 
 _DOING = "writing the image names of the store"
@@ -33,10 +35,11 @@ _DOING = "writing the image names of the store"
 class ImageNames:
     """The names of one store."""
 
-    def __init__(self, root: str, temporary: TemporaryFiles) -> None:
+    def __init__(self, root: str, temporary: TemporaryFiles, reserve: Reserve) -> None:
         self.path = f"{root}/index.json"
         self._lock_path = f"{root}/index.lock"
         self._temporary = temporary
+        self._reserve = reserve
         self._stamp: tuple[int, int, int] = (0, 0, 0)
         self._entries: tuple[Descriptor, ...] = ()
 
@@ -94,14 +97,16 @@ class ImageNames:
             removed = [_without_name(entry) for entry in entries if name_of(entry) == name]
             return _tidy([entry for entry in entries if name_of(entry) != name] + (removed if keep else []))
 
-        self._change(change)
+        self._reserve.used_for(lambda: self._change(change))
         return True
 
     def forget(self, digests: Iterable[Digest]) -> None:
         """Remove images under all their names."""
         gone = set(digests)
         if any(entry.digest in gone for entry in self.entries()):
-            self._change(lambda entries: [entry for entry in entries if entry.digest not in gone])
+            self._reserve.used_for(
+                lambda: self._change(lambda entries: [entry for entry in entries if entry.digest not in gone])
+            )
 
     def entries(self) -> tuple[Descriptor, ...]:
         """Return all entries as they stand in the file, named or not."""
@@ -119,8 +124,8 @@ class ImageNames:
 
     def _read(self) -> list[Descriptor]:
         try:
-            with open(self.path, "rb") as file:
-                document = json.load(file)
+            with open_regular(self.path) as file:
+                document = json.loads(file.read())
             members = document.get("manifests") or []
             return [descriptor_from_json(item, f"{self.path}: manifests[{n}]") for n, item in enumerate(members)]
         except FileNotFoundError:
@@ -129,7 +134,9 @@ class ImageNames:
             raise store_error(error, "reading the image names of the store") from error
         except (PybuildError, ValueError, TypeError, AttributeError) as error:
             raise StoreError(
-                f"the image names of the store are unreadable: {error}", hint=f"Repair or remove {self.path}."
+                f"the image names of the store are unreadable: {error}",
+                hint=f"Repair it, or remove it: rm '{self.path}'. Images then have no names, until they are built or "
+                "pulled again; do not prune before.",
             ) from error
 
     def _change(self, change: Callable[[list[Descriptor]], list[Descriptor]]) -> None:

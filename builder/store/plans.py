@@ -29,14 +29,17 @@ class Plans:
 
     def put(self, key: Digest, document: bytes) -> None:
         if self.find(key) != document:
-            with self._database.write() as connection:
-                connection.execute("INSERT OR REPLACE INTO plan VALUES (?, ?, ?)", (key, document, int(time.time())))
+            row = (key, document, int(time.time()))
+            self._database.change(
+                lambda connection: connection.execute("INSERT OR REPLACE INTO plan VALUES (?, ?, ?)", row)
+            )
 
     def delete_before(self, moment: int) -> None:
         """Forget plans made before `moment`, in seconds since 1970."""
         if self._database.row("SELECT 1 FROM plan WHERE created < ? LIMIT 1", (moment,)):
-            with self._database.write() as connection:
-                connection.execute("DELETE FROM plan WHERE created < ?", (moment,))
+            self._database.change(
+                lambda connection: connection.execute("DELETE FROM plan WHERE created < ?", (moment,))
+            )
 
 
 class Origins:
@@ -51,5 +54,6 @@ class Origins:
 
     def put(self, manifest: Digest, place: str) -> None:
         if self.find(manifest) != place:
-            with self._database.write() as connection:
-                connection.execute("INSERT OR REPLACE INTO origin VALUES (?, ?)", (manifest, place))
+            self._database.change(
+                lambda connection: connection.execute("INSERT OR REPLACE INTO origin VALUES (?, ?)", (manifest, place))
+            )

@@ -83,7 +83,8 @@ class CacheRecords:
 
     def put(self, record: CacheRecord) -> None:
         """Remember a result; the blob and index of its layer must already be there."""
-        with self._database.write() as connection:
+
+        def put(connection: Any) -> None:
             if record.layer is not None:
                 put_layer(connection, record.layer, self._blobs)
             connection.execute(
@@ -94,6 +95,8 @@ class CacheRecords:
                 ),
             )  # fmt: skip
 
+        self._database.change(put)
+
     def walk(self) -> list[tuple[Digest, DiffID | None, int, str]]:
         """Return (key, diff ID or None, last use in s since 1970, description) of every record, oldest use first."""
         return [
@@ -102,16 +105,17 @@ class CacheRecords:
         ]
 
     def delete(self, keys: Iterable[Digest]) -> None:
-        with self._database.write() as connection:
-            connection.executemany("DELETE FROM record WHERE key = ?", [(key,) for key in keys])
+        gone = [(key,) for key in keys]
+        self._database.change(lambda connection: connection.executemany("DELETE FROM record WHERE key = ?", gone))
 
     def flush(self) -> None:
         """Write down what was used, where that says anything new (once a day at most)."""
         if self._used:
-            used, self._used = self._used, set()
-            with self._database.write() as connection:
-                now = int(time.time())
-                connection.executemany("UPDATE record SET used = ? WHERE key = ?", [(now, key) for key in used])
+            now = int(time.time())
+            used, self._used = [(now, key) for key in self._used], set()
+            self._database.change(
+                lambda connection: connection.executemany("UPDATE record SET used = ? WHERE key = ?", used)
+            )
 
     def _record(self, row: Any) -> CacheRecord | None:
         key, definition, preimage, created, description, diff_id = row[:6]

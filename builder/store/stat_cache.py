@@ -60,9 +60,12 @@ class StatCache:
         """Forget contexts last written before `moment`, in seconds since 1970."""
         stale = self._database.rows("SELECT id FROM context WHERE used < ?", (moment,))
         if stale:
-            with self._database.write() as connection:
+
+            def delete(connection: Any) -> None:
                 connection.executemany("DELETE FROM stamp WHERE context = ?", stale)
                 connection.executemany("DELETE FROM context WHERE id = ?", stale)
+
+            self._database.change(delete)
 
 
 class ContextStamps:
@@ -112,13 +115,17 @@ class ContextStamps:
         """Forget files that are no more."""
         keys = [_key(path) for path in paths]
         if keys and (context := self._find_id()) is not None:
-            with self._database.write() as connection:
+
+            def delete(connection: Any) -> None:
                 connection.executemany(
                     "DELETE FROM stamp WHERE context = ? AND path = ?", [(context, key) for key in keys]
                 )
 
+            self._database.change(delete)
+
     def _write(self, batch: list[StampedFile]) -> None:
-        with self._database.write() as connection:
+
+        def put(connection: Any) -> None:
             connection.execute(
                 "INSERT INTO context (device, inode, root, used) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (device, inode, root) DO UPDATE SET used = excluded.used",
@@ -130,8 +137,10 @@ class ContextStamps:
             self._id = row[0]
             connection.executemany(
                 "INSERT OR REPLACE INTO stamp VALUES (?, ?, ?, ?)",
-                [(self._id, _key(file.path), file.stamp, bytes.fromhex(file.digest)) for file in batch],
+                [(row[0], _key(file.path), file.stamp, bytes.fromhex(file.digest)) for file in batch],
             )
+
+        self._database.change(put)
 
     def _find_id(self) -> int | None:
         if self._id is None:

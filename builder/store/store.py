@@ -6,7 +6,8 @@
       state.db  contexts.db                      cache records, layers, plans; digests of context files
       snapshots/  mounts/                        unpacked layers; cache mounts
       tmp/  trash/                               unfinished files; what prune is about to delete
-      lock  index.lock                           flock(2): leases; writers of index.json
+      leases/  lock                              what running builds use, and prune; flock(2)
+      index.lock  reserve                        flock(2) of writers of index.json; room to remove names on a full disk
 
 In: a path. Out: a `Store` with its parts. Opening an existing store writes nothing.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from types import TracebackType
@@ -27,40 +28,57 @@ from builder.store.content import ContentStore
 from builder.store.database import Database
 from builder.store.faults import store_error, translated
 from builder.store.layers import Layers
+from builder.store.leases import Leases
 from builder.store.names import ImageNames, empty_index
 from builder.store.plans import Origins, Plans
 from builder.store.records import CacheRecords
+from builder.store.reserve import Reserve
 from builder.store.stat_cache import StatCache
 from builder.store.temporary import TemporaryFiles
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 STATE_VERSION = 1
-_DIRECTORIES = ("blobs", "blobs/sha256", "indexes", "indexes/sha256", "snapshots", "mounts", "tmp", "trash")
+_DIRECTORIES = ("blobs", "blobs/sha256", "indexes", "indexes/sha256", "snapshots", "mounts", "tmp", "trash", "leases")
 _POLL_SECONDS = 0.05
 _NEW = ".new-"
 """Begins the names of the first files of a store before they have their own: nothing sweeps them away."""
 
 
+Notify = Callable[[str], None]
+
+
+def _say_nothing(sentence: str) -> None:
+    pass
+
+
 class Store:
     """An open store. A context manager; `close` removes this process's temporary files."""
 
-    def __init__(self, root: str, *, large_layers: bool = False) -> None:
+    def __init__(self, root: str, *, large_layers: bool = False, notify: Notify = _say_nothing) -> None:
         self.root = root
         self.large_layers = large_layers
         """Whether layers and archives are let in that grow beyond all proportion when they are unpacked."""
+        self._notify = notify
         self.temporary = TemporaryFiles(f"{root}/tmp")
-        self.blobs = ContentStore(root, self.temporary)
-        self.names = ImageNames(root, self.temporary)
-        self.database = Database(f"{root}/state.db", layers.SCHEMA + records.SCHEMA + plans.SCHEMA, STATE_VERSION)
-        self.layers = Layers(root, self.blobs, self.database)
+        self.leases = Leases(root)
+        self.reserve = Reserve(root)
+        self.blobs = ContentStore(root, self.temporary, self.leases)
+        self.names = ImageNames(root, self.temporary, self.reserve)
+        schema = layers.SCHEMA + records.SCHEMA + plans.SCHEMA
+        self.database = Database(f"{root}/state.db", schema, STATE_VERSION, notify)
+        self.layers = Layers(root, self.blobs, self.database, self.leases)
         self.records = CacheRecords(self.database, self.layers, self.blobs)
         self.plans = Plans(self.database)
         self.origins = Origins(self.database)
 
     @cached_property
     def stat_cache(self) -> StatCache:
-        self._contexts = Database(f"{self.root}/contexts.db", stat_cache.SCHEMA, stat_cache.VERSION)
-        return StatCache(self._contexts)
+        return StatCache(self.contexts)
+
+    @cached_property
+    def contexts(self) -> Database:
+        """The database of the stat cache."""
+        return Database(f"{self.root}/contexts.db", stat_cache.SCHEMA, stat_cache.VERSION, self._notify)
 
     @property
     def indexes(self) -> str:
@@ -82,24 +100,33 @@ class Store:
         return f"{self.root}/trash"
 
     @contextmanager
-    def lease(self) -> Iterator[None]:
-        """Keep everything in the store from being pruned while the body runs; many may hold one."""
-        with self._locked(fcntl.LOCK_SH, wait_seconds=None):
+    def lease(self, *, everything: bool = False) -> Iterator[None]:
+        """Keep what this process uses of the store (with `everything`, all of it) from being pruned while the body
+        runs; many may hold one.
+        """
+        with self.leases.hold(everything=everything):
             yield
 
     @contextmanager
     def exclusive(self, wait_seconds: float = 0.0) -> Iterator[None]:
         """Have the store alone. Raises StoreError when leases are still held after `wait_seconds`."""
-        with self._locked(fcntl.LOCK_EX, wait_seconds):
-            yield
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            with self.leases.alone(wait_seconds):
+                if not self.leases.running():
+                    yield
+                    return
+            if time.monotonic() >= deadline:
+                raise StoreError(f"the store {self.root} is in use by a build", hint="Try again when it has finished.")
+            time.sleep(_POLL_SECONDS)
 
     def close(self) -> None:
         with suppress(StoreError):  # when a record was last used is not worth failing for
             self.records.flush()
         self.temporary.close()
         self.database.close()
-        if "stat_cache" in self.__dict__:
-            self._contexts.close()
+        if "contexts" in self.__dict__:
+            self.contexts.close()
 
     def __enter__(self) -> Store:
         return self
@@ -109,26 +136,12 @@ class Store:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _locked(self, operation: int, wait_seconds: float | None) -> Iterator[None]:
-        with translated("locking the store"):
-            descriptor = _open_lock(f"{self.root}/lock")
-            try:
-                if wait_seconds is None:
-                    fcntl.flock(descriptor, operation)
-                else:
-                    _lock_within(descriptor, operation, wait_seconds, self.root)
-            except BaseException:
-                os.close(descriptor)
-                raise
-        try:
-            yield
-        finally:
-            os.close(descriptor)
 
+def open_store(root: str, *, create: bool = True, large_layers: bool = False, notify: Notify = _say_nothing) -> Store:
+    """Open the store at `root`, making it when there is none and `create` is set. Raises StoreError.
 
-def open_store(root: str, *, create: bool = True, large_layers: bool = False) -> Store:
-    """Open the store at `root`, making it when there is none and `create` is set. Raises StoreError."""
+    `notify` is told, in sentences, what of the store was found damaged and made anew.
+    """
     root = os.path.abspath(root)
     try:
         with open(f"{root}/oci-layout", "rb") as file:
@@ -145,7 +158,7 @@ def open_store(root: str, *, create: bool = True, large_layers: bool = False) ->
         _create(root)
     elif b'"imageLayoutVersion"' not in known or b'"1.0.0"' not in known:
         raise StoreError(f"{root} holds an image layout of a version other than 1.0.0: {known[:80]!r}")
-    store = Store(root, large_layers=large_layers)
+    store = Store(root, large_layers=large_layers, notify=notify)
     store.temporary.sweep()
     return store
 
@@ -156,7 +169,7 @@ def _create(root: str) -> None:
     with translated(f"making a store at {root}"):
         os.makedirs(root, 0o700, exist_ok=True)
         found = {name for name in os.listdir(root) if not name.startswith(_NEW)}
-        unknown = sorted(found - {"oci-layout", "index.json", "lock", "index.lock", *_DIRECTORIES})
+        unknown = sorted(found - {"oci-layout", "index.json", "lock", "index.lock", "reserve", *_DIRECTORIES})
         if unknown:
             raise StoreError(
                 f"{root} is not a store and not empty: it holds {unknown[0]!r}",
@@ -167,6 +180,7 @@ def _create(root: str) -> None:
         lock = _open_lock(f"{root}/index.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            Reserve(root).fill()
             marker = os.urandom(8).hex()
             if not os.path.exists(f"{root}/index.json"):
                 durable.write_file(f"{root}/index.json", f"{root}/{_NEW}{marker}", empty_index())
@@ -184,23 +198,4 @@ def _furnish(root: str) -> None:
 
 
 def _open_lock(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:
-        if not os.path.exists(path):
-            raise
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # a read-only store can be leased, too
-
-
-def _lock_within(descriptor: int, operation: int, seconds: float, root: str) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise StoreError(
-                    f"the store {root} is in use by a build", hint="Try again when it has finished."
-                ) from None
-            time.sleep(_POLL_SECONDS)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -1,4 +1,4 @@
-"""Damage never passes for success: what a build reads is checked where it is read; the error says how to heal it."""
+"""Damage never passes for success: a build checks what it reads where it reads it, and says how to heal it."""
 
 from __future__ import annotations
 

@@ -144,20 +144,28 @@ def test_a_database_of_another_version_is_named_with_what_to_do(store: Store) ->
     assert "only cached results are lost" in caught.value.hint
 
 
-def test_a_damaged_database_is_an_error_that_says_images_stay(store: Store) -> None:
+def test_a_damaged_database_is_set_aside_and_made_anew_with_a_note(store: Store) -> None:
     store.plans.put(digest_of(b"k"), b"{}")
     store.close()
     Path(store.database.path).write_bytes(b"garbage" * 1000)
-    with open_store(store.root) as other, pytest.raises(StoreError) as caught:
-        other.records.walk()
-    assert "images stay" in caught.value.hint
+    record = make_record(store, "x")
+    said: list[str] = []
+    with open_store(store.root, notify=said.append) as other:
+        assert other.records.walk() == []
+        other.records.put(record)
+        assert other.records.find(record.key) == record
+    assert len(said) == 1
+    assert "images stay" in said[0]
+    assert Path(f"{store.database.path}.damaged").read_bytes() == b"garbage" * 1000
 
 
 def test_a_transaction_that_fails_changes_nothing(store: Store) -> None:
     def fail_inside() -> None:
-        with store.database.write() as connection:
+        def work(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO plan VALUES ('k', '{}', 1)")
             raise KeyError("x")
+
+        store.database.change(work)
 
     with pytest.raises(KeyError):
         fail_inside()
