@@ -10,7 +10,6 @@ import getpass
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tests.builds.cases import Case, copy_tree, stage_case
 from tests.builds.images import read_image
 from tests.builds.loopback import serve
 from tests.builds.results import Result, result_of
+from tests.support.remove import remove_tree
 
 HARNESS_FILES = ("cases.py", "results.py", "tree.py", "images.py", "builders.py")
 
@@ -53,16 +53,6 @@ def offered_files(case: Case, folder: Path) -> Iterator[str]:
     copy_tree(case.folder / "www", folder / "www")
     with serve(folder / "www") as url:
         yield url
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a tree even where a build left directories that its owner may not enter."""
-    for place, directories, _ in os.walk(folder):
-        for name in directories:
-            path = os.path.join(place, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
-    shutil.rmtree(folder)
 
 
 def ask_peer(case: Case, peer: str, base: BaseImage, *, again: bool = False) -> Result:
