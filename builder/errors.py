@@ -16,6 +16,7 @@
     ├── RegistryError                a registry refused or cannot be reached
     ├── TransportError               a place to read an image from or write it to
     ├── SandboxError                 a process could not be isolated or started
+    │   └── MountError               a command did to its mounts what no mount would have allowed
     └── Cancelled                    the user stopped the build                                 exit code 130
 
 All but UsageError and Cancelled exit with 1. Payloads are primitives, so that an error can cross
@@ -144,6 +145,10 @@ class TransportError(PybuildError):
 
 
 class SandboxError(PybuildError):
+    pass
+
+
+class MountError(SandboxError):
     pass
 
 

@@ -1,8 +1,9 @@
 """Isolation "chroot": the last resort, where neither mounts nor namespaces can be had (a plain `docker run`, a pod).
 
 It does not isolate: the command shares the machine's (that is, the surrounding container's) processes and network,
-has no /proc, and as root could leave its root directory; its output goes through named pipes, so that /dev/stdout can be
-opened. What the spec mounts is copied in and taken out again (borrowing.py). Every run has a supervisor, which adopts and kills what the command leaves behind.
+has no /proc, and as root could leave its root directory; its output goes through named pipes, so that /dev/stdout can
+be opened. What the spec mounts is lent: put in under a second name and taken out again (borrowing.py, lent.py). Every
+run has a supervisor, which adopts and kills what the command leaves behind.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import NoReturn
 
-from builder.errors import SandboxError
+from builder.errors import MountError, SandboxError
 from builder.linux.beneath import open_in_root
 from builder.linux.process import PR_SET_PDEATHSIG, close_on_exec_from, prctl
 from builder.linux.seccomp import install, offline_profile
@@ -48,6 +50,10 @@ from builder.sandbox.zygote import Request, Zygote
 
 _UMASK = 0o022
 _SIGKILL = 9
+_MOST_COMPLAINTS = 3
+_MOUNT_HINT = (
+    "Isolation chroot only lends what other ones mount: copy it, and write elsewhere, or use --isolation native."
+)
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -61,12 +67,18 @@ class ChrootSandbox:
         self._zygote = Zygote(lambda payload, channel: supervise(payload, channel, _become_command), namespaces=False)
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
-        """Run to the end; see Sandbox."""
-        with _furnished(spec) as dev:
-            return converse(
+        """Run to the end; see Sandbox. Raises MountError when what was lent can't be kept out of the result."""
+        with _furnished(spec) as furnished:
+            status = converse(
                 self._zygote, _request(spec, False), on_output=on_output, cancel=cancel,
-                open_pipes=lambda: _open_dev_pipes(dev),
+                open_pipes=furnished.open_pipes,
             )  # fmt: skip
+        findings = furnished.borrowings.findings
+        for note in findings.notes:
+            on_output(2, f"{note}\n".encode(errors="surrogateescape"))
+        if status.code == 0 and findings.complaints:
+            raise MountError("; ".join(findings.complaints[:_MOST_COMPLAINTS]), hint=_MOUNT_HINT)
+        return status
 
     def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
@@ -97,9 +109,29 @@ def _request(spec: SandboxSpec, attached: bool) -> Request:
     return Request(namespaces=False, own_network=False, payload=payload)
 
 
+@dataclass(frozen=True, slots=True)
+class _Furnished:
+    borrowings: Borrowings
+    kept_dev: str
+    """The keeper of /dev (lent.py)."""
+    dev: str
+
+    def open_pipes(self) -> tuple[Pipe, Pipe]:
+        """Pipes for the output that have names: there is no /proc through which one that has none could be opened."""
+        for folder in (self.kept_dev, self.dev):
+            for name in ("stdin", "stdout", "stderr"):
+                with suppress(FileNotFoundError):  # something else is mounted on /dev
+                    os.unlink(os.path.join(folder, name))
+            os.symlink("null", os.path.join(folder, "stdin"))
+        pipes = named_output_pipes(self.kept_dev)
+        for name in ("stdout", "stderr"):
+            os.link(os.path.join(self.kept_dev, name), os.path.join(self.dev, name))
+        return pipes
+
+
 @contextmanager
-def _furnished(spec: SandboxSpec) -> Iterator[str]:
-    """Put everything the spec mounts into its root, and take it out again; give the host path of its /dev."""
+def _furnished(spec: SandboxSpec) -> Iterator[_Furnished]:
+    """Put everything the spec mounts into its root, and take it out again; `findings` are then there."""
     borrowings = Borrowings(_directory(spec.rootfs))
     relays: list[AgentRelay] = []
     try:
@@ -113,7 +145,7 @@ def _furnished(spec: SandboxSpec) -> Iterator[str]:
                 _write(borrowings, path, content, mode)
         except OSError as error:
             raise SandboxError(f"cannot prepare the root file system for a run: {error}") from error
-        yield dev
+        yield _Furnished(borrowings, *dev)
     finally:
         for relay in relays:
             relay.close()
@@ -130,18 +162,9 @@ def _directory(rootfs: Rootfs) -> str:
             raise SandboxError("isolation chroot cannot mount a stack of layers", hint="the layers must be copied out")
 
 
-def _open_dev_pipes(dev: str) -> tuple[Pipe, Pipe]:
-    """Pipes for the output that have names: there is no /proc through which one that has none could be opened."""
-    for name in ("stdin", "stdout", "stderr"):
-        os.unlink(os.path.join(dev, name))
-    os.symlink("null", os.path.join(dev, "stdin"))
-    return named_output_pipes(dev)
-
-
-def _furnish_dev(borrowings: Borrowings) -> str:
-    dev = borrowings.place("/dev", directory=True)
-    os.mkdir(dev, 0o755)
-    borrowings.settle()
+def _furnish_dev(borrowings: Borrowings) -> tuple[str, str]:
+    """Lend a /dev; host paths of its keeper and of itself."""
+    dev = _make_directory(borrowings.room(), 0o755)
     for name, (major, minor) in DEVICES.items():
         with suppress(PermissionError):  # an ordinary user: the command has to do without
             os.mknod(os.path.join(dev, name), 0o020666, os.makedev(major, minor))
@@ -149,39 +172,45 @@ def _furnish_dev(borrowings: Borrowings) -> str:
     for name, target in DEV_LINKS.items():
         os.symlink(target, os.path.join(dev, name))
     for name, mode in (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777)):
-        os.mkdir(os.path.join(dev, name))
-        os.chmod(os.path.join(dev, name), mode)
-    for name in ("/proc", "/sys"):
-        if not borrowings.exists(name):
-            os.mkdir(borrowings.place(name, directory=True), 0o755)
-            borrowings.settle()
-    return dev
+        _make_directory(os.path.join(dev, name), mode)
+    place = borrowings.lend(dev, "/dev")
+    for path in ("/proc", "/sys"):
+        if not borrowings.exists(path):
+            borrowings.lend(_make_directory(borrowings.room(), 0o755), path)
+    return dev, place
+
+
+def _make_directory(path: str, mode: int) -> str:
+    os.mkdir(path)
+    os.chmod(path, mode)  # mkdir goes by the umask
+    return path
 
 
 def _write(borrowings: Borrowings, path: str, content: bytes, mode: int, owner: tuple[int, int] = (0, 0)) -> None:
-    place = borrowings.place(path, directory=False)
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    room = borrowings.room()
+    descriptor = os.open(room, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         file.write(content)
         if owner != (os.geteuid(), os.getegid()):
             with suppress(PermissionError):
                 os.fchown(descriptor, *owner)
         os.fchmod(descriptor, mode)
-    borrowings.settle()
+    borrowings.lend(room, path, read_only=True)
 
 
 def _emulate(borrowings: Borrowings, mount: Mount) -> list[AgentRelay]:
     match mount:
         case BindMount():
-            _copy_in(borrowings, _directory(mount.source), mount.subpath, mount.target, return_to="")
+            copy_tree(_inside(_directory(mount.source), mount.subpath, mount.target), room := borrowings.room())
+            borrowings.lend(room, mount.target, read_only=mount.readonly)
+        case CacheMount(readonly=True):
+            copy_tree(_inside(mount.source, mount.subpath, mount.target), room := borrowings.room())
+            borrowings.lend(room, mount.target, read_only=True)
         case CacheMount():
-            back = "" if mount.readonly else _inside(mount.source, mount.subpath, mount.target)
-            _copy_in(borrowings, mount.source, mount.subpath, mount.target, return_to=back)
+            source = _inside(mount.source, mount.subpath, mount.target)
+            borrowings.lend(source, mount.target, return_to=source)
         case TmpfsMount():
-            place = borrowings.place(mount.target, directory=True)
-            os.mkdir(place)
-            os.chmod(place, 0o1777)
-            borrowings.settle()
+            borrowings.lend(_make_directory(borrowings.room(), 0o1777), mount.target)
         case SecretMount():
             _write(borrowings, mount.target, mount.content, mount.mode, (mount.uid, mount.gid))
         case SshMount():
@@ -203,24 +232,18 @@ def _inside(tree: str, subpath: str, target: str) -> str:
     return path
 
 
-def _copy_in(borrowings: Borrowings, tree: str, subpath: str, target: str, *, return_to: str) -> None:
-    source = _inside(tree, subpath, target)
-    place = borrowings.place(target, directory=os.path.isdir(source), return_to=return_to)
-    copy_tree(source, place, link=bool(return_to))
-    borrowings.settle()
-
-
 def _listen(borrowings: Borrowings, mount: SshMount) -> AgentRelay:
-    place = borrowings.place(mount.target, directory=False)
-    folder = os.open(os.path.dirname(place), _OPEN_DIRECTORY)
+    room = borrowings.room()
+    folder = os.open(os.path.dirname(room), _OPEN_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(place)}")
+            # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
+            listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(room)}")
             listener.listen(16)
             with suppress(PermissionError):
-                os.chown(place, mount.uid, mount.gid)
-            os.chmod(place, mount.mode)
-            borrowings.settle()
+                os.chown(room, mount.uid, mount.gid)
+            os.chmod(room, mount.mode)
+            borrowings.lend(room, mount.target)
             return AgentRelay(os.dup(listener.fileno()), mount.socket)
     finally:
         os.close(folder)

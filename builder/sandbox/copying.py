@@ -11,29 +11,37 @@ import stat
 from contextlib import suppress
 
 
-def copy_tree(source: str, target: str, *, link: bool = False) -> None:
-    """Copy the object at `source` to `target`, which must not exist; with `link`, files become hard links if possible.
+def copy_tree(source: str, target: str) -> None:
+    """Copy the object at `source` to `target`, which must not exist.
 
     Links within the tree are kept as links, hard links to one another too. Raises OSError.
     """
-    _copy(source, target, link, {})
+    _copy(source, target, {})
 
 
-def _copy(source: str, target: str, link: bool, seen: dict[tuple[int, int], str]) -> None:
+def link_tree(source: str, target: str) -> None:
+    """Repeat the tree at `source` at `target`, with further names for the same files. Raises OSError."""
+    look = os.lstat(source)
+    if not stat.S_ISDIR(look.st_mode):
+        os.link(source, target, follow_symlinks=False)
+        return
+    os.mkdir(target, 0o700)
+    for name in os.listdir(source):
+        link_tree(os.path.join(source, name), os.path.join(target, name))
+    _copy_look(source, target, look)
+
+
+def _copy(source: str, target: str, seen: dict[tuple[int, int], str]) -> None:
     look = os.lstat(source)
     key = (look.st_dev, look.st_ino)
     if stat.S_ISDIR(look.st_mode):
         os.mkdir(target, 0o700)
         for name in sorted(os.listdir(source)):
-            _copy(os.path.join(source, name), os.path.join(target, name), link, seen)
+            _copy(os.path.join(source, name), os.path.join(target, name), seen)
     elif key in seen:
         os.link(seen[key], target, follow_symlinks=False)
         return
     else:
-        if link:
-            with suppress(OSError):
-                os.link(source, target, follow_symlinks=False)
-                return
         _copy_leaf(source, target, look)
         if look.st_nlink > 1:
             seen[key] = target

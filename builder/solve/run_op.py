@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Event
 
-from builder.errors import LayerError, SandboxError, StepFailed
+from builder.errors import LayerError, MountError, SandboxError, StepFailed
 from builder.filesystem.accounts import Account
 from builder.layer.view import MergedView
 from builder.oci.digest import DiffID
@@ -115,6 +115,8 @@ def _execute(
             status = tools.sandbox.run(
                 sandbox_spec(step, active, account, tools, mounts), on_output=output.write, cancel=cancel
             )
+        except MountError as error:
+            raise failed(step, f"{_process(step)} did what mounts do not allow: {error.message}", error.hint) from error
         except SandboxError as error:
             raise failed(step, f"{_process(step)} could not be started: {error.message}", error.hint) from error
         finally:

@@ -43,9 +43,9 @@ def test_by_chroot_a_killed_build_is_repaired_by_the_next(chroot_machine: Machin
     write(root + "/etc/hosts", "own")
     before = [fact[:2] + fact[4:] for fact in facts(root)]
     killed = Borrowings(root)
-    write(killed.place("/etc/hosts", directory=False), "ours")
+    write(killed.place("/etc/hosts"), "ours")
     killed.settle()
-    os.mkdir(killed.place("/run/deep/x", directory=True))
+    os.mkdir(killed.place("/run/deep/x"))
     killed.settle()
     Borrowings(root).restore()
     assert [fact[:2] + fact[4:] for fact in facts(root)] == before
