@@ -49,7 +49,7 @@ def load_image(blobs: BlobReader, descriptor: Descriptor, platform: Platform | N
     """
     for _ in range(_MAX_NESTING):
         what = f"manifest {descriptor.digest}"
-        document = parse_manifest(blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES), descriptor.media_type, what)
+        document = load_document(blobs, descriptor)
         if isinstance(document, Manifest):
             config_bytes = blobs.read(_checked(document, what).config.digest, MAX_DOCUMENT_BYTES)
             return make_image(descriptor, document, config_bytes)
@@ -59,10 +59,32 @@ def load_image(blobs: BlobReader, descriptor: Descriptor, platform: Platform | N
     raise ImageError(f"index {descriptor.digest} is nested more than {_MAX_NESTING} deep")
 
 
+def load_document(blobs: BlobReader, descriptor: Descriptor) -> Manifest | Index:
+    """Read the manifest or index that `descriptor` names. Raises ImageError when it is not as described, BlobNotFound.
+
+    An empty media type says nothing.
+    """
+    what = f"manifest {descriptor.digest}"
+    data = blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
+    check_size(descriptor, len(data), what)
+    return parse_manifest(data, descriptor.media_type, what)
+
+
+def check_size(descriptor: Descriptor, size: int, what: str) -> None:
+    """Raise ImageError when what came has another size than its descriptor says (descriptor.md#properties)."""
+    if size != descriptor.size:
+        raise ImageError(
+            f"{what} is {size} bytes long; its descriptor says {descriptor.size}",
+            hint="The image is damaged or hostile; it cannot be used.",
+        )
+
+
 def make_image(descriptor: Descriptor, manifest: Manifest, config_bytes: bytes) -> Image:
     """Put together an image from its parts. Raises ImageError when they do not belong together."""
     what = f"manifest {descriptor.digest}"
-    config = parse_config(config_bytes, f"config {_checked(manifest, what).config.digest}")
+    named = _checked(manifest, what).config
+    check_size(named, len(config_bytes), f"config {named.digest}")
+    config = parse_config(config_bytes, f"config {named.digest}")
     if len(config.diff_ids) != len(manifest.layers):
         raise ImageError(f"{what} has {len(manifest.layers)} layers, but its config names {len(config.diff_ids)}")
     return Image(descriptor, manifest, config)

@@ -14,6 +14,8 @@ from builder.oci import canonical
 from builder.oci.digest import DiffID, parse_digest
 from builder.oci.platform import Platform, platform_from_json
 
+_MAX_NUMBER = 2**63 - 1
+"""Durations and counts are int64 in the Go types that define the document."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -161,21 +163,36 @@ def parse_config(data: bytes, what: str) -> ImageConfig:
         raise ImageError(f"{what} has a rootfs of type {rootfs.get('type')!r}; only 'layers' exists")
     history = _member(document, "history", list, what) or []
     return ImageConfig(
-        platform=platform_from_json(document),
-        created=str(document.get("created") or ""),
-        author=str(document.get("author") or ""),
+        platform=platform_from_json(document, what),
+        created=_text(document, "created", what),
+        author=_text(document, "author", what),
         runtime=_runtime(_member(document, "config", dict, what) or {}, what),
         diff_ids=tuple(DiffID(parse_digest(item)) for item in _strings(rootfs, "diff_ids", what) or ()),
-        history=tuple(_history(item) for item in history if isinstance(item, dict)),
+        history=tuple(_history(item, f"{what}: history[{number}]") for number, item in enumerate(history)),
         extra={key: value for key, value in document.items() if key not in _CONFIG_KEYS},
     )
 
 
+_JSON_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a whole number"}
+
+
 def _member(document: dict[str, Any], key: str, kind: type, what: str) -> Any:
     value = document.get(key)
-    if value is not None and not isinstance(value, kind):
-        raise ImageError(f"{what}: {key} is a {type(value).__name__}, not a {kind.__name__}")
+    if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+        raise ImageError(f"{what}: {key} is {_JSON_NAMES.get(type(value), 'a number')}, not {_JSON_NAMES[kind]}")
     return value
+
+
+def _text(document: dict[str, Any], key: str, what: str) -> str:
+    return _member(document, key, str, what) or ""
+
+
+def _names(document: dict[str, Any], key: str, what: str) -> tuple[str, ...]:
+    """The keys of what Go reads as map[string]struct{}."""
+    members = _member(document, key, dict, what) or {}
+    for name in members:
+        _member(members, name, dict, f"{what}: {key}")
+    return tuple(members)
 
 
 def _strings(document: dict[str, Any], key: str, what: str) -> tuple[str, ...] | None:
@@ -188,16 +205,16 @@ def _strings(document: dict[str, Any], key: str, what: str) -> tuple[str, ...] |
 def _runtime(document: dict[str, Any], what: str) -> RuntimeConfig:
     labels = _member(document, "Labels", dict, what) or {}
     return RuntimeConfig(
-        user=str(document.get("User") or ""),
-        exposed_ports=tuple(_member(document, "ExposedPorts", dict, what) or ()),
+        user=_text(document, "User", what),
+        exposed_ports=_names(document, "ExposedPorts", what),
         env=_strings(document, "Env", what) or (),
         entrypoint=_strings(document, "Entrypoint", what),
         cmd=_strings(document, "Cmd", what),
-        args_escaped=bool(document.get("ArgsEscaped")),
-        volumes=tuple(_member(document, "Volumes", dict, what) or ()),
-        working_dir=str(document.get("WorkingDir") or ""),
-        labels=tuple((key, str(value)) for key, value in labels.items()),
-        stop_signal=str(document.get("StopSignal") or ""),
+        args_escaped=bool(_member(document, "ArgsEscaped", bool, what)),
+        volumes=_names(document, "Volumes", what),
+        working_dir=_text(document, "WorkingDir", what),
+        labels=tuple((key, _text(labels, key, f"{what}: Labels")) for key in labels),
+        stop_signal=_text(document, "StopSignal", what),
         healthcheck=_healthcheck(_member(document, "Healthcheck", dict, what), what),
         on_build=_strings(document, "OnBuild", what) or (),
         shell=_strings(document, "Shell", what),
@@ -210,7 +227,10 @@ def _healthcheck(document: dict[str, Any] | None, what: str) -> Healthcheck | No
         return None
 
     def number(key: str) -> int:
-        return _member(document, key, int, what) or 0
+        value: int = _member(document, key, int, what) or 0
+        if abs(value) > _MAX_NUMBER:
+            raise ImageError(f"{what}: {key} is too large a number")
+        return value
 
     return Healthcheck(
         test=_strings(document, "Test", what) or (),
@@ -222,14 +242,13 @@ def _healthcheck(document: dict[str, Any] | None, what: str) -> Healthcheck | No
     )
 
 
-def _history(document: dict[str, Any]) -> History:
-    def text(key: str) -> str:
-        return str(document.get(key) or "")
-
+def _history(document: Any, what: str) -> History:
+    if not isinstance(document, dict):
+        raise ImageError(f"{what} is not an object")
     return History(
-        created=text("created"),
-        created_by=text("created_by"),
-        author=text("author"),
-        comment=text("comment"),
-        empty_layer=bool(document.get("empty_layer")),
+        created=_text(document, "created", what),
+        created_by=_text(document, "created_by", what),
+        author=_text(document, "author", what),
+        comment=_text(document, "comment", what),
+        empty_layer=bool(_member(document, "empty_layer", bool, what)),
     )

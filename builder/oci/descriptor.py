@@ -14,6 +14,8 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CONTAINERD_NAME = "io.containerd.image.name"
 
 
+_MAX_SIZE = 2**63 - 1
+"""int64 (descriptor.md#properties)."""
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -44,17 +46,19 @@ def descriptor_from_json(document: Any, what: str) -> Descriptor:
     media_type, size = document.get("mediaType"), document.get("size")
     if not isinstance(media_type, str):
         raise ImageError(f"{what} has no mediaType")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ImageError(f"{what} has the size {size!r}, which is not a number of bytes")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
+        raise ImageError(f"{what} has the size {size!r:.40}, which is not a number of bytes")
     annotations = document.get("annotations") or {}
     if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
         raise ImageError(f"{what} has annotations that are not strings")
     platform = document.get("platform")
+    if platform is not None and not isinstance(platform, dict):
+        raise ImageError(f"{what} has a platform that is no object")
     return Descriptor(
         media_type=media_type,
         digest=parse_digest(document.get("digest", "")),
         size=size,
-        platform=platform_from_json(platform) if isinstance(platform, dict) else None,
+        platform=platform_from_json(platform, what) if platform is not None else None,
         annotations=annotations,
         extra={
             key: value for key, value in document.items() if key not in {"mediaType", "digest", "size", "annotations"}

@@ -54,6 +54,9 @@ def parse_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index:
     if inner and media_type and inner != media_type:
         raise ImageError(f"{what} calls itself {inner} but was delivered as {media_type}")
     kind = inner or media_type
+    annotations = document.get("annotations") or {}
+    if not isinstance(annotations, dict) or not all(isinstance(value, str) for value in annotations.values()):
+        raise ImageError(f"{what} has annotations that are not strings")
     if "manifests" in document and ("layers" in document or "config" in document):
         raise ImageError(f"{what} is both an index and a manifest; such documents are refused (CVE-2021-41190)")
     if kind in INDEX_TYPES or (not kind and "manifests" in document):

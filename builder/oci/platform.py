@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
-from builder.errors import ReferenceFormatError
+from builder.errors import ImageError, ReferenceFormatError
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _ARCHITECTURES = {
@@ -113,9 +113,12 @@ def host_platform() -> Platform:
     return normalise(uname.sysname, uname.machine)
 
 
-def platform_from_json(document: dict[str, Any]) -> Platform:
-    """Read the `platform` member of a descriptor, or the same keys of an image config; missing keys are empty."""
-    return normalise(
-        str(document.get("os") or ""), str(document.get("architecture") or ""),
-        str(document.get("variant") or ""), str(document.get("os.version") or ""),
-    )  # fmt: skip
+def platform_from_json(document: dict[str, Any], what: str) -> Platform:
+    """Read the `platform` member of a descriptor, or the same keys of an image config; missing keys are empty.
+
+    Raises ImageError, naming `what` they were found in.
+    """
+    values = [document.get(key) for key in ("os", "architecture", "variant", "os.version")]
+    if not all(value is None or isinstance(value, str) for value in values):
+        raise ImageError(f"{what} has a platform that is not made of strings")
+    return normalise(*(value or "" for value in values))

@@ -24,6 +24,7 @@ from types import TracebackType
 
 from builder.errors import StoreError
 from builder.store import durable, layers, plans, records, stat_cache
+from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
 from builder.store.faults import store_error, translated
@@ -144,7 +145,7 @@ def open_store(root: str, *, create: bool = True, large_layers: bool = False, no
     """
     root = os.path.abspath(root)
     try:
-        with open(f"{root}/oci-layout", "rb") as file:
+        with open_regular(f"{root}/oci-layout") as file:
             known = file.read(4096)
     except (FileNotFoundError, NotADirectoryError):
         known = b""

@@ -23,11 +23,12 @@ from builder.oci import canonical
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
 from builder.oci.media_type import OCI_INDEX
 from builder.oci.reference import Reference
-from builder.store.checked import open_checked
+from builder.store.checked import open_checked, open_regular
 from builder.store.store import LAYOUT, Store
 from builder.transport.destination import open_destination, shown
 from builder.transport.output import ArchiveOutput, ImageOutput, Packing
 from builder.transport.packing import PackedImage, pack_image
+from builder.transport.source import check_layout
 
 _BLOCK_BYTES = 1 << 20
 _FILE_MODE = 0o444
@@ -174,8 +175,9 @@ def _is_there(target: str, blob: Descriptor) -> bool:
 
 def _present_entries(directory: str) -> list[Any]:
     try:
-        with open(f"{directory}/index.json", "rb") as file:
-            document = json.load(file)
+        with open_regular(f"{directory}/index.json") as file:
+            document = json.loads(file.read())
+        check_layout(directory)
         return list(document.get("manifests") or [])
     except FileNotFoundError:
         if os.listdir(directory) and not os.path.exists(f"{directory}/oci-layout"):

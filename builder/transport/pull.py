@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from builder.errors import BlobNotFound, ImageError, StoreError
-from builder.image.image import Image, choose_platform, load_image, make_image
+from builder.image.image import Image, check_size, choose_platform, load_document, load_image, make_image
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
@@ -34,16 +34,20 @@ def pull_documents(store: Store, source: Source, name: str, platform: Platform) 
     Returns the descriptor of what the name itself stands for (an index or a manifest), and the image.
     """
     top: Descriptor | None = None
+    expected: Descriptor | None = None
     for _ in range(_MAX_NESTING):
-        fetched = source.manifest(name)
+        fetched = source.manifest(name if expected is None else expected.digest)
         what = f"manifest {fetched.digest}"
         document = parse_manifest(fetched.data, fetched.media_type, what)
-        store.blobs.put(fetched.data, fetched.digest)
         descriptor = Descriptor(media_type=document.media_type, digest=fetched.digest, size=len(fetched.data))
+        if expected is not None:
+            check_size(expected, descriptor.size, what)
+            parse_manifest(fetched.data, expected.media_type, what)
+        store.blobs.put(fetched.data, fetched.digest)
         top = top or descriptor
         if isinstance(document, Manifest):
             return top, _fetch_image(store, source, descriptor, document)
-        name = choose_platform(document, platform, what).digest
+        expected = choose_platform(document, platform, what)
     raise ImageError(f"index {name} is nested more than {_MAX_NESTING} deep")
 
 
@@ -53,8 +57,7 @@ def complete_documents(store: Store, source: Source, top: Descriptor, platform: 
     for _ in range(_MAX_NESTING):
         if not store.blobs.has(descriptor.digest):
             return pull_documents(store, source, descriptor.digest, platform)[1]
-        data = store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
-        document = parse_manifest(data, descriptor.media_type, f"manifest {descriptor.digest}")
+        document = load_document(store.blobs, descriptor)
         if isinstance(document, Manifest):
             return _fetch_image(store, source, descriptor, document)
         descriptor = choose_platform(document, platform, f"index {descriptor.digest}")
@@ -94,7 +97,7 @@ def layer_records(store: Store, image: Image, source: Callable[[], Source]) -> t
     missing = [
         (descriptor, diff_id) for diff_id, descriptor in pairs.items() if not _find_layer(store, descriptor, diff_id)
     ]
-    if any(not store.blobs.has(descriptor.digest) for descriptor, _ in missing):
+    if any(not store.blobs.is_whole(descriptor.digest, descriptor.size) for descriptor, _ in missing):
         place = source()
         _in_parallel(lambda item: _take_in(store, *item, place), missing)
     else:
@@ -114,8 +117,19 @@ def _fetch_image(store: Store, source: Source, descriptor: Descriptor, manifest:
             source.blob(config, blob)
             blob.commit()
     image = make_image(descriptor, manifest, store.blobs.read(config.digest, MAX_DOCUMENT_BYTES))
+    for layer in manifest.layers:
+        _check_present(store, layer)
     store.origins.put(descriptor.digest, source.place)
     return image
+
+
+def _check_present(store: Store, layer: Descriptor) -> None:
+    """Raise ImageError when a layer that is here already is not as long as this manifest says.
+
+    One that is not here is compared while it is fetched.
+    """
+    if store.blobs.has(layer.digest):
+        check_size(layer, store.blobs.size(layer.digest), f"layer {layer.digest}")
 
 
 def _find_layer(store: Store, descriptor: Descriptor, diff_id: DiffID) -> LayerRecord | None:
@@ -134,7 +148,7 @@ def _find_layer(store: Store, descriptor: Descriptor, diff_id: DiffID) -> LayerR
 
 def _take_in(store: Store, descriptor: Descriptor, diff_id: DiffID, source: Source | None) -> None:
     """Fetch one layer if need be, and index it."""
-    if not store.blobs.has(descriptor.digest):
+    if not store.blobs.is_whole(descriptor.digest, descriptor.size):
         if source is None:
             raise BlobNotFound(f"layer {descriptor.digest} is not in the store")
         with store.blobs.ingest(descriptor.digest, descriptor.size) as blob:

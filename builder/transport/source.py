@@ -7,10 +7,8 @@ is the caller's affair (pull.py). The place of a source is text that `open_sourc
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -20,11 +18,13 @@ from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor, descriptor_from_json
 from builder.oci.digest import Digest, digest_of, digest_or_none, parse_digest
 from builder.oci.reference import LAYOUT_SCHEME, Reference, parse_reference
+from builder.store.checked import open_regular
 
 if TYPE_CHECKING:
     from builder.registry.client import RegistryClient
     from builder.store.content import Ingest
 
+LAYOUT_VERSION = "1.0.0"
 _BLOCK_BYTES = 1 << 20
 _MAX_INDEX_BYTES = 64 << 20
 
@@ -81,10 +81,7 @@ class LayoutSource:
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(path)
         self.place = LAYOUT_SCHEME + self.path
-        if not os.path.exists(f"{self.path}/oci-layout") or not os.path.isdir(self.path):
-            raise TransportError(
-                f"{self.path} is not an OCI image layout", hint="It needs the files oci-layout and index.json."
-            )
+        check_layout(self.path)
 
     def manifest(self, name: str) -> ManifestBytes:
         """Return the manifest with this digest, or the one that index.json calls `name`; "" takes the only one."""
@@ -92,11 +89,15 @@ class LayoutSource:
             return ManifestBytes(self._read(digest), "", digest)
         entry = self._entry(name)
         data = self._read(entry.digest)
+        if len(data) != entry.size:
+            raise TransportError(
+                f"{self.path}: manifest {entry.digest} is {len(data)} bytes long; index.json says {entry.size}"
+            )
         return ManifestBytes(data, entry.media_type, entry.digest)
 
     def blob(self, descriptor: Descriptor, sink: Ingest) -> None:
         try:
-            with _open(self._path(descriptor.digest)) as file:
+            with open_regular(self._path(descriptor.digest)) as file:
                 while block := file.read(_BLOCK_BYTES):
                     sink.write(block)
         except OSError as error:
@@ -104,7 +105,7 @@ class LayoutSource:
 
     def _entry(self, name: str) -> Descriptor:
         try:
-            with _open(f"{self.path}/index.json") as file:
+            with open_regular(f"{self.path}/index.json") as file:
                 members = json.loads(_read_limited(file, _MAX_INDEX_BYTES)).get("manifests") or []
             entries = [descriptor_from_json(item, f"{self.path}/index.json") for item in members]
         except OSError as error:
@@ -121,11 +122,11 @@ class LayoutSource:
 
     def _read(self, digest: Digest) -> bytes:
         try:
-            with _open(self._path(digest)) as file:
+            with open_regular(self._path(digest)) as file:
                 data = _read_limited(file, MAX_DOCUMENT_BYTES)
         except OSError as error:
             raise self._failure(f"manifest {digest}", error) from error
-        if digest.algorithm == "sha256" and digest_of(data) != digest:
+        if digest_of(data, digest.algorithm) != digest:
             raise TransportError(f"{self.path}: manifest {digest} has other bytes than its digest says")
         return data
 
@@ -146,13 +147,29 @@ def open_source(
     return RegistrySource(parse_reference(place), client(), progress)
 
 
-def _open(path: str) -> BinaryIO:
-    """Open a regular file: a layout may hold a FIFO in a blob's place, for us to wait at for ever."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file", path)
-    return open(descriptor, "rb", buffering=0)
+def check_layout(path: str) -> None:
+    """Raise TransportError unless `path` holds an image layout of the version we read.
+
+    image-layout.md#oci-layout-file: every version of the specification so far calls its layout 1.0.0.
+    """
+    try:
+        with open_regular(f"{path}/oci-layout") as file:
+            document = json.loads(_read_limited(file, MAX_DOCUMENT_BYTES))
+        version = document.get("imageLayoutVersion")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TransportError(
+            f"{path} is not an OCI image layout", hint="It needs the files oci-layout and index.json."
+        ) from error
+    except OSError as error:
+        raise TransportError(
+            f"the image layout {path}: oci-layout: {(error.strerror or str(error)).lower()}"
+        ) from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise TransportError(f"{path}/oci-layout is not what an image layout has there: {error}") from error
+    if version != LAYOUT_VERSION:
+        raise TransportError(
+            f"{path} is an image layout of version {version!r:.40}; this pybuild reads {LAYOUT_VERSION}"
+        )
 
 
 def _read_limited(file: BinaryIO, limit: int) -> bytes:
