@@ -149,11 +149,17 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if not (os.access(os.path.dirname(self.path), os.W_OK) and os.access(self.path, os.W_OK)):
             self._as_it_stands = True
-        mode = "mode=rw"
-        if self._as_it_stands:
-            # Without room for its -shm file SQLite reads only what it is told nobody writes to; where somebody does,
-            # the -shm file is there.
-            mode = "mode=ro" if _has_bytes(f"{self.path}-shm") else "mode=ro&immutable=1"
+        if not self._as_it_stands:
+            return self._connection_to("mode=rw")
+        if _has_bytes(f"{self.path}-wal"):
+            with suppress(sqlite3.DatabaseError):
+                connection = self._connection_to("mode=ro")
+                connection.execute("PRAGMA user_version").fetchone()
+                return connection
+        # Without room for its -shm file SQLite reads only what it is told nobody writes to; and nobody can, here.
+        return self._connection_to("mode=ro&immutable=1")
+
+    def _connection_to(self, mode: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"file:{_quoted(self.path)}?{mode}",
             uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False,

@@ -158,7 +158,10 @@ def open_store(root: str, *, create: bool = True, large_layers: bool = False, no
             raise StoreError(f"there is no store at {root}", hint="A build makes one; or name another with --root.")
         _create(root)
     elif b'"imageLayoutVersion"' not in known or b'"1.0.0"' not in known:
-        raise StoreError(f"{root} holds an image layout of a version other than 1.0.0: {known[:80]!r}")
+        raise StoreError(
+            f"{root} holds an image layout of a version other than 1.0.0: {known[:80]!r}",
+            hint=f"If it is pybuild's store and the file is damaged, remove it: rm '{root}/oci-layout'",
+        )
     store = Store(root, large_layers=large_layers, notify=notify)
     store.temporary.sweep()
     return store
@@ -171,7 +174,7 @@ def _create(root: str) -> None:
         os.makedirs(root, 0o700, exist_ok=True)
         found = {name for name in os.listdir(root) if not name.startswith(_NEW)}
         unknown = sorted(found - {"oci-layout", "index.json", "lock", "index.lock", "reserve", *_DIRECTORIES})
-        if unknown:
+        if unknown and not {"blobs", "index.json"} <= found:  # else a store that has lost its oci-layout
             raise StoreError(
                 f"{root} is not a store and not empty: it holds {unknown[0]!r}",
                 hint="Name an empty directory with --root.",
