@@ -131,7 +131,8 @@ class Bench:
         if plan is not None and self._holds(plan):
             return plan
         plan = self._new_plan(platform)
-        self.store.plans.put(key, plan_to_json(plan))
+        if not plan.holds_credentials:
+            self.store.plans.put(key, plan_to_json(plan))
         return plan
 
     @property

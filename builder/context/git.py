@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from builder.address import without_credentials
+from builder.address import AddressError, parse_address, with_ascii_host, without_credentials
 from builder.errors import ContextError
+from builder.plan.gitref import SCHEMES
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE: Final = {
@@ -25,6 +26,8 @@ _SAFE: Final = {
     "credential.helper": "",
     "gc.auto": "0",
     "advice.detachedHead": "false",
+    "http.lowSpeedLimit": "1024",
+    "http.lowSpeedTime": "60",
     "init.defaultBranch": "main",
     "protocol.ext.allow": "never",
     "safe.directory": "*",
@@ -62,7 +65,7 @@ def find_commit(repository: Repository) -> str:
         return reference
     wanted = [reference] if reference.startswith("refs/") else [f"refs/heads/{reference}", f"refs/tags/{reference}"]
     names = [*wanted, *(f"{name}^{{}}" for name in wanted)] if reference else ["HEAD"]
-    lines = _git(repository, "ls-remote", "--", repository.remote, *names).splitlines()
+    lines = _git(repository, "ls-remote", "--", _asked(repository)[0], *names).splitlines()
     found = dict(line.split("\t", 1)[::-1] for line in lines if "\t" in line)
     for name in reversed(names):  # a tag's commit (^{}) before the tag, a tag before a branch
         if name in found:
@@ -124,7 +127,7 @@ def commit_time(directory: str, commit: str = "HEAD") -> int:
 def _fetch(repository: Repository, commit: str, directory: str, *options: str) -> None:
     """Make `directory` a repository that has `commit`."""
     _git(repository, "init", "-q", directory)
-    _git(repository, "remote", "add", "origin", repository.remote, directory=directory)
+    _git(repository, "remote", "add", "origin", _asked(repository)[0], directory=directory)
     try:
         _git(repository, "fetch", "-q", "--depth=1", "--no-tags", *options, "origin", commit, directory=directory)
     except ContextError:
@@ -152,11 +155,30 @@ def _git(repository: Repository, *arguments: str, directory: str = "") -> str:
     return done.stdout
 
 
+def _asked(repository: Repository) -> tuple[str, tuple[str, ...]]:
+    """Return the remote as git gets it, its host in ASCII, and the headers for it.
+
+    A user and password for HTTP become a header, or they would stay in the repository's settings and in the image.
+    SSH alone wants its user in the address.
+    """
+    remote = repository.remote
+    if remote.partition("://")[0].lower() not in SCHEMES or "://" not in remote:
+        return remote, repository.headers
+    try:
+        address = parse_address(remote, SCHEMES)
+        asked = with_ascii_host(remote, SCHEMES)
+    except AddressError as error:
+        raise ContextError(str(error)) from error
+    if address.scheme == "ssh" or not address.credentials:
+        return asked, repository.headers
+    return without_credentials(asked), repository.headers or (f"Authorization: {address.authorization}",)
+
+
 def _environment(repository: Repository) -> Mapping[str, str]:
     settings = [*_SAFE.items(), ("protocol.file.allow", "always" if repository.allow_file else "never")]
-    if repository.headers:
-        # Bound to the remote's own place: a submodule elsewhere gets nothing.
-        settings += [(f"http.{repository.shown}.extraHeader", header) for header in repository.headers]
+    remote, headers = _asked(repository)
+    # Bound to the remote's own place: a submodule elsewhere gets nothing.
+    settings += [(f"http.{remote}.extraHeader", header) for header in headers]
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": "/nonexistent",
@@ -181,8 +203,12 @@ def _environment(repository: Repository) -> Mapping[str, str]:
 def _last_words(text: str, repository: Repository) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     found = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines
-    message = (found[-1] if found else "failed").replace(repository.remote or "\0", repository.shown)
-    return re.sub(r"://[^/@\s]+@", "://", message)[:_MAX_ERROR_CHARACTERS]
+    message = re.sub("^(fatal|error|remote): ", "", found[-1] if found else "failed")
+    message = message.replace(repository.remote or "\0", repository.shown)
+    login, at, _ = repository.remote.partition("://")[2].partition("/")[0].rpartition("@")
+    if ":" in login:  # a password: ssh names it together with the host
+        message = message.replace(login + at, "")
+    return without_credentials(message)[:_MAX_ERROR_CHARACTERS]
 
 
 def _remove_git_directories(directory: str) -> None:

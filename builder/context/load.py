@@ -137,7 +137,7 @@ class BuildContext:
 
     def load(self, location: str, dockerfile: str | None, stdin: Readable) -> None:
         """Open the main context; see `load_context`."""
-        self.identity = location
+        self.identity = without_credentials(location) if "://" in location else location
         if location == STANDARD_INPUT:
             if dockerfile == STANDARD_INPUT:
                 raise UsageError("standard input cannot be both the build context and the Dockerfile")
@@ -233,7 +233,7 @@ class BuildContext:
         try:
             with open(path, "xb") as file:
                 fetched = fetch(url, file.write)
-            if fetched is not None and fetched.modified:
+            if fetched is not None and fetched.modified > 0:
                 self._moments[name] = fetched.modified
             with open(path, "rb") as file:
                 yield file
@@ -284,7 +284,7 @@ def parse_repository(text: str) -> GitReference | None:
     try:
         git = parse_git_ref(text, context=True)
     except GitReferenceError as error:
-        raise UsageError(f"{without_credentials(text)}: {error}") from error
+        raise UsageError(str(error) if error.__cause__ else f"{without_credentials(text)}: {error}") from error
     if git is not None and git.remote.startswith("github.com/"):
         return replace(git, remote=f"https://{git.remote}")
     return git

@@ -4,8 +4,8 @@
       |      ^^^^^^^
 
 Nothing from the file reaches the terminal unfiltered: control characters, escape sequences and direction overrides are
-shown as symbols. Columns are counted as a terminal does: a tab goes to the next multiple of eight, a wide character
-takes two cells.
+shown as symbols, users and passwords of URLs as stars. Columns are counted as a terminal does: a tab goes to the next
+multiple of eight, a wide character takes two cells.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import base64
 import unicodedata
 from dataclasses import dataclass
 
+from builder.address import with_masked_credentials
 from builder.errors import Location
 
 TAB_WIDTH = 8
@@ -39,7 +40,7 @@ class ExcerptLine:
 
 def excerpt(text: str, location: Location) -> tuple[ExcerptLine, ...]:
     """Return the lines of `location` with their surroundings: two lines around one, one line around several."""
-    lines = text.split("\n")
+    lines = with_masked_credentials(text).split("\n")
     first = min(max(location.line, 1), len(lines))
     last = min(max(location.end_line, first), len(lines))
     context = 2 if first == last else 1

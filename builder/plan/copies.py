@@ -74,7 +74,7 @@ def plan_copy(
     flags = [text for text, shown in (
         ("--parents", parents), (f"--chown={chown}", chown), (f"--chmod={chmod}", chmod),
     ) if shown]  # fmt: skip
-    shown = [*written, *(f"<<{doc.name}" for doc in statement.heredocs)]
+    shown = [*map(_shown, written), *(f"<<{doc.name}" for doc in statement.heredocs)]
     return PlannedCopy(step, history.transfer("ADD" if step.is_add else "COPY", flags, shown, target))
 
 
@@ -116,8 +116,27 @@ def _remote(text: str, word: Word, statement: Copy | Add, checksum: str) -> Http
     if text.startswith(("http://", "https://")):
         if isinstance(statement, Copy):
             raise PlanError("source can't be a URL for COPY", word.location, hint="ADD can fetch URLs.")
+        _check_address(text, word)
         return HttpSource(text, checksum)
     return None
+
+
+def _shown(source: str) -> str:
+    """Return a source as history may keep it: a URL without user and password (BuildKit keeps them)."""
+    if "://" not in source:
+        return source
+    from builder.address import without_credentials
+
+    return without_credentials(source)
+
+
+def _check_address(text: str, word: Word) -> None:
+    from builder.address import AddressError, parse_address  # a plan that is kept in the store needs no URL parser
+
+    try:
+        parse_address(text)
+    except AddressError as error:
+        raise PlanError(str(error), word.location, hint="Write http://HOST[:PORT]/PATH or https://….") from error
 
 
 def _git_reference(text: str, word: Word) -> GitReference | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import assert_never
 
+from builder.address import without_credentials
 from builder.plan.plan import Plan
 from builder.plan.step import (
     BindMount,
@@ -127,9 +129,9 @@ def _source(source: CopySource) -> str:
         case InlineSource():
             return f"inline {source.name} {source.content!r}"
         case HttpSource():
-            return f"http {source.url}" + (f" {source.checksum}" if source.checksum else "")
+            return f"http {without_credentials(source.url)}" + (f" {source.checksum}" if source.checksum else "")
         case GitSource():
-            return f"git {source}"
+            return f"git {replace(source, remote=without_credentials(source.remote))}"
     assert_never(source)
 
 

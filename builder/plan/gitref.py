@@ -15,11 +15,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+SCHEMES = ("http", "https", "ssh", "git")
 _SCHEME = re.compile(r"([A-Za-z0-9]+)://")
 _SCP = re.compile(
     r"(?P<remote>[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?", re.S
 )
 _URL = re.compile(r"(?P<remote>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?", re.S)
+_NO_ARGUMENT = re.compile("[\x00-\x1f\x7f\ud800-\udbff]")
 _TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _MTIMES: dict[str, Literal["checkout", "commit"]] = {"checkout": "checkout", "commit": "commit"}
@@ -52,14 +54,30 @@ def parse_git_ref(text: str, *, context: bool = False) -> GitReference | None:
     if match is None:
         return None
     found = _with_fragment(GitReference(remote=match["remote"]), match["fragment"] or "")
-    return _with_query(found, match["query"] or "")
+    found = _with_query(found, match["query"] or "")
+    _check(found)
+    return found
+
+
+def _check(found: GitReference) -> None:
+    """Refuse what git could not be asked for: addresses without a meaning, and characters no argument can hold."""
+    from builder.address import AddressError, parse_address
+
+    for text in (found.remote, found.reference, found.subdirectory, found.checksum):
+        if _NO_ARGUMENT.search(text):
+            raise GitReferenceError("a control character, or half of a surrogate pair, stands in it")
+    try:
+        if "://" in found.remote:
+            parse_address(found.remote, SCHEMES)
+    except AddressError as error:
+        raise GitReferenceError(str(error)) from error
 
 
 def _parts(text: str, context: bool) -> re.Match[str] | None:
     if scheme := _SCHEME.match(text):
         match = _URL.fullmatch(text)
         name = scheme.group(1).lower()
-        if match is None or name not in ("http", "https", "ssh", "git"):
+        if match is None or name not in SCHEMES:
             return None
         return match if name in ("ssh", "git") or match["remote"].endswith(".git") else None
     if context and text.startswith("github.com/"):
@@ -68,7 +86,7 @@ def _parts(text: str, context: bool) -> re.Match[str] | None:
 
 
 def _with_fragment(found: GitReference, fragment: str) -> GitReference:
-    # Imported here: a plan that is kept beside the cache needs no URL parser.
+    # Imported here: a plan that is kept in the store needs no URL parser.
     from urllib.parse import unquote
 
     reference, _, subdirectory = unquote(fragment).partition(":")

@@ -12,7 +12,7 @@ from builder.errors import Location
 from builder.oci.config import ImageConfig
 from builder.oci.digest import Digest
 from builder.oci.platform import Platform
-from builder.plan.step import ContextSource, GitSource, HttpSource, Step, StepID
+from builder.plan.step import ContextSource, CopyStep, GitSource, HttpSource, Step, StepID
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,16 @@ class Plan:
     """What RUN sees as its host name; empty for the default."""
     stages: tuple[tuple[int, str, str], ...] = ()
     """(index, image reference or "", platform) of every stage that is built."""
+
+    @property
+    def holds_credentials(self) -> bool:
+        """Say whether an address in it has a user or password: such a plan must not be kept anywhere."""
+        remotes = [source for step in self.steps if isinstance(step, CopyStep) for source in step.sources]
+        return any(
+            "@" in (source.url if isinstance(source, HttpSource) else source.remote).partition("://")[2]
+            for source in [*remotes, self.epoch_source]
+            if isinstance(source, HttpSource | GitSource)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,12 @@ def statement_title(statement: Statement, state: StageState, expander: Expander,
         value = _MASK if name in masked else state.scope.lookup(name)
         return None if value is None else shorten(value, _MAX_VALUE_CHARACTERS)
 
-    return shorten(_uppercase(_filled(statement, lookup, expander)), _MAX_TITLE_CHARACTERS)
+    text = _uppercase(_filled(statement, lookup, expander))
+    if isinstance(statement, Add) and "://" in text:
+        from builder.address import without_credentials
+
+        text = without_credentials(text)
+    return shorten(text, _MAX_TITLE_CHARACTERS)
 
 
 def _filled(statement: Statement, lookup: Lookup, expander: Expander) -> str:

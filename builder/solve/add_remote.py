@@ -15,9 +15,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from builder.address import without_credentials
+from builder.address import AddressError, parse_address, without_credentials
 from builder.context.archive import read_archive
 from builder.context.directory import DirectoryTree
 from builder.context.git import Repository, check_out, fetch_commit_time, find_commit
@@ -82,7 +81,7 @@ class RemoteSources:
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
         part = next(self.parts(source, NOTHING_IGNORED))
-        return part.mtime or next((self._newest(node) for node in part.nodes()), None)
+        return part.mtime if part.mtime > 0 else next((self._newest(node) for node in part.nodes()), None)
 
     def _newest(self, node: Node) -> int | None:
         if not isinstance(node.content, FileContent):
@@ -144,7 +143,7 @@ class RemoteSources:
         return Part(without_credentials(url), name, False, EmptyTree(), name, modified, lambda: iter([node]))
 
     def _http_headers(self, url: str) -> dict[str, str]:
-        host = urlsplit(url).hostname or ""
+        host = _host(url)
         header = self._secret(f"HTTP_AUTH_HEADER_{host}")
         token = self._secret(f"HTTP_AUTH_TOKEN_{host}")
         if header:
@@ -199,7 +198,7 @@ class RemoteSources:
     def _git_headers(self, remote: str) -> tuple[str, ...]:
         if not remote.startswith(("http://", "https://")):
             return ()
-        host = urlsplit(remote).hostname or ""
+        host = _host(remote)
         header = self._secret(f"GIT_AUTH_HEADER.{host}") or self._secret("GIT_AUTH_HEADER")
         token = self._secret(f"GIT_AUTH_TOKEN.{host}") or self._secret("GIT_AUTH_TOKEN")
         if header:
@@ -210,11 +209,23 @@ class RemoteSources:
         return ()
 
     def _secret(self, name: str) -> str:
-        return self._secrets.get(name, b"").decode("utf-8", "replace").strip()
+        value = self._secrets.get(name, b"").decode("utf-8", "replace").strip()
+        if not value.isascii() or not value.isprintable():
+            raise ContextError(
+                f"the secret {name} is no text that a header can carry", hint="It has to be one line of ASCII."
+            )
+        return value
 
 
 def _answer_key(url: str) -> Digest:
-    return digest_of(b"http\0" + url.encode("utf-8", "surrogateescape"))
+    return digest_of(b"http\0" + without_credentials(url).encode("utf-8", "surrogateescape"))
+
+
+def _host(url: str) -> str:
+    try:
+        return parse_address(url).host.strip("[]")
+    except AddressError as error:
+        raise ContextError(str(error)) from error
 
 
 def _checksum(text: str) -> Digest | None:

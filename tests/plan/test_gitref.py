@@ -95,6 +95,19 @@ def test_queries_that_make_no_sense_are_refused(query: str, message: str) -> Non
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://[::1/r.git", "https:///r.git", "https://h:port/r.git", "ssh://git@h:org/r.git", "git://", "git://a..b/r",
+        "ssh://h:99999/r", "https://h/%zz.git", "https://h/r.git#%00", "https://h/r.git#a:%0ab", "git@h:a\nb",
+        "git@h:r#%00", "https://h/r.git?ref=%7f", "https://h/r.git?subdir=\ud800", "https://bü cher/r.git",
+    ],
+)  # fmt: skip
+def test_what_git_cannot_be_asked_for_is_refused(text: str) -> None:
+    with pytest.raises(GitReferenceError):
+        parse_git_ref(text)
+
+
 @given(st.text(max_size=60), st.booleans())
 def test_any_text_is_read_or_refused(text: str, context: bool) -> None:
     for prefix in ("", "https://h/r.git", "git@h:", "ssh://"):

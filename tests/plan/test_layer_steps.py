@@ -221,6 +221,18 @@ def test_options_of_repositories_come_from_flags_and_urls() -> None:
     assert refused("FROM scratch\nADD https://h/r.git?nope=1 /d\n").message == 'unexpected query "nope"'
 
 
+@pytest.mark.rule("C-23")
+@pytest.mark.parametrize(
+    "url",
+    ["https://[::1", "http://", "http://h:port/", "http://a..b/f", "http://h/%zz", f"http://h:{'9' * 400}/", "git://["],
+)
+def test_an_address_without_a_meaning_is_refused_where_it_stands(url: str) -> None:
+    error = refused(f"FROM scratch\nADD {url} /d\n")
+    assert "cannot be used as an address" in error.message
+    assert error.location is not None
+    assert (error.location.line, error.location.column) == (2, 5)
+
+
 @pytest.mark.rule("C-26")
 @pytest.mark.parametrize(("flag", "unpack"), [("", None), ("--unpack", True), ("--unpack=false", False)])
 def test_unpacking_is_as_asked_for(flag: str, unpack: bool | None) -> None:
