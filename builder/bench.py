@@ -19,6 +19,7 @@ from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import Reference
 from builder.plan.plan import Plan, Warning
+from builder.plan.predefined import CACHE_MOUNT_NS, KEEP_GIT_DIR, makes_index, truth_of
 from builder.plan.serialise import plan_from_json, plan_to_json
 from builder.request import BuildRequest
 from builder.single_id import one_id_only
@@ -71,6 +72,7 @@ class Bench:
                 request.dockerfile,
                 request.build_contexts,
                 store,
+                keep_git_dir=truth_of(request.build_args.get(KEEP_GIT_DIR, "")) is True,
                 warn=lambda text: sink(events.Warned("UnusableIgnoreFile", text)),
             )
         )
@@ -93,6 +95,11 @@ class Bench:
             stack=stack,
             machine=machine,
         )
+
+    @property
+    def makes_index(self) -> bool:
+        """Whether the result is an index. Raises UsageError."""
+        return makes_index(self.request.build_args, len(self.platforms))
 
     @contextmanager
     def quoting(self) -> Iterator[None]:
@@ -232,7 +239,7 @@ class Bench:
         return PlanOptions(
             platform=platform,
             explicit_platform=bool(request.platforms),
-            multi_platform=len(self.platforms) > 1,
+            multi_platform=self.makes_index,
             build_args=request.build_args,
             target=request.target,
             labels=request.labels,
@@ -270,7 +277,7 @@ class Bench:
             secrets=request.secrets,
             ssh=request.ssh,
             allow=request.allow | ({"network.host"} if request.network == "host" else set()),
-            cache_namespace=request.build_args.get("BUILDKIT_CACHE_MOUNT_NS", ""),
+            cache_namespace=request.build_args.get(CACHE_MOUNT_NS, ""),
         )
         return Workshop(
             store=self.store,
@@ -303,7 +310,7 @@ class Bench:
         from builder.image.multi import assemble_index
 
         descriptor = images[0].image.descriptor
-        if len(images) > 1:
+        if self.makes_index:
             descriptor = assemble_index(self.store, [built.image.descriptor for built in images])
         if names:
             self.store.names.set_all((name, descriptor) for name in names)

@@ -23,6 +23,7 @@ from builder.oci.config import ImageConfig
 from builder.oci.platform import Platform, parse_platform
 from builder.oci.reference import LAYOUT_SCHEME
 from builder.plan.plan import ImageResolver, Plan, Warning
+from builder.plan.predefined import SYNTAX
 
 if TYPE_CHECKING:
     from builder.context.load import BuildContext
@@ -68,7 +69,7 @@ def check_build(
 def _frontend_warnings(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> Iterator[Warning]:
     """Say that another frontend, which the file or the user asks for, is not run: it would act with our rights."""
     directive = next((directive for directive in dockerfile.directives if directive.name == "syntax"), None)
-    frontend = build_args.get("BUILDKIT_SYNTAX") or (directive.value if directive else "")
+    frontend = build_args.get(SYNTAX) or (directive.value if directive else "")
     if is_foreign(frontend):
         message = f"the frontend {frontend} is not run; the file is read as a Dockerfile"
         yield Warning("ForeignFrontend", message, directive.location if directive else None)

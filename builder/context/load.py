@@ -57,15 +57,16 @@ def load_context(
     store: Store,
     *,
     stdin: Readable | None = None,
+    keep_git_dir: bool = False,
     warn: Callable[[str], None] = lambda _: None,
 ) -> BuildContext:
     """Open the context at `location` and read its Dockerfile. `stdin` is what "-" reads, normally standard input.
 
-    `warn` is told of ignore files that cannot be used, when their context is opened. Raises ContextError, UsageError,
-    SourceError for a bad ignore file.
+    `keep_git_dir` keeps the .git of a main context that says nothing of it; `warn` is told of ignore files that cannot
+    be used, when their context is opened. Raises ContextError, UsageError, SourceError for a bad ignore file.
     """
     check_named_contexts(named, lambda value: parse_repository(value) is not None)
-    context = BuildContext(named, store, warn)
+    context = BuildContext(named, store, warn, keep_git_dir=keep_git_dir)
     try:
         context.load(location, dockerfile, stdin or sys.stdin.buffer)
     except BaseException:
@@ -83,9 +84,12 @@ class BuildContext:
     identity: str
     """Names the context: the next build from there is a build of the same thing."""
 
-    def __init__(self, named: Mapping[str, str], store: Store, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, named: Mapping[str, str], store: Store, warn: Callable[[str], None], *, keep_git_dir: bool
+    ) -> None:
         self._named = named
         self._warn = warn
+        self._keep_git_dir = keep_git_dir
         self._store = store
         self._lock = threading.Lock()
         self._stack = ExitStack()
@@ -249,7 +253,7 @@ class BuildContext:
             remote=git.remote,
             reference=git.reference,
             submodules=git.submodules is not False,
-            keep_git_dir=bool(git.keep_git_dir),
+            keep_git_dir=self._keep_git_dir and not name if git.keep_git_dir is None else git.keep_git_dir,
             commit_times=git.mtime == "commit",
             ssh_socket=os.environ.get("SSH_AUTH_SOCK", ""),
         )

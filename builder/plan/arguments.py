@@ -11,18 +11,13 @@ from collections.abc import Iterator, Mapping
 from builder.dockerfile.instructions import Arg, ArgDefinition, Dockerfile, OnBuild
 from builder.oci.platform import Platform
 from builder.plan.options import PlanOptions
+from builder.plan.predefined import find_predefined
 from builder.plan.scope import Expander, Scope
 
 BUILD_ARG = "--build-arg"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 EPOCH = "SOURCE_DATE_EPOCH"
 NEVER_IN_ENVIRONMENT = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
-_SPECIAL = frozenset(
-    {
-        "BUILDKIT_BUILD_NAME", "BUILDKIT_CACHE_MOUNT_NS", "BUILDKIT_CONTEXT_KEEP_GIT_DIR", "BUILDKIT_INLINE_CACHE",
-        "BUILDKIT_MULTI_PLATFORM", "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_SYNTAX", "BUILDKIT_DOCKERFILE_CHECK", EPOCH,
-    }
-) | NEVER_IN_ENVIRONMENT  # fmt: skip
 
 
 def predefined(options: PlanOptions, last_stage: str) -> Iterator[tuple[str, str]]:
@@ -98,7 +93,7 @@ def proxy_environment(build_args: Mapping[str, str]) -> tuple[str, ...]:
 
 def unused_build_args(dockerfile: Dockerfile, options: PlanOptions, used: set[str]) -> tuple[str, ...]:
     """Return the build args that no ARG of the file declares and that have no meaning of their own (Z-16)."""
-    declared = used | {name for name, _ in predefined(options, "")} | _SPECIAL
+    declared = used | {name for name, _ in predefined(options, "")}
     args = [*dockerfile.global_args]
     for stage in dockerfile.stages:
         for statement in stage.statements:
@@ -110,7 +105,7 @@ def unused_build_args(dockerfile: Dockerfile, options: PlanOptions, used: set[st
     return tuple(
         name
         for name in options.build_args
-        if name not in declared and name.upper() not in PROXIES and not name.startswith("BUILDKIT_ATTEST_")
+        if name not in declared and name.upper() not in PROXIES and find_predefined(name) is None
     )
 
 

@@ -20,7 +20,7 @@ class PlanOptions:
     explicit_platform: bool = False
     """`platform` was asked for: the image says so even when its base says something else."""
     multi_platform: bool = False
-    """This plan is one of several: titles name the platform."""
+    """This plan is one of several, or the result is an index all the same: titles name the platform."""
     build_args: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
     """Name (or index) of the stage to build; empty for the last."""

@@ -27,6 +27,7 @@ from builder.plan.layer_steps import LayerSteps
 from builder.plan.onbuild import read_triggers
 from builder.plan.options import PlanOptions
 from builder.plan.plan import ImageResolver, Plan
+from builder.plan.predefined import HOSTNAME, RULE, without_effect
 from builder.plan.scope import Expander, Scope
 from builder.plan.stages import StageGraph, references
 from builder.plan.state import StageState
@@ -78,6 +79,8 @@ class Planner:
         state.config = self._on_platform(state.config)
         state.labels |= self.options.labels
         steps = tuple(self.layers.steps.steps)
+        for sentence in without_effect(self.options.build_args):
+            self.expander.warn(RULE, sentence, None)
         used = {name for stage in self.layers.finished.values() for name in stage.arguments}
         return Plan(
             steps=steps,
@@ -91,7 +94,7 @@ class Planner:
             epoch=self.epoch.seconds,
             epoch_source=self.epoch.source,
             stages=self.stages(),
-            hostname=self.options.hostname or self.options.build_args.get("BUILDKIT_SANDBOX_HOSTNAME", ""),
+            hostname=self.options.hostname or self.options.build_args.get(HOSTNAME, ""),
         )
 
     def plan_rest(self) -> None:
