@@ -15,6 +15,7 @@ from builder import __version__
 from builder.built_image import BuiltImage
 from builder.errors import PlanError, PybuildError, SourceError
 from builder.oci import canonical
+from builder.oci.annotations import INDEX_PLACES, MANIFEST_PLACES, check_annotations, select
 from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import Reference
@@ -126,7 +127,10 @@ class Bench:
         solution = solve(plan, workshop, jobs=self.request.jobs)
         created = {step: format_moment(solved.created) for step, solved in solution.steps.items() if solved.created}
         layers = solution.stack(plan.image.result).layers
-        descriptor = assemble(self.store, plan.image, layers, created, epoch=workshop.epoch)
+        inside, outside = (select(self.request.annotations, place, platform) for place in MANIFEST_PLACES)
+        descriptor = assemble(
+            self.store, plan.image, layers, created, epoch=workshop.epoch, annotations=inside
+        )._replace(annotations=outside)
         if workshop.warnings:
             plan = replace(plan, warnings=(*plan.warnings, *(Warning(*warning) for warning in workshop.warnings)))
         return BuiltImage(platform, plan, solution, load_image(self.store.blobs, descriptor))
@@ -298,12 +302,13 @@ class Bench:
         return int(wanted) if wanted else None
 
     def parse_outputs(self) -> tuple[Any, ...]:
-        """Check the outputs before anything is built."""
+        """Check the outputs and the annotations before anything is built. Raises UsageError."""
+        check_annotations(self.request.annotations, self.platforms, makes_index=self.makes_index)
         if not self.request.outputs:
             return ()
-        from builder.transport.output import parse_output
+        from builder.transport.output import parse_outputs
 
-        return tuple(parse_output(text) for text in self.request.outputs)
+        return parse_outputs(self.request.outputs, self.platforms, makes_index=self.makes_index)
 
     def publish(self, images: tuple[BuiltImage, ...], names: tuple[Reference, ...]) -> Descriptor:
         """Give the image its names; without one it stays in the store unnamed."""
@@ -311,7 +316,9 @@ class Bench:
 
         descriptor = images[0].image.descriptor
         if self.makes_index:
-            descriptor = assemble_index(self.store, [built.image.descriptor for built in images])
+            inside, outside = (select(self.request.annotations, place) for place in INDEX_PLACES)
+            descriptor = assemble_index(self.store, [built.image.descriptor for built in images], inside)
+            descriptor = descriptor._replace(annotations=outside)
         if names:
             self.store.names.set_all((name, descriptor) for name in names)
         else:

@@ -121,6 +121,7 @@ def _may_have_receipt(request: BuildRequest) -> bool:
         or request.no_cache_filter
         or request.timestamp == "git"
         or request.outputs
+        or request.annotations
         or request.dockerfile == "-"
         or not os.path.isdir(request.context)
     )

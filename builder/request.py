@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from builder.oci.annotations import Annotation
     from builder.plan.step import Network
 
 
@@ -44,6 +45,7 @@ class BuildRequest(NamedTuple):
     isolation: str | None = None
     outputs: tuple[str, ...] = ()
     large_layers: bool = False
+    annotations: tuple[Annotation, ...] = ()
 
     def plan_inputs(self) -> dict[str, Any]:
         """Return, as JSON, all of the request that a plan can depend on."""

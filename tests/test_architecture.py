@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
 }
 ROOMS["known_isolation"] = {"oci", "store"}
 ROOMS["solve"] = set(ROOMS) - {"registry"} | {"request"}
-ROOMS["request"] = {"plan"}
+ROOMS["request"] = {"plan", "oci"}
 ROOMS["result"] = {"oci"}
 ROOMS["single_id"] = {"linux"}
 ROOMS["receipt"] = {"oci", "request", "result", "single_id", "known_isolation", "store", "context"}

@@ -39,7 +39,7 @@ _BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "compress",
 
 # Flags of docker build that pybuild knows and does not do; with these values they ask for nothing.
 _NOT_SUPPORTED = {
-    "--cache-from": "", "--cache-to": "", "--push": "", "--attest": "", "--annotation": "", "--builder": "default",
+    "--cache-from": "", "--cache-to": "", "--push": "", "--attest": "", "--builder": "default",
     "--sbom": "false", "--provenance": "false", "--cgroup-parent": "", "--memory": "0", "--memory-swap": "0",
     "--cpu-shares": "0", "--cpu-period": "0", "--cpu-quota": "0", "--cpuset-cpus": "", "--cpuset-mems": "",
     "--resource": "", "--policy": "", "--cpp-flag": "",
@@ -230,6 +230,13 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="type=TYPE[,dest=PATH]",
         help="oci, docker, local or tar; may be repeated",
+    )
+    group.add_argument(
+        "--annotation",
+        action="append",
+        default=[],
+        metavar="[PLACE:]KEY=VALUE",
+        help="an annotation for the manifest, index, manifest-descriptor or index-descriptor",
     )
     group.add_argument("--iidfile", metavar="FILE", help="write the image ID here")
     group.add_argument("--metadata-file", metavar="FILE", help="write what was built here, as JSON")

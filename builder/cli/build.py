@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from builder.cli import options as forms
 from builder.cli.arguments import build_parser, split_boolean_values
@@ -17,6 +18,9 @@ from builder.request import BuildRequest
 from builder.result import BuildResult
 from builder.solve.events import Event, Warned
 from builder.store.location import store_root
+
+if TYPE_CHECKING:
+    from builder.oci.annotations import Annotation
 
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
 _ISOLATIONS = ("", "native", "oci", "chroot")
@@ -110,11 +114,20 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         isolation=arguments.isolation or None,
         outputs=_outputs(arguments),
         large_layers=arguments.allow_large_layers,
+        annotations=_annotations(arguments),
     )
 
 
 def _tags(arguments: argparse.Namespace) -> tuple[str, ...]:
     return tuple(dict.fromkeys(arguments.tag))
+
+
+def _annotations(arguments: argparse.Namespace) -> tuple[Annotation, ...]:
+    if not arguments.annotation:
+        return ()
+    from builder.oci.annotations import parse_annotation  # only who asks needs it
+
+    return tuple(annotation for text in arguments.annotation for annotation in parse_annotation(text))
 
 
 def _outputs(arguments: argparse.Namespace) -> tuple[str, ...]:

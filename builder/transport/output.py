@@ -11,11 +11,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from builder.errors import UsageError
+from builder.oci.annotations import Annotation, check_annotations, parse_annotation_field
+from builder.oci.platform import Platform
 from builder.oci.reference import Reference, parse_reference
 from builder.suggest import most_alike
 
@@ -28,7 +30,7 @@ _KEYS = (
     "type", "dest", "tar", "name", "compression", "compression-level", "force-compression", "oci-mediatypes",
     "rewrite-timestamp", "push", "unpack", "store", "platform-split", "mode",
 )  # fmt: skip
-_ANNOTATION = "annotation."
+_ANNOTATION = "annotation"
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
@@ -49,7 +51,7 @@ class ImageOutput:
     """type=image: further names in the store."""
 
     names: tuple[Reference, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class ArchiveOutput:
     for_docker: bool = False
     is_directory: bool = False
     packing: Packing = field(default_factory=Packing)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: tuple[Annotation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,15 @@ class CacheOnlyOutput:
 OutputSpec = ImageOutput | ArchiveOutput | TarOutput | LocalOutput | CacheOnlyOutput
 
 
+def parse_outputs(texts: Iterable[str], platforms: Sequence[Platform], *, makes_index: bool) -> tuple[OutputSpec, ...]:
+    """Parse outputs of a build for `platforms`, whose annotations must have a place there. Raises UsageError."""
+    outputs = tuple(parse_output(text) for text in texts)
+    for output in outputs:
+        if isinstance(output, ImageOutput | ArchiveOutput):
+            check_annotations(output.annotations, platforms, makes_index=makes_index)
+    return outputs
+
+
 def parse_output(text: str) -> OutputSpec:
     """Parse the value of `--output`. Raises UsageError."""
     fields = _fields(text)
@@ -97,7 +108,7 @@ def parse_output(text: str) -> OutputSpec:
         case "image":
             if _flag(options, "push", False, text):
                 raise _cannot_push(text)
-            return ImageOutput(names=_names(options, text), annotations=_annotations(options))
+            return ImageOutput(names=_names(options, text), annotations=_annotations(options, text))
         case "oci" | "docker":
             return _archive(options, kind == "docker", text)
         case "tar":
@@ -123,7 +134,7 @@ def _archive(options: dict[str, str], for_docker: bool, text: str) -> ArchiveOut
         for_docker=for_docker,
         is_directory=is_directory,
         packing=_packing(options, text),
-        annotations=_annotations(options),
+        annotations=_annotations(options, text),
     )
 
 
@@ -158,10 +169,10 @@ def _options(fields: list[str], text: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for item in fields:
         key, equals, value = item.partition("=")
-        key = key.strip() if key.startswith(_ANNOTATION) else key.strip().lower()
+        key = key.strip() if key.strip().startswith(_ANNOTATION) else key.strip().lower()
         if not equals:
             raise _wrong(text, f"{item!r} is not of the form key=value")
-        if key not in _KEYS and not key.startswith("annotation"):
+        if key not in _KEYS and not key.startswith(_ANNOTATION):
             raise _wrong(text, f"unknown key {key!r}", near=(key, _KEYS))
         options[key] = value
     return options
@@ -183,14 +194,9 @@ def _names(options: dict[str, str], text: str) -> tuple[Reference, ...]:
     return names
 
 
-def _annotations(options: dict[str, str]) -> dict[str, str]:
-    """Return annotations for the manifest: `annotation.KEY=VALUE`, `annotation-manifest.KEY=VALUE`."""
-    found: dict[str, str] = {}
-    for key, value in options.items():
-        for prefix in (_ANNOTATION, "annotation-manifest."):
-            if key.startswith(prefix):
-                found[key.removeprefix(prefix)] = value
-    return found
+def _annotations(options: dict[str, str], text: str) -> tuple[Annotation, ...]:
+    found = (parse_annotation_field(key, value, f"--output {text!r}") for key, value in options.items())
+    return tuple(annotation for annotation in found if annotation is not None)
 
 
 def _given(dest: str, text: str) -> str:

@@ -16,6 +16,7 @@ from builder.image.image import Image, load_image
 from builder.image.multi import assemble_index, is_index, walk_manifests
 from builder.layer.compression import Compressor, open_stored
 from builder.oci import canonical
+from builder.oci.annotations import Annotation, select
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
@@ -60,7 +61,7 @@ def pack_image(
     descriptor: Descriptor,
     packing: Packing,
     *,
-    annotations: Mapping[str, str] | None = None,
+    annotations: Sequence[Annotation] = (),
     reproducible: bool = False,
 ) -> PackedImage:
     """Return the image or index `descriptor` with its layers compressed as `packing` says.
@@ -74,10 +75,11 @@ def pack_image(
         jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
         packed = _pack_all(store, jobs, packing, reproducible)
         layers = tuple(packed[diff_id] for diff_id in image.config.diff_ids)
-        images.append(PackedManifest(_manifest(store, image, layers, annotations or {}), image.manifest.config, layers))
+        packed_manifest = _manifest(store, image, layers, annotations)
+        images.append(PackedManifest(packed_manifest, image.manifest.config, layers))
     if not is_index(descriptor):
         return PackedImage(images[0].manifest, tuple(images))
-    return PackedImage(assemble_index(store, [image.manifest for image in images]), tuple(images))
+    return PackedImage(_index(store, descriptor, images, annotations), tuple(images))
 
 
 def pack_layer(
@@ -145,18 +147,36 @@ def _compress(
         return Descriptor(media_type=media_type, digest=blob.commit(), size=size)
 
 
-def _manifest(store: Store, image: Image, layers: Sequence[Descriptor], annotations: Mapping[str, str]) -> Descriptor:
-    if tuple(layers) == image.manifest.layers and not annotations:
-        return image.descriptor
-    data = store.blobs.read(image.descriptor.digest, MAX_DOCUMENT_BYTES)
-    document: dict[str, Any] = canonical.decode(data, f"manifest {image.descriptor.digest}")
+def _manifest(
+    store: Store, image: Image, layers: Sequence[Descriptor], annotations: Sequence[Annotation]
+) -> Descriptor:
+    platform = image.descriptor.platform or image.config.platform
+    inside = select(annotations, "manifest", platform)
+    outside = {**image.descriptor.annotations, **select(annotations, "manifest-descriptor", platform)}
+    if tuple(layers) == image.manifest.layers and not inside:
+        return image.descriptor._replace(annotations=outside)
+    document = _document(store, image.descriptor)
     document["layers"] = [layer.to_json() for layer in layers]
-    if annotations:
-        document["annotations"] = {**(document.get("annotations") or {}), **annotations}
+    if inside:
+        document["annotations"] = {**(document.get("annotations") or {}), **inside}
     written = canonical.encode(document)
     return Descriptor(
         media_type=image.manifest.media_type,
         digest=store.blobs.put(written),
         size=len(written),
-        platform=image.descriptor.platform or image.config.platform,
+        platform=platform,
+        annotations=outside,
     )
+
+
+def _index(
+    store: Store, descriptor: Descriptor, images: Sequence[PackedManifest], annotations: Sequence[Annotation]
+) -> Descriptor:
+    inside = {**(_document(store, descriptor).get("annotations") or {}), **select(annotations, "index")}
+    index = assemble_index(store, [image.manifest for image in images], inside)
+    return index._replace(annotations={**descriptor.annotations, **select(annotations, "index-descriptor")})
+
+
+def _document(store: Store, descriptor: Descriptor) -> dict[str, Any]:
+    data = store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
+    return canonical.decode(data, f"manifest {descriptor.digest}")

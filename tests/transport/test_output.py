@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from builder.errors import PybuildError, TransportError, UsageError
 from builder.image.image import load_image
+from builder.oci.annotations import Annotation
 from builder.oci.reference import parse_reference
 from builder.store.store import Store
 from builder.transport.output import (
@@ -43,7 +44,7 @@ def test_options_of_archives_are_understood() -> None:
     text = "type=oci,dest=x,compression=zstd,compression-level=19,force-compression=true,annotation.a.b=c=d,name=n"
     assert parse_output(text) == ArchiveOutput(
         dest="x", names=(parse_reference("n"),), packing=Packing(compression="zstd", level=19, force=True),
-        annotations={"a.b": "c=d"},
+        annotations=(Annotation("manifest", None, "a.b", "c=d"),),
     )  # fmt: skip
 
 
