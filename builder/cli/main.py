@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from builder.cli.process import Terminated, prepare_process, restore_terminal
+from builder.cli.process import Terminated, end_now, prepare_process
 from builder.errors import PybuildError, StepFailed
 
 COMMANDS = (
@@ -42,10 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _interrupted(error: KeyboardInterrupt) -> int:
-    restore_terminal()
+    if isinstance(error, Terminated):
+        end_now(error.exit_code)
     with suppress(OSError):  # the terminal may be what has gone
         print("pybuild: interrupted", file=sys.stderr)
-    return error.exit_code if isinstance(error, Terminated) else 130
+    return 130
 
 
 def _reader_gone() -> int:

@@ -3,7 +3,8 @@
 descriptors 0-2    open: a descriptor that was closed would otherwise be given to the first file we open
 file names         UTF-8 with surrogateescape, whatever the locale: so are the names in a Dockerfile and a tar
 SIGTERM, SIGHUP    like Ctrl-C: the build is cancelled, commands are killed, temporary files removed
-a second signal    ends the process where it stands, and so does time: the kernel then kills what it started (zygote.py)
+a second signal    ends the process where it stands, and so do a few seconds: for the store that is a kill -9, which it
+                   stands, and the kernel kills what was started (zygote.py)
 SIGCHLD            as usual: where it was ignored, children could not be waited for
 """
 
@@ -19,11 +20,12 @@ from typing import NoReturn
 
 _UTF8 = "utf-8"
 _SHOW_CURSOR = b"\x1b[?25h"
+_LAST_WORDS = b"pybuild: interrupted\n"
+_READER_MS = 500
+"""How long whoever reads our last words may take to make room for them."""
 
-_TERMINAL_MS = 500
-
-_ENDING_SECONDS = 10.0
-"""How long the end may take that a signal has asked for."""
+_ENDING_SECONDS = 5.0
+"""How long the end may take that a signal has asked for: some work, as reading a large layer, knows no stopping."""
 _SAME_SECONDS = 0.1
 """A signal so soon after the first is the same wish: timeout(1) signals the process and then its group."""
 
@@ -49,22 +51,13 @@ def prepare_process() -> None:
             signal.signal(number, _terminate)
 
 
-def restore_terminal() -> None:
-    """Show the cursor, which a display may have hidden; a terminal that takes nothing is not waited for long."""
-    with suppress(OSError):
-        poll = select.poll()
-        poll.register(sys.stderr.fileno(), select.POLLOUT)
-        if os.isatty(sys.stderr.fileno()) and poll.poll(_TERMINAL_MS):
-            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
-
-
 def _terminate(number: int, _frame: object) -> NoReturn:
     """Begin the orderly end, which another signal or the alarm cuts short."""
     again = time.monotonic() + _SAME_SECONDS
 
     def end(_number: int, _frame: object) -> None:
         if time.monotonic() > again:
-            _end_now(number)
+            end_now(128 + number)
 
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         if signal.getsignal(other) != signal.SIG_IGN:
@@ -73,9 +66,16 @@ def _terminate(number: int, _frame: object) -> NoReturn:
     raise Terminated(number)
 
 
-def _end_now(number: int) -> NoReturn:
-    restore_terminal()
-    os._exit(128 + number)
+def end_now(exit_code: int) -> NoReturn:
+    """Restore the terminal, say the last words, and end without waiting for threads, or for readers that have gone."""
+    words = (_SHOW_CURSOR if os.isatty(2) else b"") + _LAST_WORDS
+    # Past sys.stderr, whose lock may belong to a thread that waits for a reader.
+    with suppress(OSError):
+        poll = select.poll()
+        poll.register(2, select.POLLOUT)
+        if poll.poll(_READER_MS):
+            os.write(2, words)
+    os._exit(exit_code)
 
 
 def _open_standard_descriptors() -> None:

@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     from builder.store.store import Store
 
 
+def check_cancelled(cancel: Event) -> None:
+    """Raise Cancelled once `cancel` is set."""
+    if cancel.is_set():
+        raise Cancelled("the build was stopped")
+
+
 def until_cancelled(
     items: Iterable[tuple[Entry, Content | None]], cancel: Event
 ) -> Iterator[tuple[Entry, Content | None]]:
     """Give what `items` gives. Raises Cancelled once `cancel` is set."""
     for item in items:
-        if cancel.is_set():
-            raise Cancelled("the build was stopped")
+        check_cancelled(cancel)
         yield item
 
 

@@ -132,7 +132,11 @@ def _copy(tree: Tree, start: str, sources: MountSources) -> tuple[str, Sighting]
         inside = os.path.join(directory, start) if start else directory
         os.makedirs(os.path.dirname(inside), 0o755, exist_ok=True)
         nodes: list[Node] = []
-        write_tree(_noted(tree.walk(start), nodes), inside, prefix=start, owners=False)
+        try:
+            write_tree(_noted(tree.walk(start), nodes), inside, prefix=start, owners=False, cancel=sources.cancel)
+        except BaseException:
+            discard(directory, sources.trash)
+            raise
         return directory, look_at_copy(start, nodes, lambda path: _hash(f"{directory}/{path}"))
 
 

@@ -70,6 +70,8 @@ class MountSources:
     """Whether the sandbox mounts read-only, so that directories can be shared with it."""
     owners: bool = True
     """Whether files can be given to other users (not with a single id)."""
+    cancel: Event = field(default_factory=Event)
+    """Set when no tree need be written any more."""
     sightings: Sightings = field(default_factory=Sightings)
     copies: ContextCopies = field(default_factory=ContextCopies)
 
@@ -149,7 +151,7 @@ def _request(step: RunStep, mount: CacheMount, sources: MountSources) -> CacheRe
         found = tree.find(start)
         if found is None or found.kind != DIRECTORY:
             raise failed(step, f'cache mount {mount.identifier!r}: "/{start}" is not a directory')
-        write_tree(tree.walk(start), path, prefix=start, owners=sources.owners)
+        write_tree(tree.walk(start), path, prefix=start, owners=sources.owners, cancel=sources.cancel)
         if isinstance(base, ContextSource) and seen_part(step, tree, base.name, mount.subpath, sources).moved(tree):
             raise failed(step, f'cache mount {mount.identifier!r}: "/{start}" changed while it was read')
 

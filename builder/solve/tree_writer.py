@@ -9,27 +9,30 @@ import fcntl
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from threading import Event
 
 from builder.context.reading import check_node, open_node
 from builder.context.source import Node
 from builder.errors import StoreError
 from builder.filesystem.entry import DIRECTORY, FILE, SYMLINK, Entry
 from builder.layer.content import SliceCheck, SlicedContent
+from builder.solve.layer_maker import check_cancelled
 
 _FICLONE = 0x40049409  # linux/fs.h
 _BLOCK_BYTES = 1 << 20
 _NEW_DIRECTORY_MODE = 0o755
 
 
-def write_tree(nodes: Iterable[Node], directory: str, *, prefix: str = "", owners: bool) -> None:
+def write_tree(nodes: Iterable[Node], directory: str, *, prefix: str = "", owners: bool, cancel: Event) -> None:
     """Write what lies at `prefix` of a tree to `directory`, which must not exist (unless `prefix` is a directory).
 
     `owners` False leaves everything to this process's user. Devices, fifos and extended attributes are left out.
-    Raises OSError, StoreError, ContextError.
+    Raises OSError, StoreError, ContextError, and Cancelled soon after `cancel` is set.
     """
     made: list[tuple[str, Entry]] = []
     cut = len(prefix) + 1 if prefix else 0
     for node in nodes:
+        check_cancelled(cancel)
         entry = node.entry
         path = entry.path[cut:] if entry.path != prefix else ""
         absolute = f"{directory}/{path}" if path else directory
@@ -43,7 +46,7 @@ def write_tree(nodes: Iterable[Node], directory: str, *, prefix: str = "", owner
                 os.mkdir(absolute, _NEW_DIRECTORY_MODE)
             made.append((path, entry))
         else:
-            _write_leaf(node, absolute, owners)
+            _write_leaf(node, absolute, owners, cancel)
     while made:
         _finish(directory, *made.pop(), owners)
 
@@ -57,12 +60,12 @@ def _finish(directory: str, path: str, entry: Entry, owners: bool) -> None:
     os.utime(absolute, (entry.mtime, entry.mtime))
 
 
-def _write_leaf(node: Node, absolute: str, owners: bool) -> None:
+def _write_leaf(node: Node, absolute: str, owners: bool, cancel: Event) -> None:
     entry = node.entry
     if entry.kind == SYMLINK:
         os.symlink(entry.link, absolute)
     elif entry.kind == FILE:
-        _write_file(node, absolute)
+        _write_file(node, absolute, cancel)
     else:
         return
     if owners:
@@ -72,7 +75,7 @@ def _write_leaf(node: Node, absolute: str, owners: bool) -> None:
     os.utime(absolute, (entry.mtime, entry.mtime), follow_symlinks=False)
 
 
-def _write_file(node: Node, absolute: str) -> None:
+def _write_file(node: Node, absolute: str, cancel: Event) -> None:
     target = os.open(absolute, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if isinstance(node.content, bytes):
@@ -82,7 +85,7 @@ def _write_file(node: Node, absolute: str) -> None:
         try:
             if node.status is None or not _clone(source, target):
                 check = SliceCheck(node.content, source) if isinstance(node.content, SlicedContent) else None
-                _copy(source, target, node.entry.size, check)
+                _copy(source, target, node.entry.size, check, cancel)
             check_node(node, source)
         finally:
             os.close(source)
@@ -98,8 +101,9 @@ def _clone(source: int, target: int) -> bool:
     return False
 
 
-def _copy(source: int, target: int, left: int, check: SliceCheck | None) -> None:
+def _copy(source: int, target: int, left: int, check: SliceCheck | None, cancel: Event) -> None:
     while left > 0 and (block := os.read(source, min(left, _BLOCK_BYTES))):
+        check_cancelled(cancel)
         if check is not None:
             check.update(block)
         _write_all(target, block)

@@ -206,6 +206,7 @@ class Workshop:
                 in_place=self.machine.sandbox.name != "chroot",
                 owners=owners,
                 sightings=self.sightings,
+                cancel=self.resolver.cancel,
             )
         return self._sources
 
