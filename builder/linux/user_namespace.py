@@ -1,8 +1,9 @@
 """User namespaces: how an ordinary user becomes root among their own files (man 7 user_namespaces, man 5 subuid).
 
-    /etc/subuid, /etc/subgid  "tester:100000:65536"
-        inside 0          = the user
-        inside 1..65536   = 100000..165535      written by newuidmap and newgidmap, which are set-user-ID root
+    /etc/subuid, /etc/subgid  "tester:100000:65536", "tester:300000:1000"
+        inside 0              = the user
+        inside 1..65536       = 100000..165535      written by newuidmap and newgidmap, which are set-user-ID root
+        inside 65537..66536   = 300000..300999
 
 Without such a line, or without those programs, only the user's own id is mapped, as 0; setgroups(2) is then off for
 good. The maps must be written by a process outside the new namespace, so a helper is forked before it is entered.
@@ -15,7 +16,15 @@ import os
 from dataclasses import dataclass
 
 from builder.linux.process import CLONE_NEWUSER, PR_SET_DUMPABLE, prctl, unshare
-from builder.linux.subordinate_ids import RANGE_LIMIT, find_tool, subordinate_range, user_name
+from builder.linux.subordinate_ids import (
+    RANGE_LIMIT,
+    Range,
+    find_tool,
+    mapped_ids,
+    subordinate_ranges,
+    user_name,
+    why_no_subordinate_ids,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +79,8 @@ def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> Non
         else:
             os.write(answer, b"0\n0\n")
     except Exception as error:  # the helper has no one else to tell
-        number = error.errno if isinstance(error, OSError) else 0
-        os.write(answer, f"0\n{number or 0}\n{error}".encode())
+        number, words = (error.errno, error.strerror) if isinstance(error, OSError) else (0, "")
+        os.write(answer, f"0\n{number or 0}\n{words or error}".encode())
     finally:
         os._exit(0)
 
@@ -79,18 +88,18 @@ def _run_helper(target: int, uid: int, gid: int, ready: int, answer: int) -> Non
 def _write_maps(target: int, uid: int, gid: int) -> IdMaps:
     reason = ""
     if uid == 0:
-        uids = gids = RANGE_LIMIT  # root inside another container: all that it has, as it is
+        # Root inside another container: all that it has, as it is.
+        uids, gids = (min(mapped_ids(f"/proc/self/{name}"), RANGE_LIMIT) for name in ("uid_map", "gid_map"))
         try:
-            for name in ("uid_map", "gid_map"):
-                _write(f"/proc/{target}/{name}", f"0 0 {uids}")
+            _write(f"/proc/{target}/uid_map", f"0 0 {uids}")
+            _write(f"/proc/{target}/gid_map", f"0 0 {gids}")
             return IdMaps(uids, gids)
         except OSError as error:
             reason = str(error)
     else:
-        try:
+        reason = why_no_subordinate_ids(uid)
+        if not reason:
             return _write_ranges(target, uid, gid)
-        except OSError as error:
-            reason = error.strerror or str(error)
     _write(f"/proc/{target}/setgroups", "deny")
     _write(f"/proc/{target}/uid_map", f"0 {uid} 1")
     _write(f"/proc/{target}/gid_map", f"0 {gid} 1")
@@ -98,29 +107,32 @@ def _write_maps(target: int, uid: int, gid: int) -> IdMaps:
 
 
 def _write_ranges(target: int, uid: int, gid: int) -> IdMaps:
+    """Map all that is foreseen, or fail: keys of the cache were made for it. Raises OSError."""
     user = user_name(uid)
-    uids = subordinate_range("/etc/subuid", user, uid)
-    gids = subordinate_range("/etc/subgid", user, uid)
-    if uids is None or gids is None:
-        raise OSError(2, f"no range for {user or uid} in /etc/subuid and /etc/subgid")
+    uids = subordinate_ranges("/etc/subuid", user, uid)
+    gids = subordinate_ranges("/etc/subgid", user, uid, gid)
     _run_tool("newuidmap", target, uid, uids)
     _run_tool("newgidmap", target, gid, gids)
-    return IdMaps(1 + uids[1], 1 + gids[1])
+    return IdMaps(1 + sum(count for _, count in uids), 1 + sum(count for _, count in gids))
 
 
-def _run_tool(name: str, target: int, own: int, subordinate: tuple[int, int]) -> None:
+def _run_tool(name: str, target: int, own: int, subordinate: tuple[Range, ...]) -> None:
     path = find_tool(name)
     if path is None:
-        raise OSError(2, f"{name} is not installed (Debian package uidmap)")
-    start, count = subordinate
-    arguments = [name, str(target), "0", str(own), "1", "1", str(start), str(count)]
+        raise OSError(errno.ENOENT, f"{name} is not there any more")
+    lines = [(0, own, 1)]
+    for start, count in subordinate:
+        inside = lines[-1][0] + lines[-1][2]
+        lines.append((inside, start, count))
+    arguments = [name, str(target), *(str(number) for line in lines for number in line)]
     # The tool inherits what this process has; its complaints must not appear in the middle of a build.
     null = os.open(os.devnull, os.O_RDWR)
     actions = [(os.POSIX_SPAWN_DUP2, null, number) for number in range(3)]
     child = os.posix_spawn(path, arguments, {"PATH": "/usr/bin:/bin"}, file_actions=actions)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status != 0:
-        raise OSError(1, f"{name} refused the range {start}:{count} (exit code {status})")
+        ranges = ", ".join(f"{start}:{count}" for start, count in subordinate)
+        raise OSError(errno.EIO, f"{path} refused {ranges} (exit code {status}); see /etc/subuid and /etc/subgid")
 
 
 def _write(path: str, text: str) -> None:
