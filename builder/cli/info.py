@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import platform
-from contextlib import nullcontext
 
 from builder import __version__
 from builder.cli.image_commands import print_note
@@ -25,30 +24,45 @@ def describe_machine(arguments: argparse.Namespace, root: str) -> int:
             "python": platform.python_version(),
             "platform": str(host_platform()),
         }
-        facts |= _store_facts(store)
-        with store.lease(everything=True) if arguments.verify else nullcontext():
-            findings = _findings(store) if arguments.verify else ()
-        facts |= _isolation_facts(arguments.isolation, store)
+        isolation = _isolation_facts(arguments.isolation, store)
+        findings: tuple[Finding, ...] = ()
+        if arguments.verify:
+            with store.lease(everything=True):
+                findings = _findings(store)  # before a damaged database is read, and set aside
+        facts |= _store_facts(store) | isolation
     faults = [finding for finding in findings if finding.is_error]
     if arguments.json:
-        found = [{"subject": f.subject, "problem": f.problem, "error": f.is_error} for f in findings]
+        found = [
+            {"subject": f.subject, "problem": f.problem, "error": f.is_error} | ({"hint": f.hint} if f.hint else {})
+            for f in findings
+        ]
         print(json.dumps(facts | {"findings": found}, indent=2))
     else:
         for key, value in facts.items():
             for number, line in enumerate(value if isinstance(value, list) else [value]):
                 print(f"{key if number == 0 else '':<12} {clean(str(line))}")
         if arguments.verify:
-            for finding in findings:
-                print(f"{'fault' if finding.is_error else 'remark':<12} {clean(str(finding))}")
-            print(f"verified     {'everything is as it should be' if not faults else f'{len(faults)} faults'}")
+            _print_findings(findings, len(faults))
     return 1 if faults else 0
+
+
+def _print_findings(findings: tuple[Finding, ...], faults: int) -> None:
+    for finding in findings:
+        print(f"{'fault' if finding.is_error else 'remark':<12} {clean(str(finding))}")
+        if finding.hint:
+            print(f"{'':<12} hint: {clean(finding.hint)}")
+    print(f"verified     {f'{faults} faults' if faults else 'everything is as it should be'}")
 
 
 def _store_facts(store: Store) -> dict[str, object]:
     blobs = list(store.blobs.walk())
+    try:
+        images = str(len(store.names.items()))
+    except PybuildError as error:
+        images = f"unknown: {error.message}"
     return {
         "store": store.root,
-        "images": str(len(store.names.items())),
+        "images": images,
         "blobs": f"{len(blobs)}, {size_text(sum(size for _, size in blobs))}",
         "records": str(len(store.records.walk())),
     }
@@ -56,9 +70,13 @@ def _store_facts(store: Store) -> dict[str, object]:
 
 def _findings(store: Store) -> tuple[Finding, ...]:
     from builder.layer.compression import open_stored
+    from builder.snapshot.verify import verify_made_from_layers
     from builder.store.verify import verify_store
 
-    return verify_store(store, open_stored)
+    found = verify_store(store, open_stored)
+    if any(finding.subject == store.database.path for finding in found):
+        return found  # what layers there are is not known, and reading it would set it aside
+    return found + verify_made_from_layers(store)
 
 
 def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:

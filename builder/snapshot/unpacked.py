@@ -81,11 +81,7 @@ class UnpackedLayers:
     def _is_whole(self, path: str) -> bool:
         if path in self._known:
             return True
-        try:
-            with open(f"{path}/boot", encoding="ascii") as file:
-                whole = file.read() == _boot_id()
-        except (OSError, UnicodeDecodeError):
-            return False
+        whole = is_of_this_boot(path)
         if whole:
             self._known.add(path)
         return whole
@@ -130,6 +126,15 @@ class UnpackedLayers:
         discard(path, self._place.trash)  # from before the machine was started
         os.rename(directory, path)
         self._known.add(path)
+
+
+def is_of_this_boot(path: str) -> bool:
+    """Say whether an unpacked layer was finished since the machine was started."""
+    try:
+        with open(f"{path}/boot", encoding="ascii") as file:
+            return file.read() == _boot_id()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 @cache

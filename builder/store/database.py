@@ -105,6 +105,22 @@ class Database:
                     raise self._error("writing", error) from error
                 self._forgetful(str(error))
 
+    def problem(self) -> str:
+        """Say what is wrong with the file, or nothing; it is read from end to end, and stays as it is."""
+        if not os.path.lexists(self.path):
+            return ""
+        if not os.path.isfile(self.path):
+            return "it is no file"
+        if not _has_bytes(self.path):
+            return "it is empty"
+        try:
+            with closing(self._connection_to("mode=ro")) as connection:
+                connection.execute("SELECT * FROM sqlite_schema").fetchall()
+                found: str = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            return str(error) if _is_damage(error) else ""
+        return "" if found == "ok" else found
+
     def close(self) -> None:
         with self._lock:
             if self._connection is not None and self._owner == os.getpid():

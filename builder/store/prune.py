@@ -88,6 +88,8 @@ def prune(
     blobs, unpacked layers of no blob, and leftovers always go; what running builds use never does. Raises StoreError
     when somebody holds the whole store for longer than `wait_seconds`, or the disk says no.
     """
+    if not dry_run:
+        store.require_writable("pruning the store")
     with store.leases.alone(wait_seconds) as used:
         dangling = [entry for entry in store.names.dangling() if images]
         records = _stale_records(store, unused_for)

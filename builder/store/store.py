@@ -14,6 +14,7 @@ In: a path. Out: a `Store` with its parts. Opening an existing store writes noth
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -120,6 +121,12 @@ class Store:
             if time.monotonic() >= deadline:
                 raise StoreError(f"the store {self.root} is in use by a build", hint="Try again when it has finished.")
             time.sleep(_POLL_SECONDS)
+
+    def require_writable(self, doing: str) -> None:
+        """Raise StoreError where this process cannot write to the store."""
+        if not os.access(self.root, os.W_OK):
+            number = errno.EROFS if os.statvfs(self.root).f_flag & os.ST_RDONLY else errno.EACCES
+            raise store_error(OSError(number, os.strerror(number), self.root), doing)
 
     def close(self) -> None:
         with suppress(StoreError):  # when a record was last used is not worth failing for

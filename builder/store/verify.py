@@ -19,6 +19,7 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
 from builder.oci.manifest import Index, Manifest, is_image, parse_manifest
 from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES
+from builder.store.checked import removal_hint
 from builder.store.layers import Reader
 from builder.store.reachability import needed_blobs
 from builder.store.store import Store
@@ -33,6 +34,8 @@ class Finding:
     subject: str
     problem: str
     is_error: bool = True
+    hint: str = ""
+    """What heals it, where anything does."""
 
     def __str__(self) -> str:
         return f"{self.subject} {self.problem}"
@@ -49,7 +52,10 @@ def verify_store(
 
 
 def _verify(store: Store, open_decompressed: Callable[[Reader], Reader] | None) -> tuple[Finding, ...]:
-    findings = {*_check_blobs(store)}
+    damaged = [*_check_databases(store)]
+    findings = {*_check_blobs(store), *damaged}
+    if any(finding.subject == store.database.path for finding in damaged):
+        return tuple(sorted(findings))  # to read it would set it aside
     try:
         roots = store.names.entries()
     except StoreError as error:
@@ -73,7 +79,10 @@ def _check_blobs(store: Store) -> Iterator[Finding]:
             while block := file.read(_BLOCK_BYTES):
                 hashing.update(block)
         if hashing.hexdigest() != digest.encoded:
-            yield Finding(digest, f"has other bytes: their digest is {digest.algorithm}:{hashing.hexdigest()}")
+            actual = f"{digest.algorithm}:{hashing.hexdigest()}"
+            yield Finding(
+                digest, f"has other bytes: their digest is {actual}", hint=removal_hint(store.blobs.path(digest))
+            )
 
 
 def _check_image(store: Store, descriptor: Descriptor, seen: set[Digest]) -> Iterator[Finding]:
@@ -164,6 +173,13 @@ def _check_records(store: Store) -> Iterator[Finding]:
             yield Finding(key, "is a cache record whose preimage is not JSON")
         if diff_id is not None and diff_id not in known:
             yield Finding(key, f"is a cache record of layer {diff_id}, of which nothing is known", is_error=False)
-    for row in store.database.rows("PRAGMA integrity_check"):
-        if row[0] != "ok":
-            yield Finding(store.database.path, str(row[0]))
+
+
+def _check_databases(store: Store) -> Iterator[Finding]:
+    for database in (store.database, store.contexts):
+        problem = database.problem()
+        if problem:
+            yield Finding(
+                database.path, f"is damaged: {problem}",
+                hint=f"The next build makes it anew; only cached results are lost. Or: rm '{database.path}'",
+            )  # fmt: skip
