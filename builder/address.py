@@ -196,7 +196,7 @@ def _unescaped(name: str) -> str:
         raise AddressError(f"{name[:80]!r} holds an escape that no host name has")
     try:
         return unquote_to_bytes(name).decode("utf-8")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise AddressError(f"{name[:80]!r} is not UTF-8") from error
 
 

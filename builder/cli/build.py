@@ -201,9 +201,10 @@ def _write_results(arguments: argparse.Namespace, result: BuildResult, warnings:
         print(result.image_id)
     elif mode != "rawjson":
         from builder.cli.summary import summary_lines
+        from builder.cli.text import clean
 
         for line in summary_lines(result):
-            print(line, file=sys.stderr)
+            print(clean(line), file=sys.stderr)
 
 
 def _write_json(path: str, document: object) -> None:

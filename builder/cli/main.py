@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from builder.cli.process import Terminated, end_now, prepare_process
-from builder.errors import PybuildError, StepFailed
+from builder.errors import PybuildError, StepFailed, UsageError
 
 COMMANDS = (
     "build", "images", "inspect", "history", "tag", "rmi", "run", "prune", "info", "version",
@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prepare_process()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        _check_words(words)
         code = _dispatch(words)
         sys.stdout.flush()  # here, where a reader that has gone is an answer and not a complaint at exit
         return code
@@ -39,6 +40,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("PYBUILD_DEBUG"):
             raise
         return _report(_from_mistake(error))
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse what no path and no argument can hold. The system gives no such words; a program that calls us may."""
+    for word in words:
+        if not _can_be_argument(word):
+            raise UsageError(f"the argument {word[:80]!a} holds a character that no argument can hold")
+
+
+def _can_be_argument(word: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
 
 
 def _interrupted(error: KeyboardInterrupt) -> int:

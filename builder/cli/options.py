@@ -19,12 +19,26 @@ _LIMITS = (
 )  # fmt: skip
 
 
+_LIMIT = re.compile(r"-1|[0-9]{1,19}")
+_MAX_NUMBER = (1 << 63) - 1
+"""The largest number that the kernel's interfaces take."""
+_SHOWN_CHARACTERS = 80
+
+
+def _short(text: str) -> str:
+    """Quote what somebody wrote, as much of it as anybody reads."""
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")
+
+
 def parse_size(text: str, what: str) -> int:
     """Parse `64m`, `1g`, `65536` as bytes. Raises UsageError."""
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise UsageError(f"{what} {text!r} is not a size", hint="Write a number with b, k, m or g, for example 64m.")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    size = float(match[1]) * _UNITS[match[2].lower()]
+    if size > _MAX_NUMBER:
+        raise UsageError(f"{what} {_short(text)} is more than any machine has")
+    return int(size)
 
 
 def parse_ulimits(words: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
@@ -35,10 +49,12 @@ def parse_ulimits(words: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
         soft, colon, hard = value.partition(":")
         if name not in _LIMITS or not equals:
             raise UsageError(f"--ulimit {word!r} is not TYPE=SOFT[:HARD]", hint=f"TYPE is one of {', '.join(_LIMITS)}.")
-        try:
-            pair = (int(soft), int(hard if colon else soft))
-        except ValueError:
-            raise UsageError(f"--ulimit {word!r}: the limits must be whole numbers") from None
+        limits = (soft, hard if colon else soft)
+        if not all(_LIMIT.fullmatch(limit) and int(limit) <= _MAX_NUMBER for limit in limits):
+            raise UsageError(
+                f"--ulimit {_short(word)}: the limits must be whole numbers below 2^63, or -1 for none",
+            )
+        pair = (int(soft), int(limits[1]))
         if pair[1] != -1 and (pair[0] > pair[1] or pair[0] == -1):
             raise UsageError(f"--ulimit {word!r}: the soft limit is above the hard one")
         result.append((name, *pair))
@@ -180,11 +196,12 @@ def parse_entitlements(words: Sequence[str]) -> frozenset[str]:
 
 def parse_epoch(text: str, what: str) -> int:
     """Parse seconds since 1970. Raises UsageError."""
-    if not re.fullmatch(r"\d{1,12}", text.strip()):
-        raise UsageError(f"invalid {what}: {text!r} is not a number of seconds since 1970")
-    if int(text) > MAX_EPOCH:
-        raise UsageError(f"invalid {what}: {text} is after the year 9999")
-    return int(text)
+    digits = text.strip()
+    if not re.fullmatch("[0-9]{1,12}", digits):
+        raise UsageError(f"invalid {what}: {_short(text)} is not a number of seconds since 1970")
+    if int(digits) > MAX_EPOCH:
+        raise UsageError(f"invalid {what}: {digits} is after the year 9999")
+    return int(digits)
 
 
 def parse_ssh(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:

@@ -51,6 +51,8 @@ class Root:
 
     def open(self, path: str, flags: int, mode: int = 0) -> int:
         """Open `path` as it means inside the root and return a descriptor (close-on-exec). Raises OSError."""
+        if "\0" in path:  # no name has one, and the kernel would read as far as there
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         if not flags & os.O_CREAT and (flags & os.O_NOFOLLOW or not flags & os.O_PATH):
             try:
                 return self._open_plain(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)

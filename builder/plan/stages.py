@@ -18,6 +18,9 @@ from builder.plan.scope import Expander, Scope
 from builder.plan.trees import SCRATCH, EmptyTree, NamedContexts, StageTree, Tree, image_tree
 from builder.suggest import did_you_mean, nearest
 
+_INDEX_DIGITS = 20
+"""More than any number of stages has: Python refuses to read a number of thousands of digits."""
+
 
 class StageGraph:
     """The stages of one file and how they refer to each other."""
@@ -48,7 +51,13 @@ class StageGraph:
         if not wanted:
             return len(self.stages) - 1
         found = self._last_named(wanted.lower(), len(self.stages))
-        if found is None and wanted.isascii() and wanted.isdecimal() and int(wanted) < len(self.stages):
+        if (
+            found is None
+            and wanted.isascii()
+            and wanted.isdecimal()
+            and len(wanted) < _INDEX_DIGITS
+            and int(wanted) < len(self.stages)
+        ):
             return int(wanted)
         if found is None:
             names = [stage.name for stage in self.stages if stage.name]

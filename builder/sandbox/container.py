@@ -60,6 +60,8 @@ class Channel:
         message, hint = str(error) or type(error).__name__, ""
         if isinstance(error, SandboxError):
             message, hint = error.message, error.hint
+        elif isinstance(error, OSError) and error.strerror:
+            message = error.strerror + (f": {error.filename}" if error.filename else "")
         self._send({"error": message, "hint": hint, "errno": errno_of(error)})
 
     def _send(self, message: dict[str, object], *descriptors: int) -> None:

@@ -52,7 +52,8 @@ def discard(response: Response) -> None:
 
 def parse_number(text: str) -> int | None:
     """Return a number as headers carry them, None for anything else, what no 64 bits hold included."""
-    return int(text) if _NUMBER.fullmatch(text.strip()) else None
+    digits = text.strip()
+    return int(digits) if _NUMBER.fullmatch(digits) else None
 
 
 def open_pools(address: Address, **options: Any) -> urllib3.PoolManager:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 LONGEST_INPUT_SECONDS = 10
-NAMES = ("parser", "words", "ignore", "globs", "mounts", "reference", "documents", "tar")
+NAMES = ("parser", "words", "ignore", "globs", "mounts", "reference", "addresses", "options", "documents", "tar")
 
 
 def main() -> int:

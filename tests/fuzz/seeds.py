@@ -28,6 +28,21 @@ _REFERENCES = (
     "127.0.0.1:8000-8010:80-90/udp",
     "1h1m1.5s",
 )
+_ADDRESSES = (
+    "http://user:p%40ss@bücher.example:8080/a b/%C3%BC?q=1#part",
+    "https://[fe80::1%25lo]:443/x",
+    "HTTP://日本語。jp",
+    "https://[::1",
+    "ssh://git@h:22/~u/r.git?branch=b#c:d",
+    "git@h:o/r.git#%00",
+    "oci-layout://./dir:tag@sha256:" + "0" * 64,
+    'Bearer realm="https://h/token",service="a, b",scope=x',
+)
+_OPTIONS = (
+    "64m", "nofile=1024:2048", "host:[::1]", "key=value", "NAME=value", 'id=x,"src=a,b"', "id=id,env=id",
+    "linux/arm64/v8", "network.host,security.insecure", "1700000000", "default=/nowhere",
+    "type=oci,dest=x,compression=zstd", "--pull=true",
+)  # fmt: skip
 _DIGEST = "sha256:" + "a" * 64
 _DESCRIPTOR = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": _DIGEST, "size": 3}
 _DOCUMENTS = (
@@ -78,6 +93,10 @@ def seeds_of(target: str) -> Iterator[bytes]:
             yield from (mount.encode() for mount in _MOUNTS)
         case "reference":
             yield from (reference.encode() for reference in _REFERENCES)
+        case "addresses":
+            yield from (address.encode() for address in _ADDRESSES)
+        case "options":
+            yield from (bytes([number]) + option.encode() for number, option in enumerate(_OPTIONS))
         case "documents":
             yield from (json.dumps(document).encode() for document in _DOCUMENTS)
         case "tar":
@@ -119,6 +138,10 @@ DICTIONARIES: dict[str, tuple[str, ...]] = {
     "mounts": ("type=", "bind", "cache", "tmpfs", "secret", "ssh", "target=", "source=", "from=", "id=", "sharing=",
                "mode=", "uid=", "size=", "required", "ro", "rw", "env=", '"', ",", "$v"),
     "reference": ("docker.io/", "@sha256:", "://", ".git", "#", "?", "linux/", "-", ":", "tag="),
+    "addresses": ("http://", "https://", "@", "[", "]", ":", "%", "xn--", "ü", "。", "/", "?", "#", "..", "\u2100",
+                  "9" * 400),
+    "options": ("=", ",", ":", '"', "id=", "src=", "env=", "type=", "dest=", "-1", "9" * 400, "²", "[::1]",
+                "nofile", "linux/"),
     "documents": ('"schemaVersion"', '"layers"', '"digest"', '"size"', '"config"', '"rootfs"', '"diff_ids"', "null"),
     "tar": ("ustar\0" "00", "ustar  \0", "././@LongLink", "././@PaxHeader", "SCHILY.xattr.", "path=", "size=", ".wh."),
 }  # fmt: skip

@@ -12,8 +12,32 @@ import os
 import tempfile
 from collections.abc import Callable
 
+from builder.address import (
+    Address,
+    AddressError,
+    ascii_host,
+    parse_address,
+    with_masked_credentials,
+    without_credentials,
+)
+from builder.cli.arguments import split_boolean_values
+from builder.cli.options import (
+    parse_build_args,
+    parse_entitlements,
+    parse_epoch,
+    parse_fields,
+    parse_hosts,
+    parse_pairs,
+    parse_platforms,
+    parse_secrets,
+    parse_size,
+    parse_ssh,
+    parse_ulimits,
+)
 from builder.context.glob import PatternError, match_glob, parse_glob
+from builder.context.http import file_name
 from builder.context.ignore import IgnorePatterns, parse_ignore
+from builder.context.load import parse_repository
 from builder.dockerfile.durations import parse_duration
 from builder.dockerfile.instructions import Dockerfile, Word
 from builder.dockerfile.lines import decode
@@ -31,6 +55,8 @@ from builder.errors import (
     PlanError,
     ReferenceFormatError,
     SourceError,
+    TransportError,
+    UsageError,
 )
 from builder.layer.build_index import build_index
 from builder.layer.compression import open_decompressed
@@ -41,8 +67,11 @@ from builder.oci.digest import parse_digest
 from builder.oci.manifest import parse_manifest
 from builder.oci.media_type import OCI_MANIFEST
 from builder.oci.platform import parse_platform
-from builder.oci.reference import parse_reference
+from builder.oci.reference import parse_layout_reference, parse_reference
 from builder.plan.gitref import GitReferenceError, parse_git_ref
+from builder.registry.challenge import parse_challenges
+from builder.transport.output import parse_output
+from builder.web.answers import parse_number, redirected
 
 Target = Callable[[bytes], None]
 
@@ -169,6 +198,63 @@ def fuzz_reference(data: bytes) -> None:
         assert len(ports.ports()) <= 65536
 
 
+def fuzz_addresses(data: bytes) -> None:
+    """URLs as users and servers write them: what is asked for is ASCII, and a password is shown in no case."""
+    text = decode(data)
+    try:
+        address = parse_address(text)
+    except AddressError as error:
+        assert_line(str(error).replace("\n", "\\n"))
+    else:
+        assert address.url.isascii()
+        assert address.url.isprintable()
+        assert parse_address(address.url).url == address.url
+        assert (address.authorization == "") == (address.credentials == "")
+        redirected_to(address, text)
+        file_name(text)
+    assert without_credentials(without_credentials(text)) == without_credentials(text)
+    assert len(with_masked_credentials(text)) == len(text)
+    with contextlib.suppress(AddressError):
+        assert ascii_host(text).isascii()
+    with contextlib.suppress(UsageError):
+        parse_repository(text)
+    with contextlib.suppress(ReferenceFormatError):
+        parse_layout_reference(text)
+    parse_challenges([text])
+    parse_number(text)
+
+
+def redirected_to(address: Address, location: str) -> None:
+    with contextlib.suppress(AddressError):
+        new, headers = redirected(address, location, {"Authorization": "x"})
+        assert new.scheme in ("http", "https")
+        assert not headers or new.netloc == address.netloc
+
+
+def fuzz_options(data: bytes) -> None:
+    """Values of flags: the first byte chooses which. Files and the environment are those of nobody."""
+    if data:
+        with contextlib.suppress(UsageError, ReferenceFormatError, TransportError):
+            OPTIONS[data[0] % len(OPTIONS)](data[1:].decode("utf-8", "surrogateescape").replace("\0", ""))
+
+
+OPTIONS: tuple[Callable[[str], object], ...] = (
+    lambda text: parse_size(text, "--shm-size"),
+    lambda text: parse_ulimits([text]),
+    lambda text: parse_hosts([text]),
+    lambda text: parse_pairs([text], "--label"),
+    lambda text: parse_build_args([text], {}),
+    lambda text: parse_fields(text, "--secret"),
+    lambda text: parse_secrets([text], {"id": "value"}),
+    lambda text: parse_platforms([text]),
+    lambda text: parse_entitlements([text]),
+    lambda text: parse_epoch(text, "--timestamp"),
+    lambda text: parse_ssh([text], {}),
+    lambda text: parse_output(text),
+    lambda text: split_boolean_values([text]),
+)
+
+
 def fuzz_documents(data: bytes) -> None:
     """Manifests, indexes and configs as a registry may send them."""
     with contextlib.suppress(ImageError, ReferenceFormatError):
@@ -206,6 +292,8 @@ TARGETS: dict[str, Target] = {
     "globs": fuzz_globs,
     "mounts": fuzz_mounts,
     "reference": fuzz_reference,
+    "addresses": fuzz_addresses,
+    "options": fuzz_options,
     "documents": fuzz_documents,
     "tar": fuzz_tar,
 }
