@@ -50,6 +50,14 @@ def test_anonymous_tokens_are_fetched_once_for_each_repository(tmp_path: Path) -
     assert "service=fake%2C+with+a+comma" in tokens[0]
 
 
+@pytest.mark.parametrize("seconds", [10**400, float("inf"), float("nan"), -(10**400), 0, True])
+def test_a_token_may_say_anything_of_its_end(seconds: float, tmp_path: Path) -> None:
+    with FakeRegistry(auth="bearer") as fake:
+        fake.expires_in = seconds  # type: ignore[assignment]  # what JSON can hold
+        pull(fake, {"HOME": str(tmp_path)})
+        assert [path for path in fake.paths() if path.startswith("/token")]
+
+
 def test_a_token_that_has_run_out_is_fetched_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1000.0]
     monkeypatch.setattr("builder.registry.authorization.time.monotonic", lambda: clock[0])

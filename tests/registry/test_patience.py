@@ -38,6 +38,16 @@ def test_waiting_takes_as_long_as_the_registry_asks_within_bounds(registry: Fake
     assert 0 < waits[2] <= 1.0
 
 
+@pytest.mark.parametrize("wait", ["9" * 400, "9" * 5000, "-1", "\xb2", "1.5", "Fri, 31 Dec 99999 23:59:59 GMT", ""])
+def test_a_wait_that_is_no_number_is_our_own(registry: FakeRegistry, wait: str) -> None:
+    registry.add_image("library/x", "1", make_image())
+    registry.faults.append(Fault("manifests", status=429, headers={"Retry-After": wait}))
+    waits: list[float] = []
+    client(waits=waits).get_manifest(reference(registry))
+    assert len(waits) == 1
+    assert 0 < waits[0] <= 1.0
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
 def test_a_refusal_is_not_tried_again(registry: FakeRegistry, status: int) -> None:
     registry.add_image("library/x", "1", make_image())

@@ -8,15 +8,16 @@ import time
 import pytest
 
 from builder.context.http import fetch
-from builder.errors import ContextError, RegistryError
+from builder.errors import Cancelled, ContextError, RegistryError
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
 from builder.oci.reference import parse_reference
 from builder.registry.client import RegistryClient
 from builder.registry.connection import Connection
+from builder.registry.endpoint import Endpoint
 from builder.store.store import Store
 from tests.support.registry import sha256
-from tests.web.hostile import DRAINED_BYTES, HURRY, OK, ROWS, WITHIN_SECONDS, HostileServer, Row, answer
+from tests.web.hostile import DRAINED_BYTES, HURRY, OK, ROWS, WITHIN_SECONDS, HostileServer, Row, answer, endless
 
 NAMES = [row.name for row in ROWS]
 
@@ -60,6 +61,30 @@ def assert_said(error: ContextError | RegistryError, wanted: str) -> None:
     assert not re.search(r"urllib|HTTPConnection|0x[0-9a-f]|Errno|Exception|Error\(|None", error.message)
     assert error.message.count("[") == error.message.count("]") or "[::1" in error.message
     assert "\n" not in error.message
+
+
+@pytest.mark.parametrize("head", [b"", answer("200 OK", body=b"x")], ids=["in the head", "in the body"])
+def test_nobody_waits_for_what_is_no_longer_wanted(head: bytes) -> None:
+    began = time.monotonic()
+    with HostileServer({"": endless(b"", 0.1, after=head)}) as server:
+        connection = Connection(cancelled=lambda: time.monotonic() - began > 1)
+        with pytest.raises(Cancelled):
+            RegistryClient(connection, {"HOME": "/nonexistent"}).get_manifest(parse_reference(f"{server.host}/x"))
+    assert time.monotonic() - began < WITHIN_SECONDS
+
+
+def test_what_was_posted_is_not_sent_on() -> None:
+    with HostileServer({"": lambda: [answer("307 Moved", "Location: /else", "Content-Length: 0")]}) as server:
+        response = Connection().request(
+            "POST",
+            f"http://{server.host}/token",
+            {},
+            endpoint=Endpoint(server.host, server.host, "http"),
+            body=b"secret",
+        )
+        response.close()
+    assert response.status == 307
+    assert len(server.requests) == 1
 
 
 def test_an_answer_of_one_byte_at_a_time_comes_to_an_end(store: Store) -> None:
