@@ -10,6 +10,7 @@ import pytest
 
 from tests.builds.cases import case_names
 from tests.differences import BUILDAH_FILE, DIFFERENCES_FILE, render_differences
+from tests.flags import FLAGS_FILE, render_flags
 from tests.rules import (
     BESIDE,
     LANGUAGE_FILE,
@@ -40,6 +41,10 @@ def test_the_page_of_the_language_is_up_to_date() -> None:
 
 def test_the_page_of_differences_is_up_to_date() -> None:
     assert DIFFERENCES_FILE.read_text("utf-8") == render_differences(load_rules()), REFRESH
+
+
+def test_the_page_of_flags_is_up_to_date() -> None:
+    assert FLAGS_FILE.read_text("utf-8") == render_flags(), REFRESH
 
 
 def test_differences_from_buildah_are_shown_by_cases() -> None:

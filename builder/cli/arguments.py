@@ -34,16 +34,9 @@ exit codes:
   130 interrupted (Ctrl-C)   143 ended by SIGTERM   129 by SIGHUP
 """
 
-_BOOLEANS = ("no-cache", "pull", "quiet", "check", "rm", "force-rm", "compress", "load", "allow-large-layers")
-
-
-# Flags of docker build that pybuild knows and does not do; with these values they ask for nothing.
-_NOT_SUPPORTED = {
-    "--cache-from": "", "--cache-to": "", "--push": "", "--attest": "", "--builder": "default",
-    "--sbom": "false", "--provenance": "false", "--cgroup-parent": "", "--memory": "0", "--memory-swap": "0",
-    "--cpu-shares": "0", "--cpu-period": "0", "--cpu-quota": "0", "--cpuset-cpus": "", "--cpuset-mems": "",
-    "--resource": "", "--policy": "", "--cpp-flag": "",
-}  # fmt: skip
+_BOOLEANS = ("no-cache", "pull", "quiet", "check", "debug", "allow-large-layers")
+_PULL_POLICIES = {"always": "true", "newer": "true", "missing": "false", "ifmissing": "false"}
+"""Podman's words for --pull. Its `never` asks for what is not done: a base that is not here is fetched."""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -79,14 +72,6 @@ class _Parser(argparse.ArgumentParser):
         near = most_alike(name, known)
         did_you_mean = f" (did you mean {near}?)" if near else ""
         return UsageError(f"unknown flag: {name}{did_you_mean}", hint=f"See '{self.prog} --help'.")
-
-
-class _Refuse(argparse.Action):
-    """A flag of docker build that is not supported, unless its value asks for nothing."""
-
-    def __call__(self, parser, namespace, values, option_string=None):  # type: ignore[no-untyped-def]
-        if not values or values != self.const:
-            raise UsageError(f"{option_string} is not supported by pybuild yet", hint="Leave it out.")
 
 
 def new_parser(prog: str, description: str, *, epilog: str = "") -> argparse.ArgumentParser:
@@ -127,11 +112,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cache_options(parser)
     _add_run_options(parser)
     _add_output_options(parser)
-    for flag in ("--rm", "--force-rm", "--compress", "--load"):
-        parser.add_argument(flag, action="store_true", help=argparse.SUPPRESS)
-    for flag, harmless in _NOT_SUPPORTED.items():
-        parser.add_argument(flag, action=_Refuse, const=harmless, nargs="?", help=argparse.SUPPRESS)
-    parser.add_argument("--security-opt", action="append", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-D", "--debug", action="store_true", help="show the traceback of an internal error, as PYBUILD_DEBUG does"
+    )
     add_root(parser)
     return parser
 
@@ -172,12 +155,13 @@ def _add_image_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--timestamp",
+        "--source-date-epoch",
         metavar="SECONDS",
         help="all times in the image, as SOURCE_DATE_EPOCH; 'git' takes the context's commit time",
     )
     group.add_argument("--check", action="store_true", help="check the Dockerfile instead of building it")
     group.add_argument(
-        "--call", default="build", metavar="METHOD", help="build, check, outline or targets[,format=json]"
+        "--call", "--print", default="build", metavar="METHOD", help="build, check, outline or targets[,format=json]"
     )
     group.add_argument(
         "--format", default="", dest="check_format", metavar="FORMAT", help="output of --check: text, json or sarif"
@@ -244,6 +228,25 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="print only the image ID")
 
 
+def parse_build_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """Parse the words of a build with what `build_parser` gave. `flag_warnings` holds a line for each flag of others
+    that does nothing here. Raises UsageError.
+    """
+    words, warnings = split_boolean_values(argv), list[str]()
+    known = parser._option_string_actions
+    if any(_name(word) not in known for word in words if word.startswith("-") and word != "-"):
+        from builder.cli.foreign_flags import take_foreign  # a table that few need
+
+        words, warnings = take_foreign(words, lambda name: None if name not in known else known[name].nargs != 0)
+    arguments = parser.parse_args(words)
+    arguments.flag_warnings = warnings
+    return arguments
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0] if word.startswith("--") else word[:2]
+
+
 def split_boolean_values(argv: list[str]) -> list[str]:
     """Turn docker's `--no-cache=true` into `--no-cache`, and drop `--no-cache=false`. Stops at `--`."""
     result: list[str] = []
@@ -252,6 +255,7 @@ def split_boolean_values(argv: list[str]) -> list[str]:
             return result + argv[position:]
         name, equals, value = word.partition("=")
         if equals and name.startswith("--") and name[2:] in _BOOLEANS:
+            value = _PULL_POLICIES.get(value.lower(), value) if name == "--pull" else value
             if value.lower() in {"1", "t", "true"}:
                 result.append(name)
             elif value.lower() not in {"0", "f", "false"}:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from builder.cli import options as forms
-from builder.cli.arguments import build_parser, split_boolean_values
+from builder.cli.arguments import build_parser, parse_build_arguments
 from builder.cli.files import write_file
 from builder.engine import build
 from builder.errors import PybuildError, UsageError
@@ -28,12 +28,14 @@ _ISOLATIONS = ("", "native", "oci", "chroot")
 
 def build_command(argv: list[str]) -> int:
     """Build an image; return the exit code."""
-    arguments = build_parser().parse_args(split_boolean_values(argv))
+    arguments = parse_build_arguments(build_parser(), argv)
+    if arguments.debug:
+        os.environ["PYBUILD_DEBUG"] = "1"
     if arguments.path is None:
         raise UsageError(
             "'pybuild' needs a context: PATH, URL or -", hint="To build the current folder: pybuild -t name ."
         )
-    if arguments.check or arguments.call.partition(",")[0] != "build":
+    if arguments.check or arguments.call.partition(",")[0] not in ("", "build"):
         from builder.cli.check import check_command
 
         return check_command(arguments, request_from(arguments))
@@ -41,8 +43,11 @@ def build_command(argv: list[str]) -> int:
     for path in (arguments.iidfile, arguments.metadata_file):
         _check_writable(path)
     warnings: list[Warned] = []
-    with display_for(arguments) as sink:
-        result = build_reported(request, _keeping(warnings, sink), arguments, warnings)
+    with display_for(arguments) as display:
+        sink = _keeping(warnings, display)
+        for message in arguments.flag_warnings:
+            sink(Warned("FlagWithoutEffect", message))
+        result = build_reported(request, sink, arguments, warnings)
     _write_results(arguments, result, warnings)
     return 0
 
@@ -85,10 +90,10 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         raise UsageError(f"invalid network mode {arguments.network!r}", hint="It is default, host or none.")
     if arguments.jobs < 0:
         raise UsageError(f"--jobs {arguments.jobs} is negative")
-    if arguments.isolation not in _ISOLATIONS:
+    isolation = "" if arguments.isolation == "default" else arguments.isolation
+    if isolation not in _ISOLATIONS:
         raise UsageError(f"invalid isolation {arguments.isolation!r}", hint="It is native, oci or chroot.")
-    if arguments.check_format and not arguments.check:
-        raise UsageError("--format goes with --check")
+    _check_format(arguments)
     return BuildRequest(
         root=store_root(arguments.root, environment),
         context=arguments.path,
@@ -105,17 +110,28 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         pull=arguments.pull,
         jobs=arguments.jobs,
         network="default" if arguments.network == "bridge" else arguments.network,
-        secrets=forms.parse_secrets(arguments.secret, environment),
-        ssh=forms.parse_ssh(arguments.ssh, environment),
+        secrets=forms.parse_secrets(filter(None, arguments.secret), environment),
+        ssh=forms.parse_ssh(filter(None, arguments.ssh), environment),
         hosts=forms.parse_hosts(arguments.add_host),
         shm_size=forms.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
         ulimits=forms.parse_ulimits(arguments.ulimit),
         allow=forms.parse_entitlements(arguments.allow),
-        isolation=arguments.isolation or None,
+        isolation=isolation or None,
         outputs=_outputs(arguments),
         large_layers=arguments.allow_large_layers,
         annotations=_annotations(arguments),
     )
+
+
+def _check_format(arguments: argparse.Namespace) -> None:
+    """Refuse a --format without --check, unless it is podman's name for what is made anyway."""
+    if arguments.check_format == "docker":
+        raise UsageError(
+            "--format docker is not supported: images are OCI's, with HEALTHCHECK and SHELL in their config",
+            hint="Leave it out; -o type=docker,dest=FILE writes an archive for 'docker load'.",
+        )
+    if arguments.check_format not in ("", "oci") and not arguments.check:
+        raise UsageError("--format goes with --check")
 
 
 def _tags(arguments: argparse.Namespace) -> tuple[str, ...]:
@@ -131,12 +147,7 @@ def _annotations(arguments: argparse.Namespace) -> tuple[Annotation, ...]:
 
 
 def _outputs(arguments: argparse.Namespace) -> tuple[str, ...]:
-    if arguments.load:
-        raise UsageError(
-            "--load needs a docker daemon to load into",
-            hint="Use -o type=docker,dest=image.tar and 'docker load -i image.tar'.",
-        )
-    return tuple(arguments.output)
+    return tuple(text for text in arguments.output if text)
 
 
 def _build_args(arguments: argparse.Namespace) -> dict[str, str]:
@@ -158,9 +169,9 @@ def _timestamp(arguments: argparse.Namespace) -> str | None:
 def _progress(arguments: argparse.Namespace) -> str:
     if arguments.quiet:
         return "quiet"
-    if arguments.progress not in _PROGRESS:
+    if arguments.progress not in ("", *_PROGRESS):
         raise UsageError(f"--progress {arguments.progress!r} is none of {', '.join(_PROGRESS[:-1])}")
-    if arguments.progress == "auto":
+    if arguments.progress in ("", "auto"):
         return "tty" if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" else "plain"
     return "quiet" if arguments.progress == "none" else str(arguments.progress)
 

@@ -49,7 +49,7 @@ def check_command(arguments: argparse.Namespace, request: BuildRequest) -> int:
 
 def _call(arguments: argparse.Namespace) -> tuple[str, dict[str, str]]:
     name, _, rest = arguments.call.partition(",")
-    method = "check" if arguments.check and name == "build" else name
+    method = "check" if arguments.check and name in ("", "build") else name
     if method not in _METHODS:
         raise UsageError(f"--call {method!r} is none of build, check, outline, targets")
     options = dict(item.partition("=")[::2] for item in rest.split(",") if item)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from builder.cli.arguments import add_root, build_parser, new_parser, split_boolean_values
+from builder.cli.arguments import add_root, build_parser, new_parser, parse_build_arguments
 from builder.cli.files import write_file
 from builder.cli.text import clean, size_text
 from builder.errors import SourceError, UsageError
@@ -58,7 +58,7 @@ def plan_command(argv: list[str]) -> int:
     parser = build_parser()
     parser.prog, parser.usage = "pybuild plan", "pybuild plan [OPTIONS] PATH"
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    arguments = parser.parse_args(split_boolean_values(argv))
+    arguments = parse_build_arguments(parser, argv)
     if arguments.path is None:
         raise UsageError("'pybuild plan' needs a context: PATH, URL or -")
     from builder.cli.build import request_from

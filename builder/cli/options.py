@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.epoch import MAX_EPOCH
@@ -126,7 +126,7 @@ def parse_fields(word: str, flag: str) -> dict[str, str]:
     return result
 
 
-def parse_secrets(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, bytes]:
+def parse_secrets(words: Iterable[str], environment: Mapping[str, str]) -> dict[str, bytes]:
     """Read every --secret: `id=ID[,src=FILE]`, `id=ID,env=NAME`. Values are bytes, at most 500 KiB (as BuildKit).
 
     Without src and env the environment variable ID is taken when set, else the file ID. Raises UsageError.
@@ -204,7 +204,7 @@ def parse_epoch(text: str, what: str) -> int:
     return int(digits)
 
 
-def parse_ssh(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+def parse_ssh(words: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
     """Parse --ssh words, `ID[=SOCKET]` or `default`, into id → path of an agent's socket. Raises UsageError.
 
     A lone ID means the agent of SSH_AUTH_SOCK. Key files are refused: they need an agent, which `ssh-add` fills.
