@@ -6,8 +6,9 @@ A filter is a classic BPF program over `struct seccomp_data` (linux/seccomp.h), 
               └─ i386?  ── load number ── …
               └─ KILL
 
-Docker's profile is a list of what is allowed; this one is its complement as of moby 28 with the default
-capabilities, so that a call newer than both lists is allowed here. What it does not have: per-capability loosening.
+Docker's profile is a list of what is allowed; this one is its complement as of moby 28.5 with the default
+capabilities. A call newer than the newest one there does not exist (ENOSYS), as runc makes it, so that programs fall
+back to an older one. What it does not have: per-capability loosening.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from functools import cache
 
 from builder.linux.libc import MACHINE
 from builder.linux.process import PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
-from builder.linux.syscall_numbers import ARCHITECTURES, AUDIT_ARCH_X86_64, number, numbers
+from builder.linux.syscall_numbers import ARCHITECTURES, AUDIT_ARCH_ARM, AUDIT_ARCH_X86_64, number, numbers
 
 REFUSED = (
-    *("acct", "add_key", "bpf", "clock_adjtime", "clock_settime", "clock_settime64", "create_module", "delete_module"),
+    *("acct", "add_key", "bpf", "clock_settime", "clock_settime64", "create_module", "delete_module"),
     *("fanotify_init", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "get_kernel_syms", "get_mempolicy"),
     *("init_module", "io_uring_enter", "io_uring_register", "io_uring_setup", "ioperm", "iopl", "kcmp"),
     *("kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "mbind", "migrate_pages", "mount", "mount_setattr"),
@@ -31,7 +32,7 @@ REFUSED = (
     *("pivot_root", "process_madvise", "query_module", "quotactl", "quotactl_fd", "reboot", "request_key"),
     *("sethostname", "setdomainname", "set_mempolicy", "set_mempolicy_home_node", "setns", "settimeofday", "stime"),
     *("swapon", "swapoff", "_sysctl", "sysfs", "syslog", "umount", "umount2", "unshare", "uselib", "userfaultfd"),
-    *("ustat", "vhangup", "vm86", "vm86old"),
+    *("ustat", "vhangup", "vm86", "vm86old", "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules"),
 )
 """Refused with EPERM, whatever the arguments."""
 
@@ -45,6 +46,8 @@ PRETENDED = (
 )
 """Reported as done and not done, where there is only one id to own everything."""
 
+_NEWEST = 466  # removexattrat(2) of Linux 6.13; from 424 on the numbers are the same everywhere
+_ARM_PRIVATE = 0x0F0000  # breakpoint, cacheflush, set_tls and others of 32-bit ARM (arch/arm/include/uapi/asm/unistd.h)
 _EPERM, _ENOSYS = 1, 38
 _CLONE_NEW_ANY = 0x7E020000  # all CLONE_NEW* but CLONE_NEWTIME, which clone(2) cannot be given
 _PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
@@ -78,7 +81,7 @@ def docker_profile(machine: str = MACHINE) -> bytes:
     refused = REFUSED + (REFUSED_ON_OLD_KERNELS if old else ())
 
     def rules(architecture: int) -> list[Instruction]:
-        body: list[Instruction] = []
+        body = _too_new(architecture)
         body += _when(
             number("clone", architecture), [*_argument(0), *_if_bits(_CLONE_NEW_ANY, _fail(_EPERM)), _allow()]
         )
@@ -145,6 +148,12 @@ def _assemble(machine: str, rules: Callable[[int], list[Instruction]]) -> bytes:
         program += [(_JUMP_EQUAL, 1, 0, architecture), (_JUMP, 0, 0, len(body)), *body]
     program.append((_RETURN, 0, 0, _KILL_PROCESS))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def _too_new(architecture: int) -> list[Instruction]:
+    """No call beyond the newest known one, but for the private ones of 32-bit ARM."""
+    private: list[Instruction] = [(_JUMP_AT_LEAST, 1, 0, _ARM_PRIVATE)] if architecture == AUDIT_ARCH_ARM else []
+    return [(_JUMP_AT_LEAST, 0, 1 + len(private), _NEWEST + 1), *private, _fail(_ENOSYS)]
 
 
 def _when(call: int | None, body: list[Instruction]) -> list[Instruction]:

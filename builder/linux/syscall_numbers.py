@@ -27,7 +27,6 @@ add_key 248 286 217 309
 bpf 321 357 280 386
 chown 92 182 - 182
 chown32 - 212 - 212
-clock_adjtime 305 343 266 372
 clock_settime 227 264 112 262
 clock_settime64 - 404 - 404
 clone 56 120 220 120
@@ -58,6 +57,9 @@ keyctl 250 288 219 311
 lchown 94 16 - 16
 lchown32 - 198 - 198
 lookup_dcookie 212 253 18 249
+lsm_get_self_attr 459 459 459 459
+lsm_list_modules 461 461 461 461
+lsm_set_self_attr 460 460 460 460
 mbind 237 274 235 319
 migrate_pages 256 294 238 400
 mknod 133 14 - 14

@@ -61,8 +61,31 @@ def test_every_refused_call_is_refused(machine: str, architecture: int) -> None:
 @pytest.mark.parametrize(("machine", "architecture"), PAIRS)
 def test_other_calls_are_allowed(machine: str, architecture: int) -> None:
     named = {number(name, architecture) for name in (*REFUSED, "clone3", "personality", "socketcall")}
-    for call in set(range(470)) - named - {number("clone", architecture), number("socket", architecture)}:
+    for call in set(range(467)) - named - {number("clone", architecture), number("socket", architecture)}:
         assert answer(docker_profile(machine), architecture, call) == ALLOW, call
+
+
+@pytest.mark.parametrize(("machine", "architecture"), PAIRS)
+def test_a_call_that_is_newer_than_dockers_list_does_not_exist(machine: str, architecture: int) -> None:
+    """467 is open_tree_attr, 468 and 469 are file_getattr and file_setattr (Linux 6.15 and 6.17)."""
+    for call in (467, 468, 469, 470, 1000, 0x0EFFFF):
+        assert answer(docker_profile(machine), architecture, call) == ENOSYS, call
+    assert answer(docker_profile(machine), architecture, 466) == ALLOW
+
+
+def test_the_private_calls_of_arm_are_there() -> None:
+    for call in (0x0F0001, 0x0F0002, 0x0F0005):
+        assert answer(docker_profile("aarch64"), AUDIT_ARCH_ARM, call) == ALLOW
+
+
+@pytest.mark.parametrize(("machine", "architecture"), PAIRS)
+def test_what_docker_lately_came_to_allow_or_refuse(machine: str, architecture: int) -> None:
+    adjust = {AUDIT_ARCH_X86_64: 305, AUDIT_ARCH_I386: 343, AUDIT_ARCH_AARCH64: 266, AUDIT_ARCH_ARM: 372}
+    assert answer(docker_profile(machine), architecture, adjust[architecture]) == ALLOW
+    for security in (459, 460, 461):  # lsm_*
+        assert answer(docker_profile(machine), architecture, security) == EPERM
+    for mount in (457, 458):  # statmount, listmount
+        assert answer(docker_profile(machine), architecture, mount) == ALLOW
 
 
 @pytest.mark.parametrize(("machine", "architecture"), PAIRS)
