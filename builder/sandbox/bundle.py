@@ -18,6 +18,7 @@ from builder.linux.process import (
     CLONE_NEWUTS,
 )
 from builder.linux.seccomp import PRETENDED, REFUSED
+from builder.sandbox.cgroups import has_cgroup_namespaces
 from builder.sandbox.spec import DEFAULT_SHM_BYTES, SandboxSpec
 from builder.sandbox.standard_mounts import MASKED, READ_ONLY
 
@@ -49,7 +50,8 @@ def config(
     spec: SandboxSpec, root: str, sources: Sequence[Source], *, user_namespace: bool, single_id: bool
 ) -> dict[str, object]:
     """The whole document; `root` is the path of the mounted root file system."""
-    namespaces = ["pid", "ipc", "uts", "mount", *(["network"] if spec.network == "none" else [])]
+    cgroup = ["cgroup"] if has_cgroup_namespaces() else []
+    namespaces = ["pid", "ipc", "uts", "mount", *cgroup, *(["network"] if spec.network == "none" else [])]
     linux: dict[str, object] = {"namespaces": [{"type": name} for name in namespaces]}
     if not spec.insecure:
         linux |= {"maskedPaths": list(MASKED), "readonlyPaths": list(READ_ONLY), "seccomp": _seccomp(single_id)}
@@ -102,6 +104,8 @@ def _system_mounts(spec: SandboxSpec, user_namespace: bool, single_id: bool) -> 
         _system("/dev/shm", "tmpfs", "shm", [*_STRICT, "mode=1777", f"size={shm}"]),
         _system("/dev/mqueue", "mqueue", "mqueue", _STRICT),
         sys,
+        # Not a cgroup mount: crun refuses one where version 1 and 2 are mixed. What is bound there shows the machine's.
+        *([_system("/sys/fs/cgroup", "tmpfs", "tmpfs", [*_STRICT, "ro", "size=4k"])] if user_namespace else []),
     ]
 
 

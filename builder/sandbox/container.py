@@ -23,6 +23,7 @@ from builder.linux.beneath import walk_in_root
 from builder.linux.mount import descriptor_path, pivot_root_here, unmount
 from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
 from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
+from builder.sandbox.cgroups import mount_cgroups
 from builder.sandbox.command import execute
 from builder.sandbox.home import with_home
 from builder.sandbox.mount_points import MountPoint, Stub, open_mount_point
@@ -102,6 +103,7 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     host_devices = spec.insecure and not user_namespace
     mount_dev(root, shm_bytes=shm_bytes, conditions=conditions, host_devices=host_devices)
     mount_sys(root, user_namespace=user_namespace, writable=spec.insecure)
+    mount_cgroups(root)
     for attachment in [*attachments, *preparation.apt_attachment(root)]:
         _attach(attachment, root, channel)
     _drop_scratch(root, scratch)

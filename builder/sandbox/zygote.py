@@ -28,6 +28,7 @@ from typing import NoReturn
 
 from builder.errors import SandboxError
 from builder.linux.process import (
+    CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -40,6 +41,7 @@ from builder.linux.process import (
     reap,
     wipe_environment,
 )
+from builder.sandbox.cgroups import has_cgroup_namespaces
 from builder.sandbox.namespace import check_alone
 
 _MESSAGE_BYTES = 65536
@@ -313,7 +315,8 @@ class _Run:
 
 
 def _flags(own_network: bool) -> int:
-    return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWNET if own_network else 0)
+    flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWNET if own_network else 0)
+    return flags | (CLONE_NEWCGROUP if has_cgroup_namespaces() else 0)
 
 
 def _how(status: int | None) -> str:
