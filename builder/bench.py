@@ -125,6 +125,8 @@ class Bench:
         workshop = self.workshop(plan, platform, sink)
         self.stack.callback(workshop.close)
         solution = solve(plan, workshop, jobs=self.request.jobs)
+        if platform == self.platforms[-1]:
+            self.machine.end_network()
         created = {step: format_moment(solved.created) for step, solved in solution.steps.items() if solved.created}
         layers = solution.stack(plan.image.result).layers
         inside, outside = (select(self.request.annotations, place, platform) for place in MANIFEST_PLACES)

@@ -183,7 +183,12 @@ def _add_cache_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("RUN")
-    group.add_argument("--network", default="default", metavar="MODE", help="default, host or none")
+    group.add_argument(
+        "--network",
+        default="default",
+        metavar="MODE",
+        help="default (of the build's own, where pasta or slirp4netns is installed), host or none",
+    )
     group.add_argument(
         "--secret",
         action="append",

@@ -92,4 +92,4 @@ def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:
         return {"user": user, "isolation": [f"none: {error.message}"]}
     lines = [f"{choice.name}: {choice.reason}", *(f"not {name}: {why}" for name, why in choice.rejected)]
     trees = "overlayfs" if choice.overlay else f"plain copies ({choice.overlay_reason})"
-    return {"user": user, "isolation": lines, "trees": trees}
+    return {"user": user, "isolation": lines, "network": choice.network, "trees": trees}

@@ -53,8 +53,6 @@ _CLONE_NEW_ANY = 0x7E020000  # all CLONE_NEW* but CLONE_NEWTIME, which clone(2) 
 _PERSONALITIES = (0x0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 _AF_VSOCK = 40  # reaches the hypervisor past any network namespace
 _S_IFMT, _S_IFCHR, _S_IFBLK = 0o170000, 0o020000, 0o060000
-_NETWORK_FAMILIES = (2, 10, 17, _AF_VSOCK)  # AF_INET, AF_INET6, AF_PACKET
-_EAFNOSUPPORT = 97
 _X32_BIT = 0x40000000
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_IF_BITS, _JUMP, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x05, 0x54, 0x06
@@ -110,18 +108,6 @@ def pretending_profile(machine: str = MACHINE) -> bytes:
         for pretended in numbers(PRETENDED, architecture):
             body += _if_equal(pretended, _fail(0))
         return body
-
-    return _assemble(machine, rules)
-
-
-@cache
-def offline_profile(machine: str = MACHINE) -> bytes:
-    """A filter that lets no socket reach a network, where a network namespace cannot be had. Raises KeyError."""
-
-    def rules(architecture: int) -> list[Instruction]:
-        families = [one for family in _NETWORK_FAMILIES for one in _if_equal(family, _fail(_EAFNOSUPPORT))]
-        body = _when(number("socket", architecture), [*_argument(0), *families, _allow()])
-        return body + _when(number("socketcall", architecture), [_fail(_EAFNOSUPPORT)])
 
     return _assemble(machine, rules)
 

@@ -6,7 +6,6 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from builder.linux.capabilities import DOCKER_DEFAULT, NAMES
 from builder.linux.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY
 from builder.linux.process import (
     CLONE_NEWCGROUP,
@@ -19,6 +18,7 @@ from builder.linux.process import (
 )
 from builder.linux.seccomp import PRETENDED, REFUSED
 from builder.sandbox.cgroups import has_cgroup_namespaces
+from builder.sandbox.privileges import granted
 from builder.sandbox.spec import DEFAULT_SHM_BYTES, SandboxSpec
 from builder.sandbox.standard_mounts import MASKED, READ_ONLY
 
@@ -66,7 +66,7 @@ def config(
 
 
 def _process(spec: SandboxSpec, single_id: bool) -> dict[str, object]:
-    capabilities = [f"CAP_{name}" for name in (NAMES if spec.insecure else sorted(DOCKER_DEFAULT))]
+    capabilities = [f"CAP_{name}" for name in sorted(granted(spec))]
     user: dict[str, object] = {"uid": 0, "gid": 0}
     if not single_id:
         user = {"uid": spec.uid, "gid": spec.gid, "additionalGids": list(spec.group_list)}

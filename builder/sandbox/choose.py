@@ -16,12 +16,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from builder.errors import SandboxError
 from builder.filesystem.remove import remove_tree
 from builder.sandbox.command import NOT_FOUND, TRIAL
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
+from builder.sandbox.network import BuildNetwork
+from builder.sandbox.network_source import NetworkSource, OwnNetwork, SharedNetwork, choose_network
 from builder.sandbox.refusal import errno_of, fault_while, is_clear_no, is_fault
 from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
@@ -54,27 +56,43 @@ class IsolationChoice:
     overlay_reason: str = ""
     """Why not, when it cannot."""
 
-
-def choose_isolation(requested: str | None, *, namespace: BuildNamespace, store: str) -> IsolationChoice:
-    """Find out what `open_sandbox` would choose. Raises SandboxError as it does."""
-    sandbox, choice = open_sandbox(requested, namespace=namespace, store=store)
-    sandbox.close()
-    return choice
+    network: str = ""
+    """Which network RUN has, when that was tried."""
 
 
-def open_sandbox(requested: str | None, *, namespace: BuildNamespace, store: str) -> tuple[Sandbox, IsolationChoice]:
+def choose_isolation(
+    requested: str | None, *, namespace: BuildNamespace, store: str, network: NetworkSource | None = None
+) -> IsolationChoice:
+    """Find out what `open_sandbox` would choose, and try its network. Raises SandboxError as it does."""
+    sandbox, choice = open_sandbox(requested, namespace=namespace, store=store, network=network)
+    try:
+        return replace(choice, network=_try_network(sandbox.network))
+    finally:
+        sandbox.close()
+
+
+def open_sandbox(
+    requested: str | None,
+    *,
+    namespace: BuildNamespace,
+    store: str,
+    network: NetworkSource | None = None,
+    start_network: bool = False,
+) -> tuple[Sandbox, IsolationChoice]:
     """Open the isolation asked for, or the first that works. The process must have one thread.
 
+    `network` is what choose_network found, or is found here; it is started when something is known to need it.
     `store` is a directory on the file system the layers are on that nobody else uses or sweeps; a trial makes and
     removes directories in it. Raises SandboxError when what was asked for does not work here, or nothing does, or when
     trying met a fault: a fault never leads to less isolation.
     """
     if requested is not None and requested not in KNOWN:
         raise SandboxError(f"unknown isolation {requested!r}", hint=f"known: {', '.join(KNOWN)}")
+    network = network or choose_network(namespace, os.environ.get("PATH", os.defpath))
     rejected: list[tuple[str, str]] = []
     for name in (requested,) if requested else AUTOMATIC:
         try:
-            sandbox, overlay_failure = _try(name, namespace, store)
+            sandbox, overlay_failure = _try(name, namespace, store, network, start_network)
         except (OSError, SandboxError) as error:
             if requested or not is_clear_no(error):
                 raise _failed(name, error, requested) from error
@@ -106,7 +124,9 @@ def _failed(name: str, error: OSError | SandboxError, requested: str | None) -> 
     return SandboxError(f"trying isolation {name}: {error}", hint=hint)
 
 
-def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str]:
+def _try(
+    name: str, namespace: BuildNamespace, store: str, network: NetworkSource, start_network: bool
+) -> tuple[Sandbox, str]:
     """The sandbox, and why overlayfs cannot be had in it ("" when it can). Raises OSError, SandboxError."""
     if name != "chroot" and isinstance(namespace, NoNamespace):
         raise SandboxError(namespace.reason) from PermissionError(errno.EPERM, namespace.reason)
@@ -114,8 +134,10 @@ def _try(name: str, namespace: BuildNamespace, store: str) -> tuple[Sandbox, str
         raise SandboxError("only root may change its root directory") from PermissionError(errno.EPERM, "chroot")
     folder = os.path.join(store, f"{_TRIAL_NAME}-{os.getpid()}")
     with _trial_directories(folder, store):
-        sandbox = _maker(name, namespace)()
+        sandbox = _maker(name, namespace, network)()
         try:
+            if start_network:
+                sandbox.network.start()
             return sandbox, _try_in(sandbox, folder, namespace)
         except BaseException:
             sandbox.close()
@@ -172,27 +194,39 @@ def _why_no_marks(upper: str, namespace: BuildNamespace) -> str:
     return ""
 
 
-def _maker(name: str, namespace: BuildNamespace) -> Callable[[], Sandbox]:
+def _maker(name: str, namespace: BuildNamespace, network: NetworkSource) -> Callable[[], Sandbox]:
     # Imported here: only one of them is used, and a cached build uses none.
     match name:
         case "native":
             from builder.sandbox.native import NativeSandbox
 
-            return lambda: NativeSandbox(namespace)
+            return lambda: NativeSandbox(namespace, network)
         case "oci":
             from builder.sandbox.oci import OciSandbox
 
-            return lambda: OciSandbox(namespace)
+            return lambda: OciSandbox(namespace, network)
         case _:
             from builder.sandbox.chroot import ChrootSandbox
 
-            return ChrootSandbox
+            return lambda: ChrootSandbox(network)
+
+
+def _try_network(network: BuildNetwork) -> str:
+    match network.source:
+        case SharedNetwork(reason):
+            return f"this machine's, without CAP_NET_RAW: {reason}"
+        case OwnNetwork(program=program):
+            try:
+                network.join(threading.Event())
+            except SandboxError as error:
+                return error.message
+            return f"one of the build's own, through {program}"
 
 
 def _trial(sandbox: Sandbox, rootfs: Rootfs) -> None:
     """Run a command that does not exist. Raises SandboxError when that fails otherwise than it should."""
     said: list[bytes] = []
-    spec = SandboxSpec(rootfs=rootfs, argv=(TRIAL,))
+    spec = SandboxSpec(rootfs=rootfs, argv=(TRIAL,), network="host")
     status = sandbox.run(spec, on_output=lambda _, data: said.append(data), cancel=threading.Event())
     words = b"".join(said).decode(errors="replace").strip()
     is_missed = _misses_trial(words) if sandbox.name == "oci" else status.code == NOT_FOUND

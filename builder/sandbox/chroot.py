@@ -20,7 +20,6 @@ from typing import NoReturn
 from builder.errors import MountError, SandboxError
 from builder.linux.beneath import open_in_root
 from builder.linux.process import PR_SET_PDEATHSIG, close_on_exec_from, prctl
-from builder.linux.seccomp import install, offline_profile
 from builder.sandbox.agent import AgentRelay
 from builder.sandbox.borrowing import Borrowings
 from builder.sandbox.command import execute
@@ -28,6 +27,9 @@ from builder.sandbox.container import SETUP_FAILED, Channel, change_directory, f
 from builder.sandbox.copying import copy_tree
 from builder.sandbox.etc_files import HOSTS, RESOLV_CONF, hosts, resolv_conf
 from builder.sandbox.home import with_home
+from builder.sandbox.network import BuildNetwork
+from builder.sandbox.network_keeper import or_keeper
+from builder.sandbox.network_source import NetworkSource
 from builder.sandbox.privileges import drop_privileges, prepare, reset_signals, set_limits
 from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
 from builder.sandbox.spec import (
@@ -62,15 +64,18 @@ class ChrootSandbox:
 
     name = "chroot"
 
-    def __init__(self) -> None:
+    def __init__(self, network: NetworkSource) -> None:
         prepare()
-        self._zygote = Zygote(lambda payload, channel: supervise(payload, channel, _become_command), namespaces=False)
+        child = or_keeper(lambda payload, channel: supervise(payload, channel, _become_command))
+        self._zygote = Zygote(child, namespaces=False)
+        self.network = BuildNetwork(self._zygote, network)
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox. Raises MountError when what was lent can't be kept out of the result."""
+        spec, network = self.network.connect(spec, cancel)
         with _furnished(spec) as furnished:
             status = converse(
-                self._zygote, _request(spec, False), on_output=on_output, cancel=cancel,
+                self._zygote, _request(spec, network, False), on_output=on_output, cancel=cancel,
                 open_pipes=furnished.open_pipes,
             )  # fmt: skip
         findings = furnished.borrowings.findings
@@ -82,16 +87,18 @@ class ChrootSandbox:
 
     def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
+        spec, network = self.network.connect(spec, threading.Event())
         with _furnished(spec):
-            request = _request(spec, True)
+            request = _request(spec, network, True)
             return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def close(self) -> None:
         """Kill and reap everything."""
+        self.network.close()
         self._zygote.close()
 
 
-def _request(spec: SandboxSpec, attached: bool) -> Request:
+def _request(spec: SandboxSpec, network: int | None, attached: bool) -> Request:
     # What has been put into the root already need not travel.
     bare = SandboxSpec(
         rootfs=spec.rootfs,
@@ -106,7 +113,7 @@ def _request(spec: SandboxSpec, attached: bool) -> Request:
         insecure=spec.insecure,
     )
     payload = json.dumps(attached).encode() + b"\n" + to_json(bare)
-    return Request(namespaces=False, own_network=False, payload=payload)
+    return Request(namespaces=False, own_network=spec.network == "none", payload=payload, network=network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,8 @@ def _furnished(spec: SandboxSpec) -> Iterator[_Furnished]:
     try:
         try:
             dev = _furnish_dev(borrowings)
-            _write(borrowings, RESOLV_CONF, resolv_conf().encode(errors="surrogateescape"), 0o644)
+            servers = spec.resolv_conf or resolv_conf()
+            _write(borrowings, RESOLV_CONF, servers.encode(errors="surrogateescape"), 0o644)
             _write(borrowings, HOSTS, hosts(spec.hostname, spec.add_hosts).encode(), 0o644)
             for mount in sorted(spec.mounts, key=lambda one: os.path.normpath("/" + one.target).split("/")):
                 relays += _emulate(borrowings, mount)
@@ -266,8 +274,6 @@ def _become_command(payload: bytes, channel: Channel) -> NoReturn:
         if attached_text == b"false":
             os.setsid()
         make_directory(spec.cwd)
-        if spec.network == "none":
-            install(offline_profile(), no_new_privileges=True)
         drop_privileges(spec, single_id=False, filtered=False)
         change_directory(spec.cwd)
         close_on_exec_from(3)

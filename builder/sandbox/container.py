@@ -9,11 +9,9 @@ because all mounts vanish with the namespace.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
-import struct
 import sys
 from dataclasses import asdict, dataclass
 from typing import NoReturn
@@ -21,6 +19,7 @@ from typing import NoReturn
 from builder.errors import SandboxError
 from builder.linux.beneath import walk_in_root
 from builder.linux.mount import descriptor_path, pivot_root_here, unmount
+from builder.linux.network import bring_loopback_up
 from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
 from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
 from builder.sandbox.cgroups import mount_cgroups
@@ -39,7 +38,6 @@ SETUP_FAILED = 125
 
 _UMASK = 0o022
 _SIGKILL = 9
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # linux/sockios.h, linux/if.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,9 @@ class Channel:
 
     def report_listener(self, agent: str, listener: int) -> None:
         self._send({"agent": agent}, listener)
+
+    def report_network(self, namespace: int) -> None:
+        self._send({"network": True}, namespace)
 
     def report_exit(self, status: int) -> None:
         self._send({"exit": status})
@@ -201,14 +202,6 @@ def change_directory(path: str) -> None:
         os.getcwd()  # fails for a directory outside the root, reached by a descriptor (CVE-2024-21626)
     except OSError as error:
         raise SandboxError(f"cannot use {path} as working directory: {error.strerror}") from error
-
-
-def bring_loopback_up() -> None:
-    """Switch on "lo" of a new network namespace. Raises OSError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sh22x", b"lo", 0)
-        flags = struct.unpack("16sh22x", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags | _IFF_UP))
 
 
 class AgentSockets:

@@ -8,6 +8,9 @@ from typing import NoReturn
 
 from builder.sandbox.container import Channel, become_container
 from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
+from builder.sandbox.network import BuildNetwork
+from builder.sandbox.network_keeper import or_keeper
+from builder.sandbox.network_source import NetworkSource
 from builder.sandbox.privileges import prepare
 from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
 from builder.sandbox.spec import SandboxSpec
@@ -21,28 +24,32 @@ class NativeSandbox:
 
     name = "native"
 
-    def __init__(self, namespace: BuildNamespace) -> None:
+    def __init__(self, namespace: BuildNamespace, network: NetworkSource) -> None:
         conditions = Conditions(user_namespace=namespace.user_namespace, single_id=isinstance(namespace, SingleIdRoot))
         prepare()
-        self._zygote = Zygote(lambda payload, channel: _child(payload, channel, conditions), namespaces=True)
+        child = or_keeper(lambda payload, channel: _child(payload, channel, conditions))
+        self._zygote = Zygote(child, namespaces=True)
+        self.network = BuildNetwork(self._zygote, network)
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        return converse(self._zygote, _request(spec, attached=False), on_output=on_output, cancel=cancel)
+        request = _request(*self.network.connect(spec, cancel), attached=False)
+        return converse(self._zygote, request, on_output=on_output, cancel=cancel)
 
     def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
-        request = _request(spec, attached=True)
+        request = _request(*self.network.connect(spec, threading.Event()), attached=True)
         return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def close(self) -> None:
         """Kill and reap everything."""
+        self.network.close()
         self._zygote.close()
 
 
-def _request(spec: SandboxSpec, *, attached: bool) -> Request:
+def _request(spec: SandboxSpec, network: int | None, *, attached: bool) -> Request:
     payload = json.dumps(attached).encode() + b"\n" + to_json(spec)
-    return Request(namespaces=True, own_network=spec.network == "none", payload=payload)
+    return Request(namespaces=True, own_network=spec.network == "none", payload=payload, network=network)
 
 
 def _child(payload: bytes, channel: int, conditions: Conditions) -> NoReturn:

@@ -26,6 +26,9 @@ from builder.sandbox.container import SETUP_FAILED, AgentSockets, Channel, make_
 from builder.sandbox.home import with_home
 from builder.sandbox.mount_points import open_mount_point
 from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
+from builder.sandbox.network import BuildNetwork
+from builder.sandbox.network_keeper import or_keeper
+from builder.sandbox.network_source import NetworkSource
 from builder.sandbox.privileges import prepare, reset_signals
 from builder.sandbox.root_mount import Scratch, mount_root
 from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
@@ -47,7 +50,7 @@ class OciSandbox:
 
     name = "oci"
 
-    def __init__(self, namespace: BuildNamespace, runtime: str | None = None) -> None:
+    def __init__(self, namespace: BuildNamespace, network: NetworkSource, runtime: str | None = None) -> None:
         """Raises SandboxError when there is neither a `runtime` nor a known one on the PATH."""
         program = runtime or find_runtime(os.environ.get("PATH", os.defpath))
         if program is None:
@@ -58,20 +61,23 @@ class OciSandbox:
         def command(payload: bytes, channel: Channel) -> NoReturn:
             _become_runtime(payload, channel, program, conditions)
 
-        self._zygote = Zygote(lambda payload, channel: supervise(payload, channel, command), namespaces=False)
+        child = or_keeper(lambda payload, channel: supervise(payload, channel, command))
+        self._zygote = Zygote(child, namespaces=False)
+        self.network = BuildNetwork(self._zygote, network)
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        with _request(spec, attached=False) as request:
+        with _request(*self.network.connect(spec, cancel), attached=False) as request:
             return converse(self._zygote, request, on_output=on_output, cancel=cancel)
 
     def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
-        with _request(spec, attached=True) as request:
+        with _request(*self.network.connect(spec, threading.Event()), attached=True) as request:
             return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def close(self) -> None:
         """Kill and reap everything."""
+        self.network.close()
         self._zygote.close()
 
 
@@ -85,11 +91,12 @@ def find_runtime(path: str) -> str | None:
 
 
 @contextmanager
-def _request(spec: SandboxSpec, *, attached: bool) -> Iterator[Request]:
+def _request(spec: SandboxSpec, network: int | None, *, attached: bool) -> Iterator[Request]:
     bundle = tempfile.mkdtemp(prefix="pybuild-oci-")
     try:
         header = json.dumps({"attached": attached, "bundle": bundle}).encode()
-        yield Request(namespaces=False, own_network=False, payload=header + b"\n" + to_json(spec))
+        payload = header + b"\n" + to_json(spec)
+        yield Request(namespaces=False, own_network=False, payload=payload, network=network)
     finally:
         with suppress(OSError):
             os.rmdir(bundle)

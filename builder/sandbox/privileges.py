@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from functools import cache
 
 from builder.errors import SandboxError
-from builder.linux.capabilities import DOCKER_DEFAULT, effective_mask, limit_bounding, mask, set_capabilities
+from builder.linux.capabilities import DOCKER_DEFAULT, NAMES, effective_mask, limit_bounding, mask, set_capabilities
 from builder.linux.libc import MACHINE
 from builder.linux.seccomp import docker_profile, install, pretending_profile
 from builder.linux.syscall_numbers import ARCHITECTURES
@@ -71,7 +70,7 @@ def drop_privileges(spec: SandboxSpec, *, single_id: bool, filtered: bool = True
 
     With a single id every user is that id, and RUN is told that changing it worked.
     """
-    allowed = effective_mask() if spec.insecure else default_mask() & effective_mask()
+    allowed = effective_mask() if spec.insecure else mask(granted(spec)) & effective_mask()
     limit_bounding(allowed)
     if filtered and not spec.insecure:
         install(docker_profile())
@@ -96,15 +95,15 @@ def _change_ids(spec: SandboxSpec) -> None:
         ) from error
 
 
-@cache
-def default_mask() -> int:
-    """Docker's default capabilities as bits."""
-    return mask(DOCKER_DEFAULT)
+def granted(spec: SandboxSpec) -> frozenset[str]:
+    """The names of the capabilities that the process gets: Docker's; on this machine's network none to listen in."""
+    if spec.insecure:
+        return frozenset(NAMES)
+    return DOCKER_DEFAULT - {"NET_RAW"} if spec.network == "shared" else DOCKER_DEFAULT
 
 
 def prepare() -> None:
     """Assemble the filters once, before the processes that need them are forked."""
-    default_mask()
     if MACHINE in ARCHITECTURES:
         docker_profile()
         pretending_profile()

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from builder.errors import Cancelled, SandboxError
 from builder.sandbox.agent import AgentRelay
 from builder.sandbox.mount_points import Stub, remove_stub
+from builder.sandbox.network import BuildNetwork
 from builder.sandbox.refusal import with_errno
 from builder.sandbox.spec import SandboxSpec
 from builder.sandbox.standard_streams import Pipe, output_pipes
@@ -44,6 +45,8 @@ class Sandbox(Protocol):
     """One way of isolating. `run` may be called from several threads at once."""
 
     name: str
+    network: BuildNetwork
+    """What runs get that ask for no network in particular; it may be started before the first of them."""
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end. Raises SandboxError when it cannot be started, Cancelled once `cancel` has killed it."""

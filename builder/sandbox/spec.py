@@ -9,10 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Network = Literal["default", "host", "none"]
+Network = Literal["default", "shared", "host", "none"]
+"""The build's own; this machine's without CAP_NET_RAW, which "default" is where there is no own; with it; loopback."""
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the machine; some build scripts have come to know it."""
+
+HOST_GATEWAY = "host-gateway"
+"""Docker's word for the address of this machine as the container sees it."""
 
 DEFAULT_SHM_BYTES = 64 << 20
 """Docker's size of /dev/shm."""
@@ -114,7 +118,10 @@ class SandboxSpec:
     network: Network = "default"
     hostname: str = DEFAULT_HOSTNAME
     add_hosts: tuple[tuple[str, str], ...] = ()
-    """(host, address) pairs for /etc/hosts."""
+    """(host, address) pairs for /etc/hosts; HOST_GATEWAY as an address is this machine."""
+
+    resolv_conf: str = ""
+    """The text of /etc/resolv.conf; "" for this machine's."""
 
     shm_size: int | None = None
     """Bytes of /dev/shm; None for Docker's 64 MiB."""

@@ -96,7 +96,7 @@ class Preparation:
     def _system_files(self) -> Iterator[Attachment]:
         # Read-only as with BuildKit: what a command wrote there would be lost without a word.
         flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
-        servers = resolv_conf().encode(errors="surrogateescape")
+        servers = (self._spec.resolv_conf or resolv_conf()).encode(errors="surrogateescape")
         yield self._file(RESOLV_CONF, servers, 0o644, flags, optional=True)
         text = hosts(self._spec.hostname, self._spec.add_hosts)
         yield self._file(HOSTS, text.encode(), 0o644, flags, optional=True)

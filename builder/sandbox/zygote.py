@@ -3,10 +3,11 @@
     main process ── control socket ──▶ zygote ── clone ──▶ one child a run
       a thread   ◀── one channel a run ──┘
 
-A request is one message with descriptors: the request as JSON in a memory file, stdin, stdout, stderr, and the
-run's channel. On the channel come, from the child, what it made or why it failed, and from the zygote, last of all,
-{"exit": status}. Closing the writing side of the channel kills the run. When the main process goes away, however
-it does, the zygote gets SIGKILL, and with it, as pid 1 of a process-id namespace, everything it ever started.
+A request is one message with descriptors: the request as JSON in a memory file, stdin, stdout, stderr, the run's
+channel, and the network namespace to join, if any. On the channel come, from the child, what it made or why it failed,
+and from the zygote, last of all, {"exit": status}. Closing the writing side of the channel kills the run. When the main
+process goes away, however it does, the zygote gets SIGKILL, and with it, as pid 1 of a process-id namespace, everything
+it ever started.
 Over the control socket the zygote says that it is ready, and nothing more, unless it fails: then why. Whatever is
 waited for here has a time limit, after which the zygote is killed.
 """
@@ -27,6 +28,7 @@ from threading import Lock
 from typing import NoReturn
 
 from builder.errors import SandboxError
+from builder.linux.network import enter_new_network, join_network
 from builder.linux.process import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -45,7 +47,7 @@ from builder.sandbox.cgroups import has_cgroup_namespaces
 from builder.sandbox.namespace import check_alone
 
 _MESSAGE_BYTES = 65536
-_DESCRIPTORS = 5
+_DESCRIPTORS = 6
 _SIGKILL = 9
 _READY = b"ready"
 _READY_SECONDS = 30.0
@@ -67,6 +69,9 @@ class Request:
     own_network: bool
     payload: bytes
     """For the child to understand."""
+
+    network: int | None = None
+    """Descriptor of a network namespace to join."""
 
 
 Child = Callable[[bytes, int], NoReturn]
@@ -107,7 +112,8 @@ class Zygote:
             with open(os.dup(memory), "wb") as file:
                 file.write(request.payload)
             header = json.dumps([request.namespaces, request.own_network]).encode()
-            socket.send_fds(self._control, [header], [memory, stdin, stdout, stderr, theirs.fileno()])
+            network = [] if request.network is None else [request.network]
+            socket.send_fds(self._control, [header], [memory, stdin, stdout, stderr, theirs.fileno(), *network])
         except OSError as error:
             ours.close()
             raise self.gone() from error
@@ -231,7 +237,7 @@ class _Server:
         received = array.array("i")
         for _, _, data in ancillary:
             received.frombytes(data)
-        memory, stdin, stdout, stderr, channel = received
+        memory, stdin, stdout, stderr, channel, *network = received
         namespaces, own_network = json.loads(header)
         try:
             pid = clone(_flags(own_network)) if namespaces else os.fork()
@@ -239,12 +245,13 @@ class _Server:
             self._refuse(channel, error)
         else:
             if pid == 0:
+                _enter_network(channel, network, own_network and not namespaces)
                 self._be_child(memory, (stdin, stdout, stderr), channel)
             # Those without a namespace have descendants to look for before they go (chroot.py).
             stop = signal.SIGKILL if namespaces else signal.SIGTERM
             self._runs[channel] = _Run(pid, socket.socket(fileno=channel), stop)
             self._poll.register(channel, select.POLLIN)
-        for descriptor in (memory, stdin, stdout, stderr):
+        for descriptor in (memory, stdin, stdout, stderr, *network):
             os.close(descriptor)
         return True
 
@@ -312,6 +319,22 @@ class _Run:
     def tell(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # nobody waits any more
             self.channel.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+
+def _enter_network(channel: int, joined: list[int], new: bool) -> None:
+    """Go where the child's network is, unless it was born there; what fails is told, and ends the child."""
+    try:
+        for namespace in joined:
+            join_network(namespace)
+        if new:
+            enter_new_network()
+    except OSError as error:
+        words = f"a network without connections cannot be had here: {error.strerror}"
+        if joined:
+            words = f"the network of the build cannot be entered: {error.strerror}"
+        with socket.socket(fileno=channel) as told, suppress(OSError):  # nobody waits any more
+            told.send(json.dumps({"error": words, "hint": ""}).encode())
+        os._exit(125)
 
 
 def _flags(own_network: bool) -> int:

@@ -20,7 +20,7 @@ from builder.solve.workshop import Workshop
 def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig, workshop: Workshop) -> int:
     """Run the process on this process's stdin, stdout and stderr; return its exit code. Raises PybuildError."""
     argv = _argv(request, runtime)
-    workshop.machine.open(workshop.sink)
+    workshop.machine.open(workshop.sink, needs_network=request.network == "default")
     view = workshop.views.view(stack)
     account = find_user(view, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)

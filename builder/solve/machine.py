@@ -1,4 +1,7 @@
-"""What this machine gives to RUN: namespaces entered once, a sandbox, a snapshotter; for all platforms of a build."""
+"""What this machine gives to RUN: namespaces entered once, a sandbox, a snapshotter; for all platforms of a build.
+
+The network that RUN has by default is started with the sandbox, when a step needs it, so that nothing waits for it.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,7 @@ class Machine:
     single_id: bool = False
     _sandbox: Sandbox | None = None
     _snapshotter: Snapshotter | None = None
+    _network_noted: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -50,10 +54,20 @@ class Machine:
         assert self._snapshotter is not None, "the machine is opened before steps run"
         return self._snapshotter
 
-    def open(self, sink: EventSink) -> None:
-        """Enter the namespaces and start the sandbox. The process must have one thread. Raises SandboxError."""
-        if self.is_open:
-            return
+    def open(self, sink: EventSink, *, needs_network: bool) -> None:
+        """Enter the namespaces and start the sandbox. The process must have one thread. Raises SandboxError.
+
+        `needs_network` says that a command asks for no network in particular.
+        """
+        if not self.is_open:
+            self._open(sink, needs_network)
+        if needs_network and not self._network_noted:
+            self._network_noted = True
+            self.sandbox.network.start()
+            if reason := self.sandbox.network.shared_reason:
+                sink(Noted(f"RUN shares this machine's network, without CAP_NET_RAW: {reason}"))
+
+    def _open(self, sink: EventSink, start_network: bool) -> None:
         from builder.sandbox.choose import open_sandbox
         from builder.sandbox.namespace import enter_build_namespace
         from builder.snapshot.copying import CopyingSnapshotter
@@ -63,7 +77,9 @@ class Machine:
         here = this_place()
         with trial_area(self.store) as area:
             namespace = enter_build_namespace()
-            self._sandbox, choice = open_sandbox(self.isolation, namespace=namespace, store=area)
+            self._sandbox, choice = open_sandbox(
+                self.isolation, namespace=namespace, store=area, start_network=start_network
+            )
         place = place_of(self.store, namespace)
         self._snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
         self.single_id = place.ids == "ignore"
@@ -84,9 +100,14 @@ class Machine:
             return self.sandbox.name == CHROOT
         known = takes_chroot_results(self.isolation, self.store)
         if known is None:
-            self.open(sink)
+            self.open(sink, needs_network=False)
             return self.sandbox.name == CHROOT
         return known
+
+    def end_network(self) -> None:
+        """Say that no step will run any more: taking a network down takes the kernel a while, so it may begin."""
+        if self._sandbox is not None:
+            self._sandbox.network.close()
 
     def close(self) -> None:
         if self._sandbox is not None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Event
+from typing import Literal
 
 from builder.errors import LayerError, MountError, SandboxError, StepFailed
 from builder.filesystem.accounts import Account
@@ -22,6 +23,7 @@ from builder.oci.digest import DiffID
 from builder.plan.step import BindMount, Network, RunStep
 from builder.sandbox.runner import ExitStatus, Sandbox
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
+from builder.sandbox.spec import Network as SandboxNetwork
 from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
@@ -44,6 +46,8 @@ class RunTools:
     sources: MountSources
     network: Network = "default"
     """Applies where the step says "default"."""
+    host_network: Literal["host", "shared"] = "host"
+    """What a step gets that asks for this machine's network."""
     hostname: str = DEFAULT_HOSTNAME
     add_hosts: tuple[tuple[str, str], ...] = ()
     shm_size: int | None = None
@@ -140,7 +144,7 @@ def sandbox_spec(
         gid=account.gid,
         groups=account.groups,
         mounts=mounts.mounts,
-        network=tools.network if step.network == "default" else step.network,
+        network=_network(step, tools),
         hostname=tools.hostname,
         add_hosts=tools.add_hosts,
         shm_size=tools.shm_size,
@@ -148,6 +152,11 @@ def sandbox_spec(
         insecure=step.security == "insecure",
         files=script,
     )
+
+
+def _network(step: RunStep, tools: RunTools) -> SandboxNetwork:
+    asked = tools.network if step.network == "default" else step.network
+    return tools.host_network if asked == "host" else asked
 
 
 def _environment(step: RunStep, mounts: RunMounts) -> tuple[str, ...]:

@@ -125,10 +125,15 @@ class Workshop:
         """Get ready to execute `missing`. Raises SandboxError when nothing can execute a RUN among them, PlanError."""
         runs = [step for step in missing if isinstance(step, RunStep)]
         for step in runs:
-            self._check_entitlements(step)
+            if step.security == "insecure":
+                self._check_entitlement("security.insecure", step)
             check_platform(step)
         if runs:
-            self.machine.open(self.sink)
+            self.machine.open(self.sink, needs_network=any(step.network == "default" for step in runs))
+        for step in runs:
+            # Where every RUN shares this machine's network, nothing more is given to one that asks for it.
+            if step.network == "host" and not self.machine.sandbox.network.shared_reason:
+                self._check_entitlement("network.host", step)
 
     def layers_of(self, step: StepID | None) -> tuple[StackLayer, ...]:
         """Return the layers of the file system after a step that is solved."""
@@ -165,6 +170,7 @@ class Workshop:
             sandbox=self.machine.sandbox,
             sources=self.mount_sources(),
             network=self.settings.network,
+            host_network="host" if "network.host" in self.settings.allow else "shared",
             hostname=self.settings.hostname or DEFAULT_HOSTNAME,
             add_hosts=self.settings.hosts,
             shm_size=self.settings.shm_size,
@@ -220,14 +226,10 @@ class Workshop:
         if self._remote is not None:
             self._remote.close()
 
-    def _check_entitlements(self, step: RunStep) -> None:
-        for wanted, needed in (
-            ("security.insecure", step.security == "insecure"),
-            ("network.host", step.network == "host"),
-        ):
-            if needed and wanted not in self.settings.allow:
-                raise PlanError(
-                    f"granting entitlement {wanted} is not allowed by build request",
-                    step.location,
-                    hint=f"Give --allow {wanted} if you trust this Dockerfile.",
-                )
+    def _check_entitlement(self, wanted: str, step: RunStep) -> None:
+        if wanted not in self.settings.allow:
+            raise PlanError(
+                f"granting entitlement {wanted} is not allowed by build request",
+                step.location,
+                hint=f"Give --allow {wanted} if you trust this Dockerfile.",
+            )

@@ -6,12 +6,11 @@ import struct
 
 import pytest
 
-from builder.linux.seccomp import REFUSED, docker_profile, offline_profile, pretending_profile
+from builder.linux.seccomp import REFUSED, docker_profile, pretending_profile
 from builder.linux.syscall_numbers import (
     ARCHITECTURES,
     AUDIT_ARCH_AARCH64,
     AUDIT_ARCH_ARM,
-    AUDIT_ARCH_I386,
     AUDIT_ARCH_X86_64,
     number,
 )
@@ -136,10 +135,3 @@ def test_root_emulation_pretends(machine: str, architecture: int) -> None:
     assert answer(program, architecture, mknodat, 0, 0, 0o060666) == PRETEND
     assert answer(program, architecture, mknodat, 0, 0, 0o010666) == ALLOW
     assert answer(program, architecture, 0) == ALLOW
-
-
-def test_offline_leaves_only_sockets_of_the_machine() -> None:
-    program = offline_profile("x86_64")
-    assert answer(program, AUDIT_ARCH_X86_64, 41, 1) == ALLOW
-    assert all(answer(program, AUDIT_ARCH_X86_64, 41, family) != ALLOW for family in (2, 10, 17, 40))
-    assert answer(program, AUDIT_ARCH_I386, 102) != ALLOW

@@ -23,6 +23,7 @@ from builder.sandbox.namespace import BuildNamespace, enter_build_namespace
 from builder.sandbox.runner import ExitStatus, Sandbox
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
 from tests.support.alone import in_child
+from tests.support.small_world import SmallWorld
 
 PATH = "PATH=/bin"
 
@@ -52,6 +53,12 @@ class Machine:
     is_inside: bool = False
     """Whether the user has gone into a user namespace before the program starts."""
 
+    world: SmallWorld | None = None
+    """Where the machine stands, when its network matters."""
+
+    path: str = ""
+    """PATH of the program, when it matters what is installed."""
+
     numbers: Iterator[int] = field(default_factory=itertools.count)
     """Of the roots made so far; threads may ask at once."""
 
@@ -62,6 +69,9 @@ class Machine:
         """Call `work` in a child that has entered its namespaces; what it returns, or raises."""
 
         def answer() -> Any:
+            if self.world is not None:
+                self.world.enter()
+            os.environ["PATH"] = self.path or os.environ["PATH"]
             if self.user != "root":
                 become(self.user)
             if self.is_inside:
@@ -80,7 +90,7 @@ class Machine:
         """A root with the busybox in it; to be called in the child, so that its files are the user's."""
         area = os.path.join(self.folder, f"run-{os.getpid()}-{next(self.numbers)}")
         if self.isolation == "chroot":
-            os.system(f"cp -a {self.base()} {area}")
+            os.system(f"/bin/cp -a {self.base()} {area}")
             return DirectoryRoot(area)
         for name in ("upper", "work"):
             os.makedirs(os.path.join(area, name))
