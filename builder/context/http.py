@@ -54,10 +54,12 @@ def fetch(
     known: Fetched | None = None,
     limit: int = MAX_DOWNLOAD_BYTES,
     patience: Patience | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Fetched | None:
     """Write the file at `url` through `write`; return None, nothing written, when it is still what was `known`.
 
-    Raises ContextError when the server cannot be reached, refuses, stops short, or sends more than `limit` bytes.
+    Raises ContextError when the server cannot be reached, refuses, stops short, or sends more than `limit` bytes; and
+    what `check` raises, which is called while it waits.
     """
     import urllib3  # 50 ms, wanted only by builds that fetch
 
@@ -65,7 +67,7 @@ def fetch(
 
     shown = without_credentials(url)
     try:
-        response = _open(parse_address(url), dict(headers or {}) | _conditions(known), patience)
+        response = _open(parse_address(url), dict(headers or {}) | _conditions(known), patience, check)
         try:
             if response.status == 304 and known is not None:
                 return None
@@ -80,7 +82,7 @@ def fetch(
         raise ContextError(f"{shown} cannot be fetched: {reason_of(error)}") from error
 
 
-def _open(address: Address, headers: dict[str, str], patience: Patience | None) -> Response:
+def _open(address: Address, headers: dict[str, str], patience: Patience | None, check: Callable[[], None]) -> Response:
     """Ask for a file and follow redirects, no further than MAX_REDIRECTS."""
     from builder.web.answers import MAX_REDIRECTS, REDIRECTS, redirected
 
@@ -91,7 +93,7 @@ def _open(address: Address, headers: dict[str, str], patience: Patience | None) 
     for _ in range(MAX_REDIRECTS + 1):
         if address.credentials:
             headers["Authorization"] = address.authorization
-        response = _ask(address, headers, patience)
+        response = _ask(address, headers, patience, check)
         location = response.headers.get("Location")
         if response.status not in REDIRECTS or not location:
             return response
@@ -100,14 +102,14 @@ def _open(address: Address, headers: dict[str, str], patience: Patience | None) 
     raise ContextError(f"{start.url} cannot be fetched: it redirects more than {MAX_REDIRECTS} times")
 
 
-def _ask(address: Address, headers: dict[str, str], patience: Patience | None) -> Response:
+def _ask(address: Address, headers: dict[str, str], patience: Patience | None, check: Callable[[], None]) -> Response:
     import urllib3
 
     from builder.web.answers import open_pools
     from builder.web.patience import PATIENCE, watch
 
     times = patience or PATIENCE
-    return watch(open_pools(address), times).request(
+    return watch(open_pools(address), times, check).request(
         "GET", address.url, headers=headers, preload_content=False, decode_content=False, redirect=False,
         retries=urllib3.Retry(total=None, connect=_ATTEMPTS, read=0, redirect=0, status=0, other=0),
         timeout=urllib3.Timeout(connect=times.connect_seconds, read=times.silence_seconds),

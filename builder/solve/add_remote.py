@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.load import folder_inside
 from builder.context.select import filtered
 from builder.context.source import EmptyTree, Node, ViewTree, newest_file
-from builder.errors import ContextError, DigestMismatch
+from builder.errors import Cancelled, ContextError, DigestMismatch
 from builder.filesystem.entry import FILE, Entry
 from builder.layer.content import FileContent
 from builder.oci.canonical import encode
@@ -42,8 +42,11 @@ _FILE_MODE = 0o600
 class RemoteSources:
     """The remote sources of one build, each fetched once. Safe to use from several threads."""
 
-    def __init__(self, store: Store, *, secrets: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self, store: Store, *, secrets: Mapping[str, bytes] | None = None, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
         self._store = store
+        self._cancelled = cancelled
         self._secrets = secrets or {}
         self._lock = Lock()
         self._files: dict[HttpSource, Part] = {}
@@ -106,7 +109,9 @@ class RemoteSources:
         before = Fetched(known["etag"], known["last_modified"], known["modified"]) if known is not None else None
         try:
             with self._store.blobs.ingest(expected) as blob:
-                fetched = fetch(source.url, blob.write, headers=self._http_headers(source.url), known=before)
+                fetched = fetch(
+                    source.url, blob.write, headers=self._http_headers(source.url), known=before, check=self._check
+                )
                 digest = blob.commit() if fetched is not None else None
         except DigestMismatch as error:
             raise DigestMismatch(f"{shown}: {error.message}", hint="The file is not what --checksum says.") from error
@@ -123,6 +128,10 @@ class RemoteSources:
         }
         self._store.plans.put(_answer_key(source.url), encode(answer))
         return self._part(source.url, answer)
+
+    def _check(self) -> None:
+        if self._cancelled():
+            raise Cancelled("the download was cancelled")
 
     def _known(self, url: str) -> dict[str, Any] | None:
         """Return what a server said of a file that is here."""

@@ -153,7 +153,9 @@ class Workshop:
         from builder.solve.add_remote import RemoteSources
 
         if self._remote is None:
-            self._remote = RemoteSources(self.store, secrets=self.settings.secrets)
+            self._remote = RemoteSources(
+                self.store, secrets=self.settings.secrets, cancelled=self.resolver.cancel.is_set
+            )
         return self._remote.parts
 
     def now(self) -> int:

@@ -46,10 +46,6 @@ class Patience:
 PATIENCE = Patience()
 
 
-def wanted() -> None:
-    """Go on: what somebody without a way to cancel has for a check."""
-
-
 class WatchedStream(io.RawIOBase):
     """The bytes of one answer. `check` is called while it waits, and may raise."""
 
@@ -135,9 +131,7 @@ class _SecureConnection(HTTPSConnection):
         self.response_class = partial(_WatchedResponse, patience, check)  # type: ignore[assignment]  # http.client calls it
 
 
-def watch(
-    manager: urllib3.PoolManager, patience: Patience = PATIENCE, check: Callable[[], None] = wanted
-) -> urllib3.PoolManager:
+def watch(manager: urllib3.PoolManager, patience: Patience, check: Callable[[], None]) -> urllib3.PoolManager:
     """Return `manager`, whose answers are watched from here on."""
 
     def plain(*arguments: Any, **options: Any) -> urllib3.HTTPConnectionPool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import time
 from pathlib import Path
 
 import pytest
 
-from builder.errors import ContextError, DigestMismatch, PybuildError
+from builder.errors import Cancelled, ContextError, DigestMismatch, PybuildError
 from builder.plan.step import GitSource, HttpSource
 from builder.solve.add_remote import RemoteSources
 from builder.store.store import Store
 from tests.solve.copying import MADE_AT, Bench
 from tests.solve.remotes import Handler, git
+from tests.web.hostile import WITHIN_SECONDS, HostileServer, endless
 
 
 @pytest.fixture
@@ -78,6 +80,14 @@ def test_an_unreachable_server_is_named(bench: Bench) -> None:
         port = free.getsockname()[1]
     with pytest.raises(ContextError, match=f"127.0.0.1:{port}/x cannot be fetched"):
         bench.put((HttpSource(f"http://127.0.0.1:{port}/x"),), "/t", is_add=True)
+
+
+def test_a_download_that_is_cancelled_ends_though_its_server_is_silent(bench: Bench, store: Store) -> None:
+    began = time.monotonic()
+    bench.find_remote = RemoteSources(store, cancelled=lambda: time.monotonic() - began > 1).parts
+    with HostileServer({"": endless(b"", 0.1)}) as server, pytest.raises(Cancelled):
+        bench.put((HttpSource(f"http://{server.host}/x"),), "/t", is_add=True)
+    assert time.monotonic() - began < WITHIN_SECONDS
 
 
 @pytest.mark.rule("C-23")
