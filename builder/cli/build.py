@@ -86,7 +86,7 @@ def build_reported(
 def request_from(arguments: argparse.Namespace) -> BuildRequest:
     """Turn parsed arguments into a request. Raises UsageError for whatever has the wrong form."""
     environment = os.environ
-    if arguments.network not in {"default", "host", "none", "bridge"}:
+    if arguments.network not in {"", "default", "host", "none"}:
         raise UsageError(f"invalid network mode {arguments.network!r}", hint="It is default, host or none.")
     if arguments.jobs < 0:
         raise UsageError(f"--jobs {arguments.jobs} is negative")
@@ -109,7 +109,7 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         no_cache_filter=tuple(name for value in arguments.no_cache_filter for name in value.split(",") if name),
         pull=arguments.pull,
         jobs=arguments.jobs,
-        network="default" if arguments.network == "bridge" else arguments.network,
+        network=arguments.network or "default",
         secrets=forms.parse_secrets(filter(None, arguments.secret), environment),
         ssh=forms.parse_ssh(filter(None, arguments.ssh), environment),
         hosts=forms.parse_hosts(arguments.add_host),

@@ -12,6 +12,7 @@ from builder.oci.platform import parse_platform
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_HOST_GATEWAY = "host-gateway"  # an address that only the sandbox knows (sandbox/spec.py)
 # The names of setrlimit(2)'s resources as docker spells them.
 _LIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
@@ -62,26 +63,41 @@ def parse_ulimits(words: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
 
 
 def parse_hosts(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Parse `name:ip` or `name=ip` words into (name, ip). `host-gateway` is this machine. Raises UsageError."""
-    if not words:
+    """Parse `name:ip` and `name=ip` words, also several between commas, into (name, ip). Raises UsageError.
+
+    `host-gateway` in place of an address is kept. What is valid is what docker takes.
+    """
+    if not any(words):
         return ()
-    import ipaddress  # only when a host is given: it takes its time
+    import csv  # only when a host is given, as ipaddress: they take their time
 
     result = []
     for word in words:
-        mark = "=" if "=" in word else ":"
-        name, _, address = word.partition(mark)
-        address = address.removeprefix("[").removesuffix("]")
-        if address == "host-gateway":
-            address = "127.0.0.1"
         try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            raise UsageError(f"--add-host {word!r}: {address!r} is not an IP address", hint="Write HOST:IP.") from None
-        if not name or any(character.isspace() for character in name):
-            raise UsageError(f"--add-host {word!r} has no host name", hint="Write HOST:IP.")
-        result.append((name, address))
+            cells = next(csv.reader([word], strict=True), [])
+        except csv.Error as error:
+            raise UsageError(f"--add-host {word!r}: {error}") from error
+        result += [_host(cell, word) for cell in cells]
     return tuple(result)
+
+
+def _host(text: str, word: str) -> tuple[str, str]:
+    mark = "=" if "=" in text else ":"
+    name, _, address = text.partition(mark)
+    if not name or "\n" in text:
+        raise UsageError(f"--add-host {word!r} has no host name", hint="Write HOST:IP.")
+    if address == _HOST_GATEWAY:
+        return name.lower(), address
+    import ipaddress
+
+    bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    try:
+        found = ipaddress.ip_address(bare)
+    except ValueError:
+        found = None
+    if found is None or "%" in bare:
+        raise UsageError(f"--add-host {word!r}: {address!r} is not an IP address", hint="Write HOST:IP.")
+    return name.lower(), str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def parse_pairs(words: Sequence[str], flag: str, *, need_value: bool = True) -> dict[str, str]:

@@ -11,6 +11,7 @@ from builder.linux.syscall_numbers import (
     ARCHITECTURES,
     AUDIT_ARCH_AARCH64,
     AUDIT_ARCH_ARM,
+    AUDIT_ARCH_I386,
     AUDIT_ARCH_X86_64,
     number,
 )
