@@ -10,6 +10,7 @@ exclusive lock, read without any: the file changes by rename only. In and out: f
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -131,13 +132,18 @@ class ImageNames:
         except FileNotFoundError:
             return []
         except OSError as error:
+            if error.errno == errno.EINVAL:  # no file at all
+                raise self._unreadable(error) from error
             raise store_error(error, "reading the image names of the store") from error
-        except (PybuildError, ValueError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"the image names of the store are unreadable: {error}",
-                hint=f"Repair it, or remove it: rm '{self.path}'. Images then have no names, until they are built or "
-                "pulled again; do not prune before.",
-            ) from error
+        except (PybuildError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> StoreError:
+        return StoreError(
+            f"the image names of the store are unreadable: {error}",
+            hint=f"Repair it, or remove it: rm '{self.path}'. Images then have no names, until they are built or "
+            "pulled again; do not prune before.",
+        )
 
     def _change(self, change: Callable[[list[Descriptor]], list[Descriptor]]) -> None:
         with self._locked(), translated(_DOING):

@@ -74,6 +74,8 @@ class Resolver:
         self._progress = progress
         self._client = client
         self._resolved: dict[tuple[str, Platform], ResolvedImage] = {}
+        self._places: dict[Digest, str] = {}
+        """Where the layers of an image can be had, going by the name it was found under: origins may be forgotten."""
 
     def resolve(self, reference: str, platform: Platform) -> ResolvedImage:
         """Return what `reference` is for `platform`. Raises RegistryError, TransportError, ImageError, StoreError."""
@@ -145,6 +147,7 @@ class Resolver:
         fits = platform.accepts(image.config.platform) is not None
         if not fits and self._store.origins.find(image.descriptor.digest) == reference.name:
             return None  # pulled for another platform: the registry may have ours
+        self._places[image.descriptor.digest] = reference.name
         return image
 
     def _find_digest(self, digest: Digest, platform: Platform) -> Image | None:
@@ -189,7 +192,7 @@ class Resolver:
         return known if self._registry().resolve_tag(reference) == known.digest else None
 
     def _origin(self, manifest: Digest) -> Source:
-        place = self._store.origins.find(manifest)
+        place = self._store.origins.find(manifest) or self._places.get(manifest)
         if place is None:
             raise TransportError(
                 f"layers of {manifest} are missing from the store, and it is not known where it came from",

@@ -52,6 +52,22 @@ def test_what_is_in_the_store_needs_no_registry(store: Store, registry: FakeRegi
     assert registry.requests == []
 
 
+def test_layers_come_from_where_the_name_says_when_the_origins_are_lost(store: Store, registry: FakeRegistry) -> None:
+    name = registry.add_image("library/x", "1", make_image())
+    resolver(store).resolve(name, AMD64)
+    store.database.close()
+    Path(store.database.path).write_bytes(b"")
+    again = resolver(store)
+    digest = again.resolve(name, AMD64).manifest_digest
+    assert len(again.layers(digest)) == 1
+    store.database.close()
+    Path(store.database.path).write_bytes(b"no database" * 1000)
+    registry.requests.clear()
+    assert len(again.layers(digest)) == 1
+    assert registry.requests == [], "the layer is here, and what is known of it is read from it"
+    assert verify_store(store, open_decompressed) == ()
+
+
 @pytest.mark.rule("Q-9")
 def test_pull_asks_with_one_head_and_fetches_only_what_changed(store: Store, registry: FakeRegistry) -> None:
     base = {"base": b"same"}
