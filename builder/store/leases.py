@@ -24,6 +24,8 @@ from builder.errors import StoreError
 from builder.store.faults import translated
 
 _GATE = "gate"
+_RESERVED_BYTES = 16 << 10
+"""Allocated for each lease, so that a disk that fills up meanwhile does not keep it from growing: 220 lines."""
 _POLL_SECONDS = 0.05
 
 
@@ -108,14 +110,17 @@ class Leases:
 
     def _open_lease(self) -> str:
         path = f"{self._directory}/{os.urandom(8).hex()}"
-        gate = self._open_gate()
+        gate, lease = self._open_gate(), -1
         try:
             fcntl.flock(gate, fcntl.LOCK_SH)  # until it is locked, it looks like one that a dead build left
             lease = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(lease, fcntl.LOCK_EX)
+            os.posix_fallocate(lease, 0, _RESERVED_BYTES)
             fcntl.flock(gate, fcntl.LOCK_UN)
         except BaseException:
-            os.close(gate)
+            if lease >= 0:
+                os.unlink(path)
+            _close(lease, gate)
             raise
         self._lease, self._gate, self._pinned = lease, gate, set()
         return path
@@ -148,7 +153,7 @@ class Leases:
     def _used_by_others(self) -> Iterator[str]:
         for descriptor in self._living(sweep=True):
             with open(descriptor, encoding="utf-8", closefd=False) as file:
-                yield from file.read().split("\n")
+                yield from file.read().rstrip("\0").split("\n")
 
     def _living(self, *, sweep: bool = False) -> Iterator[int]:
         """Give a descriptor of each lease whose build is alive; those of dead ones can be locked."""
@@ -200,7 +205,7 @@ def _lock_within(descriptor: int, seconds: float, root: str) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"the store {root} is in use by a build that cannot say what it uses",
+                    f"the store {root} is in use as a whole, by a check or by a build that cannot write to it",
                     hint="Try again when it has finished, or wait for it with --wait.",
                 ) from None
             time.sleep(_POLL_SECONDS)

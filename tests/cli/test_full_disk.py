@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.store.store import open_store
 from tests.cli.program import CHECKOUT, Outcome, Program
 from tests.cli.test_places import mounted, needs_root
 
@@ -127,3 +128,13 @@ def test_prune_says_what_cannot_go(disk: Disk) -> None:
     disk("prune", "--all").succeeded()
     disk.fill()
     assert "removed 0 dangling images, 0 cache records, 0 blobs" in disk("prune").succeeded().out
+
+
+def test_a_disk_that_fills_up_under_a_build_is_pruned_beside_it(disk: Disk) -> None:
+    if disk.user:
+        pytest.skip("the build is of this process, which is root's")
+    with open_store(str(disk.store)) as store, store.lease():
+        disk.fill()
+        store.leases.pin(*("sha256:" + f"{number:064}" for number in range(100)))
+        assert "removed 1 dangling images" in disk("prune", "--all").succeeded().out
+        assert disk.free() > PART * 0.9
