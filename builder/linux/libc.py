@@ -22,8 +22,8 @@ SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
 
 _OLDER = {
-    "x86_64": {"clone": 56, "pivot_root": 155, "capget": 125, "capset": 126},
-    "aarch64": {"clone": 220, "pivot_root": 41, "capget": 90, "capset": 91},
+    "x86_64": {"clone": 56, "pivot_root": 155, "capget": 125, "capset": 126, "bpf": 321},
+    "aarch64": {"clone": 220, "pivot_root": 41, "capget": 90, "capset": 91, "bpf": 280},
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -6,21 +6,106 @@ version 1     a tmpfs there, in it a directory for each hierarchy of /proc/self/
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
+from builder.linux.device_filter import attach_device_filter
 from builder.linux.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, descriptor_path, mount
+from builder.linux.process import CLONE_NEWCGROUP, unshare
 
 _STRICT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMED = "name="
 _UNIFIED = "unified"
+_PREFIX = "pybuild-"
+_EMPTY_SECONDS = 2.0
+"""How long the kernel may take to see a group as empty whose processes have been reaped."""
 
 
 def has_cgroup_namespaces() -> bool:
     """Say whether this kernel has them."""
     return os.path.exists("/proc/self/ns/cgroup")
+
+
+class DeviceGuard:
+    """A control group whose processes can open harmless devices only."""
+
+    def __init__(self) -> None:
+        """Make it. Raises OSError where that can't be done: then it must be done without."""
+        parent = _own_group()
+        _sweep(parent)
+        self.path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
+        os.mkdir(self.path, 0o755)
+        self._lock = os.open(self.path, _OPEN_DIRECTORY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)
+            attach_device_filter(self._lock)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Remove it; no process may be left in it."""
+        deadline = time.monotonic() + _EMPTY_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                os.rmdir(self.path)
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                time.sleep(0.005)
+        os.close(self._lock)
+
+
+def new_device_guard() -> DeviceGuard | None:
+    """Make a guard, or say that there can be none here."""
+    try:
+        return DeviceGuard()
+    except OSError:
+        return None
+
+
+def enter_own_groups(guard: str) -> None:
+    """Move this process into the group at `guard`, if there is one, and make that the root of all it sees.
+
+    Raises OSError.
+    """
+    if guard:
+        with open(f"{guard}/cgroup.procs", "wb", buffering=0) as file:
+            file.write(b"0")
+    if has_cgroup_namespaces():
+        unshare(CLONE_NEWCGROUP)
+
+
+def _own_group() -> str:
+    """The directory of the group of version 2 that this process is in. Raises OSError."""
+    with open("/proc/self/cgroup", encoding="utf-8") as file:
+        own = next((line[3:] for line in file.read().splitlines() if line.startswith("0::/")), None)
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        rows = [line.split(" ") for line in file.read().splitlines()]
+    # Fields 4 and 5 are the root of the mount and where it is; the type follows the dash (man 5 proc).
+    places = [row[4] for row in rows if row[3] == "/" and row[row.index("-") + 1] == "cgroup2"]
+    if own is None or "/.." in own or not places:
+        raise FileNotFoundError(errno.ENOENT, "no control groups of version 2")
+    return (places[0] + own).rstrip("/")
+
+
+def _sweep(parent: str) -> None:
+    """Remove what killed builders left."""
+    for name in os.listdir(parent):
+        if name.startswith(_PREFIX):
+            with suppress(OSError):
+                group = os.open(f"{parent}/{name}", _OPEN_DIRECTORY)
+                try:
+                    fcntl.flock(group, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.rmdir(f"{parent}/{name}")
+                finally:
+                    os.close(group)
 
 
 def mount_cgroups(root: int) -> None:

@@ -22,7 +22,7 @@ from builder.linux.mount import descriptor_path, pivot_root_here, unmount
 from builder.linux.network import bring_loopback_up
 from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
 from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
-from builder.sandbox.cgroups import mount_cgroups
+from builder.sandbox.cgroups import enter_own_groups, mount_cgroups
 from builder.sandbox.command import execute
 from builder.sandbox.home import with_home
 from builder.sandbox.mount_points import MountPoint, Stub, open_mount_point
@@ -77,6 +77,7 @@ def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions
         prctl(PDEATHSIG, _SIGKILL)
         close_all_except(frozenset((0, 1, 2, channel.descriptor)))
         os.umask(_UMASK)
+        enter_own_groups("" if spec.insecure else conditions.device_guard)
         root = assemble_root(spec, channel, conditions)
         env = with_home(spec.env, spec.uid, root)
         forbid_imports()
@@ -97,7 +98,8 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)
     attachments = preparation.attachments(AgentSockets(channel).listen)
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
-    root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=spec.insecure)
+    devices = spec.insecure or bool(conditions.device_guard)
+    root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=devices)
     for point in SYSTEM_POINTS:
         os.close(open_mount_point(root, point, channel.report_stub))
     shm_bytes = DEFAULT_SHM_BYTES if spec.shm_size is None else spec.shm_size

@@ -6,8 +6,9 @@ import json
 import threading
 from typing import NoReturn
 
+from builder.sandbox.cgroups import new_device_guard
 from builder.sandbox.container import Channel, become_container
-from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
+from builder.sandbox.namespace import BuildNamespace, HostRoot, SingleIdRoot
 from builder.sandbox.network import BuildNetwork
 from builder.sandbox.network_keeper import or_keeper
 from builder.sandbox.network_source import NetworkSource
@@ -25,10 +26,19 @@ class NativeSandbox:
     name = "native"
 
     def __init__(self, namespace: BuildNamespace, network: NetworkSource) -> None:
-        conditions = Conditions(user_namespace=namespace.user_namespace, single_id=isinstance(namespace, SingleIdRoot))
-        prepare()
+        self._guard = new_device_guard() if isinstance(namespace, HostRoot) else None
+        conditions = Conditions(
+            user_namespace=namespace.user_namespace,
+            single_id=isinstance(namespace, SingleIdRoot),
+            device_guard=self._guard.path if self._guard is not None else "",
+        )
         child = or_keeper(lambda payload, channel: _child(payload, channel, conditions))
-        self._zygote = Zygote(child, namespaces=True)
+        try:
+            prepare()
+            self._zygote = Zygote(child, namespaces=True)
+        except BaseException:
+            self._remove_guard()
+            raise
         self.network = BuildNetwork(self._zygote, network)
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
@@ -45,6 +55,12 @@ class NativeSandbox:
         """Kill and reap everything."""
         self.network.close()
         self._zygote.close()
+        self._remove_guard()
+
+    def _remove_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
 
 def _request(spec: SandboxSpec, network: int | None, *, attached: bool) -> Request:

@@ -68,8 +68,8 @@ def mount_root(
 ) -> int:
     """Mount the tree, with stubs for `points` where it is an overlay; a descriptor of its root. Raises OSError.
 
-    Device nodes in the tree can be made but not opened unless `devices`: there is no device cgroup to tell apart
-    the machine's disks from /dev/null, so the six usual nodes are mounted one by one instead.
+    Device nodes in the tree can be made but not opened unless `devices`: without a control group that tells the
+    machine's disks from /dev/null (cgroups.py), there are only the six usual nodes that are mounted one by one.
     """
     flags = 0 if devices else MS_NODEV
     match rootfs:

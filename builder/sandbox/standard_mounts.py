@@ -46,6 +46,8 @@ class Conditions:
 
     user_namespace: bool
     single_id: bool
+    device_guard: str = ""
+    """Path of the control group whose processes can open harmless devices only; empty where there is none."""
 
 
 def open_system_directory(root: int, name: str) -> int:

@@ -30,7 +30,6 @@ from typing import NoReturn
 from builder.errors import SandboxError
 from builder.linux.network import enter_new_network, join_network
 from builder.linux.process import (
-    CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -43,7 +42,6 @@ from builder.linux.process import (
     reap,
     wipe_environment,
 )
-from builder.sandbox.cgroups import has_cgroup_namespaces
 from builder.sandbox.namespace import check_alone
 
 _MESSAGE_BYTES = 65536
@@ -338,8 +336,7 @@ def _enter_network(channel: int, joined: list[int], new: bool) -> None:
 
 
 def _flags(own_network: bool) -> int:
-    flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWNET if own_network else 0)
-    return flags | (CLONE_NEWCGROUP if has_cgroup_namespaces() else 0)
+    return CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (CLONE_NEWNET if own_network else 0)
 
 
 def _how(status: int | None) -> str:
