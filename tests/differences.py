@@ -3,6 +3,7 @@
 fixtures/builds/*/case.json       what a build makes otherwise, and why ("differences", "peer_builds")
 fixtures/builds/buildah.toml      where docker and buildah differ from each other, so that one must be chosen
 docs/rules.toml                   decisions whose result is not simply BuildKit's
+docs/isolation.toml               what a RUN finds otherwise than in docker
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tests.rules import CHECKOUT, Sections
 
 DIFFERENCES_FILE = CHECKOUT / "docs" / "differences.md"
 BUILDAH_FILE = CASES / "buildah.toml"
+ISOLATION_FILE = CHECKOUT / "docs" / "isolation.toml"
 _HEADINGS = {
     "more": "Accepted beyond BuildKit",
     "warned": "The same, and said aloud",
@@ -40,6 +42,7 @@ def render_differences(sections: Sections) -> str:
         lines += ["", f"### {heading}", "", "| id | choice | reason |", "|---|---|---|", *_decided(sections, beside)]
     cases = [load_case(name) for name in case_names()]
     lines += ["", "## Results of builds, beside docker", "", *results_table(cases)]
+    lines += ["", "## What a RUN finds", "", *_isolation_table()]
     lines += ["", "## Where buildah is not followed", "", *_buildah_table()]
     return "\n".join(lines) + "\n"
 
@@ -62,6 +65,12 @@ def results_table(cases: Sequence[Case]) -> list[str]:
             reasons[case.fails.peer_builds] = ["the build fails"]
         lines += [f"| {case.name} | {case.rule} | {'<br>'.join(keys)} | {why} |" for why, keys in reasons.items()]
     return lines
+
+
+def _isolation_table() -> Iterator[str]:
+    yield from ("| what | here | why |", "|---|---|---|")
+    for row in tomllib.loads(ISOLATION_FILE.read_text("utf-8"))["difference"]:
+        yield f"| {row['what']} | {row['here']} | {row['why']} |"
 
 
 def _buildah_table() -> Iterator[str]:
