@@ -146,7 +146,8 @@ def _furnished(spec: SandboxSpec) -> Iterator[_Furnished]:
             dev = _furnish_dev(borrowings)
             servers = spec.resolv_conf or resolv_conf()
             _write(borrowings, RESOLV_CONF, servers.encode(errors="surrogateescape"), 0o644)
-            _write(borrowings, HOSTS, hosts(spec.hostname, spec.add_hosts).encode(), 0o644)
+            text = hosts(spec.hostname, spec.add_hosts)
+            _write(borrowings, HOSTS, text.encode(errors="surrogateescape"), 0o644)
             for mount in sorted(spec.mounts, key=lambda one: os.path.normpath("/" + one.target).split("/")):
                 relays += _emulate(borrowings, mount)
             for path, content, mode in spec.files:

@@ -99,7 +99,7 @@ class Preparation:
         servers = (self._spec.resolv_conf or resolv_conf()).encode(errors="surrogateescape")
         yield self._file(RESOLV_CONF, servers, 0o644, flags, optional=True)
         text = hosts(self._spec.hostname, self._spec.add_hosts)
-        yield self._file(HOSTS, text.encode(), 0o644, flags, optional=True)
+        yield self._file(HOSTS, text.encode(errors="surrogateescape"), 0o644, flags, optional=True)
 
     def apt_attachment(self, root: int) -> list[Attachment]:
         """Tell an apt in the tree at `root` not to change its user, where there is no other."""

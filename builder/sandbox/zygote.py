@@ -28,7 +28,6 @@ from threading import Lock
 from typing import NoReturn
 
 from builder.errors import SandboxError
-from builder.linux.network import enter_new_network, join_network
 from builder.linux.process import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -43,6 +42,7 @@ from builder.linux.process import (
     wipe_environment,
 )
 from builder.sandbox.namespace import check_alone
+from builder.sandbox.network_entry import enter_network
 
 _MESSAGE_BYTES = 65536
 _DESCRIPTORS = 6
@@ -243,7 +243,7 @@ class _Server:
             self._refuse(channel, error)
         else:
             if pid == 0:
-                _enter_network(channel, network, own_network and not namespaces)
+                enter_network(channel, network, new=own_network and not namespaces)
                 self._be_child(memory, (stdin, stdout, stderr), channel)
             # Those without a namespace have descendants to look for before they go (chroot.py).
             stop = signal.SIGKILL if namespaces else signal.SIGTERM
@@ -317,22 +317,6 @@ class _Run:
     def tell(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # nobody waits any more
             self.channel.send(json.dumps(message).encode(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-
-
-def _enter_network(channel: int, joined: list[int], new: bool) -> None:
-    """Go where the child's network is, unless it was born there; what fails is told, and ends the child."""
-    try:
-        for namespace in joined:
-            join_network(namespace)
-        if new:
-            enter_new_network()
-    except OSError as error:
-        words = f"a network without connections cannot be had here: {error.strerror}"
-        if joined:
-            words = f"the network of the build cannot be entered: {error.strerror}"
-        with socket.socket(fileno=channel) as told, suppress(OSError):  # nobody waits any more
-            told.send(json.dumps({"error": words, "hint": ""}).encode())
-        os._exit(125)
 
 
 def _flags(own_network: bool) -> int:
