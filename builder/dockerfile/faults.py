@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from builder.dockerfile.arrays import array_fault
 from builder.dockerfile.instructions import Flag, Instruction
 from builder.dockerfile.lexer import FLAG_NAMES, NodeToken
 from builder.errors import DockerfileSyntaxError
@@ -74,7 +75,8 @@ def _structure(instruction: Instruction, token: NodeToken) -> tuple[str, str]:
     if keyword == "HEALTHCHECK" and instruction.arguments:
         return _healthcheck(instruction)
     if keyword == "SHELL" and token.type == "TEXT":
-        return "SHELL requires the arguments to be in JSON form", ""
+        fault = array_fault(str(token)) if token.startswith("[") else ""
+        return "SHELL requires the arguments to be in JSON form", f"this is no JSON array: {fault}" if fault else ""
     number = "exactly one argument" if keyword in _EXACTLY_ONE else "at least one argument"
     return f"{keyword} requires {number}", ""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from builder.dockerfile.arrays import array_fault, is_meant_as_array
 from builder.dockerfile.instructions import Add, Copy, Word
 from builder.errors import PlanError, ReferenceFormatError
 from builder.oci.digest import parse_digest
@@ -46,6 +47,7 @@ def plan_copy(
     statement: Copy | Add, tree: ContextSource | StepSource, directory: str, scope: Scope, expander: Expander
 ) -> PlannedCopy:
     """Read COPY or ADD. `directory` is the stage's WORKDIR. Raises PlanError."""
+    _check_array(statement)
     written = [expander.word(word, scope) for word in statement.sources]
     target = expander.word(statement.destination, scope)
     chown = expander.word(statement.chown, scope) if statement.chown else ""
@@ -76,6 +78,21 @@ def plan_copy(
     ) if shown]  # fmt: skip
     shown = [*map(_shown, written), *(f"<<{doc.name}" for doc in statement.heredocs)]
     return PlannedCopy(step, history.transfer("ADD" if step.is_add else "COPY", flags, shown, target))
+
+
+def _check_array(statement: Copy | Add) -> None:
+    """Refuse words that were meant as an array: as patterns none of them could match. Raises PlanError."""
+    if not statement.sources or not statement.sources[0].text.startswith("["):
+        return
+    first, *others = [word.text for word in (*statement.sources, statement.destination)]
+    is_open = "]" not in first and (is_meant_as_array(first) or any("]" in text for text in others))
+    if is_open or (is_meant_as_array(first) and any(text.startswith("#") for text in others)):
+        keyword = "ADD" if isinstance(statement, Add) else "COPY"
+        raise PlanError(
+            f"this is no JSON array: {array_fault(' '.join((first, *others)))}",
+            statement.sources[0].location,
+            hint=f'Write {keyword} ["source", "destination"], or names without brackets around them.',
+        )
 
 
 def fetched_source(statement: Add, scope: Scope, expander: Expander) -> HttpSource | GitSource | None:

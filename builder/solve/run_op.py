@@ -9,7 +9,6 @@ When the block ends without `keep`, the tree the step ran in is thrown away.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,12 +28,12 @@ from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
 from builder.solve.blame import failed
 from builder.solve.run_binds import Shown
+from builder.solve.run_hints import hint_for
 from builder.solve.run_mounts import MountSources, RunMounts, open_mounts
 from builder.solve.run_output import Redactor, RunOutput
 
 _SCRIPT_MODE = 0o755
 _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-_NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 137
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +181,7 @@ def _failure(step: RunStep, status: ExitStatus, output: RunOutput) -> StepFailed
     return StepFailed(
         f"{_process(step)} did not complete successfully: exit code: {status.code}",
         step.location,
-        hint=_hint(step, status, output.tail),
+        hint=hint_for(step, status.code, output.tail),
         step=step.title,
         command_exit_code=status.code,
         tail=output.tail,
@@ -191,17 +190,3 @@ def _failure(step: RunStep, status: ExitStatus, output: RunOutput) -> StepFailed
 
 def _process(step: RunStep) -> str:
     return f'process "{" ".join(step.argv)}"'
-
-
-def _hint(step: RunStep, status: ExitStatus, tail: Sequence[str]) -> str:
-    last = tail[-1] if tail else ""
-    if status.code == _NOT_FOUND and last.startswith("exec: "):
-        shell = shlex.quote(step.argv[0]) if step.argv else "the program"
-        return f'The image has no {shell}; with SHELL or RUN ["program", …] another program can be named.'
-    if status.code == _NOT_FOUND:
-        return "A command was not found: install it in an earlier step of this stage, or look at its PATH."
-    if status.code == _NOT_EXECUTABLE:
-        return "A command is there but can't be executed: its mode, its #! line or its architecture is wrong."
-    if status.code == _KILLED:
-        return "It was killed, as happens when the machine runs out of memory."
-    return ""

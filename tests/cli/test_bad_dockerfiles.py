@@ -184,3 +184,31 @@ def test_names_that_are_no_text_are_copied_and_shown(pybuild: Program) -> None:
     outcome = pybuild.build("FROM scratch\nCOPY \x1b]31mred /\n")
     outcome.failed(1, "not found")
     assert "\x1b" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('COPY ["a" "b"]', 'a comma is missing before "b"]'),
+        ('COPY ["a", "b"] # why', "a comment stands behind it"),
+        ('COPY ["a","b"] # why', "a comment stands behind it"),
+        ('ADD ["a" "b"]', 'a comma is missing before "b"]'),
+        ("COPY ['a', 'b']", "'a' is not in double quotes"),
+        ("COPY [a, b] /x/", '"a" is not in double quotes'),
+        ('COPY --chown=1 ["a", "b",]', "a comma stands before its last bracket"),
+        ('COPY ["a", "b"', "its last bracket is missing"),
+    ],
+)
+def test_words_that_were_meant_as_an_array_are_no_pattern(pybuild: Program, line: str, said: str) -> None:
+    for name in ("a", "b", "#"):
+        (pybuild.folder / name).touch()
+    outcome = pybuild.build(f"FROM scratch\n{line}\n")
+    outcome.failed(1, "Dockerfile:2:", f"this is no JSON array: {said}", f"hint: Write {line.split()[0]} [")
+    assert "[[]" not in outcome.err
+
+
+@pytest.mark.parametrize("line", ["COPY [a] /x", 'COPY ["a"] /x', "COPY [a,b] /x/", "COPY [[]id] /x"])
+def test_patterns_that_begin_with_a_bracket_stay_patterns(pybuild: Program, line: str) -> None:
+    for name in ("a", "b", "[id]"):
+        (pybuild.folder / name).touch()
+    pybuild.build(f"FROM scratch\n{line}\n").succeeded()

@@ -82,3 +82,10 @@ RUN printf '10%%\r50%%\r100%%\r\n'; printf 'a\rb'; false
 """)
     outcome.failed(1, " 100%\n", " b\n")
     assert "50%\\x0d" not in outcome.err
+
+
+def test_hints_name_words_of_bash_arrays_and_commands_that_are_too_long(runs: Program) -> None:
+    runs.build("FROM base\nRUN pushd /\n").failed(1, "exit code: 127", "`pushd` is a word of bash")
+    runs.build('FROM base\nRUN ["echo" "b"]\n').failed(1, "This is no JSON array, so it went to a shell: a comma")
+    runs.build(f"FROM base\nRUN : {'x' * (140 << 10)}\n").failed(1, "128 KiB for one")
+    runs.build(f"FROM base\nENV A={'x' * (140 << 10)}\nRUN true\n").failed(1, "128 KiB for one")
