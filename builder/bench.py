@@ -25,6 +25,7 @@ from builder.plan.serialise import plan_from_json, plan_to_json
 from builder.request import BuildRequest
 from builder.single_id import one_id_only
 from builder.solve import events
+from builder.solve.last_build import keys_by_place, last_key
 from builder.solve.machine import Machine
 from builder.solve.solver import solve
 from builder.solve.workshop import RunSettings, Workshop
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _STEPS_APART = 1_000_000
 """What the step numbers of a build's second platform begin at, in its events; and so on."""
 
-PLAN_FORMAT = 4
+PLAN_FORMAT = 5
 """Raised when plans made from the same Dockerfile change."""
 
 
@@ -121,8 +122,9 @@ class Bench:
         sink = events.numbered_from(self.sink, self.platforms.index(platform) * _STEPS_APART)
         for warning in plan.warnings:
             sink(events.Warned(warning.rule, warning.message, warning.location))
-        sink(events.BuildStarted(len(plan.steps), plan.target))
         workshop = self.workshop(plan, platform, sink)
+        first = self.store.plans.find(last_key(workshop.build_name)) is None
+        sink(events.BuildStarted(len(plan.steps), plan.target, first))
         self.stack.callback(workshop.close)
         solution = solve(plan, workshop, jobs=self.request.jobs)
         if platform == self.platforms[-1]:
@@ -135,7 +137,8 @@ class Bench:
         )._replace(annotations=outside)
         if workshop.warnings:
             plan = replace(plan, warnings=(*plan.warnings, *(Warning(*warning) for warning in workshop.warnings)))
-        return BuiltImage(platform, plan, solution, load_image(self.store.blobs, descriptor))
+        last = (str(last_key(workshop.build_name)), keys_by_place(plan, solution).decode("utf-8", "surrogatepass"))
+        return BuiltImage(platform, plan, solution, load_image(self.store.blobs, descriptor), last)
 
     def plan(self, platform: Platform) -> Plan:
         """Return the plan for one platform, from the store when nothing it was made from has changed."""

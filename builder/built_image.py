@@ -21,6 +21,8 @@ class BuiltImage(NamedTuple):
     plan: Plan
     solution: Solution
     image: Image
+    last: tuple[str, str]
+    """Where the keys of its steps are kept for the next build, and what they are (solve/last_build.py)."""
 
     def report(self) -> ImageReport:
         """Return what is told of it."""

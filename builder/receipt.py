@@ -54,6 +54,8 @@ class Receipt(NamedTuple):
     """What of the context is read; empty when nothing is."""
     signature: str
     warnings: tuple[KeptWarning, ...]
+    last: tuple[tuple[str, str], ...]
+    """What is kept of the steps of the last build, by the key it is kept under; one for each image."""
     in_chroot: bool = False
     """A RUN of it was not isolated."""
 
@@ -216,6 +218,7 @@ def _read(data: bytes) -> Receipt:
         roots=tuple(document["roots"]),
         signature=document["signature"],
         warnings=tuple(KeptWarning(*warning) for warning in document["warnings"]),
+        last=tuple((key, text) for key, text in document["last"]),
         in_chroot=document["in_chroot"],
     )
 

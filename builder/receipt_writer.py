@@ -75,6 +75,7 @@ def write_receipt(
             for plan in plans
             for warning in plan.warnings
         ),
+        last=tuple(image.last for image in images),
         in_chroot=any(solved.in_chroot for image in images for solved in image.solution.steps.values()),
     )
     keep_receipt(store, asked.key, all_cached(receipt))

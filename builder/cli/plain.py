@@ -24,6 +24,7 @@ class PlainDisplay:
         self._stream = stream
         self._numbers: dict[int, int] = {}
         self._started: dict[int, float] = {}
+        self._first = False
         self._lock = threading.Lock()
 
     def __call__(self, event: e.Event) -> None:
@@ -43,7 +44,8 @@ class PlainDisplay:
             case e.StepStarted(step, title, reason):
                 self._started[step] = time.monotonic()
                 head = f"#{self._number(step)} {clean(title)}"
-                return [head, f"#{self._number(step)} ({clean(reason)})"] if reason else [head]
+                # Of a first build every step would say the same.
+                return [head, f"#{self._number(step)} ({clean(reason)})"] if reason and not self._first else [head]
             case e.StepOutput(step, line):
                 elapsed = time.monotonic() - self._started.get(step, time.monotonic())
                 return [f"#{self._number(step)} {elapsed:.3f} {clean(last_written(line.decode('utf-8', 'replace')))}"]
@@ -61,7 +63,10 @@ class PlainDisplay:
             case e.Warned(rule, message, location):
                 where = f" (line {location.line})" if location and location.line else ""
                 return [f"warning: {clean(rule + ': ' if rule else '')}{clean(message)}{where}"]
-            case e.BuildStarted() | e.ImageWritten():
+            case e.BuildStarted(_, _, first):
+                self._first = first
+                return []
+            case e.ImageWritten():
                 return []
 
 

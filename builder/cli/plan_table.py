@@ -27,7 +27,7 @@ def plan_lines(forecasts: tuple[Forecast, ...]) -> Iterator[str]:
 def _line(found: StepForecast) -> str:
     step = found.step
     needs = ",".join(str(needed + 1) for needed in dependencies(step)) or "-"
-    reason = f"  ({clean(found.reason)})" if found.reason and found.outcome != "waits" else ""
+    reason = f"  ({clean(found.reason)})" if found.reason and not found.reason.startswith("waits for ") else ""
     key = short_digest(found.key) or "-"
     return f"{step.id + 1:>3}  {needs:<9} {_WORDS[found.outcome]:<6} {key:<13} {clean(step.title)}{reason}"
 

@@ -51,6 +51,7 @@ class TtyDisplay:
         self._has_clock = False
         self._started = time.monotonic()
         self._total = self._done = self._cached = 0
+        self._first = False
         self._live = Live(get_renderable=self._render, console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -87,10 +88,10 @@ class TtyDisplay:
 
     def _take(self, event: e.Event) -> None:
         match event:
-            case e.BuildStarted(steps, _):
-                self._total = steps
+            case e.BuildStarted(steps, _, first):
+                self._total, self._first = steps, first
             case e.StepStarted(step, title, reason):
-                self._running[step] = _Running(title, reason)
+                self._running[step] = _Running(title, "" if self._first else reason)  # it would be the same for all
             case e.StepOutput(step, line):
                 if step in self._running:
                     self._running[step].lines.append(clean(last_written(line.decode("utf-8", "replace"))))

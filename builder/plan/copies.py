@@ -71,6 +71,12 @@ def plan_copy(
         parents=parents,
         exclude=tuple(word.text for word in statement.exclude),
         is_add=isinstance(statement, Add),
+        variables=(
+            *expander.used("destination", statement.destination, scope),
+            *expander.used("chown", statement.chown, scope),
+            *expander.used("chmod", statement.chmod, scope),
+            *(used for word in statement.sources for used in expander.used("source", word, scope)),
+        ),
         unpack=statement.unpack if isinstance(statement, Add) else None,
     )
     flags = [text for text, shown in (

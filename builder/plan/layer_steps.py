@@ -127,6 +127,7 @@ class LayerSteps:
                 location=statement.location,
                 path=path,
                 user=state.runtime.user,
+                variables=self.expander.used("path", statement.path, state.scope),
                 no_cache=state.no_cache,
             )
             step_id = state.result = self.steps.add(step)

@@ -122,6 +122,13 @@ class Expander:
         ]
         return " ".join([*said, *(f"{name} is not set here." for name in dict.fromkeys(expansion.missing))])
 
+    def used(self, field: str, word: Word | None, scope: Scope) -> tuple[tuple[str, str, str], ...]:
+        """Return (field, name, value) of the variables in a word that can be expanded."""
+        if word is None or "$" not in word.text:
+            return ()
+        names = dict.fromkeys(expand(word.text, scope.lookup, escape=self._escape).used)
+        return tuple((field, name, shorten(found.value)) for name in names if (found := scope.find(name)))
+
     def words(self, word: Word, scope: Scope) -> tuple[str, ...]:
         """Return the word expanded and split at blanks (EXPOSE)."""
         self.word(word, scope)

@@ -22,6 +22,10 @@ StepID = NewType("StepID", int)
 Network = Literal["default", "host", "none"]
 
 
+Variables = tuple[tuple[str, str, str], ...]
+"""(field of the step, name, value) of the variables that its words use: presentation, as titles are."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContextSource:
     """A build context: the main one ("") or a named one (--build-context name=directory)."""
@@ -188,6 +192,8 @@ class CopyStep(_Step):
     parents: bool = False
     exclude: tuple[str, ...] = ()
     is_add: bool = False
+    variables: Variables = field(default=(), compare=False)
+    """Those that the words of its destination, sources, owner and mode use."""
     unpack: bool | None = None
     """ADD only: None unpacks local archives, True also remote ones, False none."""
     no_cache: bool = field(default=False, compare=False)
@@ -197,6 +203,7 @@ class CopyStep(_Step):
 class WorkdirStep(_Step):
     path: str
     user: str = ""
+    variables: Variables = field(default=(), compare=False)
     no_cache: bool = field(default=False, compare=False)
 
 

@@ -66,9 +66,9 @@ class Attempt:
         return (record, record.layer) if record is not None and record.layer is not None else None
 
 
-def new_attempt(step: LayerStep, workshop: Workshop) -> Attempt:
-    """Return the attempt at `step`; what it stands on must be solved."""
-    parent = workshop.solution.stack(step.parent)
+def new_attempt(step: LayerStep, workshop: Workshop, parent: Stack | None = None) -> Attempt:
+    """Return the attempt at `step`; what it stands on must be solved, or is `parent`."""
+    parent = workshop.solution.stack(step.parent) if parent is None else parent
     # COPY --link doesn't see what is below it, and so doesn't depend on it.
     seen = SCRATCH if isinstance(step, CopyStep) and step.link else parent
     document = definition(step, seen.chain_id, workshop.circumstances)

@@ -22,12 +22,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from builder.context.paths import inside_root
 from builder.oci.canonical import encode
 from builder.oci.digest import ChainID, Digest, digest_of
-from builder.plan.step import CopyStep, RunStep, WorkdirStep
+from builder.plan.step import CopyStep, InlineSource, Paths, RunStep, WorkdirStep
 
 VERSION = 2
-"""Raised whenever the bytes of a layer change for the same preimage. Of 1 none says how a RUN was isolated."""
+"""Raised whenever the bytes of a layer change for the same preimage, or what stands in it. Of 1 none says how a RUN was
+isolated, and files are listed in it."""
 
 LayerStep = RunStep | CopyStep | WorkdirStep
 
@@ -73,6 +75,37 @@ def preimage(document: dict[str, Any], inputs: Any, isolation: str = "") -> byte
     """Return the canonical bytes whose digest is the cache key; `isolation` is told when it is less than the best."""
     told = {"isolation": isolation} if isolation else {}
     return encode(document | {"inputs": inputs} | told)
+
+
+def shape_of_step(step: LayerStep) -> list[Any]:
+    """Return what makes a step the same step when it is found in another place of its Dockerfile."""
+    match step:
+        case RunStep():
+            return ["run", list(step.argv), step.script]
+        case CopyStep():
+            names: list[str] = []
+            for source in step.sources:
+                if isinstance(source, Paths):
+                    names += map(inside_root, source.paths)
+                elif isinstance(source, InlineSource):
+                    names.append(f"<<{source.name}")
+            return ["add" if step.is_add else "copy", step.destination, list(dict.fromkeys(names))]
+        case WorkdirStep():
+            return ["workdir", step.path]
+        case _:
+            assert_never(step)
+
+
+def shape_of_preimage(document: dict[str, Any]) -> list[Any]:
+    """Return the shape of the step that a preimage is of."""
+    match document["operation"]:
+        case "run":
+            return ["run", document["argv"], document.get("script", "")]
+        case "workdir":
+            return ["workdir", document["path"]]
+        case operation:
+            names = dict.fromkeys(part["source"] for part in document["inputs"] if "://" not in part["source"])
+            return [operation, document["destination"], list(names)]
 
 
 def _run(step: RunStep, circumstances: Circumstances) -> dict[str, Any]:

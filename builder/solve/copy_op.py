@@ -18,12 +18,13 @@ from builder.context.paths import inside_root
 from builder.context.reading import hash_node
 from builder.errors import ContextError
 from builder.filesystem.entry import FILE
-from builder.plan.step import CopyStep, GitSource, HttpSource, InlineSource, Paths
+from builder.plan.step import ContextSource, CopyStep, GitSource, HttpSource, InlineSource, Paths
 from builder.solve.copy_digest import SelectionDigest
 from builder.solve.copy_part import FindTree, Part, inline_part, local_parts, read_nodes
 
 if TYPE_CHECKING:
     from builder.context.archive import Temporary
+    from builder.solve.facts import Seen
 
 Key = tuple[int, str]
 """Number of the part, path: what a digest is asked for by."""
@@ -58,6 +59,8 @@ class Copy:
         """(part, path) → digest of a large file; "" until the layer has been written."""
         self.unmatched: dict[str, None] = {}
         """Wildcards that were found to match nothing, in order."""
+        self._contexts: dict[int, str] = {}
+        """Names of the contexts among the trees, by identity."""
         self._find_tree = find_tree
         self._find_remote = find_remote
 
@@ -76,6 +79,22 @@ class Copy:
             for part, digest in self.digests
         ]
 
+    def seen(self) -> tuple[Seen, ...]:
+        """Return what was read, entry by entry; after `inputs`."""
+        from builder.solve.facts import Seen  # a cached build explains nothing
+
+        return tuple(
+            Seen(
+                part.label,
+                part.root,
+                part.is_directory,
+                self._contexts.get(id(part.tree)),
+                lines=digest.lines(lambda key: self.found[key]),
+            )
+            for part, digest in self.digests or ()
+            if part.fixed is None
+        )
+
     def complete(self, find_digest: Callable[[str], str]) -> None:
         """Take the content digests of large files from the layer that was written, by path in it."""
         for key in [key for key, digest in self.found.items() if not digest]:
@@ -88,7 +107,10 @@ class Copy:
             match source:
                 case Paths():
                     labels = set()
-                    for part in local_parts(self.step, source, self._find_tree(source.source), exclude):
+                    tree = self._find_tree(source.source)
+                    if isinstance(source.source, ContextSource):
+                        self._contexts[id(tree)] = source.source.name
+                    for part in local_parts(self.step, source, tree, exclude):
                         labels.add(part.label)
                         yield part
                     self.unmatched |= dict.fromkeys(word for word in source.paths if inside_root(word) not in labels)

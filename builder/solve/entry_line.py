@@ -43,6 +43,11 @@ def entry_line(path: str, entry: Entry, first_name: str, digest: str) -> bytes:
     return text.encode() if text.isascii() else text.encode("utf-8", "surrogateescape")
 
 
+def with_digest(line: bytes, digest: str) -> bytes:
+    """Return a line that has no digest with one."""
+    return line[:-1] + digest.encode() + b"\0"
+
+
 def shortened(line: bytes) -> bytes:
     """Return a line with a shorter digest, for keeping."""
     return line[:-_CUT] + b"\0" if len(line) > _CUT and line[-2:-1] != b"\0" else line

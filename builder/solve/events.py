@@ -16,10 +16,11 @@ from builder.errors import Location, PybuildError
 
 
 class BuildStarted(NamedTuple):
-    """`steps` is the number of steps that make or load layers."""
+    """`steps` is the number of steps that make or load layers; `first` says that none was built here before."""
 
     steps: int
     target: str = ""
+    first: bool = False
 
 
 class StepStarted(NamedTuple):

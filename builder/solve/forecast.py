@@ -9,14 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from builder.oci.digest import ChainID
 from builder.plan.plan import Plan
-from builder.plan.step import ImageStep, Step, dependencies
+from builder.plan.step import CopyStep, GitSource, HttpSource, ImageStep, RunStep, Step, StepID, dependencies
 from builder.solve.attempt import new_attempt
-from builder.solve.cache_key import LayerStep
-from builder.solve.reason import NO_CACHE, main_reason
-from builder.solve.solution import Solved, stack_of
-from builder.solve.solver import place_names
+from builder.solve.cache_key import LayerStep, definition
+from builder.solve.explain import Explainer
+from builder.solve.facts import Seen
+from builder.solve.operation import new_operation
+from builder.solve.solution import SCRATCH, Solved, Stack, stack_of
 from builder.solve.workshop import Workshop
+
+_UNKNOWN = ChainID("")
+"""Stands for the chain ID of what isn't there yet."""
 
 Outcome = Literal["hit", "miss", "waits", "present", "fetch"]
 """A layer step is a hit, a miss, or waits for a miss below; an image step's layers are present or to be fetched."""
@@ -39,16 +44,15 @@ class Forecast:
 def forecast_plan(plan: Plan, workshop: Workshop) -> Forecast:
     """Look every step up. Raises PybuildError for what would fail before anything ran (a missing COPY source)."""
     found = []
-    names = place_names(plan, workshop.build_name)
+    explainer = Explainer(plan, workshop)
     for step in plan.steps:
         blocking = [needed for needed in dependencies(step) if needed not in workshop.solution.steps]
         if blocking:
-            titles = ", ".join(plan.steps[needed].title for needed in blocking)
-            found.append(StepForecast(step=step, outcome="waits", reason=f"waits for {titles}"))
+            found.append(_waiting(step, blocking, explainer))
         elif isinstance(step, ImageStep):
             found.append(_image(step, workshop))
         else:
-            found.append(_layer(step, workshop, names[step.id]))
+            found.append(_layer(step, explainer))
     workshop.close()
     return Forecast(plan, tuple(found))
 
@@ -61,17 +65,39 @@ def _image(step: ImageStep, workshop: Workshop) -> StepForecast:
     return StepForecast(step=step, outcome="present")
 
 
-def _layer(step: LayerStep, workshop: Workshop, name: str) -> StepForecast:
-    attempt = new_attempt(step, workshop)
+def _waiting(step: Step, blocking: list[StepID], explainer: Explainer) -> StepForecast:
+    """Say why a step runs whose parent does: what is new in itself, and what it follows."""
+    is_linked = isinstance(step, CopyStep) and step.link
+    if isinstance(step, CopyStep) and is_linked and blocking == [step.parent] and not _is_remote(step):
+        return _layer(step, explainer, SCRATCH)  # what is below it is no part of its key
+    if isinstance(step, ImageStep) or step.parent not in blocking or is_linked:
+        titles = ", ".join(explainer.plan.steps[needed].title for needed in blocking)
+        return StepForecast(step=step, outcome="waits", reason=f"waits for {titles}")
+    document = definition(step, _UNKNOWN, explainer.workshop.circumstances)
+    seen: tuple[Seen, ...] = ()
+    if blocking == [step.parent] and not _is_remote(step):
+        operation = new_operation(step, SCRATCH, explainer.workshop)
+        document["inputs"] = operation.inputs()
+        seen = operation.seen()
+    return StepForecast(step=step, outcome="waits", reason=explainer.reason_waiting(step, document, seen))
+
+
+def _is_remote(step: LayerStep) -> bool:
+    return isinstance(step, CopyStep) and any(isinstance(source, HttpSource | GitSource) for source in step.sources)
+
+
+def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -> StepForecast:
+    """Look a step up; on top of a `parent` that is not what it will be, nothing can be built."""
+    workshop = explainer.workshop
+    attempt = new_attempt(step, workshop, parent)
     key = attempt.complete()
-    if step.no_cache:
-        return StepForecast(step=step, outcome="miss", key=str(key), reason=NO_CACHE)
-    found = attempt.find(workshop)
+    found = None if step.no_cache else attempt.find(workshop)
     if found is None:
-        latest = workshop.records.latest(name)
-        reason = main_reason(latest.preimage if latest else None, attempt.preimage)
+        in_chroot = isinstance(step, RunStep) and workshop.machine.takes_chroot_results(workshop.sink)
+        reason = explainer.reason(attempt, in_chroot=in_chroot)
         return StepForecast(step=step, outcome="miss", key=str(key), reason=reason)
     record, layer = found
-    stack = attempt.parent.with_layer(layer)
-    workshop.solution.steps[step.id] = Solved(stack=stack, layer=layer, cached=True, key=str(record.key))
+    if parent is None:
+        stack = attempt.parent.with_layer(layer)
+        workshop.solution.steps[step.id] = Solved(stack=stack, layer=layer, cached=True, key=str(record.key))
     return StepForecast(step=step, outcome="hit", key=str(record.key))

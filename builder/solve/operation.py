@@ -17,6 +17,7 @@ from builder.store.layers import LayerRecord
 if TYPE_CHECKING:
     from builder.layer.index import LayerIndex
     from builder.solve.copy_op import Copy
+    from builder.solve.facts import Seen
     from builder.solve.run_binds import Shown
     from builder.solve.workshop import Workshop
 
@@ -34,6 +35,10 @@ class Operation(Protocol):
 
         Raises PybuildError.
         """
+        ...
+
+    def seen(self) -> tuple[Seen, ...]:
+        """Return what the inputs are digests of; after `inputs`."""
         ...
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
@@ -69,6 +74,13 @@ class RunOperation:
         from builder.solve.run_inputs import run_inputs
 
         return run_inputs(self.step, self.workshop.mount_trees(), self.workshop.store.plans, self._shown)
+
+    def seen(self) -> tuple[Seen, ...]:
+        if not self.step.mounts:
+            return ()
+        from builder.solve.run_inputs import run_seen
+
+        return run_seen(self.step, self.workshop.mount_trees(), self._shown)
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
         from builder.solve.run_op import run_step
@@ -112,6 +124,9 @@ class CopyOperation:
         inputs = self._bound().inputs()
         self._warn()
         return inputs
+
+    def seen(self) -> tuple[Seen, ...]:
+        return self._bound().seen()
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
         from builder.solve.copy_layer import layer_items  # layers and accounts: a COPY that is cached writes nothing
@@ -165,6 +180,9 @@ class WorkdirOperation:
 
     def inputs(self) -> Any:
         return {}
+
+    def seen(self) -> tuple[Seen, ...]:
+        return ()
 
     def make(self, emit: Emit, cancel: Event) -> LayerRecord:
         from builder.solve.workdir_op import workdir_layer_items

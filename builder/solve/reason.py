@@ -1,118 +1,152 @@
-"""Why the cache did not help: today's preimage compared with the last one of the same step.
+"""Why the cache did not help: today's step compared with the last one of its kind, exactly.
 
-The answer is one short clause for a display (`main`), and the whole list of differences for those who ask. Reasons come
-from a closed list: first build, a field of the step, an argument or variable, the platform, files added, removed or
-changed, the layers below, --no-cache, or a record that is gone.
+What is compared are preimages (cache_key.py), which hold all that can reach a result, and the facts kept beside them
+(facts.py), which say what the digests in them were of. The answer is one clause for a display, and how many more there
+are. The reasons are
+
+    what the Dockerfile or the command line says of the step           reason_words.py
+    mounts of a RUN, files that a step reads                           reason_mounts.py, reason_files.py
+    the base image, a step below                                       reason_below.py
+    not built here before, --no-cache, a record or layer that is gone
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from builder.solve.facts import NO_FACTS, Facts
+from builder.solve.reason_files import Lines, Why, file_changes
+from builder.solve.reason_mounts import mount_changes
+from builder.solve.reason_words import change, instruction, step_changes
 
 FIRST_BUILD = "not built here before"
 NO_CACHE = "--no-cache"
-EVICTED = "its record was removed from the cache"
+PRUNED = "its record was removed from the cache"
+LAYER_GONE = "its layer is no longer in the store"
 
-_FIELD_NAMES = {
-    "argv": "the command", "cwd": "the working directory", "user": "the user", "network": "the network mode",
-    "security": "the security mode", "platform": "the platform", "destination": "the destination", "path": "the path",
-    "chown": "--chown", "chmod": "--chmod", "link": "--link", "parents": "--parents", "exclude": "--exclude",
-    "unpack": "--unpack", "epoch": "the timestamp", "script": "the script", "script_path": "the script's name",
-    "hosts": "--add-host", "shm_size": "--shm-size", "ulimits": "--ulimit", "hostname": "the host name",
-    "operation": "the instruction", "version": "pybuild's cache format", "single_id": "the user mapping",
-    "isolation": "the isolation",
-}  # fmt: skip
+_REPOSITORY = ("commit", "subdirectory", "git_dir", "submodules")
+_FILE_FIELDS = ("entries", "digest")
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One member of the preimage that is not what it was. None means it was, or is, absent."""
+class Look(NamedTuple):
+    """A step as it was or is: the members of its preimage, and its facts."""
 
-    field: str
-    was: str | None
-    now: str | None
-
-    def __str__(self) -> str:
-        name = _FIELD_NAMES.get(self.field, self.field)
-        if self.was is None:
-            return f"{name} was added"
-        if self.now is None:
-            return f"{name} was removed"
-        return f"{name} changed"
+    document: dict[str, Any]
+    facts: Facts = NO_FACTS
 
 
-def differences(before: bytes, now: bytes) -> tuple[Difference, ...]:
-    """Compare two preimages member by member, the ones nearest to the user's hand first."""
-    return tuple(sorted(_compare(json.loads(before), json.loads(now)), key=_rank))
+class Sources(NamedTuple):
+    """What is asked while two looks are compared."""
+
+    below: Callable[[], Iterator[str]]
+    """Says what changed of what the step stands on."""
+    lines: Lines
+    came: Why
+    went: Why
 
 
-def main_reason(before: bytes | None, now: bytes) -> str:
-    """Return the clause a display shows for a step that must run."""
-    if before is None:
-        return FIRST_BUILD
-    found = differences(before, now)
-    if not found:
-        return EVICTED
+def read_look(preimage: bytes, facts: Facts) -> Look:
+    """Return the look that a preimage and facts describe."""
+    return Look(json.loads(preimage), facts)
+
+
+def main_reason(before: Look, now: Look, sources: Sources) -> str:
+    """Return the clause a display shows for a step that must run, with how many more there are; "" for none."""
+    found = differences(before, now, sources)
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    return str(found[0]) + more
+    return found[0] + more if found else ""
 
 
-def _rank(difference: Difference) -> tuple[int, str]:
-    # The layers below change whenever anything above them in the file does: the least interesting reason.
-    last = {"the layers below": 2, "operation": -1}
-    return (last.get(difference.field, 1 if difference.field.startswith("variable ") else 0), difference.field)
+def differences(before: Look, now: Look, sources: Sources) -> tuple[str, ...]:
+    """Return everything that differs, the nearest to the user's hand first."""
+    was, is_ = before.document, now.document
+    if was["version"] != is_["version"]:
+        return (f"pybuild's cache format {change(was['version'], is_['version'])}",)
+    if was["operation"] != is_["operation"]:
+        return (f"instruction {change(instruction(was), instruction(is_))}",)
+    found = [words + _used(field, before.facts, now.facts) for field, words in step_changes(was, is_)]
+    found += _inputs(before, now, sources)
+    if was.get("parent") != is_.get("parent"):
+        found += sources.below()
+    return tuple(dict.fromkeys(found))
 
 
-def _compare(before: dict[str, Any], now: dict[str, Any]) -> Iterator[Difference]:
-    for field in sorted(before.keys() | now.keys()):
-        was, is_ = before.get(field), now.get(field)
-        if was == is_:
-            continue
-        if field == "env":
-            yield from _variables(was or [], is_ or [])
-        elif field == "inputs":
-            yield from _inputs(was, is_)
-        elif field == "isolation":
-            yield Difference(field, was or "native", is_ or "native")
-        elif field == "parent":
-            yield Difference("the layers below", str(was), str(is_))
-        else:
-            yield Difference(field, _text(was), _text(is_))
+def _used(field: str, before: Facts, now: Facts) -> str:
+    """Return in brackets which variables of a field's words hold something else now."""
+    was, is_ = before.values(field), now.values(field)
+    names = [name for name in is_ if name in was and was[name] != is_[name]]
+    return f" ({', '.join(names)})" if names else ""
 
 
-def _variables(before: list[str], now: list[str]) -> Iterator[Difference]:
-    was = dict(word.partition("=")[::2] for word in before)
-    is_ = dict(word.partition("=")[::2] for word in now)
-    for name in sorted(was.keys() | is_.keys()):
-        if was.get(name) != is_.get(name):
-            yield Difference(f"variable {name}", was.get(name), is_.get(name))
-
-
-def _inputs(before: Any, now: Any) -> Iterator[Difference]:
-    """Compare inputs: leaves are compared, and the path to a leaf is its name; `files` members name files."""
-    found = list(_leaves("", before, now))
-    yield from found or [Difference("its input", _text(before), _text(now))]
-
-
-def _leaves(name: str, before: Any, now: Any) -> Iterator[Difference]:
-    if before == now:
+def _inputs(before: Look, now: Look, sources: Sources) -> Iterator[str]:
+    was, is_ = before.document.get("inputs"), now.document.get("inputs")
+    if was == is_ or was is None or is_ is None:
         return
-    if isinstance(before, dict) and isinstance(now, dict):
-        detailed = "files" in before and "files" in now and before["files"] != now["files"]
-        for key in sorted(before.keys() | now.keys()):
-            if detailed and key == "digest":
-                continue  # the files that made it differ are named instead
-            label = name if key in {"files", "paths", "digest"} else key
-            yield from _leaves(label, before.get(key), now.get(key))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for was, is_ in zip(before, now, strict=True):
-            yield from _leaves(name, was, is_)
+    if isinstance(was, list) and isinstance(is_, list):
+        yield from _copied(before, now, sources)
+        return
+
+    def contents(target: str) -> Iterator[str]:
+        then = [seen for seen in before.facts.seen if seen.label == target]
+        today = [seen for seen in now.facts.seen if seen.label == target]
+        return file_changes(then, today, sources.lines, sources.came, sources.went)
+
+    yield from mount_changes(was.get("mounts", []), is_.get("mounts", []), contents)
+
+
+def _copied(before: Look, now: Look, sources: Sources) -> Iterator[str]:
+    """Compare what a COPY reads: sources that are named otherwise, then the files of the others."""
+    was, is_ = before.document["inputs"], now.document["inputs"]
+    if before.document["parents"] != now.document["parents"]:
+        return  # other names are taken, and that is said already
+    old, new = (list(dict.fromkeys(part["source"] for part in parts)) for parts in (was, is_))
+    gone = [label for label in old if label not in new]
+    come = [label for label in new if label not in old]
+    if len(gone) == len(come):
+        used = _used("source", before.facts, now.facts)
+        yield from (f"source {change(a, b)}{used}" for a, b in zip(gone, come))
     else:
-        yield Difference(name or "its input", _text(before), _text(now))
+        yield from (f"source {label} added" for label in come)
+        yield from (f"source {label} removed" for label in gone)
+    if not gone and not come and old != new:
+        yield "sources in another order"
+    for label in new:
+        if label in old:
+            then, today = ([part for part in side if part["source"] == label] for side in (was, is_))
+            excludes = before.document["exclude"] != now.document["exclude"]
+            yield from _part(label, then, today, before.facts, now.facts, sources, excludes=excludes)
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+def _part(
+    label: str,
+    was: list[dict[str, Any]],
+    now: list[dict[str, Any]],
+    before: Facts,
+    after: Facts,
+    sources: Sources,
+    *,
+    excludes: bool,
+) -> Iterator[str]:
+    """Compare the files of one source; with other patterns of --exclude, not which came and went."""
+    if was == now:
+        return
+    if label.startswith("<<"):
+        yield f"heredoc {label[2:]} changed"
+        return
+    if len(was) == len(now) == 1:
+        if was[0]["kind"] != now[0]["kind"]:
+            yield f"{label}: {change(was[0]['kind'], now[0]['kind'])}"
+            return
+        for field in _REPOSITORY:
+            if was[0].get(field) != now[0].get(field):
+                yield f"{label}: {field.replace('_', ' ')} {change(was[0].get(field), now[0].get(field))}"
+        if all(was[0].get(field) == now[0].get(field) for field in _FILE_FIELDS):
+            return
+    then, today = ([seen for seen in facts.seen if seen.label == label] for facts in (before, after))
+    if excludes:
+        yield from file_changes(then, today, sources.lines, None, None)
+        return
+    found = list(file_changes(then, today, sources.lines, sources.came, sources.went))
+    yield from found or [f"{label} changed"]

@@ -31,6 +31,8 @@ from builder.plan.step import (
 )
 from builder.snapshot.snapshotter import StackLayer
 from builder.solve.blame import failed
+from builder.solve.entry_line import shortened
+from builder.solve.facts import Seen
 from builder.solve.run_binds import Shown, seen_part
 from builder.solve.run_mounts import MountSources, MountTrees
 from builder.solve.sightings import content_of, visible_lines
@@ -58,6 +60,26 @@ def run_inputs(
     if not step.mounts:
         return {}
     return {"mounts": [_mount(step, mount, sources, memory, shown) for mount in step.mounts]}
+
+
+def run_seen(step: RunStep, sources: Sources, shown: Mapping[BindMount, Shown]) -> tuple[Seen, ...]:
+    """Return what can be seen through the mounts of `step`, each under its target."""
+    found = []
+    for mount in step.mounts:
+        source = mount.source if isinstance(mount, BindMount) else mount.base if isinstance(mount, CacheMount) else None
+        if source is None or not isinstance(mount, BindMount | CacheMount):
+            continue
+        if isinstance(source, StepSource):
+            layers = tuple(str(layer.diff_id) for layer in sources.layers(source.step))
+            found.append(Seen(mount.target, mount.subpath, layers=layers))
+            continue
+        if isinstance(mount, BindMount) and mount in shown:
+            sighting = shown[mount].sighting
+        else:
+            sighting = seen_part(step, sources.context(source.name), source.name, mount.subpath, sources)
+        lines = b"".join(map(shortened, sighting.lines))
+        found.append(Seen(mount.target, sighting.start, context=source.name, lines=lines))
+    return tuple(found)
 
 
 def _mount(

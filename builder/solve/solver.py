@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from builder.errors import Cancelled, PybuildError
+from builder.errors import Cancelled, PybuildError, StoreError
 from builder.known_isolation import CHROOT
+from builder.oci.canonical import decode, encode
 from builder.oci.digest import Digest
 from builder.plan.plan import Plan
-from builder.plan.step import ImageStep, RunStep, Step, StepID, dependencies
+from builder.plan.step import ImageStep, RunStep, Step, dependencies
 from builder.solve import events
 from builder.solve.attempt import Attempt, new_attempt
 from builder.solve.blame import blamed_on
-from builder.solve.cache_key import preimage
-from builder.solve.reason import NO_CACHE, main_reason
+from builder.solve.last_build import keys_by_place, last_key, place_names
 from builder.solve.solution import Solution, Solved, stack_of
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
+    from builder.solve.explain import Explainer
     from builder.solve.workshop import Workshop
     from builder.store.layers import LayerRecord
 
@@ -43,16 +45,6 @@ def solve(plan: Plan, workshop: Workshop, *, jobs: int = 0) -> Solution:
     return _Solver(plan, workshop, workshop.sink, jobs or _MAX_THREADS, workshop.resolver.cancel).solve()
 
 
-def place_names(plan: Plan, build_name: str) -> dict[StepID, str]:
-    """Return for each step the name under which the next build of this context looks for it: stage and position."""
-    counts: dict[str, int] = {}
-    names = {}
-    for step in plan.steps:
-        counts[step.stage] = counts.get(step.stage, 0) + 1
-        names[step.id] = f"{build_name}\0{step.stage}\0{counts[step.stage]}"
-    return names
-
-
 @dataclass(slots=True)
 class _Solver:
     plan: Plan
@@ -63,10 +55,9 @@ class _Solver:
     """Set once anything has failed or the user has had enough: whoever works looks at it."""
     _flight: dict[Digest, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _places: dict[StepID, str] = field(default_factory=dict)
+    _explainer: Explainer | None = None
 
     def solve(self) -> Solution:
-        self._places = place_names(self.plan, self.workshop.build_name)
         missing = []
         for step in self.plan.steps:
             with blamed_on(step):
@@ -74,7 +65,12 @@ class _Solver:
                     missing.append(step)
         if missing:
             self.workshop.open(missing)
-            self._run_all(missing)
+            try:
+                self._run_all(missing)
+            except BaseException:
+                self._remember(whole=False)
+                raise
+        self._remember(whole=True)
         return self.workshop.solution
 
     # --- the cached part: one thread, no side effects -------------------------------------------------------------
@@ -147,12 +143,15 @@ class _Solver:
     def _make(self, attempt: Attempt) -> None:
         records = self.workshop.records
         known = records.has_definition(attempt.definition_digest)
-        if (known or not attempt.operation.inputs_come_after) and self._found_or_mine(attempt):
-            return
+        mine: Digest | None = None
+        if known or not attempt.operation.inputs_come_after:
+            if self._found_or_mine(attempt):
+                return
+            mine = attempt.key
         try:
             self._execute(attempt)
         finally:
-            self._land(attempt.key)
+            self._land(mine)
 
     def _found_or_mine(self, attempt: Attempt) -> bool:
         """Say whether another thread or an earlier build has this layer; if not, the key is ours to make."""
@@ -179,9 +178,9 @@ class _Solver:
                 done.set()
 
     def _execute(self, attempt: Attempt) -> None:
-        step, name = attempt.step, self._places[attempt.step.id]
+        step = attempt.step
         in_chroot = isinstance(step, RunStep) and self.workshop.machine.sandbox.name == CHROOT
-        reason = self._reason(attempt, name, in_chroot)
+        reason = self._reason(attempt, in_chroot)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
         layer = attempt.operation.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
@@ -192,9 +191,10 @@ class _Solver:
             preimage=preimage_,
             layer=layer,
             created=time.time_ns(),
-            description=name,
+            description=f"{self.workshop.build_name}\0{place_names(self.plan)[step.id]}",
         )
         seconds = time.monotonic() - started
+        self._keep_facts(attempt, record.key)
         self.workshop.records.put(record)
         self._keep(
             step,
@@ -207,20 +207,26 @@ class _Solver:
             events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size)
         )
 
-    def _reason(self, attempt: Attempt, name: str, in_chroot: bool) -> str:
-        if attempt.step.no_cache:
-            return NO_CACHE
-        latest = self.workshop.records.latest(name)
-        if latest is None:
-            return ""  # most likely the first build: nothing to compare with, and nothing to say
-        # Without a key the inputs are not known yet; the definition alone tells what changed, since it did.
-        if attempt.key is None:
-            return main_reason(latest.preimage, preimage(attempt.definition, json_inputs(latest.preimage)))
-        return main_reason(latest.preimage, attempt.identity(in_chroot=in_chroot)[1])
+    def _keep_facts(self, attempt: Attempt, key: Digest) -> None:
+        from builder.solve.facts import facts_to_bytes
 
+        assert self._explainer is not None, "the reason was asked for before the step was executed"
+        self.workshop.store.facts.put(key, facts_to_bytes(self._explainer.facts(attempt)))
 
-def json_inputs(data: bytes) -> Any:
-    """Return the inputs member of a stored preimage."""
-    import json
+    def _reason(self, attempt: Attempt, in_chroot: bool) -> str:
+        """Say why the step has to run; where it can be compared with an earlier one, its inputs are read for that."""
+        with self._lock:
+            if self._explainer is None:
+                from builder.solve.explain import Explainer  # nothing is explained when everything is cached
 
-    return json.loads(data).get("inputs")
+                self._explainer = Explainer(self.plan, self.workshop)
+        return self._explainer.reason(attempt, in_chroot=in_chroot)
+
+    def _remember(self, *, whole: bool) -> None:
+        """Keep the keys of this build for the next one; of a build that failed, beside those of the one before."""
+        plans, key = self.workshop.store.plans, last_key(self.workshop.build_name)
+        keys = keys_by_place(self.plan, self.workshop.solution)
+        if not whole and (known := plans.find(key)) is not None:
+            keys = encode(decode(known, "the last build") | decode(keys, "this build"))
+        with suppress(StoreError):  # a store that can only be read answers all the same
+            plans.put(key, keys)

@@ -182,6 +182,7 @@ def _carry_out(store: Store, decision: _Decision) -> None:
     store.database.close()  # there may be room to write to it now
     if decision.records:
         store.records.delete(key for key, _ in decision.records)
+        store.facts.delete(key for key, _ in decision.records)
     _forget_layers(store, [digest for digest, _ in decision.all_blobs])
     store.temporary.sweep()
     store.reserve.fill()

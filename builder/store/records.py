@@ -2,7 +2,7 @@
 
 `key` is the digest of `preimage`, canonical JSON; `definition` is the digest of what the Dockerfile says of the step,
 without its inputs; `description` names the place of the step (build, stage, position), and the last record of that
-place is what a miss is compared with. A record whose layer is gone is as good as none.
+place explains a miss where nothing says which was used last. A record whose layer is gone is as good as none.
 """
 
 from __future__ import annotations
@@ -69,13 +69,17 @@ class CacheRecords:
             self._used.add(key)
         return record
 
-    def latest(self, description: str) -> CacheRecord | None:
-        """Return the newest usable record with a description, to explain a miss by."""
-        for row in self._database.walk(_SELECT + "WHERE description = ? ORDER BY created DESC", (description,)):
-            record = self._record(row)
-            if record is not None:
-                return record
-        return None
+    def latest(self, description: str) -> Digest | None:
+        """Return the key of the newest record with a description, to explain a miss by."""
+        row = self._database.row(
+            "SELECT key FROM record WHERE description = ? ORDER BY created DESC LIMIT 1", (description,)
+        )
+        return None if row is None else Digest(row[0])
+
+    def preimage(self, key: Digest) -> bytes | None:
+        """Return what a record was made from, whether or not its layer is still here."""
+        row = self._database.row("SELECT preimage FROM record WHERE key = ?", (key,))
+        return None if row is None else bytes(row[0])
 
     def has_definition(self, definition: Digest) -> bool:
         """Say whether a step so defined was ever executed here."""

@@ -3,7 +3,8 @@
     ROOT/  0700
       oci-layout  index.json  blobs/sha256/…     the image layout: any peer can read it
       indexes/sha256/…                           tables of contents of layers, by diff ID
-      state.db  contexts.db                      cache records, layers, plans; digests of context files
+      state.db  contexts.db  facts.db            cache records, layers, plans; digests of context files; what explains
+                                                 a miss
       snapshots/  mounts/                        unpacked layers; cache mounts
       tmp/  trash/                               unfinished files; what prune is about to delete
       leases/  lock                              what running builds use, and prune; flock(2)
@@ -24,10 +25,11 @@ from functools import cached_property
 from types import TracebackType
 
 from builder.errors import StoreError
-from builder.store import durable, layers, plans, records, stat_cache
+from builder.store import durable, facts, layers, plans, records, stat_cache
 from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
+from builder.store.facts import Facts
 from builder.store.faults import store_error, translated
 from builder.store.layers import Layers
 from builder.store.leases import Leases
@@ -82,6 +84,15 @@ class Store:
         """The database of the stat cache."""
         return Database(f"{self.root}/contexts.db", stat_cache.SCHEMA, stat_cache.VERSION, self._notify)
 
+    @cached_property
+    def facts(self) -> Facts:
+        return Facts(self.explanations)
+
+    @cached_property
+    def explanations(self) -> Database:
+        """The database of facts."""
+        return Database(f"{self.root}/facts.db", facts.SCHEMA, facts.VERSION, self._notify)
+
     @property
     def indexes(self) -> str:
         return f"{self.root}/indexes"
@@ -135,6 +146,8 @@ class Store:
         self.database.close()
         if "contexts" in self.__dict__:
             self.contexts.close()
+        if "explanations" in self.__dict__:
+            self.explanations.close()
 
     def __enter__(self) -> Store:
         return self

@@ -56,7 +56,7 @@ def without_tables(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("name", ["state.db", "contexts.db"])
+@pytest.mark.parametrize("name", ["state.db", "contexts.db", "facts.db"])
 @pytest.mark.parametrize("damage", [overwritten, emptied, halved, scribbled, a_fifo, without_tables])
 def test_a_damaged_database_is_made_anew_with_a_note(built: Program, name: str, damage: Callable[[Path], None]) -> None:
     damage(built.store / name)

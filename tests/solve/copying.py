@@ -16,6 +16,7 @@ from builder.layer.writer import write_layer
 from builder.plan.step import ContextSource, CopySource, CopyStep, Paths, StepID, StepSource, WorkdirStep
 from builder.solve.copy_layer import layer_items
 from builder.solve.copy_op import Copy, FindRemote
+from builder.solve.facts import Seen
 from builder.solve.workdir_op import workdir_layer_items
 
 MADE_AT = 42
@@ -76,6 +77,14 @@ class Bench:
         step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
         with self.tree() as tree:
             return self.operation(step, tree).inputs()
+
+    def seen_of(self, *words: str, **fields: Any) -> tuple[Seen, ...]:
+        """Return what a COPY reads, entry by entry, without making its layer."""
+        step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
+        with self.tree() as tree:
+            copy = self.operation(step, tree)
+            copy.inputs()
+            return copy.seen()
 
     def operation(self, step: CopyStep, tree: Tree) -> Copy:
         def find_tree(source: ContextSource | StepSource) -> Tree:

@@ -59,20 +59,27 @@ def test_a_record_whose_layer_is_gone_is_as_good_as_none(store: Store, lost: str
         store.blobs.path(record.layer.diff_id) if lost == "blob" else store.layers.index_path(record.layer.diff_id)
     )
     assert store.records.find(record.key) is None
+    assert store.records.preimage(record.key) == record.preimage, "it still explains"
+
+
+def test_the_latest_record_of_a_place_is_the_newest(store: Store) -> None:
     assert store.records.latest("name") is None
+    records = [make_record(store, text, created=number) for number, text in enumerate(["old", "newer", "newest"])]
+    for record in records:
+        store.records.put(record)
+    assert store.records.latest("name") == records[-1].key
+    store.records.delete([records[-1].key])
+    assert store.records.latest("name") == records[-2].key
+    assert store.records.preimage(records[-1].key) is None
 
 
-def test_the_latest_record_of_a_place_is_the_newest_usable_one(store: Store) -> None:
-    for number, text in enumerate(["old", "newer", "newest"]):
-        store.records.put(make_record(store, text, created=number))
-    latest = store.records.latest("name")
-    assert latest is not None
-    assert latest.created == 2
-    assert latest.layer is not None
-    store.blobs.delete(latest.layer.diff_id)
-    again = store.records.latest("name")
-    assert again is not None
-    assert again.created == 1
+def test_facts_go_with_their_records(store: Store) -> None:
+    record = make_record(store, "x")
+    store.facts.delete([record.key])
+    store.facts.put(record.key, b"facts")
+    assert store.facts.find(record.key) == b"facts"
+    store.facts.delete([record.key])
+    assert store.facts.find(record.key) is None
 
 
 def test_pulling_a_layer_that_was_built_here_does_not_change_what_the_cache_gives(store: Store) -> None:

@@ -1,0 +1,96 @@
+"""What is kept beside a cache record to say later, exactly, why the cache did not help; no part of any key.
+
+{"base": ["docker.io/library/busybox:latest", "sha256:…"],      the image that the stage is FROM
+ "below": [["sha256:…", "[2/3] COPY d /d"], …],                 layers the step stands on, and what made them
+ "variables": [["destination", "V", "1"], …],                   which variables its words used
+ "ignored": {"": ["*.log"]},                                    the ignore rules of contexts it reads
+ "seen": [[{"label": "d", …}, 1234], …]}                        what it read, and the length of its lines
+newline, the lines (entry_line.py) of all that was seen; the whole compressed
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+_QUICKLY = 1
+"""zlib's level: what matters is that digests are most of it, and they don't compress."""
+
+
+class Seen(NamedTuple):
+    """One thing that a step read. `lines` are empty where `layers` and `path` tell where to look them up."""
+
+    label: str
+    """What the Dockerfile calls it; the target of a mount."""
+    root: str = ""
+    """The path in its tree that the lines' paths stand below."""
+    is_directory: bool = True
+    context: str | None = None
+    """The context it is from."""
+    layers: tuple[str, ...] = ()
+    """Diff IDs of the stage it is from, base first."""
+    lines: bytes = b""
+
+    def path_of(self, path: str) -> str:
+        """Return the path in the tree of a line."""
+        if not self.is_directory:
+            return self.root
+        return f"{self.root}/{path}" if self.root and path else path or self.root
+
+
+class Facts(NamedTuple):
+    base: tuple[str, str] | None = None
+    """Reference, manifest digest."""
+    below: tuple[tuple[str, str], ...] = ()
+    """Diff ID, title of the step that made it ("" in the base image)."""
+    variables: tuple[tuple[str, str, str], ...] = ()
+    """Field, name, value."""
+    ignored: Mapping[str, tuple[str, ...]] = {}
+    seen: tuple[Seen, ...] = ()
+
+    def values(self, field: str) -> dict[str, str]:
+        """Return the variables that the words of a field used."""
+        return {name: value for of, name, value in self.variables if of == field}
+
+
+NO_FACTS = Facts()
+
+
+def facts_to_bytes(facts: Facts) -> bytes:
+    """Return facts as they are kept."""
+    head = facts._asdict() | {
+        "seen": [[seen._replace(lines=b"")._asdict() | {"lines": ""}, len(seen.lines)] for seen in facts.seen]
+    }
+    text = json.dumps(head, separators=(",", ":")).encode("ascii")
+    return zlib.compress(b"".join([text, b"\n", *(seen.lines for seen in facts.seen)]), _QUICKLY)
+
+
+def facts_from_bytes(data: bytes | None) -> Facts:
+    """Read facts; none when there are none, or when they can't be read: they only explain."""
+    if data is None:
+        return NO_FACTS
+    try:
+        text, _, lines = zlib.decompress(data).partition(b"\n")
+        return _facts(json.loads(text), lines)
+    except (ValueError, KeyError, TypeError, zlib.error):
+        return NO_FACTS
+
+
+def _facts(head: dict[str, Any], lines: bytes) -> Facts:
+    seen = []
+    for item, length in head["seen"]:
+        seen.append(Seen(**(item | {"layers": tuple(item["layers"]), "lines": lines[:length]})))
+        lines = lines[length:]
+    return Facts(
+        base=tuple(head["base"]) if head["base"] else None,
+        below=_tuples(head["below"]),
+        variables=_tuples(head["variables"]),
+        ignored={name: tuple(rules) for name, rules in head["ignored"].items()},
+        seen=tuple(seen),
+    )
+
+
+def _tuples(items: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(item) for item in items)
