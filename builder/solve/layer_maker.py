@@ -16,6 +16,7 @@ from builder.store.layers import LayerRecord
 if TYPE_CHECKING:
     from builder.filesystem.entry import Entry
     from builder.layer.content import Content
+    from builder.solve.secret_watch import SecretWatch
     from builder.store.store import Store
 
 
@@ -34,8 +35,10 @@ def until_cancelled(
         yield item
 
 
-def make_layer(store: Store, items: Iterable[tuple[Entry, Content | None]], *, epoch: int | None) -> LayerRecord:
-    """Write `items` as one uncompressed layer; `epoch` (seconds since 1970) clamps their times.
+def make_layer(
+    store: Store, items: Iterable[tuple[Entry, Content | None]], *, epoch: int | None, watch: SecretWatch | None = None
+) -> LayerRecord:
+    """Write `items` as one uncompressed layer; `epoch` (seconds since 1970) clamps their times; `watch` sees the bytes.
 
     Raises StoreError, LayerError, ContextError. A layer that is already there is not written twice.
     """
@@ -45,7 +48,8 @@ def make_layer(store: Store, items: Iterable[tuple[Entry, Content | None]], *, e
     index = store.temporary.path("index")
     try:
         with store.blobs.ingest() as blob:
-            statistics = write_layer(items, blob.write, index, epoch=epoch)
+            write = blob.write if watch is None else watch.watching(blob.write)
+            statistics = write_layer(items, write, index, epoch=epoch)
             diff_id = DiffID(blob.commit())
         keep_layer_index(store, index, diff_id)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
@@ -15,6 +15,8 @@ from builder.solve.solution import Stack
 from builder.store.layers import LayerRecord
 
 if TYPE_CHECKING:
+    from builder.filesystem.entry import Entry
+    from builder.layer.content import Content
     from builder.layer.index import LayerIndex
     from builder.solve.copy_op import Copy
     from builder.solve.facts import Seen
@@ -89,11 +91,7 @@ class RunOperation:
         while True:
             with run_step(self.step, layers, tools, emit, cancel) as done:
                 if self._held_still(done.shown):
-                    record = make_layer(
-                        self.workshop.store,
-                        until_cancelled(done.changes(), cancel),
-                        epoch=self.workshop.epoch,
-                    )
+                    record = _layer(self.step, until_cancelled(done.changes(), cancel), self.workshop)
                     done.keep(record.diff_id)
                     self._shown = dict(done.shown)
                     return record
@@ -133,11 +131,8 @@ class CopyOperation:
         from builder.transport.layer_index import open_layer_index
 
         copy = self._bound()
-        record = make_layer(
-            self._workshop.store,
-            until_cancelled(layer_items(copy, self._workshop.views.view(self._parent)), cancel),
-            epoch=self._workshop.epoch,
-        )
+        items = layer_items(copy, self._workshop.views.view(self._parent))
+        record = _layer(self._step, until_cancelled(items, cancel), self._workshop)
         with open_layer_index(self._workshop.store, record) as index:
             copy.complete(lambda path: _digest_in(index, path))
         self._warn()
@@ -188,4 +183,24 @@ class WorkdirOperation:
         from builder.solve.workdir_op import workdir_layer_items
 
         items = workdir_layer_items(self.step, self.workshop.views.view(self.parent), made_at=self.workshop.now())
-        return make_layer(self.workshop.store, items, epoch=self.workshop.epoch)
+        return _layer(self.step, items, self.workshop)
+
+
+def _layer(step: LayerStep, items: Iterable[tuple[Entry, Content | None]], workshop: Workshop) -> LayerRecord:
+    """Write the layer of a step, and warn of secrets that are in it."""
+    if not workshop.settings.secrets:
+        return make_layer(workshop.store, items, epoch=workshop.epoch)
+    from builder.solve.secret_watch import watch_for
+    from builder.transport.layer_index import open_layer_index
+
+    watch = watch_for(workshop.settings.secrets)
+    record = make_layer(workshop.store, items, epoch=workshop.epoch, watch=watch)
+    if watch is not None and watch.found:
+        with open_layer_index(workshop.store, record) as index:
+            for name, path in watch.places(index).items():
+                where = f" (/{path})" if path else ""
+                message = (
+                    f"the value of secret {name} is in the layer of {step.title}{where}: whoever has the image has it"
+                )
+                workshop.warn(Warned("SecretInLayer", message, step.location))
+    return record
