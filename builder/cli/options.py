@@ -193,9 +193,11 @@ def parse_platforms(words: Sequence[str]) -> tuple[str, ...]:
     platforms = tuple(word.strip() for value in words for word in value.split(",") if word.strip())
     for platform in platforms:
         try:
-            parse_platform(platform)
+            found = parse_platform(platform)
         except ReferenceFormatError as error:
             raise UsageError(f"--platform {error.message}", hint=error.hint) from error
+        if found.os != "linux":
+            raise UsageError(f"--platform {platform!r}: only images for linux are built, not for {found.os}")
     return platforms
 
 

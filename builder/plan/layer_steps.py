@@ -105,7 +105,7 @@ class LayerSteps:
             security="insecure" if statement.security == "insecure" else "sandbox",
             script=script,
             script_path=script_path,
-            platform=state.platform,
+            platform=state.runs_on,
             no_cache=state.no_cache,
         )
         _check_passable(step, statement)

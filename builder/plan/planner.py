@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 
-from builder.dockerfile.instructions import Add, Copy, Dockerfile, Run, Stage, StageStatement, Workdir
-from builder.errors import PybuildError
+from builder.dockerfile.instructions import Add, Copy, Dockerfile, From, Run, Stage, StageStatement, Workdir
+from builder.errors import PlanError, PybuildError
 from builder.oci.config import ImageConfig, RuntimeConfig
 from builder.oci.platform import Platform
 from builder.plan import arguments, titles
@@ -35,6 +35,7 @@ from builder.plan.step import BindMount, CacheMount, ContextSource, CopyStep, Pa
 from builder.plan.trees import ContextTree, EmptyTree, ImageTree, StageTree
 
 _Waiting = Generator[int, None, None]
+_OS = "linux"
 
 
 def make_plan(
@@ -150,6 +151,7 @@ class Planner:
     def _begin(self, stage: Stage) -> tuple[StageState, tuple[str, ...]]:
         """Return a stage as FROM leaves it, and the triggers that fire."""
         name = self._shown_name(stage)
+        _check_os(self.graph.platform(stage.index), stage.base)
         match self.graph.bases[stage.index]:
             case StageTree(index):
                 base = self.layers.finished[index]
@@ -159,6 +161,7 @@ class Planner:
                 platform = self.graph.platform(stage.index)
                 resolved = self.images.get(tree, platform, stage.base.image.location)
                 state = StageState(name=name, config=_with_platform(resolved.config, platform), platform=platform)
+                _check_os(state.config.platform, stage.base)
                 triggers = resolved.config.runtime.on_build
                 state.step_total = 1
             case EmptyTree():
@@ -224,6 +227,12 @@ class Planner:
         variant = wanted.variant if wanted.variant or not same else found.variant
         version = wanted.os_version if wanted.os_version or not same else found.os_version
         return replace(config, platform=wanted._replace(variant=variant, os_version=version))
+
+
+def _check_os(platform: Platform, base: From) -> None:
+    if platform.os != _OS:
+        location = (base.platform or base.image).location
+        raise PlanError(f"only images for {_OS} are built, and this stage is for {platform}", location)
 
 
 def _with_platform(config: ImageConfig, platform: Platform) -> ImageConfig:

@@ -42,6 +42,12 @@ class StageState:
         return self.config.runtime
 
     @property
+    def runs_on(self) -> Platform:
+        """What the stage's programs are for: the platform asked for, or the base's own where that is another one."""
+        own = self.config.platform
+        return self.platform if self.platform.accepts(own) is not None else own
+
+    @property
     def directory(self) -> str:
         return self.runtime.working_dir or "/"
 

@@ -16,6 +16,8 @@ WRONG = [
     (["--label==x"], "--label"),
     (["--platform=foo"], "--platform 'foo'"),
     (["--platform=linux/a/b/c"], "--platform 'linux/a/b/c' is not a platform"),
+    (["--platform=windows/amd64"], "only images for linux are built, not for windows"),
+    (["--platform=linux/amd64,darwin"], "only images for linux are built, not for darwin"),
     (["--network=foo"], "invalid network mode 'foo'"),
     (["--network=bridge"], "invalid network mode 'bridge'"),
     (["--network=HOST"], "invalid network mode 'HOST'"),
