@@ -139,8 +139,9 @@ class ImageNames:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> StoreError:
+        reason = error.strerror if isinstance(error, OSError) else error
         return StoreError(
-            f"the image names of the store are unreadable: {error}",
+            f"the image names of the store are unreadable: {reason}",
             hint=f"Repair it, or remove it: rm '{self.path}'. Images then have no names, until they are built or "
             "pulled again; do not prune before.",
         )
