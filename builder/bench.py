@@ -200,8 +200,11 @@ class Bench:
         except SourceError as fault:
             return CheckReport(name, text, check_broken(text, fault, build_args), fault)
         stages, error = self._plan_all(dockerfile)
+        only = bool(self.request.target and stages)
         try:
-            findings = check_all(dockerfile, stages, self.resolver, self.context, build_args, advice=advice)
+            findings = check_all(
+                dockerfile, stages, self.resolver, self.context, build_args, advice=advice, only_these=only
+            )
         except SourceError as fault:
             return CheckReport(name, text, (), fault)  # of the check directive itself
         return CheckReport(name, text, findings, error or violation_of(findings), is_whole=error is None)

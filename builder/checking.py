@@ -83,15 +83,17 @@ def check_all(
     build_args: Mapping[str, str],
     *,
     advice: bool,
+    only_these: bool = False,
 ) -> tuple[Finding, ...]:
     """Return the findings for the whole file; `advice` adds the checks that are ours. Raises DockerfileSyntaxError.
 
-    `stages` are those that could be planned: of their images alone something is known.
+    `stages` are those that could be planned: of their images alone something is known. `only_these` judges no others.
     """
     inputs = LintInputs(
         build_args=build_args,
         base_images=_base_images(stages, resolver),
         ignore=_ignore_rules(context),
+        stages=frozenset(index for index, _, _ in stages) if only_these else None,
         enable=frozenset({"advice"}) if advice else frozenset(),
     )
     return lint(dockerfile, inputs)

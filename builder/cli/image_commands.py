@@ -147,7 +147,7 @@ def history_command(argv: list[str]) -> int:
     cut = None if arguments.no_trunc else 56
     cells = []
     for row in rows:
-        step = row["created_by"].replace("\n", " ")
+        step = row["created_by"].replace("\n", " ") or _remark(row["comment"])
         layer = str(row["layer"]) if row["diff_id"] else "-"
         digest = row["diff_id"] if arguments.no_trunc else short_digest(row["diff_id"])
         files = str(row["files"]) if row["diff_id"] else ""
@@ -156,6 +156,12 @@ def history_command(argv: list[str]) -> int:
     for line in table_lines(["STEP", "LAYER", "FILES", "SIZE", "DIFF ID"], cells, right=frozenset({1, 2, 3})):
         print(line)
     return 0
+
+
+def _remark(comment: str) -> str:
+    """Say something of a record without a command: images that were imported often tell where they came from."""
+    told = comment and not comment.endswith(".exporter.image.v0")  # of builders, for layers that nothing tells of
+    return f"({comment if told else 'no command recorded'})"
 
 
 def tag_command(argv: list[str]) -> int:

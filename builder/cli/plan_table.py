@@ -22,6 +22,8 @@ def plan_lines(forecasts: tuple[Forecast, ...]) -> Iterator[str]:
             yield _line(found)
         outcomes = [found.outcome for found in forecast.steps if found.outcome in {"hit", "miss", "waits"}]
         yield f"{outcomes.count('hit')} of {len(outcomes)} steps are in the cache"
+        if skipped := forecast.plan.skipped:
+            yield f"not needed, and so not built: {', '.join(map(clean, skipped))}"
 
 
 def _line(found: StepForecast) -> str:
@@ -38,6 +40,7 @@ def plan_to_json(forecasts: tuple[Forecast, ...]) -> list[dict[str, Any]]:
         {
             "platform": str(forecast.plan.platform),
             "target": forecast.plan.target,
+            "skipped_stages": list(forecast.plan.skipped),
             "steps": [_step_to_json(found) for found in forecast.steps],
         }
         for forecast in forecasts

@@ -58,6 +58,7 @@ def layer_rows(store: Store, text: str) -> list[dict[str, Any]]:
     for entry in image.config.history:
         row = {
             "created_by": entry.created_by,
+            "comment": entry.comment,
             "created": entry.created,
             "layer": 0,
             "diff_id": "",
@@ -70,7 +71,7 @@ def layer_rows(store: Store, text: str) -> list[dict[str, Any]]:
             row |= _layer(store, number, layers[number - 1])
         rows.append(row)
     for rest in range(number, len(layers)):
-        rows.append({"created_by": "", "created": ""} | _layer(store, rest + 1, layers[rest]))
+        rows.append({"created_by": "", "comment": "", "created": ""} | _layer(store, rest + 1, layers[rest]))
     return rows
 
 

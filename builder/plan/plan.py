@@ -66,6 +66,8 @@ class Plan:
     """What RUN sees as its host name; empty for the default."""
     stages: tuple[tuple[int, str, str], ...] = ()
     """(index, image reference or "", platform) of every stage that is built."""
+    skipped: tuple[str, ...] = ()
+    """Names of the stages that are not: nothing of the target needs them."""
 
     @property
     def holds_credentials(self) -> bool:

@@ -95,6 +95,9 @@ class Planner:
             epoch=self.epoch.seconds,
             epoch_source=self.epoch.source,
             stages=self.stages(),
+            skipped=tuple(
+                self.graph.name(stage.index) for stage in self.graph.stages if stage.index not in self._begun
+            ),
             hostname=self.options.hostname or self.options.build_args.get(HOSTNAME, ""),
         )
 

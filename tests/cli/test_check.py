@@ -48,12 +48,22 @@ def test_of_a_target_only_what_it_needs_stops_a_check(pybuild: Program) -> None:
     assert "buildError" not in report
 
 
-@pytest.mark.parametrize("from_", ["oci-layout:///nonexistent", "127.0.0.1:1/none/such", "127.0.0.1:1/none@sha256:0"])
+@pytest.mark.rule("Z-25")
+def test_with_a_target_only_what_it_needs_is_judged_and_without_one_all_is(pybuild: Program) -> None:
+    text = "FROM scratch AS a\nENV x=$a\nFROM scratch AS b\nENV x=$b\nFROM a AS c\nENV x=$c\nFROM scratch\nENV x=$d\n"
+    for target, lines in (("", [2, 4, 6, 8]), ("c", [2, 6]), ("a", [2]), ("b", [4])):
+        report = json.loads(pybuild.build(text, "--check", "--format=json", f"--target={target}").out)
+        assert [line for line, _ in found(report)] == lines
+
+
+@pytest.mark.parametrize("base", ["127.0.0.1:1/none/such", "127.0.0.1:1/none@sha256:0", "empty"])
 @pytest.mark.parametrize("more", ["", "ENV a=$b\n", "MAINTAINER x\nENV a=$b\n"])
-def test_a_check_without_its_base_is_never_called_complete(pybuild: Program, from_: str, more: str) -> None:
-    words = ["--build-context", f"gone={from_}"] if from_.startswith("oci-layout") else []
-    base = "gone" if words else from_
-    outcome = pybuild.build(f"FROM scratch AS fine\nENV c=$d\nFROM {base}\n{more}", "--check", *words)
+def test_a_check_without_its_base_is_never_called_complete(pybuild: Program, base: str, more: str) -> None:
+    empty = pybuild.folder.parent / "empty"
+    empty.mkdir()
+    (empty / "index.json").write_text('{"schemaVersion": 2, "manifests": []}')
+    words = ("--check", "--build-context", f"empty=oci-layout://{empty}")
+    outcome = pybuild.build(f"FROM scratch AS fine\nENV c=$d\nFROM {base}\n{more}", *words)
     assert outcome.code == 1
     assert "Check complete" not in outcome.out
     assert "Check incomplete: " in outcome.out.splitlines()[-1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,6 +146,61 @@ def test_plan_tells_hits_and_misses_and_executes_nothing(built: Program) -> None
     assert "WORKDIR /new" in text
     assert "MISS" in text
     assert sorted(os.listdir(built.store / "blobs" / "sha256")) == before
+
+
+def test_plan_names_the_stages_that_nothing_needs(pybuild: Program) -> None:
+    text = (
+        "FROM scratch AS used\nCOPY Dockerfile /\nFROM scratch AS spare\nCOPY x /\nFROM scratch\nCOPY y /\nFROM used\n"
+    )
+    (pybuild.folder / "Dockerfile").write_text(text)
+    for _ in range(2):  # the second time from the plan that was kept
+        assert pybuild("plan", ".").succeeded().out.splitlines()[-1] == "not needed, and so not built: spare, stage-2"
+        assert json.loads(pybuild("plan", "--json", ".").succeeded().out)[0]["skipped_stages"] == ["spare", "stage-2"]
+    (pybuild.folder / "Dockerfile").write_text("FROM scratch AS used\nCOPY Dockerfile /\nFROM used\n")
+    assert "not needed" not in pybuild("plan", ".").succeeded().out
+    assert "not needed" in pybuild("plan", "--target=used", ".").succeeded().out
+
+
+@pytest.mark.parametrize(
+    ("history", "shown"),
+    [
+        ([{"created_by": "", "comment": "Imported from -"}], "(Imported from -)"),
+        ([{"created_by": ""}], "(no command recorded)"),
+        ([{"created_by": "", "comment": "buildkit.exporter.image.v0"}], "(no command recorded)"),
+        ([], "(no command recorded)"),
+        ([{"created_by": "RUN x", "comment": "why"}], "RUN x"),
+    ],
+)
+def test_history_has_no_empty_step(pybuild: Program, tmp_path: Path, history: list[dict[str, str]], shown: str) -> None:
+    layout = tmp_path / "layout"
+    pybuild.build("FROM scratch\nCOPY Dockerfile /\n", "-o", f"type=oci,tar=false,dest={layout}").succeeded()
+    with_history(layout, history)
+    text = "FROM base\nCOPY Dockerfile /again\n"
+    pybuild.build(text, "--build-context", f"base=oci-layout://{layout}", "-t", "app").succeeded()
+    first, second = pybuild("history", "app").succeeded().out.splitlines()[1:]
+    assert first.startswith(shown)
+    assert second.startswith("COPY Dockerfile /again")
+
+
+def with_history(layout: Path, history: list[dict[str, str]]) -> None:
+    """Give the only image of a layout another history."""
+    index = json.loads((layout / "index.json").read_text())
+    manifest = json.loads(_blob(layout, index["manifests"][0]).read_text())
+    config = json.loads(_blob(layout, manifest["config"]).read_text()) | {"history": history}
+    manifest["config"] |= _put(layout, config)
+    index["manifests"][0] |= _put(layout, manifest)
+    (layout / "index.json").write_text(json.dumps(index))
+
+
+def _blob(layout: Path, descriptor: dict[str, Any]) -> Path:
+    return layout / "blobs" / str(descriptor["digest"]).replace(":", "/")
+
+
+def _put(layout: Path, document: dict[str, Any]) -> dict[str, Any]:
+    data = json.dumps(document).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    (layout / "blobs" / "sha256" / digest).write_bytes(data)
+    return {"digest": f"sha256:{digest}", "size": len(data)}
 
 
 def test_parse_prints_one_document_a_file(pybuild: Program, tmp_path: Path) -> None:
