@@ -20,7 +20,7 @@ from builder.layer.compression import Compression, Compressor, open_decompressed
 
 TEXT = b"".join(b"line %d of something that compresses\n" % number for number in range(60_000))
 PACKED: dict[Compression, bytes] = {
-    "gzip": gzip.compress(TEXT),
+    "gzip": gzip.compress(TEXT, mtime=0),
     "zstd": zstd.compress(TEXT),
     "bzip2": bz2.compress(TEXT),
     "xz": lzma.compress(TEXT),
