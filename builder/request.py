@@ -81,4 +81,6 @@ class ContainerRequest(NamedTuple):
     hosts: tuple[tuple[str, str], ...] = ()
     isolation: str | None = None
     platform: str = ""
+    init: bool = False
+    """Whether the command gets a process 1 above it that reaps and passes signals on."""
     large_layers: bool = False

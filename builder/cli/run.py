@@ -21,11 +21,14 @@ def run_command(argv: list[str]) -> int:
     parser.add_argument("--network", default="default", choices=("default", "host", "none"))
     parser.add_argument("--hostname", default="", metavar="NAME")
     parser.add_argument("--add-host", action="append", default=[], metavar="HOST:IP")
+    parser.add_argument(
+        "--init", action="store_true", help="a process 1 above the command, which otherwise is that itself"
+    )
     parser.add_argument("--isolation", default=None, metavar="MODE")
     parser.add_argument("--platform", default="", metavar="OS/ARCH")
     parser.add_argument("--rm", action="store_true", help="accepted; containers are always removed")
     parser.add_argument("-i", "--interactive", action="store_true", help="accepted; stdin is always connected")
-    parser.add_argument("-t", "--tty", action="store_true", help="accepted; a terminal is passed on")
+    parser.add_argument("-t", "--tty", action="store_true", help="accepted; whoever is at a terminal gets one")
     add_large_layers(parser)
     parser.add_argument("--root", metavar="DIR", help="the store")
     options, rest = _split(argv)
@@ -49,6 +52,7 @@ def run_command(argv: list[str]) -> int:
             hosts=parse_hosts(arguments.add_host),
             isolation=arguments.isolation,
             platform=arguments.platform,
+            init=arguments.init,
             large_layers=arguments.allow_large_layers,
         )
     )

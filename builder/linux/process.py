@@ -23,6 +23,7 @@ CLONE_NEWNET = 0x40000000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
+PR_SET_NAME = 15
 PR_SET_SECCOMP = 22
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
@@ -112,12 +113,27 @@ def wipe_environment() -> None:
     The kernel shows the bytes between env_start and env_end of the initial stack (man 5 proc, /proc/pid/stat fields
     50 and 51), whatever the program has made of its environment since.
     """
-    with open("/proc/self/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    start, end = int(fields[47]), int(fields[48])  # fields 50 and 51; the first two stand before the ")"
+    start, end = _initial_stack(50)
     os.environ.clear()
-    if 0 < start < end:
-        ctypes.memset(start, 0, end - start)
+    ctypes.memset(start, 0, end - start)
+
+
+def rename_process(name: str) -> None:
+    """Show `name` as this process's command and whole command line (fields 48 and 49: arg_start and arg_end)."""
+    start, end = _initial_stack(48)
+    encoded = name.encode()
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, encoded, min(len(encoded), max(end - start - 1, 0)))
+    buffer = ctypes.create_string_buffer(encoded)
+    prctl(PR_SET_NAME, ctypes.addressof(buffer))
+
+
+def _initial_stack(field: int) -> tuple[int, int]:
+    """Return the ends of a part of memory: a field of /proc/self/stat and the next one; equal if there is none."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()  # the first two stand before the ")"
+    start, end = int(fields[field - 3]), int(fields[field - 2])
+    return (start, end) if 0 < start < end else (start, start)
 
 
 def _close_range(first: int, last: int) -> None:

@@ -21,9 +21,17 @@ from builder.errors import MountError, SandboxError
 from builder.linux.beneath import open_in_root
 from builder.linux.process import PR_SET_PDEATHSIG, close_on_exec_from, prctl
 from builder.sandbox.agent import AgentRelay
+from builder.sandbox.attached import are_terminal, converse_attached
 from builder.sandbox.borrowing import Borrowings
 from builder.sandbox.command import execute
-from builder.sandbox.container import SETUP_FAILED, Channel, change_directory, forbid_imports, make_directory
+from builder.sandbox.container import (
+    SETUP_FAILED,
+    Channel,
+    begin_session,
+    change_directory,
+    forbid_imports,
+    make_directory,
+)
 from builder.sandbox.copying import copy_tree
 from builder.sandbox.etc_files import HOSTS, RESOLV_CONF, hosts, resolv_conf
 from builder.sandbox.home import with_home
@@ -31,7 +39,7 @@ from builder.sandbox.network import BuildNetwork
 from builder.sandbox.network_keeper import or_keeper
 from builder.sandbox.network_source import NetworkSource
 from builder.sandbox.privileges import drop_privileges, prepare, reset_signals, set_limits
-from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
+from builder.sandbox.runner import ExitStatus, OnOutput, converse
 from builder.sandbox.spec import (
     BindMount,
     CacheMount,
@@ -75,7 +83,7 @@ class ChrootSandbox:
         spec, network = self.network.connect(spec, cancel)
         with _furnished(spec) as furnished:
             status = converse(
-                self._zygote, _request(spec, network, False), on_output=on_output, cancel=cancel,
+                self._zygote, _request(spec, network, terminal=False), on_output=on_output, cancel=cancel,
                 open_pipes=furnished.open_pipes,
             )  # fmt: skip
         findings = furnished.borrowings.findings
@@ -85,12 +93,16 @@ class ChrootSandbox:
             raise MountError("; ".join(findings.complaints[:_MOST_COMPLAINTS]), hint=_MOUNT_HINT)
         return status
 
-    def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
-        """Run on the caller's descriptors; see Sandbox."""
+    def run_attached(
+        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+    ) -> ExitStatus:
+        """Run on the caller's descriptors; see Sandbox. The supervisor is what `init` asks for in any case."""
         spec, network = self.network.connect(spec, threading.Event())
-        with _furnished(spec):
-            request = _request(spec, network, True)
-            return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
+        with _furnished(spec) as furnished:
+            streams = (stdin, stdout, stderr)
+            request = _request(spec, network, terminal=are_terminal(streams))
+            pipes = furnished.open_pipes
+            return converse_attached(self._zygote, request, streams, uid=spec.uid, open_pipes=pipes)
 
     def close(self) -> None:
         """Kill and reap everything."""
@@ -98,7 +110,7 @@ class ChrootSandbox:
         self._zygote.close()
 
 
-def _request(spec: SandboxSpec, network: int | None, attached: bool) -> Request:
+def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Request:
     # What has been put into the root already need not travel.
     bare = SandboxSpec(
         rootfs=spec.rootfs,
@@ -112,7 +124,7 @@ def _request(spec: SandboxSpec, network: int | None, attached: bool) -> Request:
         ulimits=spec.ulimits,
         insecure=spec.insecure,
     )
-    payload = json.dumps(attached).encode() + b"\n" + to_json(bare)
+    payload = json.dumps(terminal).encode() + b"\n" + to_json(bare)
     return Request(namespaces=False, own_network=spec.network == "none", payload=payload, network=network)
 
 
@@ -261,7 +273,7 @@ def _listen(borrowings: Borrowings, mount: SshMount) -> AgentRelay:
 def _become_command(payload: bytes, channel: Channel) -> NoReturn:
     try:
         prctl(PR_SET_PDEATHSIG, _SIGKILL)
-        attached_text, _, encoded = payload.partition(b"\n")
+        terminal, _, encoded = payload.partition(b"\n")
         spec = from_json(encoded)
         root = os.open(_directory(spec.rootfs), _OPEN_DIRECTORY)
         env = with_home(spec.env, spec.uid, root)
@@ -272,8 +284,7 @@ def _become_command(payload: bytes, channel: Channel) -> NoReturn:
         set_limits(spec.ulimits)
         os.umask(_UMASK)
         reset_signals()
-        if attached_text == b"false":
-            os.setsid()
+        begin_session(terminal=json.loads(terminal))
         make_directory(spec.cwd)
         drop_privileges(spec, single_id=False, filtered=False)
         change_directory(spec.cwd)

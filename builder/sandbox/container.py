@@ -9,10 +9,12 @@ because all mounts vanish with the namespace.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import sys
+import termios
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
@@ -25,11 +27,12 @@ from builder.linux.process import close_all_except, close_on_exec_from, prctl, s
 from builder.sandbox.cgroups import enter_own_groups, mount_cgroups
 from builder.sandbox.command import execute
 from builder.sandbox.home import with_home
+from builder.sandbox.init import become_init
 from builder.sandbox.mount_points import MountPoint, Stub, open_mount_point
 from builder.sandbox.privileges import drop_privileges, reset_signals, set_limits
 from builder.sandbox.refusal import errno_of
 from builder.sandbox.root_mount import Scratch, mount_root, mount_scratch
-from builder.sandbox.spec import DEFAULT_SHM_BYTES, SandboxSpec, SshMount
+from builder.sandbox.spec import DEFAULT_SHM_BYTES, Manner, SandboxSpec, SshMount
 from builder.sandbox.spec_mounts import Attachment, Preparation
 from builder.sandbox.standard_mounts import SYSTEM_POINTS, Conditions, hide_parts, mount_dev, mount_proc, mount_sys
 
@@ -71,7 +74,7 @@ class Channel:
             socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
 
 
-def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions, *, attached: bool) -> NoReturn:
+def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions, manner: Manner) -> NoReturn:
     """Turn this process, whose descriptors 0 to 2 are the command's, into the container. Never returns."""
     try:
         prctl(PDEATHSIG, _SIGKILL)
@@ -84,7 +87,7 @@ def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions
         os.fchdir(root)
         pivot_root_here()
         os.close(root)
-        _enter(spec, conditions, attached)
+        _enter(spec, conditions, manner)
     except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
         channel.report_failure(error)
         os._exit(SETUP_FAILED)
@@ -148,17 +151,16 @@ def _drop_scratch(root: int, scratch: Scratch) -> None:
         os.close(point)
 
 
-def _enter(spec: SandboxSpec, conditions: Conditions, attached: bool) -> None:
+def _enter(spec: SandboxSpec, conditions: Conditions, manner: Manner) -> None:
     """Everything between pivot_root and exec."""
     set_hostname(spec.hostname)
     if spec.network == "none":
         bring_loopback_up()
     set_limits(spec.ulimits)
     reset_signals()
-    if attached:
-        _become_init()
-    else:
-        os.setsid()
+    begin_session(terminal=manner.terminal)
+    if manner.init:
+        become_init(terminal=manner.terminal)
     make_directory(spec.cwd)
     drop_privileges(spec, single_id=conditions.single_id)
     change_directory(spec.cwd)
@@ -166,17 +168,11 @@ def _enter(spec: SandboxSpec, conditions: Conditions, attached: bool) -> None:
     close_on_exec_from(3)
 
 
-def _become_init() -> None:
-    """Go on as a child of pid 1, which ignores the signals a terminal sends; pid 1 reaps and passes the result on."""
-    child = os.fork()
-    if child == 0:
-        return
-    close_all_except(frozenset())
-    while True:
-        finished, status = os.wait()
-        if finished == child:
-            code = os.waitstatus_to_exitcode(status)
-            os._exit(128 - code if code < 0 else code)
+def begin_session(*, terminal: bool) -> None:
+    """Leave the caller's session, and with it its terminal's signals; with `terminal`, take the one on descriptor 0."""
+    os.setsid()
+    if terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def make_directory(path: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import asdict
 from typing import NoReturn
 
+from builder.sandbox.attached import are_terminal, converse_attached
 from builder.sandbox.cgroups import new_device_guard
 from builder.sandbox.container import Channel, become_container
 from builder.sandbox.namespace import BuildNamespace, HostRoot, SingleIdRoot
@@ -13,8 +15,8 @@ from builder.sandbox.network import BuildNetwork
 from builder.sandbox.network_keeper import or_keeper
 from builder.sandbox.network_source import NetworkSource
 from builder.sandbox.privileges import prepare
-from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
-from builder.sandbox.spec import SandboxSpec
+from builder.sandbox.runner import ExitStatus, OnOutput, converse
+from builder.sandbox.spec import Manner, SandboxSpec
 from builder.sandbox.standard_mounts import Conditions
 from builder.sandbox.wire import from_json, to_json
 from builder.sandbox.zygote import Request, Zygote
@@ -43,13 +45,17 @@ class NativeSandbox:
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        request = _request(*self.network.connect(spec, cancel), attached=False)
+        request = _request(*self.network.connect(spec, cancel), Manner())
         return converse(self._zygote, request, on_output=on_output, cancel=cancel)
 
-    def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
+    def run_attached(
+        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+    ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
-        request = _request(*self.network.connect(spec, threading.Event()), attached=True)
-        return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
+        streams = (stdin, stdout, stderr)
+        manner = Manner(terminal=are_terminal(streams), init=init)
+        request = _request(*self.network.connect(spec, threading.Event()), manner)
+        return converse_attached(self._zygote, request, streams, uid=spec.uid)
 
     def close(self) -> None:
         """Kill and reap everything."""
@@ -63,11 +69,11 @@ class NativeSandbox:
             self._guard = None
 
 
-def _request(spec: SandboxSpec, network: int | None, *, attached: bool) -> Request:
-    payload = json.dumps(attached).encode() + b"\n" + to_json(spec)
+def _request(spec: SandboxSpec, network: int | None, manner: Manner) -> Request:
+    payload = json.dumps(asdict(manner)).encode() + b"\n" + to_json(spec)
     return Request(namespaces=True, own_network=spec.network == "none", payload=payload, network=network)
 
 
 def _child(payload: bytes, channel: int, conditions: Conditions) -> NoReturn:
-    attached, _, spec = payload.partition(b"\n")
-    become_container(from_json(spec), Channel(channel), conditions, attached=json.loads(attached))
+    manner, _, spec = payload.partition(b"\n")
+    become_container(from_json(spec), Channel(channel), conditions, Manner(**json.loads(manner)))

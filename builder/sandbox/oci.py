@@ -20,9 +20,10 @@ from builder.errors import SandboxError
 from builder.linux.beneath import open_in_root
 from builder.linux.mount import MS_NOSUID, MS_RDONLY, bind, mount, unmount
 from builder.linux.process import CLONE_NEWNS, PR_SET_PDEATHSIG, close_on_exec_from, prctl, unshare
+from builder.sandbox.attached import are_terminal, converse_attached
 from builder.sandbox.bundle import Source, config
 from builder.sandbox.command import TRIAL, candidates, execute, report_not_found
-from builder.sandbox.container import SETUP_FAILED, AgentSockets, Channel, make_directory_in
+from builder.sandbox.container import SETUP_FAILED, AgentSockets, Channel, begin_session, make_directory_in
 from builder.sandbox.home import with_home
 from builder.sandbox.mount_points import open_mount_point
 from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
@@ -31,7 +32,7 @@ from builder.sandbox.network_keeper import or_keeper
 from builder.sandbox.network_source import NetworkSource
 from builder.sandbox.privileges import prepare, reset_signals
 from builder.sandbox.root_mount import Scratch, mount_root
-from builder.sandbox.runner import ExitStatus, OnOutput, converse, converse_attached
+from builder.sandbox.runner import ExitStatus, OnOutput, converse
 from builder.sandbox.spec import OverlayRoot, SandboxSpec
 from builder.sandbox.spec_mounts import Attachment, Preparation
 from builder.sandbox.standard_mounts import SYSTEM_POINTS, Conditions
@@ -67,13 +68,22 @@ class OciSandbox:
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        with _request(*self.network.connect(spec, cancel), attached=False) as request:
+        with _request(*self.network.connect(spec, cancel), terminal=False) as request:
             return converse(self._zygote, request, on_output=on_output, cancel=cancel)
 
-    def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
+    def run_attached(
+        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+    ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
-        with _request(*self.network.connect(spec, threading.Event()), attached=True) as request:
-            return converse_attached(self._zygote, request, stdin=stdin, stdout=stdout, stderr=stderr)
+        if init:
+            raise SandboxError(
+                "isolation oci has no init for the command",
+                hint="Leave out --init, or use --isolation native.",
+            )
+        streams = (stdin, stdout, stderr)
+        connected = self.network.connect(spec, threading.Event())
+        with _request(*connected, terminal=are_terminal(streams)) as request:
+            return converse_attached(self._zygote, request, streams, uid=spec.uid)
 
     def close(self) -> None:
         """Kill and reap everything."""
@@ -91,10 +101,10 @@ def find_runtime(path: str) -> str | None:
 
 
 @contextmanager
-def _request(spec: SandboxSpec, network: int | None, *, attached: bool) -> Iterator[Request]:
+def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Iterator[Request]:
     bundle = tempfile.mkdtemp(prefix="pybuild-oci-")
     try:
-        header = json.dumps({"attached": attached, "bundle": bundle}).encode()
+        header = json.dumps({"terminal": terminal, "bundle": bundle}).encode()
         payload = header + b"\n" + to_json(spec)
         yield Request(namespaces=False, own_network=False, payload=payload, network=network)
     finally:
@@ -109,9 +119,8 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
         header, spec = json.loads(header_text), from_json(encoded)
         os.umask(_UMASK)
         unshare(CLONE_NEWNS)
-        if not header["attached"]:
-            os.setsid()
         reset_signals()
+        begin_session(terminal=header["terminal"])
         found = _write_bundle(spec, header["bundle"], channel, conditions)
         name = os.path.basename(program)
         if name == "crun":

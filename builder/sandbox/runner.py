@@ -12,9 +12,11 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from builder.errors import Cancelled, SandboxError
@@ -29,6 +31,12 @@ from builder.sandbox.zygote import Request, Zygote
 OnOutput = Callable[[int, bytes], None]
 """Told of output: 1 or 2 (stdout or stderr), and the bytes."""
 
+Take = Callable[[], bool]
+"""Takes what a descriptor has; False when nothing more will come there."""
+Look = Callable[[], int | None]
+"""Looks after things before each wait; returns how many milliseconds that may take, None for as long as it does."""
+
+_NOTHING: Mapping[int, Take] = MappingProxyType({})
 _PIECE_BYTES = 65536
 _CANCEL_POLL_MS = 50
 
@@ -52,8 +60,10 @@ class Sandbox(Protocol):
         """Run to the end. Raises SandboxError when it cannot be started, Cancelled once `cancel` has killed it."""
         ...
 
-    def run_attached(self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
-        """Run with these descriptors as the command's own, in this process's session, so that Ctrl-C reaches it."""
+    def run_attached(
+        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+    ) -> ExitStatus:
+        """Run with input from and output to these descriptors, passing on signals (attached.py). Main thread only."""
         ...
 
     def close(self) -> None:
@@ -82,17 +92,28 @@ def converse(
         finally:
             os.close(out_write)
             os.close(err_write)
-        conversation = stack.enter_context(_Conversation(zygote, channel))
-        return conversation.follow({out: 1, err: 2}, on_output, cancel)
+        conversation = stack.enter_context(Conversation(zygote, channel))
+        outputs = {read: partial(_pass_on, read, number, on_output) for read, number in ((out, 1), (err, 2))}
+        cancelled = False
+
+        def look() -> int:
+            nonlocal cancelled
+            if cancel.is_set() and not cancelled:
+                cancelled = True
+                conversation.hang_up()
+            return _CANCEL_POLL_MS
+
+        try:
+            status = conversation.follow(outputs, look)
+        except SandboxError:
+            if not cancelled:
+                raise
+        if cancelled:
+            raise Cancelled("the build was stopped")
+        return status
 
 
-def converse_attached(zygote: Zygote, request: Request, *, stdin: int, stdout: int, stderr: int) -> ExitStatus:
-    """Launch a request on the given descriptors; the status. Raises SandboxError."""
-    with _Conversation(zygote, zygote.launch(request, stdin, stdout, stderr)) as conversation:
-        return conversation.follow({}, lambda *_: None, threading.Event())
-
-
-class _Conversation:
+class Conversation:
     """One run's channel, and what has been learned over it."""
 
     def __init__(self, zygote: Zygote, channel: socket.socket) -> None:
@@ -103,11 +124,11 @@ class _Conversation:
         self._failure: SandboxError | None = None
         self._status: int | None = None
 
-    def __enter__(self) -> _Conversation:
+    def __enter__(self) -> Conversation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hang_up()
+        self.hang_up()
         while self._status is None:  # an exception in on_output: the run must be over before its root is touched
             self._hear()
         self._channel.close()
@@ -117,33 +138,39 @@ class _Conversation:
             remove_stub(stub, parent)
             os.close(parent)
 
-    def follow(self, pipes: dict[int, int], on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+    def follow(self, outputs: Mapping[int, Take], look: Look, inputs: Mapping[int, Take] = _NOTHING) -> ExitStatus:
+        """Go on until the run has ended and all of `outputs` have, taking what comes there and at `inputs`.
+
+        Raises SandboxError when the run could not be started.
+        """
         poll = select.poll()
-        for descriptor in (*pipes, self._channel.fileno()):
+        taking = {**outputs, **inputs}
+        for descriptor in (*taking, self._channel.fileno()):
             poll.register(descriptor, select.POLLIN)
-        left = dict(pipes)
-        cancelled = False
+        left = set(outputs)
         while left or self._status is None:
-            if cancel.is_set() and not cancelled:
-                cancelled = True
-                self._hang_up()
-            ready = {descriptor for descriptor, _ in poll.poll(_CANCEL_POLL_MS)}
+            ready = {descriptor for descriptor, _ in poll.poll(look())}
             if self._channel.fileno() in ready:
                 self._hear()
                 if self._status is not None:
                     poll.unregister(self._channel)
-            for descriptor, number in list(left.items()):
-                if descriptor in ready and not _pass_on(descriptor, number, on_output):
+            for descriptor in ready & taking.keys():
+                if not taking[descriptor]():
                     poll.unregister(descriptor)
-                    del left[descriptor]
-        if cancelled:
-            raise Cancelled("the build was stopped")
+                    del taking[descriptor]
+                    left.discard(descriptor)
         if self._failure is not None:
             raise self._failure
         assert self._status is not None
         return exit_status(self._status)
 
-    def _hang_up(self) -> None:
+    def signal(self, number: int) -> None:
+        """Send the command a signal."""
+        with suppress(OSError):  # it has ended
+            self._channel.send(b"%d" % number)
+
+    def hang_up(self) -> None:
+        """Kill the run."""
         with suppress(OSError):  # the other end is gone already
             self._channel.shutdown(socket.SHUT_WR)
 

@@ -6,6 +6,7 @@ Paths in `target`, `cwd` and `subpath` are POSIX paths inside a root (the first 
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -96,6 +97,25 @@ class SshMount:
     mode: int = 0o600
     uid: int = 0
     gid: int = 0
+
+
+PASSED_ON = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT,
+)  # fmt: skip
+"""Signals that an attached command gets when this process gets them."""
+
+STOP = signal.SIGRTMIN
+"""Ends a run that has no namespace of its own (supervisor.py): no signal that anybody else means for its command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a command stands to its caller."""
+
+    terminal: bool = False
+    """Its standard input is a terminal for it to control."""
+    init: bool = False
+    """It is not process 1 but the child of one that reaps what others leave and passes signals on."""
 
 
 Mount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount

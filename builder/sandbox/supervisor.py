@@ -1,7 +1,8 @@
 """The parent of one run that has no process-id namespace: it adopts, and in the end kills, all that the run leaves.
 
 It is a child of the zygote and a "subreaper" (man 2 prctl): a process whose parent ends becomes its child, daemons
-included. SIGTERM, which also comes when the zygote dies, makes it kill the command first.
+included. STOP, which also comes when the zygote dies, makes it kill the command first; signals that are meant for the
+command it passes on.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from typing import NoReturn
 
 from builder.linux.process import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, close_all_except, prctl
 from builder.sandbox.container import Channel
+from builder.sandbox.spec import PASSED_ON, STOP
 
 Command = Callable[[bytes, Channel], NoReturn]
 """Becomes the command, in a child of the supervisor, or reports over the channel why not."""
 
-_SIGTERM, _SIGKILL = 15, 9
+_SIGKILL = 9
+_AWAITED = (STOP, signal.SIGCHLD, *PASSED_ON)
 
 
 def supervise(payload: bytes, channel: int, command: Command) -> NoReturn:
     """Start the command, wait for it, then kill every process it left; tell its status over the channel."""
     # Blocked before the command starts, so that no request to stop can come too early to be seen.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGCHLD))
-    prctl(PR_SET_PDEATHSIG, _SIGTERM)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    prctl(PR_SET_PDEATHSIG, STOP)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     close_all_except(frozenset((0, 1, 2, channel)))
     child = os.fork()
@@ -42,9 +45,9 @@ def _wait(child: int) -> int:
     status = _SIGKILL
     running = True
     while running:
-        number = signal.sigwait((signal.SIGTERM, signal.SIGCHLD))
-        if number == signal.SIGTERM:
-            os.kill(child, signal.SIGKILL)
+        number = signal.sigwait(_AWAITED)
+        if number != signal.SIGCHLD:
+            os.kill(child, signal.SIGKILL if number == STOP else number)
         while True:
             try:
                 finished, found = os.waitpid(-1, os.WNOHANG)

@@ -5,9 +5,9 @@
 
 A request is one message with descriptors: the request as JSON in a memory file, stdin, stdout, stderr, the run's
 channel, and the network namespace to join, if any. On the channel come, from the child, what it made or why it failed,
-and from the zygote, last of all, {"exit": status}. Closing the writing side of the channel kills the run. When the main
-process goes away, however it does, the zygote gets SIGKILL, and with it, as pid 1 of a process-id namespace, everything
-it ever started.
+and from the zygote, last of all, {"exit": status}. A number sent over it is a signal for the run; closing its writing
+side kills the run. When the main process goes away, however it does, the zygote gets SIGKILL, and with it, as pid 1 of
+a process-id namespace, everything it ever started.
 Over the control socket the zygote says that it is ready, and nothing more, unless it fails: then why. Whatever is
 waited for here has a time limit, after which the zygote is killed.
 """
@@ -43,6 +43,7 @@ from builder.linux.process import (
 )
 from builder.sandbox.namespace import check_alone
 from builder.sandbox.network_entry import enter_network
+from builder.sandbox.spec import STOP
 
 _MESSAGE_BYTES = 65536
 _DESCRIPTORS = 6
@@ -217,7 +218,7 @@ class _Server:
             # In this order: reaping forgets a run that may have been hung up on at the same time, and a request may
             # bring a channel with the number of one that was closed just now.
             for descriptor in ready & self._runs.keys():
-                self._kill(descriptor)
+                self._heed(descriptor)
             if woken in ready:
                 os.read(woken, 4096)
                 self._reap()
@@ -245,8 +246,8 @@ class _Server:
             if pid == 0:
                 enter_network(channel, network, new=own_network and not namespaces)
                 self._be_child(memory, (stdin, stdout, stderr), channel)
-            # Those without a namespace have descendants to look for before they go (chroot.py).
-            stop = signal.SIGKILL if namespaces else signal.SIGTERM
+            # Those without a namespace have descendants to look for before they go (supervisor.py).
+            stop = _SIGKILL if namespaces else STOP
             self._runs[channel] = _Run(pid, socket.socket(fileno=channel), stop)
             self._poll.register(channel, select.POLLIN)
         for descriptor in (memory, stdin, stdout, stderr, *network):
@@ -287,10 +288,18 @@ class _Server:
                     run.tell({"exit": status})
                     run.channel.close()
 
-    def _kill(self, descriptor: int) -> None:
-        """The waiting thread has closed its writing side."""
+    def _heed(self, descriptor: int) -> None:
+        """The waiting thread has sent a signal, or closed its writing side."""
+        run = self._runs[descriptor]
+        try:
+            number = run.channel.recv(_WORDS_BYTES, socket.MSG_DONTWAIT)
+        except OSError:  # it has closed the reading one, too
+            number = b""
+        if number:
+            run.signal(int(number))
+            return
         self._poll_forget(descriptor)
-        self._runs[descriptor].end()
+        run.end()
 
     def _poll_forget(self, descriptor: int) -> None:
         with suppress(KeyError):  # killed before
@@ -308,11 +317,14 @@ class _Server:
 class _Run:
     pid: int
     channel: socket.socket
-    stop: signal.Signals
+    stop: int
 
     def end(self) -> None:
+        self.signal(self.stop)
+
+    def signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
-            os.kill(self.pid, self.stop)
+            os.kill(self.pid, number)
 
     def tell(self, message: dict[str, object]) -> None:
         with suppress(OSError):  # nobody waits any more

@@ -6,8 +6,6 @@ user that the image does not know is an error.
 
 from __future__ import annotations
 
-import signal
-
 from builder.errors import UsageError
 from builder.oci.config import RuntimeConfig
 from builder.request import ContainerRequest
@@ -25,8 +23,6 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
     account = find_user(view, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
     active = workshop.machine.snapshotter.prepare(workshop.views.stack_layers(stack), view)
-    # Ctrl-C is for the process in the container, which shares our terminal; we wait for what it does about it.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         status = workshop.machine.sandbox.run_attached(
             SandboxSpec(
@@ -44,9 +40,9 @@ def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfi
             stdin=0,
             stdout=1,
             stderr=2,
+            init=request.init,
         )
     finally:
-        signal.signal(signal.SIGINT, before)
         workshop.machine.snapshotter.discard(active)
     return status.code
 

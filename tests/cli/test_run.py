@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+import termios
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import Program, listen_to_ctrl_c
-from tests.crash.watch import gone_within
+from tests.crash.watch import gone_within, processes_with
+from tests.support.terminal import CTRL_C, Terminal
 
 
 @pytest.fixture
@@ -80,20 +84,168 @@ def test_a_signal_ends_a_container_that_does_not_want_to_end(
     image("run", "i").succeeded()
 
 
-def test_ctrl_c_at_a_terminal_is_for_the_container_to_answer(image: Program) -> None:
+def test_an_interrupt_is_for_the_container_to_answer(image: Program) -> None:
     marker = f"{os.getpid()}.25"
     process = _start(image, f"trap 'exit 33' INT; echo up; while true; do sleep 0.1; echo {marker} >/dev/null; done")
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(30) == 33
+
+
+def test_the_third_interrupt_ends_a_container_that_does_not_answer(image: Program) -> None:
+    """As in docker: process 1 without a handler gets no SIGINT, and docker run gives up at the third."""
+    marker = f"{os.getpid()}.26"
     process = _start(image, f"echo up; exec sleep {marker}")
+    while not processes_with(f"sleep\0{marker}"):  # the shell would answer
+        time.sleep(0.01)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+    assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(30) == 130
     assert gone_within(5, f"sleep\0{marker}")
 
 
-def _start(image: Program, command: str) -> subprocess.Popen[bytes]:
+@pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
+def test_signals_are_passed_on(image: Program, isolation: str) -> None:
+    _needs(isolation)
+    trap = "; ".join(f"trap 'exit {int(one)}' {one.name[3:]}" for one in PASSED)
+    for number in PASSED:
+        process = _start(image, f"{trap}; echo up; while true; do sleep 0.05; done", "--isolation", isolation)
+        process.send_signal(number)
+        assert process.wait(30) == int(number), number.name
+
+
+PASSED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def test_the_second_sigterm_does_not_wait(image: Program) -> None:
+    process = _start(image, "trap '' TERM; echo up; sleep 100; sleep 100")
+    began = time.monotonic()
+    for _ in range(2):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+    assert process.wait(30) == 143
+    assert time.monotonic() - began < 9
+
+
+@pytest.mark.parametrize("isolation", ["native", "oci"])
+def test_the_command_is_process_1(image: Program, isolation: str) -> None:
+    _needs(isolation)
+    run = ("run", "--isolation", isolation, "--entrypoint", "sh", "i", "-c")
+    said = image(*run, "echo $$; tr '\\0' '|' < /proc/1/cmdline; exit").out
+    assert said.startswith("1\nsh|-c|echo $$;"), said
+    assert image(*run, "kill -TERM $$; echo still here").out == "still here\n"
+
+
+def test_with_init_it_is_not(image: Program) -> None:
+    run = ("run", "--init", "-u", "0", "--entrypoint", "sh", "i", "-c")
+    outcome = image(*run, "test $$ != 1; cat /proc/1/cmdline /proc/1/comm | tr '\\0' ' '; cat /proc/1/environ")
+    assert outcome.out.split() == ["init", "init"]
+    assert image(*run, "kill -TERM $$; sleep 1").code == 143
+    assert image(*run, "exit 7").code == 7
+    zombies = "(sleep 0.1 & exec true); (sh -c 'sleep 0.1 &'); sleep 0.6; cat /proc/[0-9]*/stat | grep -c ') Z '"
+    assert image(*run, zombies).out == "0\n"
+    assert image(*run, "cat /proc/1/mem /proc/1/maps 2>/dev/null | wc -c").out == "0\n"
+    process = _start(image, "trap 'exit 9' TERM; echo up; while true; do sleep 0.05; done", "--init")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 9
+    process = _start(image, "echo up; exec sleep 100", "--init")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+
+
+def test_oci_says_that_it_has_no_init(image: Program) -> None:
+    _needs("oci")
+    image("run", "--isolation", "oci", "--init", "i").failed(1, "no init", "--isolation native")
+
+
+@pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
+def test_every_user_can_open_the_standard_streams_whatever_they_are(
+    image: Program, tmp_path: Path, isolation: str
+) -> None:
+    _needs(isolation)
+    script = "echo out > /dev/stdout; echo err > /dev/stderr; ln -s /dev/stdout /tmp/log; echo log > /tmp/log"
+    for user in ("0", "1000", "4321:4321"):
+        sh = ("run", "--isolation", isolation, "-u", user, "--entrypoint", "sh", "i", "-c")
+        outcome = image(*sh, script)
+        assert (outcome.out, outcome.err.replace(NOT_ISOLATED, "")) == ("out\nlog\n", "err\n"), outcome.err
+        image(*sh, script, redirect=f"> {tmp_path}/out 2> {tmp_path}/err")
+        assert (tmp_path / "out").read_text() == "out\nlog\n"
+        assert (tmp_path / "err").read_text().endswith("err\n")
+        image(*sh, script, redirect=f"> {tmp_path}/both 2>&1")
+        both = (tmp_path / "both").read_text().replace(NOT_ISOLATED, "")
+        assert both == "out\nerr\nlog\n" or isolation == "chroot"
+        assert (tmp_path / "out").stat().st_uid == os.geteuid()
+
+
+NOT_ISOLATED = "note: RUN is NOT isolated from this machine (--isolation chroot): no other way works here\n"
+
+
+def test_whoever_stops_reading_ends_the_command_that_writes(image: Program) -> None:
+    words = image.command("run", "--entrypoint", "yes", "i")
+    piped = ["sh", "-c", '{ "$@"; echo $? >&2; } | head -n 2', "sh", *words]
+    done = subprocess.run(piped, capture_output=True, text=True, env=image.environment(), timeout=60, check=True)
+    assert done.stdout == "y\ny\n"
+    assert done.stderr.splitlines()[-1] == "1", "process 1 has no SIGPIPE: it sees the error"
+
+
+def test_at_a_terminal_the_command_has_one_of_its_own(image: Program) -> None:
+    terminal = _at_terminal(image, "-u", "1000")
+    terminal.wait_for(b"$ ")
+    terminal.type(b"test -t 0 -a -t 1 -a -t 2 && echo is''-one; echo opened > /dev/stdout; stty size; echo $$\n")
+    terminal.wait_for(b"is-one\r\nopened\r\n40 120\r\n1\r\n")
+    terminal.type(b"sleep 100\n")
+    terminal.read_for(0.5)
+    terminal.type(CTRL_C)
+    terminal.type(b"echo ans''wered $?; exit 6\n")
+    terminal.wait_for(b"answered 130")
+    assert terminal.end(30) == 6
+
+
+def test_a_terminal_is_left_as_it_was_found(image: Program) -> None:
+    terminal = _at_terminal(image)
+    before = termios.tcgetattr(terminal.master)
+    terminal.wait_for(b"$ ")
+    assert termios.tcgetattr(terminal.master) != before, "keys are the container's"
+    terminal.type(b"exec sleep 100\n")
+    terminal.read_for(0.3)
+    for _ in range(2):
+        terminal.signal(signal.SIGTERM)
+        terminal.read_for(0.3)
+    watched = os.dup(terminal.master)
+    assert terminal.end(30) == 143
+    assert termios.tcgetattr(watched) == before
+    os.close(watched)
+
+
+def test_more_is_pasted_than_a_terminal_holds(image: Program) -> None:
+    terminal = _at_terminal(image)
+    terminal.wait_for(b"$ ")
+    terminal.type(b"stty -echo raw; sleep 1; head -c 20000 | wc -c; exit\n")
+    terminal.read_for(0.5)
+    for _ in range(20):
+        terminal.type(b"x" * 1000)
+        terminal.read_for(0.01)
+    terminal.wait_for(b"20000")
+    terminal.end(30)
+
+
+def _at_terminal(image: Program, *options: str) -> Terminal:
+    words = image.command("run", *options, "--entrypoint", "sh", "i")
+    return Terminal(words, image.environment(), str(image.folder))
+
+
+def _needs(isolation: str) -> None:
+    if isolation == "oci" and not (shutil.which("crun") or shutil.which("runc")):
+        pytest.skip("neither crun nor runc is installed")
+    if isolation == "chroot" and os.geteuid() != 0:
+        pytest.skip("chroot needs root")
+
+
+def _start(image: Program, command: str, *options: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        image.command("run", "-u", "0", "--entrypoint", "sh", "i", "-c", command), stdout=subprocess.PIPE,
+        image.command("run", *options, "-u", "0", "--entrypoint", "sh", "i", "-c", command), stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, env=image.environment(), preexec_fn=listen_to_ctrl_c, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
