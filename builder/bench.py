@@ -1,8 +1,4 @@
-"""What one build has open (the store under a lease, the context, the resolver), and its verbs: plan, solve, publish.
-
-A build that changes nothing parses nothing either: plans are kept beside the cache, under the digest of all that they
-were made from.
-"""
+"""What one build has open (the store under a lease, the context, the resolver), and its verbs: plan, solve, publish."""
 
 from __future__ import annotations
 
@@ -11,17 +7,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from builder import __version__
 from builder.built_image import BuiltImage
-from builder.errors import PlanError, PybuildError, SourceError
-from builder.oci import canonical
+from builder.errors import PybuildError, SourceError
 from builder.oci.annotations import INDEX_PLACES, MANIFEST_PLACES, check_annotations, select
-from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import Reference
 from builder.plan.plan import Plan, Warning
 from builder.plan.predefined import CACHE_MOUNT_NS, KEEP_GIT_DIR, makes_index, truth_of
-from builder.plan.serialise import plan_from_json, plan_to_json
+from builder.plan_cache import PlanCache
 from builder.request import BuildRequest
 from builder.single_id import one_id_only
 from builder.solve import events
@@ -33,7 +26,6 @@ from builder.store.store import Store
 
 if TYPE_CHECKING:
     from builder.checking import CheckReport, Stages
-    from builder.context.ignore import Rule
     from builder.context.load import BuildContext
     from builder.dockerfile.instructions import Dockerfile
     from builder.oci.descriptor import Descriptor
@@ -44,9 +36,6 @@ if TYPE_CHECKING:
 _STEPS_APART = 1_000_000
 """What the step numbers of a build's second platform begin at, in its events; and so on."""
 
-PLAN_FORMAT = 5
-"""Raised when plans made from the same Dockerfile change."""
-
 
 @dataclass(slots=True, kw_only=True)
 class Bench:
@@ -56,6 +45,7 @@ class Bench:
     store: Store
     context: BuildContext
     resolver: Resolver
+    plans: PlanCache
     platforms: tuple[Platform, ...]
     sink: events.EventSink
     stack: ExitStack
@@ -92,6 +82,7 @@ class Bench:
             store=store,
             context=context,
             resolver=resolver,
+            plans=PlanCache(store.plans, request, context),
             platforms=platforms,
             sink=sink,
             stack=stack,
@@ -142,13 +133,10 @@ class Bench:
 
     def plan(self, platform: Platform) -> Plan:
         """Return the plan for one platform, from the store when nothing it was made from has changed."""
-        key = self._plan_key(platform)
-        plan = self._kept_plan(key)
-        if plan is not None and self._holds(plan):
-            return plan
-        plan = self._new_plan(platform)
-        if not plan.holds_credentials:
-            self.store.plans.put(key, plan_to_json(plan))
+        plan = self.plans.find(platform)
+        if plan is None or not self._holds(plan):
+            plan = self._new_plan(platform)
+            self.plans.put(platform, plan)
         return plan
 
     @property
@@ -170,13 +158,6 @@ class Bench:
             str(self.resolver.resolve(reference, parse_platform(wanted)).manifest_digest) == digest
             for reference, wanted, digest in plan.inputs
         )
-
-    def _kept_plan(self, key: Digest) -> Plan | None:
-        stored = self.store.plans.find(key)
-        try:
-            return None if stored is None else plan_from_json(stored)
-        except PlanError:
-            return None  # of another version, or damaged: it is made anew
 
     def _new_plan(self, platform: Platform) -> Plan:
         # Imported here: lark and the planner are not needed when the plan is in the store.
@@ -260,22 +241,6 @@ class Bench:
             network=request.network,
             named_contexts=request.build_contexts,
         )
-
-    def _plan_key(self, platform: Platform) -> Digest:
-        document = {
-            "format": PLAN_FORMAT,
-            "version": __version__,
-            "dockerfile": str(digest_of(self.context.dockerfile)),
-            "name": self.context.dockerfile_name,
-            "platform": str(platform),
-            "request": self.request.plan_inputs(),
-            "ignore": [rule.text for rule in self._ignore_rules()],
-        }
-        return digest_of(canonical.encode(document))
-
-    def _ignore_rules(self) -> tuple[Rule, ...]:
-        ignore = getattr(self.context.tree(""), "ignore", None)
-        return ignore.rules if ignore else ()
 
     def workshop(self, plan: Plan, platform: Platform, sink: events.EventSink) -> Workshop:
         """Return the tools for solving `plan`; `sink` is told what they do."""

@@ -38,6 +38,7 @@ ROOMS["single_id"] = {"linux"}
 ROOMS["receipt"] = {"oci", "request", "result", "single_id", "known_isolation", "store", "context"}
 ROOMS["built_image"] = {"result", "oci", "plan", "solve", "image"}
 ROOMS["receipt_writer"] = {"context", "image", "plan", "receipt", "request", "built_image", "oci", "store"}
+ROOMS["plan_cache"] = {"context", "oci", "plan", "request", "store"}
 ROOMS["pinning"] = {"dockerfile", "oci"}
 ROOMS["bench"] = set(ROOMS) | {"checking"}
 ROOMS["engine"] = set(ROOMS) | {"checking"}
