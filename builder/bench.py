@@ -65,7 +65,7 @@ class Bench:
                 request.build_contexts,
                 store,
                 keep_git_dir=truth_of(request.build_args.get(KEEP_GIT_DIR, "")) is True,
-                warn=lambda text: sink(events.Warned("UnusableIgnoreFile", text)),
+                warn=lambda rule, text: sink(events.Warned(rule, text)),
             )
         )
         resolver = Resolver(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
@@ -57,9 +57,19 @@ class DirectoryTree:
     """A context directory as a tree to copy from; a context manager that holds it open."""
 
     def __init__(
-        self, path: str, ignore: IgnorePatterns = NOTHING_IGNORED, stamps: Stamps | None = None, *, store: str = ""
+        self,
+        path: str,
+        ignore: IgnorePatterns = NOTHING_IGNORED,
+        stamps: Stamps | None = None,
+        *,
+        store: str = "",
+        grew: Callable[[str], None] | None = None,
     ) -> None:
-        """Open the directory `path`; `store` is where in it the store lies (own_store.py). Raises ContextError."""
+        """Open the directory `path`; `store` is where in it the store lies (own_store.py). Raises ContextError.
+
+        `grew` is told of files that become longer while they are read, which is an error without it.
+        """
+        self._grew = grew
         self.path = path
         self.ignore = ignore
         self._store = store
@@ -236,7 +246,7 @@ class DirectoryTree:
         if mode & 0o170000 == 0o100000:
             entry = Entry(path, FILE, mode & 0o7777, 0, 0, status.st_mtime_ns // _SECOND_NS, status.st_size)
             identity = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
-            return Node(entry, FileContent(path, self._root), identity, status)
+            return Node(entry, FileContent(path, self._root, self._grew), identity, status)
         return Node(self._entry(path, status), b"" if stat.S_ISSOCK(mode) else None, None, status)
 
     def _entry(self, path: str, status: os.stat_result) -> Entry:

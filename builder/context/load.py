@@ -58,12 +58,13 @@ def load_context(
     *,
     stdin: Readable | None = None,
     keep_git_dir: bool = False,
-    warn: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str, str], None] = lambda *_: None,
 ) -> BuildContext:
     """Open the context at `location` and read its Dockerfile. `stdin` is what "-" reads, normally standard input.
 
-    `keep_git_dir` keeps the .git of a main context that says nothing of it; `warn` is told of ignore files that cannot
-    be used, when their context is opened. Raises ContextError, UsageError, SourceError for a bad ignore file.
+    `keep_git_dir` keeps the .git of a main context that says nothing of it; `warn` is told, by rule and
+    message, of ignore files that cannot be used, when their context is opened, and of files that grow while they are
+    read. Raises ContextError, UsageError, SourceError for a bad ignore file.
     """
     check_named_contexts(named, lambda value: parse_repository(value) is not None)
     context = BuildContext(named, store, warn, keep_git_dir=keep_git_dir)
@@ -85,7 +86,7 @@ class BuildContext:
     """Names the context: the next build from there is a build of the same thing."""
 
     def __init__(
-        self, named: Mapping[str, str], store: Store, warn: Callable[[str], None], *, keep_git_dir: bool
+        self, named: Mapping[str, str], store: Store, warn: Callable[[str, str], None], *, keep_git_dir: bool
     ) -> None:
         self._named = named
         self._warn = warn
@@ -97,6 +98,8 @@ class BuildContext:
         self._moments: dict[str, int] = {}
         """When the contexts were made that come with a time: commits, and files that a server gave one."""
         self._directory = ""
+        self._grown: set[str] = set()
+        self._grown_lock = threading.Lock()
 
     def __enter__(self) -> BuildContext:
         return self
@@ -220,13 +223,21 @@ class BuildContext:
     def _heard(self, found: FoundIgnore) -> IgnorePatterns:
         """Return the rules, after a warning for what was passed over."""
         for sentence in found.passed_over:
-            self._warn(sentence)
+            self._warn("UnusableIgnoreFile", sentence)
         return found.patterns
 
     def _open_directory(self, path: str, ignore: IgnorePatterns) -> DirectoryTree:
         stamps = self._store.stat_cache.context(path)
         store = store_inside(path, self._store.root)
-        return self._stack.enter_context(DirectoryTree(path, ignore, stamps, store=store))
+        return self._stack.enter_context(DirectoryTree(path, ignore, stamps, store=store, grew=self._note_growth))
+
+    def _note_growth(self, path: str) -> None:
+        """Warn of a file that something writes to, once."""
+        with self._grown_lock:
+            if path in self._grown:
+                return
+            self._grown.add(path)
+        self._warn("GrowingFile", f"{path!r} grew while it was read: what it held when it was listed is taken")
 
     @contextmanager
     def _download(self, url: str, name: str) -> Iterator[BinaryIO]:

@@ -3,6 +3,9 @@
 A context is a directory that other programs write to, or an attacker: between listing and opening, a file may grow,
 shrink or become a symbolic link or a FIFO. Opening never follows a link and never waits; what is opened must have the
 inode, size and times that the listing had, before and after it is read. Otherwise the build fails with its name.
+
+A file that has only become longer, as logs do, is taken as long as it was listed, where the content says whom to tell:
+what is read of it must read the same once more.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import os
 
 from builder.context.source import Node, changed
 from builder.errors import ContextError
-from builder.layer.content import SliceCheck, SlicedContent, open_content
+from builder.layer.content import FileContent, SliceCheck, SlicedContent, open_content
 
 IN_MEMORY_BYTES = 1 << 20
 """Files up to this size are read whole; larger ones are streamed."""
@@ -33,7 +36,9 @@ def read_node(node: Node) -> bytes:
             while len(data) < size and (more := os.read(descriptor, size - len(data))):
                 data += more
             # Looking once is enough: what was read is now still, and was when it was listed, this file in this state.
-            check_node(node, descriptor)
+            if check_node(node, descriptor):
+                data = data[:size]
+                check_growth(node, descriptor, hashlib.sha256(data).hexdigest())
             if isinstance(content, SlicedContent) and len(data) == size:
                 check = SliceCheck(content, descriptor)
                 check.update(data)
@@ -61,7 +66,8 @@ def hash_node(node: Node) -> str:
             left -= count
         if left:
             raise changed(node.entry.path)
-        check_node(node, descriptor)
+        if check_node(node, descriptor):
+            check_growth(node, descriptor, digest.hexdigest())
         if isinstance(content, SlicedContent) and content.digest not in ("", digest.hexdigest()):
             raise changed(node.entry.path)
     except OSError as error:
@@ -87,11 +93,14 @@ def open_node(node: Node) -> int:
     return descriptor
 
 
-def check_node(node: Node, descriptor: int) -> None:
-    """Raise ContextError unless the open file is what was listed. A slice of a layer can't change."""
+def check_node(node: Node, descriptor: int) -> bool:
+    """Raise ContextError unless the open file is what was listed, or may have only become longer; say whether it has.
+
+    A slice of a layer can't change.
+    """
     was = node.status
     if was is None:
-        return
+        return False
     now = os.fstat(descriptor)
     # The time of the last change of status is what nobody can set back.
     if (now.st_size, now.st_ctime_ns, now.st_mtime_ns, now.st_ino, now.st_mode) != (
@@ -101,7 +110,32 @@ def check_node(node: Node, descriptor: int) -> None:
         was.st_ino,
         was.st_mode,
     ):
+        is_longer = now.st_size > was.st_size and (now.st_ino, now.st_mode) == (was.st_ino, was.st_mode)
+        if not is_longer or not isinstance(node.content, FileContent) or node.content.grew is None:
+            raise changed(node.entry.path)
+        return True
+    return False
+
+
+def check_growth(node: Node, descriptor: int, digest: str) -> None:
+    """Tell of a file that has become longer; what was read has `digest`, and must be what it begins with.
+
+    Raises ContextError when it was changed as well.
+    """
+    assert isinstance(node.content, FileContent), "only files of a context grow"
+    assert node.content.grew is not None, "else growing is an error"
+    if digest != beginning_of(node, descriptor) or node.entry.digest not in ("", digest):
         raise changed(node.entry.path)
+    node.content.grew(node.entry.path)
+
+
+def beginning_of(node: Node, descriptor: int) -> str:
+    """Return the sha256 of as much of an open file as was listed, in hex."""
+    digest, position = hashlib.sha256(), 0
+    while block := os.pread(descriptor, min(_BLOCK_BYTES, node.entry.size - position), position):
+        digest.update(block)
+        position += len(block)
+    return digest.hexdigest()
 
 
 def unreadable(path: str, error: OSError) -> ContextError:

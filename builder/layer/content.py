@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from builder.errors import DigestMismatch
@@ -16,6 +17,8 @@ class FileContent(NamedTuple):
 
     path: str
     root: Root | None = None
+    grew: Callable[[str], None] | None = None
+    """Told the path of a file that has become longer than it was listed and is the same else; None: it is an error."""
 
 
 class SlicedContent(NamedTuple):

@@ -154,7 +154,7 @@ class _TarWriter:
                 self._write(block)
             if check is not None:
                 check.finish()
-            elif os.read(descriptor, 1):
+            elif isinstance(content, FileContent) and content.grew is None and os.read(descriptor, 1):
                 raise _changed(entry, entry.size + 1)
         except OSError as error:
             raise _unreadable(entry, error) from error

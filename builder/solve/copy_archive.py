@@ -15,7 +15,7 @@ from typing import NamedTuple
 from builder.context.archive import Archive, Temporary, is_archive, read_archive
 from builder.context.paths import join
 from builder.context.reading import check_node, open_node, unreadable
-from builder.context.source import Node
+from builder.context.source import Node, changed
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.filesystem.links import follow_links
@@ -55,7 +55,8 @@ def unpack(node: Node, temporary: Temporary, *, large: bool) -> tuple[Archive, s
         archive = read_archive(stream, temporary, repr(node.entry.path), large=large)
         while stream.read(1 << 20):
             pass
-        check_node(node, stream.descriptor)
+        if check_node(node, stream.descriptor):
+            raise changed(node.entry.path)  # there is no telling where an archive ends that goes on
     return archive, stream.digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from builder.context.paths import join, parent_of
-from builder.context.reading import hash_node, open_node
+from builder.context.reading import check_node, hash_node, open_node
 from builder.context.source import Node
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.layer.content import Content, FileContent
@@ -47,6 +47,7 @@ def layer_items(copy: Copy, parent: MergedView) -> Iterator[LayerItem]:
     parts = list(copy.parts())
     digests = [SelectionDigest() for _ in parts]
     copy.digests = list(zip(parts, digests, strict=True))
+    copy.grown.clear()
     copy.found.clear()  # what an earlier look found may have changed since
     if parts:
         yield from _Writing(copy, parent, parts, digests).items()
@@ -61,6 +62,7 @@ class _Writing:
         self._parts = parts
         self._digests = digests
         self._found = copy.found
+        self._grown = copy.grown
         self._made_at = copy.made_at
         self._temporary = copy.temporary
         self._large = copy.large
@@ -86,7 +88,7 @@ class _Writing:
                     members = archive_members(archive, self._parent, root, self._made_at)
                     streams.append((root, _unpacked(number, members, owner)))
             clashes = Clashes(self._parent, target.path) if target.is_directory else None
-            yield from _linked(merge(streams, self._lose), clashes)
+            yield from _linked(merge(streams, self._lose), clashes, self._grown)
 
     def _unpack(self, number: int, part: Part, stack: ExitStack) -> Archive | None:
         """Return the archive that a part of ADD is, None when it is to be copied."""
@@ -151,7 +153,7 @@ class _Writing:
             self._found[key] = hash_node(item.node)
 
 
-def _linked(items: Iterator[Item], clashes: Clashes | None) -> Iterator[LayerItem]:
+def _linked(items: Iterator[Item], clashes: Clashes | None, grown: dict[str, Node]) -> Iterator[LayerItem]:
     """Yield items for the layer: a further name of a file becomes a link to the first, which stands before it."""
     names: dict[tuple[int, Hashable], str] = {}
     for entry, content, part, identity, node in items:
@@ -164,7 +166,7 @@ def _linked(items: Iterator[Item], clashes: Clashes | None) -> Iterator[LayerIte
                 continue
         yield entry, content
         if node is not None and entry.kind == FILE and not isinstance(content, bytes):
-            _check_unchanged(node)
+            _check_unchanged(node, entry.path, grown)
 
 
 def _unpacked(number: int, members: Iterator[Member], owner: Owner | None) -> Iterator[Item]:
@@ -192,9 +194,16 @@ def _place_all(parts: list[Part], target: Target) -> list[str]:
     return roots
 
 
-def _check_unchanged(node: Node) -> None:
-    """Raise ContextError when a file that somebody else has just read is no longer what was listed."""
+def _check_unchanged(node: Node, path: str, grown: dict[str, Node]) -> None:
+    """Raise ContextError when a file that somebody else has just read to `path` is no longer what was listed.
+
+    One that may have only become longer is put into `grown`.
+    """
     if node.status is None or not isinstance(node.content, FileContent):
         return
     descriptor = open_node(node)
-    os.close(descriptor)
+    try:
+        if check_node(node, descriptor):
+            grown[path] = node
+    finally:
+        os.close(descriptor)

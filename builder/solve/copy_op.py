@@ -9,13 +9,14 @@ were made on the way. Otherwise `inputs` reads what the stat cache does not know
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from builder.context.ignore import IgnorePatterns, exclude_patterns
 from builder.context.paths import inside_root
-from builder.context.reading import hash_node
+from builder.context.reading import check_growth, hash_node, open_node
 from builder.errors import ContextError
 from builder.filesystem.entry import FILE
 from builder.plan.step import ContextSource, CopyStep, GitSource, HttpSource, InlineSource, Paths
@@ -24,6 +25,7 @@ from builder.solve.copy_part import FindTree, Part, inline_part, local_parts, re
 
 if TYPE_CHECKING:
     from builder.context.archive import Temporary
+    from builder.context.source import Node
     from builder.solve.facts import Seen
 
 Key = tuple[int, str]
@@ -57,6 +59,8 @@ class Copy:
         """What each part was found to hold, once that is known."""
         self.found: dict[Key, str] = {}
         """(part, path) → digest of a large file; "" until the layer has been written."""
+        self.grown: dict[str, Node] = {}
+        """Path in the layer → large file that was longer after it had been copied than when it was listed."""
         self.unmatched: dict[str, None] = {}
         """Wildcards that were found to match nothing, in order."""
         self._contexts: dict[int, str] = {}
@@ -96,7 +100,16 @@ class Copy:
         )
 
     def complete(self, find_digest: Callable[[str], str]) -> None:
-        """Take the content digests of large files from the layer that was written, by path in it."""
+        """Take the content digests of large files from the layer that was written, by path in it.
+
+        Raises ContextError when one of them has changed, and not only become longer, meanwhile.
+        """
+        for path, node in self.grown.items():
+            descriptor = open_node(node)
+            try:
+                check_growth(node, descriptor, find_digest(path))
+            finally:
+                os.close(descriptor)
         for key in [key for key, digest in self.found.items() if not digest]:
             self.found[key] = find_digest(key[1])
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from threading import Event
 
-from builder.context.reading import check_node, open_node
+from builder.context.reading import beginning_of, check_growth, check_node, open_node
 from builder.context.source import Node
 from builder.errors import StoreError
 from builder.filesystem.entry import DIRECTORY, FILE, SYMLINK, Entry
@@ -76,17 +76,20 @@ def _write_leaf(node: Node, absolute: str, owners: bool, cancel: Event) -> None:
 
 
 def _write_file(node: Node, absolute: str, cancel: Event) -> None:
-    target = os.open(absolute, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    target = os.open(absolute, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if isinstance(node.content, bytes):
             _write_all(target, node.content)
             return
         source = open_node(node)
         try:
-            if node.status is None or not _clone(source, target):
+            if node.status is not None and _clone(source, target):
+                os.ftruncate(target, node.entry.size)
+            else:
                 check = SliceCheck(node.content, source) if isinstance(node.content, SlicedContent) else None
                 _copy(source, target, node.entry.size, check, cancel)
-            check_node(node, source)
+            if check_node(node, source):
+                check_growth(node, source, beginning_of(node, target))
         finally:
             os.close(source)
     finally:

@@ -102,3 +102,19 @@ def test_with_an_ignore_file_the_command_reads_the_copy_that_the_key_is_of(runs:
     again = runs.build(None).succeeded().err
     assert "CACHED" not in again.partition("RUN")[2]
     assert " B\n" in again
+
+
+def test_a_log_that_is_written_into_the_context_is_warned_of_and_copied(pybuild: Program) -> None:
+    log = pybuild.folder / "big.log"
+    log.write_bytes(b"line\n" * 4_000_000)
+    (pybuild.folder / "Dockerfile").write_text("FROM scratch\nCOPY . /x/\n")
+    writer = subprocess.Popen(["sh", "-c", f"while :; do echo line >> {log}; done"])
+    try:
+        outcome = pybuild.build(None, "-o", "type=local,dest=../out").succeeded()
+    finally:
+        writer.kill()
+        writer.wait()
+    assert "warning: GrowingFile: 'big.log' grew while it was read" in outcome.err
+    copied = (pybuild.folder.parent / "out/x/big.log").read_bytes()
+    assert len(copied) >= 20_000_000
+    assert set(copied.splitlines()[:-1]) == {b"line"}
