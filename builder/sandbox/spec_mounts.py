@@ -134,16 +134,35 @@ class Preparation:
                 return Attachment(target=mount_.target, source=source, directory=False, flags=MS_NOSUID | MS_NODEV)
 
     def _bind(self, mount_: BindMount) -> Attachment:
+        place = self._new_directory()
         match mount_.source:
             case DirectoryRoot(path):
                 tree = path
             case OverlayRoot():
-                tree = mount_stack_readonly(mount_.source, self._new_directory(), user_namespace=self._user_namespace)
+                tree = mount_stack_readonly(mount_.source, place, user_namespace=self._user_namespace)
+        if mount_.readonly and tree != place:
+            tree = self._veiled(tree, place)
         attachment = self._opened(tree, mount_.subpath, mount_.target, self._nodev)
         if mount_.readonly:
             return self._with(attachment, attachment.source, self._nodev | MS_RDONLY)
         assert attachment.source is not None
         return self._with(attachment, self._scratch_copy(attachment.source, attachment.directory), self._nodev)
+
+    def _veiled(self, tree: str, place: str) -> str:
+        """Mount a directory of this machine on `place` as a file system of its own, and return where it is to be had.
+
+        /proc/self/mountinfo names the root of each mount within its file system: of ours that says nothing. Where
+        overlayfs does not take the directory, it is what it is.
+        """
+        target = os.open(place, _OPEN_DIRECTORY)
+        try:
+            layers = (tree, self._new_directory())  # two at least; the upper one lends its look to the root
+            mount_overlay(target, layers, user_namespace=self._user_namespace, flags=MS_RDONLY)
+        except OSError:
+            return tree
+        finally:
+            os.close(target)
+        return place
 
     def _with(self, attachment: Attachment, source: int | None, flags: int) -> Attachment:
         return Attachment(target=attachment.target, source=source, directory=attachment.directory, flags=flags)

@@ -267,3 +267,34 @@ def test_apt_is_told_that_there_is_one_user(machines: dict[str, Machine]) -> Non
     outcome = in_place(machines["single"], prepare, "cat /etc/apt/apt.conf.d/*")
     assert "Sandbox::User" in outcome.out
     assert "etc/apt/apt.conf.d/99single-id" not in outcome.upper
+
+
+def _prepare_context(area: str, rootfs: Any) -> str:
+    write(f"{area}/context/sub/file", "seen\n")
+    os.chmod(f"{area}/context", 0o711)
+    return f"{area}/context"
+
+
+@pytest.mark.parametrize(
+    ("subpath", "script"),
+    [
+        ("", "cat /b/sub/file; stat -c %a /b"),
+        ("sub", "cat /b/file; stat -c %a /b"),
+        ("sub/file", "cat /b; stat -c %a /b"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["directory", "layer"])
+def test_no_path_of_this_machine_is_told_by_a_read_only_bind(
+    machine: Machine, kind: str, subpath: str, script: str
+) -> None:
+    def prepare(area: str, rootfs: Any) -> dict[str, Any]:
+        context = _prepare_context(area, rootfs)
+        source = DirectoryRoot(context) if kind == "directory" else OverlayRoot((context,), "", "")
+        return {"mounts": (BindMount(source=source, subpath=subpath, target="/b"),)}
+
+    outcome = in_place(machine, prepare, f"{script}; grep ' /b ' /proc/self/mountinfo; touch /b")
+    seen, mode, told = outcome.out.splitlines()
+    assert (seen, mode) == ("seen", {"": "711", "sub": "755", "sub/file": "644"}[subpath])
+    assert "context" not in told
+    assert os.path.basename(machine.folder) not in told
+    assert "Read-only file system" in outcome.err
