@@ -33,6 +33,9 @@ _OPTIONS = {MS_RDONLY: "ro", MS_NOSUID: "nosuid", MS_NODEV: "nodev", MS_NOEXEC: 
 _STRICT = ["nosuid", "noexec", "nodev"]
 _UNLIMITED = 2**64 - 1
 
+TerminalSize = tuple[int, int]
+"""Rows and columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -47,9 +50,15 @@ class Source:
 
 
 def config(
-    spec: SandboxSpec, root: str, sources: Sequence[Source], *, user_namespace: bool, single_id: bool
+    spec: SandboxSpec,
+    root: str,
+    sources: Sequence[Source],
+    *,
+    user_namespace: bool,
+    single_id: bool,
+    terminal: TerminalSize | None,
 ) -> dict[str, object]:
-    """The whole document; `root` is the path of the mounted root file system."""
+    """The whole document; `root` is the path of the mounted root file system, `terminal` the size of what it gets."""
     cgroup = ["cgroup"] if has_cgroup_namespaces() else []
     namespaces = ["pid", "ipc", "uts", "mount", *cgroup, *(["network"] if spec.network == "none" else [])]
     linux: dict[str, object] = {"namespaces": [{"type": name} for name in namespaces]}
@@ -57,7 +66,7 @@ def config(
         linux |= {"maskedPaths": list(MASKED), "readonlyPaths": list(READ_ONLY), "seccomp": _seccomp(single_id)}
     return {
         "ociVersion": SPEC_VERSION,
-        "process": _process(spec, single_id),
+        "process": _process(spec, single_id, terminal),
         "root": {"path": root, "readonly": False},
         "hostname": spec.hostname,
         "mounts": [*_system_mounts(spec, user_namespace, single_id), *(_mount(source) for source in sources)],
@@ -65,13 +74,14 @@ def config(
     }
 
 
-def _process(spec: SandboxSpec, single_id: bool) -> dict[str, object]:
+def _process(spec: SandboxSpec, single_id: bool, terminal: TerminalSize | None) -> dict[str, object]:
     capabilities = [f"CAP_{name}" for name in sorted(granted(spec))]
     user: dict[str, object] = {"uid": 0, "gid": 0}
     if not single_id:
         user = {"uid": spec.uid, "gid": spec.gid, "additionalGids": list(spec.group_list)}
     return {
-        "terminal": False,
+        "terminal": terminal is not None,
+        **({} if terminal is None else {"consoleSize": {"height": terminal[0], "width": terminal[1]}}),
         "user": {**user, "umask": 0o022},
         "args": list(spec.argv),
         "env": list(spec.env),

@@ -61,6 +61,7 @@ from builder.sandbox.zygote import Request, Zygote
 _UMASK = 0o022
 _SIGKILL = 9
 _MOST_COMPLAINTS = 3
+_STREAMS = ("stdin", "stdout", "stderr")
 _MOUNT_HINT = (
     "Isolation chroot only lends what other ones mount: copy it, and write elsewhere, or use --isolation native."
 )
@@ -100,7 +101,10 @@ class ChrootSandbox:
         spec, network = self.network.connect(spec, threading.Event())
         with _furnished(spec) as furnished:
             streams = (stdin, stdout, stderr)
-            request = _request(spec, network, terminal=are_terminal(streams))
+            terminal = are_terminal(streams)
+            if terminal:
+                furnished.link_terminal()
+            request = _request(spec, network, terminal=terminal)
             pipes = furnished.open_pipes
             return converse_attached(self._zygote, request, streams, uid=spec.uid, open_pipes=pipes)
 
@@ -137,15 +141,26 @@ class _Furnished:
 
     def open_pipes(self) -> tuple[Pipe, Pipe]:
         """Pipes for the output that have names: there is no /proc through which one that has none could be opened."""
+        self._remove_links()
         for folder in (self.kept_dev, self.dev):
-            for name in ("stdin", "stdout", "stderr"):
-                with suppress(FileNotFoundError):  # something else is mounted on /dev
-                    os.unlink(os.path.join(folder, name))
             os.symlink("null", os.path.join(folder, "stdin"))
         pipes = named_output_pipes(self.kept_dev)
         for name in ("stdout", "stderr"):
             os.link(os.path.join(self.kept_dev, name), os.path.join(self.dev, name))
         return pipes
+
+    def link_terminal(self) -> None:
+        """The same for a command that has a terminal, which it can open as /dev/tty."""
+        self._remove_links()
+        for folder in (self.kept_dev, self.dev):
+            for name in _STREAMS:
+                os.symlink("tty", os.path.join(folder, name))
+
+    def _remove_links(self) -> None:
+        for folder in (self.kept_dev, self.dev):
+            for name in _STREAMS:
+                with suppress(FileNotFoundError):  # something else is mounted on /dev
+                    os.unlink(os.path.join(folder, name))
 
 
 @contextmanager

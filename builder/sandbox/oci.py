@@ -121,7 +121,7 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
         unshare(CLONE_NEWNS)
         reset_signals()
         begin_session(terminal=header["terminal"])
-        found = _write_bundle(spec, header["bundle"], channel, conditions)
+        found = _write_bundle(spec, header["bundle"], channel, conditions, header["terminal"])
         name = os.path.basename(program)
         if name == "crun":
             _hide_hybrid_cgroups()
@@ -151,7 +151,7 @@ def _hide_hybrid_cgroups() -> None:
             mount("tmpfs", _HYBRID_CGROUPS, "tmpfs", MS_NOSUID | MS_RDONLY, "size=0")
 
 
-def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: Conditions) -> bool:
+def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: Conditions, terminal: bool) -> bool:
     """Mount what the runtime needs and write its configuration; whether the root has the command at all."""
     work = os.open(spec.rootfs.work, os.O_RDONLY | os.O_CLOEXEC) if isinstance(spec.rootfs, OverlayRoot) else None
     mount("tmpfs", bundle, "tmpfs", MS_NOSUID, "mode=0700")
@@ -167,9 +167,13 @@ def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: 
     path = os.readlink(f"/proc/self/fd/{root}")
     sources = [_source(one, bundle, index) for index, one in enumerate(kept)]
     spec = replace(spec, env=with_home(spec.env, spec.uid, root))
-    text = json.dumps(config(spec, path, sources, user_namespace=userns, single_id=conditions.single_id))
+    size = os.get_terminal_size(0) if terminal else None
+    document = config(
+        spec, path, sources, user_namespace=userns, single_id=conditions.single_id,
+        terminal=(size.lines, size.columns) if size else None,
+    )  # fmt: skip
     with open(os.path.join(bundle, "config.json"), "w", encoding="utf-8") as file:
-        file.write(text)
+        json.dump(document, file)
     return _has_command(root, spec.argv, spec.env)
 
 

@@ -190,11 +190,13 @@ def test_whoever_stops_reading_ends_the_command_that_writes(image: Program) -> N
     assert done.stderr.splitlines()[-1] == "1", "process 1 has no SIGPIPE: it sees the error"
 
 
-def test_at_a_terminal_the_command_has_one_of_its_own(image: Program) -> None:
-    terminal = _at_terminal(image, "-u", "1000")
+@pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
+def test_at_a_terminal_the_command_has_one_of_its_own(image: Program, isolation: str) -> None:
+    _needs(isolation)
+    terminal = _at_terminal(image, "-u", "1000", "--isolation", isolation)
     terminal.wait_for(b"$ ")
-    terminal.type(b"test -t 0 -a -t 1 -a -t 2 && echo is''-one; echo opened > /dev/stdout; stty size; echo $$\n")
-    terminal.wait_for(b"is-one\r\nopened\r\n40 120\r\n1\r\n")
+    terminal.type(b"test -t 0 -a -t 1 -a -t 2 && echo is''-one; echo opened > /dev/stdout; stty size\n")
+    terminal.wait_for(b"is-one\r\nopened\r\n40 120\r\n")
     terminal.type(b"sleep 100\n")
     terminal.read_for(0.5)
     terminal.type(CTRL_C)
