@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from builder.context.own_store import store_inside
+from builder.filesystem.still import StillTree, listing
 
 if TYPE_CHECKING:
     from builder.context.ignore import IgnorePatterns
@@ -39,16 +40,17 @@ def context_signature(
         from builder.store.settled import is_settled  # whoever asks if a signature still holds needs none of it
 
         settled = functools.partial(is_settled, moment_ns=before_ns)
-    scan = _Scan(directory, ignore, store_inside(directory, store), settled)
-    for root in sorted(set(roots)):
-        if not scan.add_root(root):
-            return None
-    return scan.digest.hexdigest()
+    with StillTree(directory) as tree:
+        scan = _Scan(tree, ignore, store_inside(directory, store), settled)
+        for root in sorted(set(roots)):
+            if not scan.add_root(root):
+                return None
+        return scan.digest.hexdigest()
 
 
 class _Scan:
-    def __init__(self, directory: str, ignore: IgnorePatterns | None, store: str, settled: Settled | None) -> None:
-        self._directory = directory
+    def __init__(self, tree: StillTree, ignore: IgnorePatterns | None, store: str, settled: Settled | None) -> None:
+        self._tree = tree
         self._ignore = ignore
         self._store = store
         self._settled = settled
@@ -57,12 +59,12 @@ class _Scan:
     def add_root(self, root: str) -> bool:
         if self._store and f"{root}/".startswith(f"{self._store}/"):
             return True
-        path = self._directory
-        status = os.stat(path)
+        status = os.stat(self._tree.root)
+        path = ""
         for name in root.split("/") if root else ():
-            path = f"{path}/{name}"
+            path = f"{path}/{name}" if path else name
             try:
-                status = os.lstat(path)
+                status = os.lstat(self._tree.at(path))
             except (FileNotFoundError, NotADirectoryError):
                 self.digest.update(f"missing {root}\0".encode("utf-8", "surrogateescape"))
                 return True
@@ -71,14 +73,14 @@ class _Scan:
         if not stat.S_ISDIR(status.st_mode):
             return self._add([_line(root, status)], status)
         state = self._ignore.state_of(root)[1] if self._ignore and root else 0
-        return self._is_settled(status) and self._add_directory(path, root, state)
+        return self._is_settled(status) and self._add_directory(root, state)
 
-    def _add_directory(self, path: str, relative: str, state: int) -> bool:
-        pending = [(path, relative, state)]
+    def _add_directory(self, relative: str, state: int) -> bool:
+        pending = [(relative, state)]
         while pending:
-            path, relative, state = pending.pop()
+            relative, state = pending.pop()
             lines = [relative]
-            with os.scandir(path) as entries:
+            with listing(self._tree.at(relative)) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
                     below = f"{relative}/{entry.name}" if relative else entry.name
                     if below == self._store:
@@ -94,7 +96,7 @@ class _Scan:
                         return False
                     lines.append(_line(entry.name, status))
                     if is_directory:
-                        pending.append((entry.path, below, own))
+                        pending.append((below, own))
             self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
         return True
 

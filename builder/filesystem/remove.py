@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from builder.filesystem.trail import Trail
 
 
 def remove_tree(directory: int, name: str) -> None:
@@ -21,7 +21,11 @@ def remove_tree(directory: int, name: str) -> None:
     except (IsADirectoryError, PermissionError):  # EISDIR on Linux, EPERM by POSIX
         if not _is_directory(directory, name):
             raise
-    _empty(directory, name)
+    trail = Trail(directory)
+    try:
+        _empty(trail, name)
+    finally:
+        trail.close()
     os.rmdir(name, dir_fd=directory)
 
 
@@ -32,37 +36,33 @@ def _is_directory(directory: int, name: str) -> bool:
         return False
 
 
-def _empty(directory: int, name: str) -> None:
+def _empty(trail: Trail, name: str) -> None:
     # A stack and not recursion: the tree may be deeper than Python's recursion limit.
-    stack: list[tuple[int, str, list[str]]] = []
-    try:
-        stack.append(_listed(directory, name))
-        while stack:
-            descriptor, own_name, names = stack[-1]
-            if not names:
-                stack.pop()
-                os.close(descriptor)
-                if stack:
-                    os.rmdir(own_name, dir_fd=stack[-1][0])
-                continue
-            child = names.pop()
-            try:
-                os.unlink(child, dir_fd=descriptor)
-            except (IsADirectoryError, PermissionError):
-                stack.append(_listed(descriptor, child))
-    finally:
-        for descriptor, _, _ in stack:
-            os.close(descriptor)
+    stack = [_listed(trail, name)]
+    while stack:
+        if not stack[-1]:
+            stack.pop()
+            own_name = trail.names[-1]
+            above = trail.up(len(stack))
+            if stack:
+                os.rmdir(own_name, dir_fd=above)
+            continue
+        child = stack[-1].pop()
+        try:
+            os.unlink(child, dir_fd=trail.descriptor)
+        except (IsADirectoryError, PermissionError):
+            stack.append(_listed(trail, child))
 
 
-def _listed(directory: int, name: str) -> tuple[int, str, list[str]]:
+def _listed(trail: Trail, name: str) -> list[str]:
+    """Step into a directory, so that its names may be removed; return them."""
     try:
-        descriptor = os.open(name, _OPEN, dir_fd=directory)
+        descriptor = trail.down(name)
     except PermissionError:
         # Ours, but closed to ourselves (mode 0): only root is above that. Does not follow a link: ENOTDIR would
         # have come first.
-        os.chmod(name, stat.S_IRWXU, dir_fd=directory)
-        descriptor = os.open(name, _OPEN, dir_fd=directory)
+        os.chmod(name, stat.S_IRWXU, dir_fd=trail.descriptor)
+        descriptor = trail.down(name)
     if not os.access(".", os.W_OK | os.X_OK, dir_fd=descriptor, effective_ids=True):
         os.fchmod(descriptor, stat.S_IRWXU)
-    return descriptor, name, os.listdir(descriptor)
+    return os.listdir(descriptor)

@@ -76,16 +76,25 @@ class Root:
             descriptor = self._open_directory(parent)
         else:
             if held != parent:
-                os.close(descriptor)
-                descriptor = self._open_directory(parent)
+                descriptor = self._step_on(held, descriptor, parent)
         try:
             return os.open(_plain(name), flags, dir_fd=descriptor)
         finally:
             self._parents.append((parent, descriptor))
 
-    def _open_directory(self, path: str) -> int:
-        """Open a directory below the root, one name at a time, none of them a link. Raises OSError."""
-        descriptor = self.fd
+    def _step_on(self, held: str, descriptor: int, path: str) -> int:
+        """Open the directory `path` from the one that is held, which is closed, where that is on the way to it."""
+        if path.startswith(f"{held}/"):
+            return self._open_directory(path[len(held) + 1 :], descriptor)
+        os.close(descriptor)
+        return self._open_directory(path)
+
+    def _open_directory(self, path: str, start: int = -1) -> int:
+        """Open a directory below the root, or below `start`, one name at a time, none of them a link. Raises OSError.
+
+        `start` is closed.
+        """
+        descriptor = self.fd if start < 0 else start
         for name in path.split("/"):
             above = descriptor
             try:

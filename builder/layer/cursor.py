@@ -1,8 +1,6 @@
-"""Where in a tree on disk we stand: the directories from its root down to one, held open.
+"""Where in a tree on disk we stand: a directory in it, and the way there.
 
-Entries of a tar stand together by directory, so the next one needs a step or two and not a path from the root. No
-step follows a symbolic link, and none is ever taken by a path of more than one word: nothing in the tree, and nobody
-who changes it meanwhile, can lead us out of it.
+Entries of a tar stand together by directory, so the next one needs a step or two and not a path from the root.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import os
 from collections.abc import Callable
 from types import TracebackType
 
-_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from builder.filesystem.trail import Trail
 
 
 class TreeCursor:
@@ -23,8 +21,8 @@ class TreeCursor:
     def __init__(self, root: str, arrive: Callable[[int, str, str], None] | None = None) -> None:
         self._arrive = arrive
         self._path = ""
-        self._names: list[str] = []
-        self._descriptors = [os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._trail = Trail(self._root)
 
     def __enter__(self) -> TreeCursor:
         return self
@@ -32,8 +30,8 @@ class TreeCursor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._back_to(0)
-        os.close(self._descriptors.pop())
+        self._trail.close()
+        os.close(self._root)
 
     def enter(self, path: str) -> int:
         """Go to the directory `path` ("" is the root) and return its descriptor, which stays the cursor's.
@@ -41,33 +39,31 @@ class TreeCursor:
         Raises OSError: ENOENT, and ENOTDIR or ELOOP where something else stands.
         """
         if path == self._path:
-            return self._descriptors[-1]
+            return self._trail.descriptor
         names = path.split("/") if path else []
         common = 0
-        for ours, wanted in zip(self._names, names):
+        for ours, wanted in zip(self._trail.names, names):
             if ours != wanted:
                 break
             common += 1
-        self._back_to(common)
-        for depth in range(common, len(names)):
-            name = names[depth]
+        descriptor = self._back_to(common)
+        for name in names[common:]:
+            below = f"{self._path}/{name}" if self._path else name
             if self._arrive is not None:
-                self._arrive(self._descriptors[-1], name, "/".join(names[: depth + 1]))
-            self._descriptors.append(os.open(name, _OPEN, dir_fd=self._descriptors[-1]))
-            self._names.append(name)
-        self._path = path
-        return self._descriptors[-1]
+                self._arrive(descriptor, name, below)
+            descriptor = self._trail.down(name)
+            self._path = below
+        return descriptor
 
     def forget(self, path: str) -> None:
         """Take note that `path` is about to be removed or replaced: step out of it."""
         if self._path == path or self._path.startswith(path + "/"):
             self._back_to(path.count("/"))
 
-    def _back_to(self, depth: int) -> None:
-        while len(self._names) > depth:
-            self._names.pop()
-            os.close(self._descriptors.pop())
-        self._path = "/".join(self._names)
+    def _back_to(self, depth: int) -> int:
+        descriptor = self._trail.up(depth)
+        self._path = "/".join(self._trail.names)
+        return descriptor
 
 
 def find_status(directory: int, name: str) -> os.stat_result | None:

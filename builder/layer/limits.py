@@ -20,11 +20,9 @@ class Limits:
     entries: int = 5_000_000
     """Members of one archive."""
     path_bytes: int = 4095
-    """A path or link target: PATH_MAX without its NUL (limits.h)."""
+    """A path with a slash in front, or a link target: PATH_MAX without its NUL (limits.h)."""
     name_bytes: int = 255
     """One component: NAME_MAX (limits.h)."""
-    depth: int = 512
-    """Components of a path: directories held open on the way down."""
     header_bytes: int = MIB
     """One PAX header or GNU long name; also what the xattrs of one entry may take together."""
     pending_headers: int = 16

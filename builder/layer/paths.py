@@ -14,25 +14,41 @@ import os
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.links import follow_links
-from builder.layer.limits import Limits
+from builder.layer.limits import LIMITS, Limits
 from builder.layer.whiteout import PREFIX, hidden_path, is_leftover, is_opaque, is_whiteout
+
+_WHITEOUT = os.fsencode(PREFIX)
+_SHORT = LIMITS.name_bytes // 4
+"""Characters of a path that is not worth looking at: each takes up to four bytes."""
 
 
 def clean_path(raw: bytes, limits: Limits, what: str = "name") -> str:
     """Return a tar name as a path of ours. Raises LayerError for one that leaves the root or is too long."""
-    if len(raw) > limits.path_bytes:
-        raise LayerError(f"the archive holds a {what} of {len(raw)} bytes; at most {limits.path_bytes} are accepted")
     if b"\0" in raw:
         raise LayerError(f"the archive holds a {what} with a NUL byte")
     text = raw.decode("utf-8", "surrogateescape")
     if text.startswith("/") or "//" in text or "./" in text or text.endswith((".", "/")):
         text = _cleaned(text, what)
-    parts = text.count("/") + 1
-    if parts > limits.depth:
-        raise LayerError(f"the archive holds a {what} {parts} directories deep; at most {limits.depth} are accepted")
-    if len(raw) > limits.name_bytes and any(len(os.fsencode(part)) > limits.name_bytes for part in text.split("/")):
-        raise LayerError(f"the archive holds a {what} with a component longer than {limits.name_bytes} bytes")
+    if len(raw) > limits.name_bytes:
+        _check_length(os.fsencode(text), f"the archive holds a {what}", limits)
     return text
+
+
+def refuse_long_path(path: str) -> None:
+    """Raise LayerError for a path that a layer must not have: no step could use it, nor would we read it again."""
+    if len(path) > _SHORT:
+        _check_length(os.fsencode(path), "the step makes a path", LIMITS)
+
+
+def _check_length(path: bytes, what: str, limits: Limits) -> None:
+    shown = path[:40].decode("utf-8", "replace")
+    parent, slash, name = path.rpartition(b"/")
+    if name.startswith(_WHITEOUT):  # it stands for the deletion of a name, which may be as long as names are
+        path = parent + slash + name[len(_WHITEOUT) :]
+    if len(path) >= limits.path_bytes:  # a process has to put a slash in front
+        raise LayerError(f"{what} of {len(path) + 1} bytes, below {shown!r}; Linux takes at most {limits.path_bytes}")
+    if any(len(part) > limits.name_bytes for part in path.split(b"/")):
+        raise LayerError(f"{what} with a component longer than {limits.name_bytes} bytes, {shown!r}…")
 
 
 def _cleaned(text: str, what: str) -> str:

@@ -192,7 +192,7 @@ class UnpackedTree:
             if self._overlay:
                 self._mark_opaque(directory)
             else:
-                self._clear(directory, parent)
+                self._clear(parent)
             return
         hidden = name[len(PREFIX) :]
         path = f"{parent}/{hidden}" if parent else hidden
@@ -202,7 +202,7 @@ class UnpackedTree:
             if status is not None and path not in self._made:
                 self._remove(directory, hidden, path)
             elif status is not None and stat.S_ISDIR(status.st_mode):
-                self._clear(self._cursor.enter(path), path)
+                self._clear(path)
         elif status is None:
             os.mknod(hidden, stat.S_IFCHR, _WHITEOUT_DEVICE, dir_fd=directory)
         elif stat.S_ISDIR(status.st_mode):
@@ -217,19 +217,19 @@ class UnpackedTree:
             at = path.find("/", at + 1)
         return above or path in self._hidden
 
-    def _clear(self, directory: int, parent: str) -> None:
+    def _clear(self, parent: str) -> None:
         """Remove what layers below left in a directory, and keep what this one made."""
-        for name in os.listdir(directory):
-            path = f"{parent}/{name}" if parent else name
-            status = find_status(directory, name)
-            if path not in self._made:
-                self._remove(directory, name, path)
-            elif status is not None and stat.S_ISDIR(status.st_mode):
-                child = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
-                try:
-                    self._clear(child, path)
-                finally:
-                    os.close(child)
+        pending = [parent]  # and not recursion: the tree may be deeper than Python's recursion limit
+        while pending:
+            parent = pending.pop()
+            directory = self._sources.enter(parent)
+            for name in os.listdir(directory):
+                path = f"{parent}/{name}" if parent else name
+                status = find_status(directory, name)
+                if path not in self._made:
+                    self._remove(directory, name, path)
+                elif status is not None and stat.S_ISDIR(status.st_mode):
+                    pending.append(path)
 
     def is_whiteout(self, status: os.stat_result) -> bool:
         return self._overlay and stat.S_ISCHR(status.st_mode) and status.st_rdev == _WHITEOUT_DEVICE

@@ -186,20 +186,19 @@ class MergedView:
         """The directory at `path`, which must be one, and not through links."""
         if not path:
             return self._root()
-        known = self._remembered.get(path, _UNKNOWN)
-        if known is not _UNKNOWN:
-            return known
-        place: _Place | None = self._root()
-        end = 0
-        while end >= 0 and place is not None:
-            end = path.find("/", end + 1)
-            above = path if end < 0 else path[:end]
-            known = self._remembered.get(above, _UNKNOWN)
-            if known is _UNKNOWN:
-                found = self._child(place.layers, above)
-                known = found if isinstance(found, _Place) else None
-                self._remember(above, known)
-            place = known
+        wanted: list[str] = []
+        place: _Place | None = _UNKNOWN
+        above = path
+        while above and (place := self._remembered.get(above, _UNKNOWN)) is _UNKNOWN:
+            wanted.append(above)
+            above = above.rpartition("/")[0]
+        if not above:
+            place = self._root()
+        while wanted and place is not None:
+            below = wanted.pop()
+            found = self._child(place.layers, below)
+            place = found if isinstance(found, _Place) else None
+            self._remember(below, place)
         return place
 
     def _remember(self, path: str, place: _Place | None) -> None:

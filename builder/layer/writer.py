@@ -17,6 +17,7 @@ from builder.filesystem.entry import Entry
 from builder.layer.content import Content, FileContent, SliceCheck, SlicedContent, open_content
 from builder.layer.header import BLOCK, END, encode_header
 from builder.layer.index_writer import IndexWriter
+from builder.layer.paths import refuse_long_path
 from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import PREFIX, refuse_reserved_name
 
@@ -63,6 +64,7 @@ class _TarWriter:
 
     def add(self, entry: Entry, content: Content | None) -> None:
         mtime = entry.mtime if self._epoch is None or entry.mtime < self._epoch else self._epoch
+        refuse_long_path(entry.path)
         if PREFIX in entry.path and (content is not None or entry.size or entry.kind != "file"):
             refuse_reserved_name(entry.path)
         if entry.kind != "file":

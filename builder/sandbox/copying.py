@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from contextlib import suppress
+
+from builder.filesystem.still import StillTree
 
 
 def copy_tree(source: str, target: str) -> None:
@@ -16,36 +19,39 @@ def copy_tree(source: str, target: str) -> None:
 
     Links within the tree are kept as links, hard links to one another too. Raises OSError.
     """
-    _copy(source, target, {})
+    _repeat(source, target, _copy_leaf)
 
 
 def link_tree(source: str, target: str) -> None:
     """Repeat the tree at `source` at `target`, with further names for the same files. Raises OSError."""
-    look = os.lstat(source)
-    if not stat.S_ISDIR(look.st_mode):
-        os.link(source, target, follow_symlinks=False)
-        return
-    os.mkdir(target, 0o700)
-    for name in os.listdir(source):
-        link_tree(os.path.join(source, name), os.path.join(target, name))
-    _copy_look(source, target, look)
+    _repeat(source, target, None)
 
 
-def _copy(source: str, target: str, seen: dict[tuple[int, int], str]) -> None:
-    look = os.lstat(source)
-    key = (look.st_dev, look.st_ino)
-    if stat.S_ISDIR(look.st_mode):
-        os.mkdir(target, 0o700)
-        for name in sorted(os.listdir(source)):
-            _copy(os.path.join(source, name), os.path.join(target, name), seen)
-    elif key in seen:
-        os.link(seen[key], target, follow_symlinks=False)
-        return
-    else:
-        _copy_leaf(source, target, look)
-        if look.st_nlink > 1:
-            seen[key] = target
-    _copy_look(source, target, look)
+def _repeat(source: str, target: str, copy_leaf: Callable[[str, str, os.stat_result], None] | None) -> None:
+    with StillTree(source) as old, StillTree(target) as new, StillTree(target) as names:
+        copied: dict[tuple[int, int], str] = {}
+        pending: list[tuple[str, os.stat_result | None]] = [("", None)]
+        while pending:  # and not recursion: the tree may be deeper than Python's recursion limit
+            path, directory = pending.pop()
+            if directory is not None:  # everything is in it
+                _copy_look(old.at(path), new.at(path), directory)
+                continue
+            look = os.lstat(old.at(path))
+            key = (look.st_dev, look.st_ino)
+            if stat.S_ISDIR(look.st_mode):
+                os.mkdir(new.at(path), 0o700)
+                pending.append((path, look))
+                below = sorted(os.listdir(old.at(path)), reverse=True)
+                pending += [(f"{path}/{name}" if path else name, None) for name in below]
+            elif copy_leaf is None:
+                os.link(old.at(path), new.at(path), follow_symlinks=False)
+            elif key in copied:
+                os.link(names.at(copied[key]), new.at(path), follow_symlinks=False)
+            else:
+                copy_leaf(old.at(path), new.at(path), look)
+                _copy_look(old.at(path), new.at(path), look)
+                if look.st_nlink > 1:
+                    copied[key] = path
 
 
 def _copy_leaf(source: str, target: str, look: os.stat_result) -> None:

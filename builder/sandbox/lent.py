@@ -12,6 +12,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from builder.filesystem.still import StillTree, listing
+
 Ident = tuple[int, int]
 """(device, inode)"""
 
@@ -115,15 +117,16 @@ def walk(tree: str) -> Iterator[tuple[str, os.stat_result]]:
     status = os.lstat(tree)
     yield "", status
     pending = [""] if stat.S_ISDIR(status.st_mode) else []
-    while pending:
-        folder = pending.pop()
-        with os.scandir(os.path.join(tree, folder)) as entries:
-            for entry in entries:
-                path = os.path.join(folder, entry.name)
-                status = entry.stat(follow_symlinks=False)
-                yield path, status
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(path)
+    with StillTree(tree) as still:
+        while pending:
+            folder = pending.pop()
+            with listing(still.at(folder)) as entries:
+                for entry in entries:
+                    path = os.path.join(folder, entry.name)
+                    status = entry.stat(follow_symlinks=False)
+                    yield path, status
+                    if stat.S_ISDIR(status.st_mode):
+                        pending.append(path)
 
 
 def _keep(loan: Loan, files: dict[Ident, _File]) -> None:

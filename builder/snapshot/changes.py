@@ -17,6 +17,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -27,6 +28,7 @@ from typing import Protocol
 
 from builder.errors import LayerError
 from builder.filesystem.entry import FILE, HARDLINK, Entry
+from builder.filesystem.still import PATH_BYTES, StillTree
 from builder.layer.content import Content, FileContent
 from builder.layer.view import MergedView
 from builder.layer.whiteout import refuse_reserved_name, whiteout_entry
@@ -46,8 +48,8 @@ class Verdict(Enum):
 class ChangeSource(Protocol):
     """Where changes are looked for. Directories are visited depth first, each `children` followed by its `leave`."""
 
-    root: str
-    """The directory that all paths are relative to."""
+    tree: StillTree
+    """What all paths are relative to."""
 
     def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
         """Give the names in a directory that may matter, in the order of the layer; no sockets. Raises OSError."""
@@ -122,9 +124,9 @@ class _Walk:
         name = os.fsdecode(raw_name)
         path = f"{visit.path}/{name}" if visit.path else name
         if verdict is Verdict.REMOVED:
-            yield from self.emit(whiteout_entry(path), None)
+            yield from self.emit(whiteout_entry(path), has_content=False)
             return
-        absolute = f"{self.source.root}/{path}"
+        absolute = self.source.tree.at(path)
         status = os.lstat(absolute)
         if stat.S_ISDIR(status.st_mode):
             refuse_reserved_name(path)
@@ -139,7 +141,7 @@ class _Walk:
             entry = self.entry(path, absolute, status)
             if not self.looks_as_before(entry, status):
                 below.pending = None
-                yield from self.emit(entry, None)
+                yield from self.emit(entry)
         self.visits.append(below)
 
     def keep_or_drop(self, path: str, absolute: str, status: os.stat_result) -> Iterator[Change]:
@@ -147,12 +149,12 @@ class _Walk:
         if entry.kind == FILE and status.st_nlink > 1:
             target = self.links.target(path, status)
             if target:
-                yield from self.emit(entry._replace(kind=HARDLINK, link=target, size=0, xattrs=()), None)
+                yield from self.emit(entry._replace(kind=HARDLINK, link=target, size=0, xattrs=()))
                 return
         elif self.is_as_before(entry, absolute, status):
             self.source.drop(path, status)
             return
-        yield from self.emit(entry, FileContent(absolute) if entry.kind == FILE else None)
+        yield from self.emit(entry)
 
     def is_as_before(self, entry: Entry, absolute: str, status: os.stat_result) -> bool:
         if not self.looks_as_before(entry, status):
@@ -176,13 +178,13 @@ class _Walk:
         before = self.view.find(path)
         return entry if before is None else entry._replace(uid=before.entry.uid, gid=before.entry.gid)
 
-    def emit(self, entry: Entry, content: Content | None) -> Iterator[Change]:
+    def emit(self, entry: Entry, *, has_content: bool = True) -> Iterator[Change]:
         """Give the directories above that were not worth an entry until now, then the entry."""
         for visit in self.visits:
             if visit.pending is not None:
                 status, visit.pending = visit.pending, None
-                yield self.entry(visit.path, f"{self.source.root}/{visit.path}", status), None
-        yield entry, content
+                yield self.entry(visit.path, self.source.tree.at(visit.path), status), None
+        yield entry, FileContent(self.source.tree.at(entry.path)) if has_content and entry.kind == FILE else None
 
 
 def changed_entries(source: ChangeSource, view: MergedView, *, inherit_owners: bool = False) -> Iterator[Change]:
@@ -195,8 +197,20 @@ def changed_entries(source: ChangeSource, view: MergedView, *, inherit_owners: b
     try:
         yield from _Walk(source, view, inherit_owners).run()
     except OSError as error:
-        what = os.path.relpath(error.filename, source.root) if isinstance(error.filename, str) else "a file"
-        raise LayerError(f"what the step changed can't be read: /{what}: {error.strerror}") from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise _too_deep(error) from error
+        root = source.tree.root
+        what = os.path.relpath(error.filename, root) if isinstance(error.filename, str) else "a file"
+        raise LayerError(f"what the step changed can't be read: /{what[:200]}: {error.strerror}") from error
+
+
+def _too_deep(error: OSError) -> LayerError:
+    path = error.filename if isinstance(error.filename, str) else ""
+    length = len(os.fsencode(path)) + 1
+    return LayerError(
+        f"the step made a path of {length} bytes, below /{path[:40]}; Linux takes at most {PATH_BYTES}",
+        hint="No later step could name it. It was made by going down step by step, most likely in a loop.",
+    )
 
 
 def _sha256(path: str) -> str:

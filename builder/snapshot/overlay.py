@@ -55,10 +55,9 @@ class OverlaySnapshotter:
         rootfs = active.rootfs
         if not isinstance(rootfs, OverlayRoot):
             raise AssertionError(rootfs)
-        source = UpperDirectory(
-            rootfs.upper, rootfs.lower, active.view, user_namespace=self._place.user_namespace
-        )  # fmt: skip
-        yield from changed_entries(source, active.view, inherit_owners=self._place.ids == "ignore")
+        marks = self._place.user_namespace
+        with UpperDirectory(rootfs.upper, rootfs.lower, active.view, user_namespace=marks) as source:
+            yield from changed_entries(source, active.view, inherit_owners=self._place.ids == "ignore")
         if source.reusable:
             with self._lock:
                 self._reusable.add(active.directory)

@@ -22,6 +22,7 @@ from struct import Struct
 from typing import BinaryIO
 
 from builder.errors import StoreError
+from builder.filesystem.still import StillTree, listing
 from builder.layer.whiteout import refuse_reserved_name
 from builder.snapshot.changes import Verdict
 
@@ -38,11 +39,11 @@ _CLOCK_TICKS_NS = 30_000_000
 def write_scan(root: str, path: str) -> None:
     """Write the scan of the tree `root` to the file `path`. Raises OSError."""
     youngest = 0
-    with open(path, "wb") as file:
+    with open(path, "wb") as file, StillTree(root) as tree:
         pending = [b""]
         while pending:
             directory = pending.pop()
-            found, newest = _fingerprints(os.path.join(os.fsencode(root), directory))
+            found, newest = _fingerprints(tree.at(os.fsdecode(directory)))
             youngest = max(youngest, newest)
             marshal.dump((directory, found), file)
             pending += [_join(directory, name) for name in sorted(found, reverse=True) if is_directory(found[name])]
@@ -60,15 +61,15 @@ def is_directory(fingerprint: bytes) -> bool:
     return stat.S_ISDIR(_MODE.unpack_from(fingerprint)[0])
 
 
-def _fingerprints(directory: bytes) -> tuple[Fingerprints, int]:
+def _fingerprints(directory: str) -> tuple[Fingerprints, int]:
     """The names in a directory but for sockets, and the youngest change time among them."""
     found: Fingerprints = {}
     newest = os.lstat(directory).st_ctime_ns
-    with os.scandir(directory) as entries:
+    with listing(directory) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
             if not stat.S_ISSOCK(status.st_mode):
-                found[entry.name] = _FINGERPRINT.pack(
+                found[os.fsencode(entry.name)] = _FINGERPRINT.pack(
                     status.st_ino, status.st_mode, status.st_uid, status.st_gid, status.st_size,
                     *divmod(status.st_mtime_ns, _NS), *divmod(status.st_ctime_ns, _NS), status.st_rdev,
                 )  # fmt: skip
@@ -80,8 +81,8 @@ class ScannedTree:
     """A ChangeSource that compares the tree `root` with the scan in the file `before`, and scans it anew to `after`."""
 
     def __init__(self, root: str, before: str, after: str) -> None:
-        self.root = root
         self._files = ExitStack()
+        self.tree = self._files.enter_context(StillTree(root))
         self._blocks = _Blocks(self._files.enter_context(open(before, "rb")))  # noqa: SIM115 - closed on exit
         self._after = self._files.enter_context(open(after, "wb"))  # noqa: SIM115
         self._youngest = 0
@@ -96,7 +97,7 @@ class ScannedTree:
 
     def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
         directory = os.fsencode(path)
-        now, newest = _fingerprints(os.path.join(os.fsencode(self.root), directory))
+        now, newest = _fingerprints(self.tree.at(path))
         self._youngest = max(self._youngest, newest)
         marshal.dump((directory, now), self._after)
         before = self._blocks.find(directory)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from builder.errors import LayerError
+from builder.filesystem.still import StillTree, listing
 from builder.layer.view import MergedView
 from builder.layer.whiteout import refuse_reserved_name
 from builder.snapshot.changes import Verdict
@@ -34,16 +35,23 @@ class UpperDirectory:
 
     def __init__(self, root: str, lower: Sequence[str], view: MergedView, *, user_namespace: bool = False) -> None:
         """`lower` are the directories it was mounted on, topmost first; `view` is of the same layers."""
-        self.root = root
-        self._lower = lower
+        self.tree = StillTree(root)
+        self._lower = [StillTree(directory) for directory in lower]
         self.marks = "user.overlay." if user_namespace else "trusted.overlay."
         self.reusable = True
         """Whether the directory is, at the end, the unpacked form of the layer."""
         self._view = view
         self._opened: list[_Opened] = []
 
+    def __enter__(self) -> UpperDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tree in (self.tree, *self._lower):
+            tree.__exit__(None, None, None)
+
     def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
-        opened = _Opened(f"{self.root}/{path}" if path else self.root, self.marks)
+        opened = _Opened(self.tree, path, self.marks)
         hides_all = opened.is_opaque or (bool(self._opened) and self._opened[-1].hides_all)
         opened.hides_all = hides_all
         self._opened.append(opened)
@@ -62,9 +70,9 @@ class UpperDirectory:
                 yield name, Verdict.CANDIDATE
 
     def has_old_time(self, path: str, status: os.stat_result) -> bool:
-        for directory in self._lower:  # the topmost that has it is what overlayfs showed, and copied up with its time
+        for tree in self._lower:  # the topmost that has it is what overlayfs showed, and copied up with its time
             with suppress(FileNotFoundError, NotADirectoryError):
-                return os.lstat(f"{directory}/{path}").st_mtime_ns == status.st_mtime_ns
+                return os.lstat(tree.at(path)).st_mtime_ns == status.st_mtime_ns
         return False
 
     def drop(self, path: str, status: os.stat_result) -> None:
@@ -73,36 +81,46 @@ class UpperDirectory:
     def leave(self, path: str) -> None:
         opened = self._opened.pop()
         if opened.touched:
-            os.utime(opened.path, ns=opened.times)
+            os.utime(self.tree.at(path), ns=opened.times)
 
     def _names(self, opened: _Opened, path: str) -> list[bytes]:
         names: list[bytes] = []
-        with os.scandir(os.fsencode(opened.path)) as entries:
+        with listing(self.tree.at(path)) as entries:
             for entry in list(entries):  # all of them, before sockets go and deletions come
-                if entry.name.startswith(b".wh."):
-                    refuse_reserved_name(_join(path, entry.name))
-                if _is_deletion(entry, opened.deletion_mark) or self._is_now_deletion(entry, opened, path):
-                    opened.deleted.add(entry.name)
-                    names.append(b".wh." + entry.name)
+                name = os.fsencode(entry.name)
+                own = f"{path}/{entry.name}" if path else entry.name
+                if name.startswith(b".wh."):
+                    refuse_reserved_name(own)
+                if self._is_deletion(entry, opened, own) or self._is_now_deletion(entry, opened, own):
+                    opened.deleted.add(name)
+                    names.append(b".wh." + name)
                 elif not _is_socket(entry):
-                    names.append(entry.name)
+                    names.append(name)
         return names
 
-    def _is_now_deletion(self, entry: os.DirEntry[bytes], opened: _Opened, path: str) -> bool:
+    def _is_deletion(self, entry: os.DirEntry[str], opened: _Opened, own: str) -> bool:
+        if entry.is_dir(follow_symlinks=False) or entry.is_symlink():
+            return False
+        if entry.is_file(follow_symlinks=False):
+            mark = opened.deletion_mark
+            return mark != "" and mark in os.listxattr(self.tree.at(own), follow_symlinks=False)
+        status = entry.stat(follow_symlinks=False)
+        return stat.S_ISCHR(status.st_mode) and status.st_rdev == _WHITEOUT_DEVICE
+
+    def _is_now_deletion(self, entry: os.DirEntry[str], opened: _Opened, own: str) -> bool:
         """Take away a socket, which a layer cannot hold; whether that leaves a deletion of what it had replaced."""
         if not _is_socket(entry):
             return False
-        own = _join(path, entry.name)
         self._remove(own)
         if opened.hides_all or self._view.find(own) is None:
             return False
-        self._mark_deleted(opened, entry.name)
+        self._mark_deleted(opened, own)
         return True
 
-    def _mark_deleted(self, opened: _Opened, name: bytes) -> None:
+    def _mark_deleted(self, opened: _Opened, path: str) -> None:
         try:
             opened.touched = True
-            os.mknod(f"{opened.path}/{os.fsdecode(name)}", _WHITEOUT_MODE, _WHITEOUT_DEVICE)
+            os.mknod(self.tree.at(path), _WHITEOUT_MODE, _WHITEOUT_DEVICE)
         except OSError:
             self.reusable = False
 
@@ -118,7 +136,7 @@ class UpperDirectory:
                 continue
             opened.deleted.add(name)
             made.append(b".wh." + name)
-            self._mark_deleted(opened, name)
+            self._mark_deleted(opened, child.entry.path)
         return made
 
     def _forget_mark(self, opened: _Opened) -> None:
@@ -129,7 +147,7 @@ class UpperDirectory:
 
     def _remove(self, path: str, *, directory: bool = False) -> None:
         try:
-            (os.rmdir if directory else os.unlink)(f"{self.root}/{path}")
+            (os.rmdir if directory else os.unlink)(self.tree.at(path))
         except OSError:
             self.reusable = False
         self._opened[-1].touched = True
@@ -138,22 +156,24 @@ class UpperDirectory:
 class _Opened:
     """A directory of the upper tree that is being listed."""
 
-    def __init__(self, path: str, prefix: str) -> None:
-        status = os.stat(path)
-        self.path = path
+    def __init__(self, tree: StillTree, path: str, prefix: str) -> None:
+        self._tree = tree
+        self._path = path
+        absolute = tree.at(path)
+        status = os.stat(absolute)
         self.times = (status.st_atime_ns, status.st_mtime_ns)
         self.touched = False
         self.hides_all = False
         self.deleted: set[bytes] = set()
         self._mark = f"{prefix}opaque"
-        value = _read_mark(path, prefix)
+        value = _read_mark(absolute, prefix)
         self.is_opaque = value == b"y"
         self.deletion_mark = f"{prefix}whiteout" if value == b"x" else ""
 
     def forget_mark(self) -> None:
         """Raises OSError."""
         if self.is_opaque:
-            os.removexattr(self.path, self._mark)
+            os.removexattr(self._tree.at(self._path), self._mark)
 
 
 def _read_mark(path: str, prefix: str) -> bytes:
@@ -170,16 +190,7 @@ def _read_mark(path: str, prefix: str) -> bytes:
     return os.getxattr(path, f"{prefix}opaque") if f"{prefix}opaque" in names else b""
 
 
-def _is_deletion(entry: os.DirEntry[bytes], mark: str) -> bool:
-    if entry.is_dir(follow_symlinks=False) or entry.is_symlink():
-        return False
-    if entry.is_file(follow_symlinks=False):
-        return mark != "" and mark in os.listxattr(entry.path, follow_symlinks=False)
-    status = entry.stat(follow_symlinks=False)
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == _WHITEOUT_DEVICE
-
-
-def _is_socket(entry: os.DirEntry[bytes]) -> bool:
+def _is_socket(entry: os.DirEntry[str]) -> bool:
     if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
         return False  # known from the listing
     return stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode)

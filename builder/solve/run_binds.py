@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.context.directory import DirectoryTree
 from builder.context.paths import inside_root
 from builder.context.source import Node, Tree, ViewTree
+from builder.filesystem.still import StillTree
 from builder.layer.view import MergedView
 from builder.plan.step import BindMount, RunStep, StepSource
 from builder.sandbox import spec
@@ -137,7 +138,8 @@ def _copy(tree: Tree, start: str, sources: MountSources) -> tuple[str, Sighting]
         except BaseException:
             discard(directory, sources.trash)
             raise
-        return directory, look_at_copy(start, nodes, lambda path: _hash(f"{directory}/{path}"))
+        with StillTree(directory) as copied:
+            return directory, look_at_copy(start, nodes, lambda path: _hash(copied.at(path)))
 
 
 def _noted(nodes: Iterator[Node], into: list[Node]) -> Iterator[Node]:

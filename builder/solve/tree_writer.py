@@ -15,6 +15,7 @@ from builder.context.reading import beginning_of, check_growth, check_node, open
 from builder.context.source import Node
 from builder.errors import StoreError
 from builder.filesystem.entry import DIRECTORY, FILE, SYMLINK, Entry
+from builder.filesystem.still import StillTree
 from builder.layer.content import SliceCheck, SlicedContent
 from builder.solve.layer_maker import check_cancelled
 
@@ -29,31 +30,36 @@ def write_tree(nodes: Iterable[Node], directory: str, *, prefix: str = "", owner
     `owners` False leaves everything to this process's user. Devices, fifos and extended attributes are left out.
     Raises OSError, StoreError, ContextError, and Cancelled soon after `cancel` is set.
     """
+    with StillTree(directory) as tree:
+        _write_nodes(nodes, tree, prefix, owners, cancel)
+
+
+def _write_nodes(nodes: Iterable[Node], tree: StillTree, prefix: str, owners: bool, cancel: Event) -> None:
     made: list[tuple[str, Entry]] = []
     cut = len(prefix) + 1 if prefix else 0
     for node in nodes:
         check_cancelled(cancel)
         entry = node.entry
         path = entry.path[cut:] if entry.path != prefix else ""
-        absolute = f"{directory}/{path}" if path else directory
         while made and made[-1][0] and not path.startswith(f"{made[-1][0]}/"):
-            _finish(directory, *made.pop(), owners)
+            _finish(tree, *made.pop(), owners)
         if path and (not made or path.rpartition("/")[0] != made[-1][0]):
             # Each parent was made here, as a directory: so no path can lead through a link.
             raise StoreError(f"/{entry.path} lies in something that is no directory")
+        absolute = tree.at(path)
         if entry.kind == DIRECTORY:
-            if path or not os.path.isdir(directory):
+            if path or not os.path.isdir(absolute):
                 os.mkdir(absolute, _NEW_DIRECTORY_MODE)
             made.append((path, entry))
         else:
             _write_leaf(node, absolute, owners, cancel)
     while made:
-        _finish(directory, *made.pop(), owners)
+        _finish(tree, *made.pop(), owners)
 
 
-def _finish(directory: str, path: str, entry: Entry, owners: bool) -> None:
+def _finish(tree: StillTree, path: str, entry: Entry, owners: bool) -> None:
     """A directory gets its mode and time when everything is in it."""
-    absolute = f"{directory}/{path}" if path else directory
+    absolute = tree.at(path)
     if owners:
         os.chown(absolute, entry.uid, entry.gid)
     os.chmod(absolute, entry.mode)
