@@ -44,7 +44,7 @@ NOWHERE = "127.0.0.1:1/no/image"
         ),
         pytest.param(
             f"FROM {NOWHERE}\n",
-            [f"Dockerfile:1:6: error: {NOWHERE}", "cannot reach registry 127.0.0.1:1: Connection refused", "Check"],
+            [f"Dockerfile:1:6: error: {NOWHERE}", "cannot reach registry 127.0.0.1:1: connection refused", "Check"],
             id="unreachable registry",
         ),
         pytest.param(
