@@ -10,6 +10,7 @@ import re
 from builder.dockerfile.words import go_quote
 
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
+_QUOTED = re.compile("'[^']*'")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _LONGEST_SHOWN = 40
 
@@ -27,9 +28,7 @@ def array_fault(text: str) -> str:
         if following == "]":
             return _behind(text[position + 1 :])
         if following != ",":
-            return (
-                f"a comma is missing before {_shown(text[position:])}" if following else "its last bracket is missing"
-            )
+            return f"a comma is missing before {_word(text, position)}" if following else "its last bracket is missing"
         position, wants_string = _skip(text, position + 1), True
 
 
@@ -52,7 +51,13 @@ def _no_string(text: str, position: int, *, after_comma: bool) -> str:
         return "a comma stands before its last bracket"
     if not first:
         return "its last bracket is missing"
-    return f"{_shown(re.split('[,]', text[position:])[0])} is not in double quotes"
+    return f"{_word(text, position)} is not in double quotes"
+
+
+def _word(text: str, position: int) -> str:
+    """Return what stands at `position`, up to what ends it in an array, as it is shown."""
+    match = _STRING.match(text, position) or _QUOTED.match(text, position)
+    return _shown(match[0] if match else re.split(r"[,\]]", text[position:])[0])
 
 
 def _behind(rest: str) -> str:

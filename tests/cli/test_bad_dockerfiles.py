@@ -189,10 +189,10 @@ def test_names_that_are_no_text_are_copied_and_shown(pybuild: Program) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('COPY ["a" "b"]', 'a comma is missing before "b"]'),
+        ('COPY ["a" "b"]', 'a comma is missing before "b"'),
         ('COPY ["a", "b"] # why', "a comment stands behind it"),
         ('COPY ["a","b"] # why', "a comment stands behind it"),
-        ('ADD ["a" "b"]', 'a comma is missing before "b"]'),
+        ('ADD ["a" "b"]', 'a comma is missing before "b"'),
         ("COPY ['a', 'b']", "'a' is not in double quotes"),
         ("COPY [a, b] /x/", '"a" is not in double quotes'),
         ('COPY --chown=1 ["a", "b",]', "a comma stands before its last bracket"),

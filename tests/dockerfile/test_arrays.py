@@ -17,8 +17,8 @@ from tests.dockerfile.reading import statement
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('["a" "b"]', 'a comma is missing before "b"]'),
-        ('["a","b" "c"]', 'a comma is missing before "c"]'),
+        ('["a" "b"]', 'a comma is missing before "b"'),
+        ('["a","b" "c"]', 'a comma is missing before "c"'),
         ('["a", "b"] # why', "a comment stands behind it, which needs a line of its own"),
         ('["a", "b"]#why', "a comment stands behind it, which needs a line of its own"),
         ('["a", "b"] && c', '"&& c" stands behind it'),
@@ -29,7 +29,7 @@ from tests.dockerfile.reading import statement
         ('["a", "b]', "a string has no closing quote"),
         ("['a', 'b']", "'a' is not in double quotes"),
         ("[a, b]", '"a" is not in double quotes'),
-        ('["a", b]', '"b]" is not in double quotes'),
+        ('["a", b]', '"b" is not in double quotes'),
         (r'["C:\x", "b"]', r'in "C:\x" a backslash must be written twice'),
         ('["a", "b"]', ""),
         ("[]", ""),
