@@ -18,17 +18,17 @@ from tests.places.job import LOADS, MADE, Circumstances, Outcome, do_job
 from tests.places.people import Person
 
 WORKS = ""
-ROOT_ONLY = "chroot: only root may change its root directory"
-NO_MOUNTS = "root may not make a mount namespace here (Operation not permitted)"
+ONE_ID = "isolation chroot does not work here: cannot become user 0:0: Operation not permitted"
+NO_MOUNTS = "root may not make a mount namespace here: Operation not permitted"
 
 TABLE = {
     # who              automatic       native            oci               chroot
     "root":           (WORKS,          WORKS,            WORKS,            WORKS),
     "ranges":         (WORKS,          WORKS,            WORKS,            WORKS),
-    "single":         (WORKS,          WORKS,            WORKS,            ROOT_ONLY),
-    "unnamed":        (WORKS,          WORKS,            WORKS,            ROOT_ONLY),
+    "single":         (WORKS,          WORKS,            WORKS,            ONE_ID),   
+    "unnamed":        (WORKS,          WORKS,            WORKS,            ONE_ID),   
     "entered":        (WORKS,          WORKS,            WORKS,            WORKS),
-    "entered single": (WORKS,          WORKS,            WORKS,            ROOT_ONLY),
+    "entered single": (WORKS,          WORKS,            WORKS,            ONE_ID),   
     "contained":      (WORKS,          NO_MOUNTS,        NO_MOUNTS,        WORKS),
 }  # fmt: skip
 ISOLATIONS = ("", "native", "oci", "chroot")
