@@ -154,7 +154,7 @@ class Conversation:
                 self._hear()
                 if self._status is not None:
                     poll.unregister(self._channel)
-            for descriptor in ready & taking.keys():
+            for descriptor in [each for each in taking if each in ready]:  # stdout before stderr, as they were given
                 if not taking[descriptor]():
                     poll.unregister(descriptor)
                     del taking[descriptor]
