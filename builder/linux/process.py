@@ -9,9 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import struct
 import time
+from contextlib import suppress
 
-from builder.linux.libc import SYS_CLOSE_RANGE, call, older_number, syscall, syscall_holding_lock
+from builder.linux.libc import SYS_CLONE3, SYS_CLOSE_RANGE, call, older_number, syscall, syscall_holding_lock
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -20,6 +22,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+_CLONE_INTO_CGROUP = 0x200000000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -43,9 +46,27 @@ def unshare(flags: int) -> None:
     call("unshare", flags)
 
 
-def clone(flags: int) -> int:
-    """Fork into new namespaces: the child's process id in the parent, 0 in the child. Single-threaded callers only."""
+def clone(flags: int, group: str = "") -> int:
+    """Fork into new namespaces: the child's process id in the parent, 0 in the child. Single-threaded callers only.
+
+    The child is born in the control group at the path `group` where that can be had (since Linux 5.7, and not under
+    Docker's filter); it has to look. To move a process later costs 10 ms: the kernel waits for all its processors.
+    """
+    if group:
+        with suppress(OSError):
+            return _clone_into(flags, group)
     return syscall_holding_lock(older_number("clone"), flags | _SIGCHLD, 0, 0, 0, 0)
+
+
+def _clone_into(flags: int, group: str) -> int:
+    opened = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # struct clone_args: flags, three pointers, the signal, six that stay 0 but for the last (linux/sched.h).
+        words = (flags | _CLONE_INTO_CGROUP, 0, 0, 0, _SIGCHLD, 0, 0, 0, 0, 0, opened)
+        arguments = ctypes.create_string_buffer(struct.pack("=11Q", *words), 8 * len(words))
+        return syscall_holding_lock(SYS_CLONE3, ctypes.byref(arguments), len(arguments))
+    finally:
+        os.close(opened)
 
 
 def reap(child: int, seconds: float) -> int | None:

@@ -73,13 +73,20 @@ def new_device_guard() -> DeviceGuard | None:
 def enter_own_groups(guard: str) -> None:
     """Move this process into the group at `guard`, if there is one, and make that the root of all it sees.
 
-    Raises OSError.
+    Most are born there (linux/process.py, clone). Raises OSError.
     """
-    if guard:
+    if guard and not _is_in(guard):
         with open(f"{guard}/cgroup.procs", "wb", buffering=0) as file:
             file.write(b"0")
     if has_cgroup_namespaces():
         unshare(CLONE_NEWCGROUP)
+
+
+def _is_in(guard: str) -> bool:
+    """Say whether this process is in the group at `guard`, whose name no other has. Raises OSError."""
+    with open("/proc/self/cgroup", "rb") as file:
+        end = f"/{os.path.basename(guard)}\n".encode()
+        return any(line.startswith(b"0::") and line.endswith(end) for line in file)
 
 
 def _own_group() -> str:

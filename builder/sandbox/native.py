@@ -45,7 +45,7 @@ class NativeSandbox:
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        request = _request(*self.network.connect(spec, cancel), Manner())
+        request = self._request(*self.network.connect(spec, cancel), Manner())
         return converse(self._zygote, request, on_output=on_output, cancel=cancel)
 
     def run_attached(
@@ -54,7 +54,7 @@ class NativeSandbox:
         """Run on the caller's descriptors; see Sandbox."""
         streams = (stdin, stdout, stderr)
         manner = Manner(terminal=are_terminal(streams), init=init)
-        request = _request(*self.network.connect(spec, threading.Event()), manner)
+        request = self._request(*self.network.connect(spec, threading.Event()), manner)
         return converse_attached(self._zygote, request, streams, uid=spec.uid)
 
     def close(self) -> None:
@@ -63,15 +63,20 @@ class NativeSandbox:
         self._zygote.close()
         self._remove_guard()
 
+    def _request(self, spec: SandboxSpec, network: int | None, manner: Manner) -> Request:
+        payload = json.dumps(asdict(manner)).encode() + b"\n" + to_json(spec)
+        return Request(
+            namespaces=True,
+            own_network=spec.network == "none",
+            payload=payload,
+            network=network,
+            group=self._guard.path if self._guard is not None and not spec.insecure else "",
+        )
+
     def _remove_guard(self) -> None:
         if self._guard is not None:
             self._guard.close()
             self._guard = None
-
-
-def _request(spec: SandboxSpec, network: int | None, manner: Manner) -> Request:
-    payload = json.dumps(asdict(manner)).encode() + b"\n" + to_json(spec)
-    return Request(namespaces=True, own_network=spec.network == "none", payload=payload, network=network)
 
 
 def _child(payload: bytes, channel: int, conditions: Conditions) -> NoReturn:

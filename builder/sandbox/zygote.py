@@ -8,8 +8,7 @@ channel, and the network namespace to join, if any. On the channel come, from th
 and from the zygote, last of all, {"exit": status}. A number sent over it is a signal for the run; closing its writing
 side kills the run. When the main process goes away, however it does, the zygote gets SIGKILL, and with it, as pid 1 of
 a process-id namespace, everything it ever started.
-Over the control socket the zygote says that it is ready, and nothing more, unless it fails: then why. Whatever is
-waited for here has a time limit, after which the zygote is killed.
+Over the control socket the zygote says that it is ready, or why it failed. Every wait for it has an end.
 """
 
 from __future__ import annotations
@@ -72,6 +71,9 @@ class Request:
     network: int | None = None
     """Descriptor of a network namespace to join."""
 
+    group: str = ""
+    """Path of the control group to be born in, if that can be had."""
+
 
 Child = Callable[[bytes, int], NoReturn]
 """Runs in the forked child with the payload and the channel; descriptors 0 to 2 are in place."""
@@ -110,7 +112,7 @@ class Zygote:
         try:
             with open(os.dup(memory), "wb") as file:
                 file.write(request.payload)
-            header = json.dumps([request.namespaces, request.own_network]).encode()
+            header = json.dumps([request.namespaces, request.own_network, request.group]).encode()
             network = [] if request.network is None else [request.network]
             socket.send_fds(self._control, [header], [memory, stdin, stdout, stderr, theirs.fileno(), *network])
         except OSError as error:
@@ -237,9 +239,9 @@ class _Server:
         for _, _, data in ancillary:
             received.frombytes(data)
         memory, stdin, stdout, stderr, channel, *network = received
-        namespaces, own_network = json.loads(header)
+        namespaces, own_network, group = json.loads(header)
         try:
-            pid = clone(_flags(own_network)) if namespaces else os.fork()
+            pid = clone(_flags(own_network), group) if namespaces else os.fork()
         except OSError as error:
             self._refuse(channel, error)
         else:
@@ -267,11 +269,9 @@ class _Server:
             os._exit(125)
 
     def _refuse(self, channel: int, error: OSError) -> None:
-        message = json.dumps(
-            {"error": f"cannot start a process: {error.strerror}", "hint": "", "errno": error.errno, "exit": 0}
-        )
+        message = {"error": f"cannot start a process: {error.strerror}", "hint": "", "errno": error.errno, "exit": 0}
         with socket.socket(fileno=channel) as refused, suppress(OSError):  # nobody waits any more
-            refused.send(message.encode())
+            refused.send(json.dumps(message).encode())
 
     def _reap(self) -> None:
         while True:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from builder.linux import process
+from builder.linux.process import clone
 from builder.sandbox.cgroups import DeviceGuard, new_device_guard
 from builder.sandbox.spec import DirectoryRoot
 from tests.sandbox.machine import Machine, Outcome, in_place, run_in, top
@@ -113,3 +115,34 @@ def test_what_a_killed_builder_leaves_is_swept_and_what_lives_is_not(guarded: Ma
         os.close(write)
     DeviceGuard().close()
     assert not os.path.exists(path)
+
+
+def test_a_run_is_born_in_its_group_since_moving_there_takes_longer_than_all_the_rest(guarded: Machine) -> None:
+    guard = DeviceGuard()
+    read, write = os.pipe()
+    try:
+        child = clone(0, guard.path)
+        if child == 0:
+            with open("/proc/self/cgroup", "rb") as file:
+                os.write(write, file.read())
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        if not os.read(read, 65536).endswith(f"/{os.path.basename(guard.path)}\n".encode()):
+            assert tuple(map(int, os.uname().release.split(".")[:2])) < (5, 7)
+    finally:
+        os.close(read)
+        os.close(write)
+        guard.close()
+
+
+@pytest.mark.parametrize("born_elsewhere", ["no such call", "no such flag"])
+def test_a_run_that_cannot_be_born_there_moves_there(
+    guarded: Machine, monkeypatch: pytest.MonkeyPatch, born_elsewhere: str
+) -> None:
+    if born_elsewhere == "no such call":
+        monkeypatch.setattr(process, "SYS_CLONE3", 0x7FFF)
+    else:
+        monkeypatch.setattr(process, "_CLONE_INTO_CGROUP", 1 << 62)  # a flag that no kernel has
+    outcome = guarded.run("mknod /n c 1 3 && echo x > /n && echo opened; mknod /b b 7 0; head -c 1 /b && echo read")
+    assert outcome.out == "opened\n"
+    assert "/b: Operation not permitted" in outcome.err
