@@ -22,6 +22,7 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NAMED = "name="
 _UNIFIED = "unified"
 _PREFIX = "pybuild-"
+_ATTEMPTS = 100
 _EMPTY_SECONDS = 2.0
 """How long the kernel may take to see a group as empty whose processes have been reaped."""
 
@@ -38,11 +39,8 @@ class DeviceGuard:
         """Make it. Raises OSError where that can't be done: then it must be done without."""
         parent = _own_group()
         _sweep(parent)
-        self.path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
-        os.mkdir(self.path, 0o755)
-        self._lock = os.open(self.path, _OPEN_DIRECTORY)
+        self.path, self._lock = _new_group(parent)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_SH)
             attach_device_filter(self._lock)
         except BaseException:
             self.close()
@@ -100,6 +98,23 @@ def _own_group() -> str:
     if own is None or "/.." in own or not places:
         raise FileNotFoundError(errno.ENOENT, "no control groups of version 2")
     return (places[0] + own).rstrip("/")
+
+
+def _new_group(parent: str) -> tuple[str, int]:
+    """Make a group, and a locked descriptor of it, which keeps others from sweeping it. Raises OSError."""
+    for _ in range(_ATTEMPTS):
+        path = f"{parent}/{_PREFIX}{os.urandom(8).hex()}"
+        os.mkdir(path, 0o755)
+        with suppress(FileNotFoundError, BlockingIOError):  # another builder has swept it, or does so now
+            group = os.open(path, _OPEN_DIRECTORY)
+            try:
+                fcntl.flock(group, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                os.stat(path)
+            except BaseException:
+                os.close(group)
+                raise
+            return path, group
+    raise FileNotFoundError(errno.ENOENT, "control groups vanish as soon as they are made")
 
 
 def _sweep(parent: str) -> None:

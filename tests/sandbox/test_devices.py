@@ -146,3 +146,22 @@ def test_a_run_that_cannot_be_born_there_moves_there(
     outcome = guarded.run("mknod /n c 1 3 && echo x > /n && echo opened; mknod /b b 7 0; head -c 1 /b && echo read")
     assert outcome.out == "opened\n"
     assert "/b: Operation not permitted" in outcome.err
+
+
+def test_builders_that_start_at_once_do_not_sweep_each_others_groups(guarded: Machine) -> None:
+    def make_many() -> None:
+        for _ in range(40):
+            guard = DeviceGuard()
+            assert os.path.isdir(guard.path)
+            guard.close()
+        os._exit(0)
+
+    children = []
+    for _ in range(6):
+        children.append(os.fork())
+        if children[-1] == 0:
+            try:
+                make_many()
+            finally:
+                os._exit(1)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6
