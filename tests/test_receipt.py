@@ -96,6 +96,36 @@ def test_a_change_voids_it(settled: Project, monkeypatch: pytest.MonkeyPatch, wh
     assert planned
 
 
+@pytest.mark.parametrize(
+    ("root", "folder"),
+    [("one/two/b", "one"), ("one/two/b", "one/two"), ("one/two", "one/two"), ("one", "one/two"), ("", ".")],
+)
+def test_the_mode_of_a_folder_that_is_read_or_on_the_way_counts(tmp_path: Path, root: str, folder: str) -> None:
+    (tmp_path / "one" / "two").mkdir(parents=True)
+    (tmp_path / "one" / "two" / "b").write_text("b")
+    before = context_signature(str(tmp_path), [root], None, "/nowhere")
+    (tmp_path / folder).chmod(0o711)
+    assert before != context_signature(str(tmp_path), [root], None, "/nowhere")
+
+
+def test_a_folder_on_the_way_that_changed_meanwhile_gets_no_signature(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    begun = time.time_ns()
+    (tmp_path / "one" / "b").write_text("b")
+    os.utime(tmp_path / "one" / "b", ns=(0, 0))
+    assert context_signature(str(tmp_path), ["one/b"], None, "/nowhere", begun) is None
+
+
+def test_a_parent_that_is_copied_with_its_mode_voids_it(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled.write("FROM scratch\nCOPY --parents sub/b /x/\n")
+    first, _ = settled.build(monkeypatch)
+    assert not settled.build(monkeypatch)[1]
+    (settled.context / "sub").chmod(0o711)
+    again, planned = settled.build(monkeypatch)
+    assert planned
+    assert again.image_id != first.image_id
+
+
 def test_a_file_that_is_not_read_does_not_matter(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     (settled.context / "other").write_text("changed")
     assert not settled.build(monkeypatch)[1]

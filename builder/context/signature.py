@@ -61,6 +61,8 @@ class _Scan:
             return True
         status = os.stat(self._tree.root)
         path = ""
+        # Of the directories on the way modes count: COPY --parents makes them so, and a mount shows that of its root.
+        way = [] if root else [("", status)]
         for name in root.split("/") if root else ():
             path = f"{path}/{name}" if path else name
             try:
@@ -70,10 +72,14 @@ class _Scan:
                 return True
             if stat.S_ISLNK(status.st_mode):
                 return False
+            way.append((path, status))
+        self._add([_line(*step) for step in way])
+        if not all(self._is_settled(status) for _, status in way):
+            return False
         if not stat.S_ISDIR(status.st_mode):
-            return self._add([_line(root, status)], status)
+            return True
         state = self._ignore.state_of(root)[1] if self._ignore and root else 0
-        return self._is_settled(status) and self._add_directory(root, state)
+        return self._add_directory(root, state)
 
     def _add_directory(self, relative: str, state: int) -> bool:
         pending = [(relative, state)]
@@ -97,12 +103,11 @@ class _Scan:
                     lines.append(_line(entry.name, status))
                     if is_directory:
                         pending.append((below, own))
-            self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
+            self._add(lines)
         return True
 
-    def _add(self, lines: list[str], status: os.stat_result) -> bool:
+    def _add(self, lines: list[str]) -> None:
         self.digest.update("\0".join(lines).encode("utf-8", "surrogateescape") + b"\1")
-        return self._is_settled(status)
 
     def _is_settled(self, status: os.stat_result) -> bool:
         return self._settled is None or self._settled(status)
