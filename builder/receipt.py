@@ -20,6 +20,7 @@ from builder.known_isolation import takes_chroot_results
 from builder.oci.canonical import MAX_DOCUMENT_BYTES, encode
 from builder.oci.descriptor import descriptor_from_json
 from builder.oci.digest import Digest, digest_of
+from builder.oci.platform import host_platform
 from builder.oci.reference import LAYOUT_SCHEME, parse_layout_reference
 from builder.result import ImageReport, StepReport
 from builder.single_id import one_id_only
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from builder.request import BuildRequest
     from builder.store.store import Store
 
-FORMAT = 2
+FORMAT = 3
 
 
 class KeptWarning(NamedTuple):
@@ -48,8 +49,8 @@ class Receipt(NamedTuple):
     target: str
     bases: tuple[tuple[str, str], ...]
     """(name, digest of what it stood for) of every base image."""
-    blobs: tuple[str, ...]
-    """Manifests, configs and layers of the result."""
+    blobs: tuple[tuple[str, int], ...]
+    """Digests and sizes of the manifests, configs and layers of the result."""
     roots: tuple[str, ...]
     """What of the context is read; empty when nothing is."""
     signature: str
@@ -162,6 +163,7 @@ def receipt_key(
                 "dockerfile": digest_of(dockerfile),
                 "ignore": [rule.text for rule in ignore.rules] if ignore else [],
                 "plan": request.plan_inputs(),
+                "host": str(host_platform()),
                 "layouts": layouts,
                 "timestamp": request.timestamp,
                 "hosts": [list(host) for host in request.hosts],
@@ -183,8 +185,8 @@ def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatter
         receipt = _read(data)
     except (ValueError, KeyError, TypeError, PybuildError):
         return None  # damaged: the long way makes it anew
-    store.leases.pin(receipt.descriptor.digest, *receipt.blobs)
-    if not all(store.blobs.has(Digest(blob)) for blob in receipt.blobs):
+    store.leases.pin(*(digest for digest, _ in receipt.blobs))
+    if not all(store.blobs.is_whole(Digest(digest), size) for digest, size in receipt.blobs):
         return None
     for name, digest in receipt.bases:
         found = store.names.find(name)
@@ -214,7 +216,7 @@ def _read(data: bytes) -> Receipt:
         descriptor=descriptor_from_json(document["descriptor"], "a receipt"),
         target=document["target"],
         bases=tuple((name, digest) for name, digest in document["bases"]),
-        blobs=tuple(document["blobs"]),
+        blobs=tuple((digest, size) for digest, size in document["blobs"]),
         roots=tuple(document["roots"]),
         signature=document["signature"],
         warnings=tuple(KeptWarning(*warning) for warning in document["warnings"]),

@@ -58,16 +58,16 @@ def write_receipt(
         if found is None:
             return
         signature = found
-    blobs = [descriptor.digest]
+    blobs = [descriptor]
     for built in images:
         manifest = built.image.manifest
-        blobs += [built.image.descriptor.digest, built.image.id, *(layer.digest for layer in manifest.layers)]
+        blobs += [built.image.descriptor, manifest.config, *manifest.layers]
     receipt = Receipt(
         images=tuple(image.report() for image in images),
         descriptor=descriptor,
         target=plans[0].target,
         bases=tuple((name, str(base.digest)) for name, base in bases.items() if base is not None),
-        blobs=tuple(dict.fromkeys(str(blob) for blob in blobs)),
+        blobs=tuple(dict.fromkeys((str(blob.digest), blob.size) for blob in blobs)),
         roots=roots,
         signature=signature,
         warnings=tuple(

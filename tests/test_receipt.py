@@ -148,13 +148,24 @@ def test_another_request_has_another_receipt(
     assert settled.build(monkeypatch, **options)[1]
 
 
-def test_a_missing_blob_voids_it(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("damage", [os.unlink, lambda path: os.truncate(path, 100), lambda path: os.truncate(path, 0)])
+def test_a_blob_that_is_missing_or_cut_short_voids_it(
+    settled: Project, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
+) -> None:
     result, _ = settled.build(monkeypatch)
     layer = result.images[0].steps[-1].layer
-    (settled.root / "blobs" / "sha256" / layer.removeprefix("sha256:")).unlink()
+    damage(settled.root / "blobs" / "sha256" / layer.removeprefix("sha256:"))
     again, planned = settled.build(monkeypatch)
     assert planned
     assert again.images[0].steps[-1].layer == layer
+
+
+def test_another_platform_of_this_machine_has_another_receipt(
+    settled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*here[:4], "riscv64")))  # as man 8 setarch does
+    assert settled.build(monkeypatch)[1]
 
 
 def test_a_base_that_moved_voids_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
