@@ -133,6 +133,8 @@ class Leases:
             return _open(f"{self._directory}/{_GATE}")
 
     def _hold_all(self) -> None:
+        if self._all >= 0:
+            return
         with translated("locking the store"):
             try:
                 self._all = _open(f"{self._root}/lock")

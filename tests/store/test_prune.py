@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -88,6 +89,22 @@ def test_a_build_that_cannot_write_down_what_it_uses_keeps_everything(store: Sto
         assert store.blobs.has(stray)
     prune(store)
     assert not store.blobs.has(stray)
+
+
+def test_a_build_whose_lease_cannot_grow_keeps_everything_until_it_ends(store: Store) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_store(store.root) as build, build.lease():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # write(2) then says EFBIG
+        try:
+            before = len(os.listdir("/proc/self/fd"))
+            for number in range(200):
+                build.leases.pin(f"mounts/{number:064}")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert len(os.listdir("/proc/self/fd")) == before + 1
+        with pytest.raises(StoreError, match="in use as a whole"):
+            prune(store)
+    prune(store)
 
 
 def test_a_dangling_image_stays_while_a_build_stands_on_it(store: Store) -> None:
