@@ -219,7 +219,8 @@ def _raw(terminal: int) -> Iterator[None]:
         tty.setraw(terminal)
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # the terminal has gone: what the command made of that is the answer
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 @contextmanager

@@ -221,6 +221,16 @@ def test_a_terminal_is_left_as_it_was_found(image: Program) -> None:
     os.close(watched)
 
 
+def test_where_the_terminal_goes_the_exit_code_is_the_commands(image: Program) -> None:
+    answers, does_not = _at_terminal(image), _at_terminal(image)
+    for terminal, command in ((answers, b"trap 'exit 7' HUP; sle''ep 0.1\n"), (does_not, b"sle''ep 0.1\n")):
+        terminal.wait_for(b"$ ")
+        terminal.type(command + b"echo rea''dy; while :; do sleep 0.1; done\n")
+        terminal.wait_for(b"ready")
+        terminal.hang_up()
+    assert (answers.end_unread(30), does_not.end_unread(30)) == (7, 129)
+
+
 def test_more_is_pasted_than_a_terminal_holds(image: Program) -> None:
     terminal = _at_terminal(image)
     terminal.wait_for(b"$ ")

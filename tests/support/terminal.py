@@ -45,6 +45,12 @@ class Terminal:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
+    def hang_up(self) -> None:
+        """Have the terminal go, as one whose window is closed."""
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, self.master, inheritable=False)
+        os.close(null)
+
     def wait_for(self, text: bytes, seconds: float = 60) -> None:
         """Read until the program has shown `text`."""
         deadline = time.monotonic() + seconds
