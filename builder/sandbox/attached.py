@@ -10,6 +10,7 @@ docker stop); the second of these, or the third SIGINT (as in docker run), kills
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
+from builder.errors import SandboxError
 from builder.sandbox.runner import Conversation, ExitStatus, Take
 from builder.sandbox.spec import PASSED_ON
 from builder.sandbox.standard_streams import Pipe, output_pipes
@@ -33,6 +35,7 @@ _PIECE_BYTES = 65536
 _TYPED_BYTES = 1024
 _GRACE_SECONDS = 10.0
 _INTERRUPTS = 3
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RETRY_MS = 20
 """How soon to offer again what a terminal had no room for."""
 
@@ -190,7 +193,12 @@ def _copy(source: int, target: int) -> bool:
         return False
     try:
         _write_all(target, data)
-    except OSError:  # whoever read it has gone: so the command finds it, too
+    except OSError as error:  # whoever read it has gone: so the command finds it, too
+        if error.errno in _NO_ROOM:
+            raise SandboxError(
+                f"cannot write the output of the command: {error.strerror}",
+                hint="The command was ended; what it had said before is there.",
+            ) from error
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         os.dup2(null, source, inheritable=False)
         os.close(null)

@@ -190,6 +190,21 @@ def test_whoever_stops_reading_ends_the_command_that_writes(image: Program) -> N
     assert done.stderr.splitlines()[-1] == "1", "process 1 has no SIGPIPE: it sees the error"
 
 
+@pytest.mark.parametrize("place", ["full disk for stdout", "full disk for stderr", "largest file"])
+def test_output_that_has_no_room_is_no_success(image: Program, tmp_path: Path, place: str) -> None:
+    run = image.command("run", "--entrypoint", "sh", "i", "-c", "head -c 9000 /dev/zero | tee /dev/stderr; true")
+    redirect = {
+        "full disk for stdout": "> /dev/full 2> /dev/null",
+        "full disk for stderr": "2> /dev/full",
+        "largest file": f"> {tmp_path}/out 2> /dev/null",
+    }
+    # The store may still be written to: the limit is 8 KiB for the one test that has it, whose image is there.
+    limit = "ulimit -f 16; " if place == "largest file" else ""
+    words = ["bash", "-c", f'{limit}"$@" {redirect[place]}', "sh", *run]
+    done = subprocess.run(words, capture_output=True, env=image.environment(), timeout=60, check=False)
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
 def test_at_a_terminal_the_command_has_one_of_its_own(image: Program, isolation: str) -> None:
     _needs(isolation)
