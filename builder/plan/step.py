@@ -12,6 +12,7 @@ Display text and locations are presentation and reach no cache key.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NewType
 
@@ -212,7 +213,12 @@ Step = ImageStep | RunStep | CopyStep | WorkdirStep
 
 def dependencies(step: Step) -> tuple[StepID, ...]:
     """Return the ids of the steps whose results `step` reads: its parent, copied trees, mounted trees."""
-    found: dict[StepID, None] = {} if step.parent is None else {step.parent: None}
+    found = () if step.parent is None else (step.parent,)
+    return tuple(dict.fromkeys((*found, *steps_read(step))))
+
+
+def steps_read(step: Step) -> Iterator[StepID]:
+    """Yield the ids of the steps whose trees `step` copies from or mounts; its parent may be one of them."""
     sources: list[object] = []
     match step:
         case CopyStep():
@@ -222,5 +228,4 @@ def dependencies(step: Step) -> tuple[StepID, ...]:
             sources += [mount.base for mount in step.mounts if isinstance(mount, CacheMount)]
     for source in sources:
         if isinstance(source, StepSource) and source.step is not None:
-            found[source.step] = None
-    return tuple(found)
+            yield source.step

@@ -11,7 +11,17 @@ from typing import Literal
 
 from builder.oci.digest import ChainID
 from builder.plan.plan import Plan
-from builder.plan.step import CopyStep, GitSource, HttpSource, ImageStep, RunStep, Step, StepID, dependencies
+from builder.plan.step import (
+    CopyStep,
+    GitSource,
+    HttpSource,
+    ImageStep,
+    RunStep,
+    Step,
+    StepID,
+    dependencies,
+    steps_read,
+)
 from builder.solve.attempt import new_attempt
 from builder.solve.cache_key import LayerStep, definition
 from builder.solve.explain import Explainer
@@ -68,14 +78,15 @@ def _image(step: ImageStep, workshop: Workshop) -> StepForecast:
 def _waiting(step: Step, blocking: list[StepID], explainer: Explainer) -> StepForecast:
     """Say why a step runs whose parent does: what is new in itself, and what it follows."""
     is_linked = isinstance(step, CopyStep) and step.link
-    if isinstance(step, CopyStep) and is_linked and blocking == [step.parent] and not _is_remote(step):
+    reads_known = not any(needed in blocking for needed in steps_read(step))
+    if isinstance(step, CopyStep) and is_linked and reads_known and not _is_remote(step):
         return _layer(step, explainer, SCRATCH)  # what is below it is no part of its key
     if isinstance(step, ImageStep) or step.parent not in blocking or is_linked:
         titles = ", ".join(explainer.plan.steps[needed].title for needed in blocking)
         return StepForecast(step=step, outcome="waits", reason=f"waits for {titles}")
     document = definition(step, _UNKNOWN, explainer.workshop.circumstances)
     seen: tuple[Seen, ...] = ()
-    if blocking == [step.parent] and not _is_remote(step):
+    if reads_known and not _is_remote(step):
         operation = new_operation(step, SCRATCH, explainer.workshop)
         document["inputs"] = operation.inputs()
         seen = operation.seen()

@@ -303,3 +303,21 @@ def test_values_of_secrets_are_never_said_and_long_values_are_cut(runs: Program)
         (runs.folder.parent / "s").write_text(value)
         reasons = built(runs, "FROM base\nRUN --mount=type=secret,id=s true\n", "--secret=id=s,src=../s")
         assert "secret" not in str(list(reasons.values())).replace("secret s added", "")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "COPY --link --from=below /f /e",
+        "COPY --from=below /f /e",
+        "COPY --link f /g\nCOPY --from=below /f /e",
+        "WORKDIR /w\nCOPY --link --from=below /f /e",
+        "RUN --mount=from=below,target=/m true",
+    ],
+)
+def test_a_step_that_reads_the_stage_it_stands_on_waits_for_it(runs: Program, step: str) -> None:
+    (runs.folder / "f").write_text("1")
+    built(runs, f"FROM base AS below\nCOPY f /f\nFROM below\n{step}\n")
+    (runs.folder / "f").write_text("2")
+    assert planned(runs)["COPY f /f"] == "f changed"
+    assert built(runs, None)["COPY f /f"] == "f changed"
