@@ -168,7 +168,7 @@ class Leases:
             if name == _GATE:
                 continue
             try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # what is there may be a FIFO
             except FileNotFoundError:
                 continue
             try:

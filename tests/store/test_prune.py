@@ -6,6 +6,7 @@ import os
 import resource
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,12 @@ def test_cache_mounts_go_only_when_asked(store: Store) -> None:
     assert os.listdir(store.mounts) == ["apt"]
     prune(store, cache_mounts=True)
     assert os.listdir(store.mounts) == []
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: Path(path).write_bytes(b"\xff\0\n")])
+def test_what_is_no_lease_is_not_waited_for(store: Store, put: Callable[[str], object]) -> None:
+    with store.lease():
+        pass
+    put(f"{store.root}/leases/stray")
+    assert prune(store).builds == 0
+    assert store.leases.running() == 0
