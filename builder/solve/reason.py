@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from builder.solve.facts import NO_FACTS, Facts
+from builder.solve.facts import NO_FACTS, Facts, Seen
 from builder.solve.reason_files import Lines, Why, file_changes
 from builder.solve.reason_mounts import mount_changes
 from builder.solve.reason_words import change, instruction, step_changes
@@ -91,9 +91,21 @@ def _inputs(before: Look, now: Look, sources: Sources) -> Iterator[str]:
     def contents(target: str) -> Iterator[str]:
         then = [seen for seen in before.facts.seen if seen.label == target]
         today = [seen for seen in now.facts.seen if seen.label == target]
+        places = [[(seen.context, seen.root) for seen in side] for side in (then, today)]
+        if len(then) == len(today) == 1 and places[0] != places[1]:
+            return iter([f"{target}: source {change(_place(then[0], today[0]), _place(today[0], then[0]))}"])
         return file_changes(then, today, sources.lines, sources.came, sources.went)
 
     yield from mount_changes(was.get("mounts", []), is_.get("mounts", []), contents)
+
+
+def _place(seen: Seen, other: Seen) -> str:
+    """Return what a mount shows, with where that is where the `other` is elsewhere."""
+    path = f"/{seen.root}"
+    if seen.context == other.context:
+        return path
+    where = "a stage" if seen.context is None else f"context {seen.context}" if seen.context else "the context"
+    return f"{path} of {where}"
 
 
 def _copied(before: Look, now: Look, sources: Sources) -> Iterator[str]:

@@ -62,7 +62,12 @@ def changes_below(plan: Plan, step: Step, solution: Solution, before: Facts) -> 
             return
     today = {str(layer.diff_id) for layer in solution.stack(step.parent).layers}
     gone = [title for diff_id, title in before.below if diff_id not in today]
-    yield f"{_instruction(gone[-1])} was removed" if gone else "the steps below it stand in another order"
+    if not gone:
+        yield "the steps below it stand in another order"
+    elif any(_instruction(other.title) == _instruction(gone[-1]) for other in plan.steps if other.id > step.id):
+        yield f"{_instruction(gone[-1])} comes later now"
+    else:
+        yield f"{_instruction(gone[-1])} was removed"
 
 
 def label(below: Step, seen_from: Step) -> str:

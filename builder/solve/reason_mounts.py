@@ -53,6 +53,8 @@ def _changes(was: Mount, now: Mount, contents: Callable[[str], Iterator[str]]) -
             yield f"{_name(now)}: {change(*('writable' if one else 'read-only' for one in (before, after)))}"
         elif field == "readonly":
             yield f"{_name(now)}: {change(*('read-only' if one else 'writable' for one in (before, after)))}"
+        elif field == "id" and now["type"] == "cache":  # it is told only where it says nothing (run_inputs.py)
+            yield f"{_name(now)}: id or sharing {change(*(_default(one) for one in (before, after)))}"
         elif field == "mode":
             yield f"{_name(now)}: mode {change(*('(default)' if m is None else f'{m:04o}' for m in (before, after)))}"
         else:
@@ -64,6 +66,10 @@ def _name(mount: Mount) -> str:
     if mount["type"] in ("secret", "ssh"):
         return f"{mount['type']} {mount['id']}"
     return f"{mount['type']} mount {mount['target']}"
+
+
+def _default(one: Any) -> str:
+    return "(default)" if one is not None else "of its own"
 
 
 def _shown(one: Any) -> str:

@@ -188,6 +188,12 @@ RUNS: dict[str, tuple[str, str, str]] = {
     "tmpfs": (
         "RUN --mount=type=tmpfs,target=/t true", "RUN --mount=type=tmpfs,target=/t,size=1m true",
         "tmpfs mount /t: size (none) → 1048576"),
+    "cache named": (
+        "RUN --mount=type=cache,target=/c true", "RUN --mount=type=cache,id=q,target=/c true",
+        "cache mount /c: id or sharing (default) → of its own"),
+    "cache locked": (
+        "RUN --mount=type=cache,target=/c,sharing=locked true", "RUN --mount=type=cache,target=/c true",
+        "cache mount /c: id or sharing of its own → (default)"),
     "bind removed": ("RUN --mount=type=bind,target=/m true", "RUN true", "bind mount /m removed"),
     "bind writable": (
         "RUN --mount=type=bind,target=/m true", "RUN --mount=type=bind,target=/m,rw true",
@@ -321,3 +327,21 @@ def test_a_step_that_reads_the_stage_it_stands_on_waits_for_it(runs: Program, st
     (runs.folder / "f").write_text("2")
     assert planned(runs)["COPY f /f"] == "f changed"
     assert built(runs, None)["COPY f /f"] == "f changed"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("RUN --mount=source=d,target=/m true", "RUN --mount=source=d/s,target=/m true", "/m: source /d → /d/s"),
+        (
+            "RUN --mount=from=base,source=bin,target=/m true",
+            "RUN --mount=source=d,target=/m true",
+            "/m: source /bin of a stage → /d of the context",
+        ),
+        ("COPY d /d\nCOPY d /e", "COPY d /e\nCOPY d /d", "COPY d /d comes later now"),
+    ],
+)
+def test_what_was_only_moved_is_not_said_to_be_removed(runs: Program, before: str, after: str, expected: str) -> None:
+    (runs.folder / "d/s").mkdir(parents=True)
+    (runs.folder / "d/s/f").write_text("1")
+    assert why(runs, f"FROM base\n{before}\n", f"FROM base\n{after}\n", None)[0] == expected
