@@ -26,6 +26,8 @@ _unpack = Struct("100s24s12s12s8sc100s6s66s8s8s155s12s").unpack
 _CHECKSUM_AS_BLANKS = 8 * 32
 _DEVICES = frozenset({b"3", b"4"})
 _MAX_ID = (1 << 32) - 1
+_MAX_MAJOR, _MAX_MINOR = (1 << 12) - 1, (1 << 20) - 1
+"""linux/kdev_t.h; what a header has room for is more."""
 XATTR_PREFIX = b"SCHILY.xattr."
 
 
@@ -74,6 +76,8 @@ def decode_header(block: bytes, position: int) -> Header:
     device = (0, 0)
     if kind in _DEVICES and magic in (_POSIX_MAGIC, _GNU_MAGIC):
         device = (parse_field(major), parse_field(minor))
+        if device[0] > _MAX_MAJOR or device[1] > _MAX_MINOR:
+            raise LayerError(f"a header of the archive has a device out of range: {device[0]}:{device[1]}")
     mode, uid, gid = _attributes(attributes)
     return Header(kind, name, link.partition(b"\0")[0], mode, uid, gid, parse_field(size), _time(mtime), device)
 

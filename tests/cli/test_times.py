@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import subprocess
+import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +51,71 @@ def test_a_step_that_does_nothing_leaves_nothing(runs: Program, isolation: str) 
     listing = runs("history", "x").succeeded().out
     steps = [line.split()[-4:-2] for line in listing.splitlines() if "RUN" in line]
     assert steps == [["2", "0"], ["3", "0"], ["4", "0"]], listing
+
+
+MOMENTS = (
+    -(10**18 - 1),
+    -2_208_988_800,
+    -1,
+    4_294_967_296,
+    10_413_792_000,
+    32_503_680_000,
+    316_516_377_600,
+    10**18 - 1,
+)
+"""Of 1900, 1969, 2106, 2300, 3000 and 12000, and what a PAX record may say at most."""
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("place", ["on the disk", "on tmpfs"])
+def test_whatever_time_a_tar_holds_every_step_goes_on(
+    runs: Program, tmp_path: Path, isolation: str, place: str
+) -> None:
+    """A file system shows what it can of it: ext4 the years from 1901 to 2446, tmpfs all of them."""
+    with tarfile.open(runs.folder / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        for number, moment in enumerate(MOMENTS):
+            for name, kind in ((f"f{number}", tarfile.REGTYPE), (f"d{number}", tarfile.DIRTYPE)):
+                member = tarfile.TarInfo(name)
+                member.mtime, member.type, member.mode = moment, kind, 0o755
+                archive.addfile(member)
+    for number, moment in enumerate((-2_000_000_000, 10_413_792_000, 14_000_000_000)):
+        (runs.folder / f"c{number}").touch()
+        os.utime(runs.folder / f"c{number}", (moment, moment))
+    text = """\
+FROM base AS made
+COPY c* /c/
+ADD a.tar /t/
+RUN stat -c %Y /c/* /t/* | wc -l; touch -d @10413792000 /c/n /c; touch -d @-2000000000 /t/d3
+RUN test $(stat -c %Y /c/n) = 10413792000 && test $(stat -c %Y /c) = 10413792000
+RUN test $(stat -c %Y /t/d3) = -2000000000
+RUN --mount=type=bind,target=/m test $(stat -c %Y /m/c1) = 10413792000
+FROM base
+COPY --from=made /t /c /u/
+RUN --mount=type=cache,from=made,source=/c,target=/q test $(stat -c %Y /q/n) = 10413792000
+RUN test $(stat -c %Y /u/n) = 10413792000
+FROM base
+ADD a.tar /t/
+COPY --from=made /c /c
+"""
+    store = tmp_path / "memory"
+    with contextlib.ExitStack() as stack:
+        if place == "on tmpfs":
+            if os.geteuid():
+                pytest.skip("mounting needs root (CI has it)")
+            store.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "none", str(store)], check=True)
+            stack.callback(subprocess.run, ["umount", str(store)], check=True)
+        words = (
+            "--isolation",
+            isolation,
+            "-o",
+            f"type=tar,dest={tmp_path}/out.tar",
+            "-o",
+            f"type=local,dest={tmp_path}/o",
+        )
+        for _ in range(2):
+            runs.build(text, *words, env={"PYBUILD_ROOT": str(store)}).succeeded()
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        found = {member.name: member.mtime for member in archive}
+    assert tuple(found[f"t/f{number}"] for number in range(len(MOMENTS))) == tuple(map(float, MOMENTS))
+    assert found["c/n"] == 10_413_792_000

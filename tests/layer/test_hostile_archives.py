@@ -248,6 +248,23 @@ def test_a_file_larger_than_the_limit() -> None:
         list(read_tar(io.BytesIO(encode_header(Entry("f", "file", size=1 << 45), 0))))
 
 
+@pytest.mark.parametrize("key", ["mtime", "uid", "gid", "size", "GNU.sparse.size", "GNU.sparse.realsize"])
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 5000, "-" + "9" * 400, "1e400", "\u0661\u0662", "1.9.9", "0x1"])
+def test_numbers_that_are_none_or_beyond_all(key: str, text: str) -> None:
+    info = info_of(Member("f"))
+    info.pax_headers = {key: text}
+    with pytest.raises(LayerError, match="a PAX header holds"):
+        list(read_tar(io.BytesIO(info.tobuf(tarfile.PAX_FORMAT) + END)))
+
+
+@pytest.mark.parametrize("device", [(1 << 31, 0), (0, 1 << 31), (4096, 0), (0, 1 << 20)])
+def test_a_device_that_linux_has_no_number_for(device: tuple[int, int]) -> None:
+    block = bytearray(encode_header(Entry("f", "character"), 0))
+    block[329:345] = b"".join(b"\x80" + number.to_bytes(7, "big") for number in device)
+    with pytest.raises(LayerError, match="device out of range"):
+        list(read_tar(io.BytesIO(_resigned(block) + END)))
+
+
 def test_millions_of_entries() -> None:
     with pytest.raises(LayerError, match="more than 1000 entries"):
         list(read_tar(io.BytesIO(encode_header(Entry("f", "file"), 0) * 1001 + END), Limits(entries=1000)))
