@@ -16,6 +16,7 @@ from contextlib import suppress
 from builder.linux.device_filter import attach_device_filter
 from builder.linux.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, descriptor_path, mount
 from builder.linux.process import CLONE_NEWCGROUP, unshare
+from builder.sandbox.refusal import fault_while
 
 _STRICT = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,6 +24,7 @@ _NAMED = "name="
 _UNIFIED = "unified"
 _PREFIX = "pybuild-"
 _ATTEMPTS = 100
+_FAULTS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EIO})
 _EMPTY_SECONDS = 2.0
 """How long the kernel may take to see a group as empty whose processes have been reaped."""
 
@@ -61,10 +63,12 @@ class DeviceGuard:
 
 
 def new_device_guard() -> DeviceGuard | None:
-    """Make a guard, or say that there can be none here."""
+    """Make a guard, or say that there can be none here. Raises SandboxError for a fault, which says nothing of that."""
     try:
         return DeviceGuard()
-    except OSError:
+    except OSError as error:
+        if error.errno in _FAULTS:
+            raise fault_while("making a control group for RUN", error) from error
         return None
 
 

@@ -213,6 +213,8 @@ class Database:
         """Move a damaged file out of the way, unless another process has: then a new one is there."""
         self.close()
         kept = f"{self.path}.damaged"
+        while os.path.isdir(kept):  # as which a file cannot be kept
+            kept += ".damaged"
         try:
             with self._locked():
                 if os.stat(self.path).st_ino == self._inode:

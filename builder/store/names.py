@@ -127,7 +127,9 @@ class ImageNames:
         try:
             with open_regular(self.path) as file:
                 document = json.loads(file.read())
-            members = document.get("manifests") or []
+            members = document.get("manifests")
+            if not isinstance(members, list):  # an empty store has an empty list (image-spec v1.1 image-index.md)
+                raise ValueError("it has no list of manifests")
             return [descriptor_from_json(item, f"{self.path}: manifests[{n}]") for n, item in enumerate(members)]
         except FileNotFoundError:
             return []

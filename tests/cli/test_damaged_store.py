@@ -80,6 +80,17 @@ def test_a_damaged_database_keeps_nobody_from_looking(built: Program) -> None:
     assert "records" in outcome.out
 
 
+def test_a_database_is_set_aside_also_where_the_place_for_it_is_taken(built: Program) -> None:
+    pybuild = built
+    for _ in range(2):
+        (pybuild.store / "state.db").unlink()
+        (pybuild.store / "state.db").mkdir()
+        assert "is damaged" in pybuild.build(DOCKERFILE).succeeded().err
+    overwritten(pybuild.store / "state.db")
+    assert "is damaged" in pybuild.build(DOCKERFILE).succeeded().err
+    pybuild("info", "--verify").succeeded()
+
+
 @pytest.mark.parametrize("damage", [emptied, a_fifo])
 def test_a_store_without_its_mark_says_how_to_mend_it(built: Program, damage: Callable[[Path], None]) -> None:
     damage(built.store / "oci-layout")

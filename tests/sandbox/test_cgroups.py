@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builder.sandbox.cgroups import has_cgroup_namespaces
+from builder.errors import SandboxError
+from builder.sandbox.cgroups import has_cgroup_namespaces, new_device_guard
 from tests.sandbox.machine import Machine, Outcome, run_in
 
 pytestmark = pytest.mark.skipif(not has_cgroup_namespaces(), reason="this kernel has no cgroup namespaces")
@@ -67,3 +69,16 @@ def test_nobody_learns_in_which_group_the_builder_is(root_machine: Machine) -> N
         group.rmdir()
     assert outcome.error == ""
     assert "secret-name" not in outcome.out
+
+
+def test_a_fault_is_no_word_on_whether_there_can_be_a_guard(root_machine: Machine) -> None:
+    def work(*_: object) -> str:
+        in_use = len(os.listdir("/proc/self/fd")) - 1  # without that of the listing
+        resource.setrlimit(resource.RLIMIT_NOFILE, (in_use, in_use))
+        try:
+            guard = new_device_guard()
+        except SandboxError as error:
+            return error.message
+        return f"made {guard}"
+
+    assert "making a control group for RUN: Too many open files" in root_machine.do(work)

@@ -101,7 +101,19 @@ def test_an_unknown_name_is_none_or_an_error(store: Store) -> None:
         store.names.get(NAME)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"manifests": [1]}', '{"manifests": [{"digest": "../../x"}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "{}",
+        '{"manifests": null}',
+        '{"manifests": {}}',
+        '{"manifests": [1]}',
+        '{"manifests": [{"digest": "../../x"}]}',
+    ],
+)
 def test_a_damaged_index_is_reported_with_its_path(store: Store, text: str) -> None:
     Path(store.names.path).write_text(text)
     with pytest.raises(StoreError, match=r"unreadable") as caught:
