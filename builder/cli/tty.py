@@ -106,11 +106,11 @@ class TtyDisplay:
             case e.StepCancelled(step, title):
                 self._finish(step, title, "-", "yellow", "cancelled")
             case e.Noted(text):
-                self._print(Text(f"note: {clean(text)}", style="dim"))
+                self._say(Text(f"note: {clean(text)}", style="dim"))
             case e.Warned(rule, message, location):
                 where = f" (line {location.line})" if location and location.line else ""
                 rule = f"{rule}: " if rule else ""
-                self._print(Text(f"warning: {clean(rule + message)}{where}", style="yellow"))
+                self._say(Text(f"warning: {clean(rule + message)}{where}", style="yellow"))
             case e.ImageWritten():
                 pass
 
@@ -128,6 +128,10 @@ class TtyDisplay:
         """Return a title that leaves room for `rest` characters: how it ended matters more than how it goes on."""
         room = max(20, self._console.width - rest)
         return title if len(title) <= room else title[: room - 1] + "…"
+
+    def _say(self, sentence: Text) -> None:
+        """Print what must be read to its end: over as many lines as it takes."""
+        self._console.print(sentence, overflow="fold")
 
     def _print(self, line: Text) -> None:
         self._console.print(line, no_wrap=True, overflow="ellipsis", crop=True)

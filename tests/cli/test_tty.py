@@ -64,3 +64,16 @@ def test_what_is_printed_is_what_happened() -> None:
     display.close()
     assert "RUN make" in stream.getvalue()
     assert "2.5s  +3 files" in stream.getvalue()
+
+
+def test_notes_and_warnings_are_shown_to_their_end() -> None:
+    stream = io.StringIO()
+    display = TtyDisplay(stream)
+    long = " ".join(f"word{number}" for number in range(60)) + " end-of-" + "x" * 300 + "-it"
+    for event in (e.Noted(long), e.Warned("Rule", long), e.StepCached(1, long, "")):
+        display(event)
+    display.close()
+    shown = stream.getvalue().replace("\n", "")
+    assert shown.count("end-of-") == 2
+    assert shown.count("-it") == 2
+    assert "… " in shown, "a step's title has one line"
