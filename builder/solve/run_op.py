@@ -28,7 +28,6 @@ from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
 from builder.solve.blame import failed
 from builder.solve.run_binds import Shown
-from builder.solve.run_hints import hint_for
 from builder.solve.run_mounts import MountSources, RunMounts, open_mounts
 from builder.solve.run_output import Redactor, RunOutput
 
@@ -178,6 +177,10 @@ def _both_spellings(proxies: Sequence[str]) -> dict[str, str]:
 
 
 def _failure(step: RunStep, status: ExitStatus, output: RunOutput) -> StepFailed:
+    from builder.solve.run_hints import (
+        hint_for,
+    )  # reads words as the language does; a RUN that succeeds needs none of it
+
     return StepFailed(
         f"{_process(step)} did not complete successfully: exit code: {status.code}",
         step.location,

@@ -17,9 +17,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 LONGEST_SECONDS = 120
 
 
-def listen_to_ctrl_c() -> None:
-    """In a child before exec: a test run in the background ignores SIGINT, and so would what it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def listen_to_signals() -> None:
+    """In a child before exec: tests that run in the background ignore SIGINT, those under nohup(1) SIGHUP, and so would
+    what they start.
+    """
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass(frozen=True, slots=True)

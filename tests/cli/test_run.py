@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import Program, listen_to_ctrl_c
+from tests.cli.program import Program, listen_to_signals
 from tests.crash.watch import gone_within, processes_with
 from tests.support.terminal import CTRL_C, Terminal
 
@@ -273,7 +273,7 @@ def _needs(isolation: str) -> None:
 def _start(image: Program, command: str, *options: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         image.command("run", *options, "-u", "0", "--entrypoint", "sh", "i", "-c", command), stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env=image.environment(), preexec_fn=listen_to_ctrl_c, start_new_session=True,
+        stderr=subprocess.DEVNULL, env=image.environment(), preexec_fn=listen_to_signals, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.cli.program import Program, listen_to_ctrl_c
+from tests.cli.program import Program, listen_to_signals
 
 
 class Running:
@@ -22,7 +22,7 @@ class Running:
             self.process = subprocess.Popen(
                 program.command("--progress=plain", *program.base_words(), *words),
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=program.folder, env=program.environment(),
-                start_new_session=True, preexec_fn=listen_to_ctrl_c,
+                start_new_session=True, preexec_fn=listen_to_signals,
             )  # fmt: skip
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
