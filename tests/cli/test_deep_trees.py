@@ -91,6 +91,7 @@ def test_outputs_hold_them(deep: Program, tmp_path: Path, output: str) -> None:
         assert found.stdout.count("/d") == LEVELS
 
 
+@pytest.mark.rule("Z-32")
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 @pytest.mark.parametrize("levels", [17, 400])
 def test_what_no_path_can_name_is_the_error_of_the_step_that_made_it(
@@ -123,6 +124,7 @@ def test_the_longest_name_can_be_deleted_and_made_again(runs: Program, isolation
     assert (runs.folder / "out" / "x" / LONG).exists()
 
 
+@pytest.mark.rule("Z-32")
 @pytest.mark.parametrize(
     "step",
     [

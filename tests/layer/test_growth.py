@@ -32,6 +32,7 @@ def drain(data: bytes, limits: Limits) -> int:
     return sum(len(block) for block in iter(lambda: stream.read(MIB // 4), b""))
 
 
+@pytest.mark.rule("Z-29")
 @pytest.mark.parametrize("codec", CODECS)
 def test_what_grows_beyond_ratio_and_size_is_refused(codec: str) -> None:
     packed = CODECS[codec](bytes(8 * MIB))

@@ -68,6 +68,7 @@ def test_what_is_read_is_the_whole_file(tmp_path: Path, form: str) -> None:
     assert {name: small[name] for name in contents} == contents
 
 
+@pytest.mark.rule("Z-30")
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("compression", ["", "-z", "-J"])
 def test_add_puts_zeros_into_the_layer(tmp_path: Path, form: str, compression: str) -> None:
@@ -102,6 +103,7 @@ def test_holes_without_end_are_refused_before_they_are_filled(tmp_path: Path) ->
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.rule("Z-30")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_layer_of_an_image_has_no_such_files(tmp_path: Path, form: str) -> None:
     """Its bytes are read from where they lie in the layer."""

@@ -9,6 +9,7 @@ import lzma
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,3 +160,32 @@ def test_attack_whiteouts_in_an_archive_delete_nothing(bench: Bench) -> None:
     bench.write({"wh.tar": tar_of((".wh.a", "f", ""))})
     with pytest.raises(PybuildError, match="deleted files"):
         bench.add("wh.tar", "/t/")
+
+
+@pytest.mark.rule("Z-28")
+@pytest.mark.parametrize("link", ["../../../../tmp", "/tmp", "a/../../../tmp", "./../tmp"])
+def test_a_link_that_climbs_out_leads_on_from_the_destination(bench: Bench, link: str) -> None:
+    bench.write({"climb.tar": tar_of(("a", "d"), ("up", "l", link), ("up/f", "f", "F"))})
+    layer = modes(bench.add("climb.tar", "/t/u/"))
+    assert layer["t/u/tmp/f"] == "640 11:12"
+    assert f"t/u/up -> {link}" in layer
+    assert not any(path.startswith(("tmp", "t/tmp")) for path in layer)
+
+
+@pytest.mark.rule("Z-28")
+@pytest.mark.parametrize("target", ["../../etc/passwd", "a/../../f", "/../f"])
+def test_a_hard_link_that_climbs_out_is_refused(bench: Bench, target: str) -> None:
+    bench.write({"climb.tar": tar_of(("f", "f", "F"), ("h", "h", target))})
+    with pytest.raises(PybuildError, match="leads outside its root"):
+        bench.add("climb.tar", "/t/u/")
+
+
+@pytest.mark.rule("Z-31")
+@pytest.mark.parametrize("words", [{}, {"link": True}, {"link": True, "chown": "7:8"}, {"link": True, "chmod": "0600"}])
+def test_names_of_one_file_are_as_many_with_link_as_without(bench: Bench, words: dict[str, Any]) -> None:
+    for name in ("b", "c"):
+        os.link(bench.context / "d/a", bench.context / "d" / name)
+    layer = bench.copy("d", "/t/", **words)
+    assert [(path, layer[path].kind, layer[path].link) for path in ("t/a", "t/b", "t/c")] == [
+        ("t/a", "file", ""), ("t/b", "hardlink", "t/a"), ("t/c", "hardlink", "t/a"),
+    ]  # fmt: skip
