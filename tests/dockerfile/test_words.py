@@ -185,6 +185,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
 def test_a_hostile_word_is_expanded_or_refused_in_time(bomb: str) -> None:
     values = {"v": "a" * 300_000, "n": "\n" * 60_000, "l": "x" * 5_000}
