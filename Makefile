@@ -1,6 +1,6 @@
 # make demo    build the example image, look at its layers, run it, build it again from the cache
 # make test    install what the tests need and run them all
-# make check   formatting, lint, types and tests: what a change must pass
+# make check   formatting, lint, types and tests: what a change must pass (THOROUGH=1: every row of long tables)
 # make bench   pybuild beside docker build and buildah (both must be on the PATH)
 
 PYTHON ?= python3

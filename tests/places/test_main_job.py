@@ -34,7 +34,7 @@ TABLE = {
 }  # fmt: skip
 ISOLATIONS = ("", "native", "oci", "chroot")
 
-BUSY = ("root", "ranges", "single", "contained")
+BUSY = ("root", "ranges", "contained")
 """Who meets every load in every isolation."""
 
 UMASKS = ("022", "077")
@@ -51,7 +51,7 @@ def cells() -> Iterator[tuple[str, str, str, bool, str, str]]:
     """Yield who, isolation, load, terminal, umask, surroundings."""
     everything = os.environ.get("PLACES") == "all"
     for number, (kind, column) in enumerate(itertools.product(TABLE, range(len(ISOLATIONS)))):
-        is_busy = everything or (ISOLATIONS[column] != "" and (kind in BUSY or ISOLATIONS[column] == "native"))
+        is_busy = everything or (ISOLATIONS[column] != "" and kind in BUSY)
         loads = LOADS if is_busy and TABLE[kind][column] == WORKS else ("one",)
         whole = itertools.product(UMASKS, SURROUNDINGS)
         turn = itertools.cycle([*whole][number % 4 :] + [*itertools.product(UMASKS, SURROUNDINGS)][: number % 4])
