@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_gone()
     except OSError as error:
+        _drop_output()
         return _report(_from_os_error(error))
     except RecursionError:
         return _report(PybuildError("the input is nested too deeply"))
@@ -62,6 +63,16 @@ def _interrupted(error: KeyboardInterrupt) -> int:
     with suppress(OSError):  # the terminal may be what has gone
         print("pybuild: interrupted", file=sys.stderr)
     return 130
+
+
+def _drop_output() -> None:
+    """Throw away what cannot be written: at exit Python would try again, and complain in its own words."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
 
 
 def _reader_gone() -> int:
@@ -122,7 +133,8 @@ def _report(error: PybuildError) -> int:
         print(render_error(error, colour=colour), file=sys.stderr)
         if isinstance(error, StepFailed) and error.command_exit_code is not None:
             print(f"RUN's exit code was {error.command_exit_code}", file=sys.stderr)
-    except BrokenPipeError:
+        sys.stderr.flush()
+    except OSError:  # nobody can be told
         _reader_gone()
     return error.exit_code
 
