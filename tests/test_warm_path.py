@@ -47,7 +47,12 @@ def build(store: Path, *words: str) -> set[str]:
 
 
 def among(modules: set[str], unwanted: tuple[str, ...]) -> list[str]:
-    return sorted(name for name in modules if any(name == one or name.startswith(f"{one}.") for one in unwanted))
+    found = {name for name in modules if any(name == one or name.startswith(f"{one}.") for one in unwanted)}
+    return sorted(found if os.geteuid() == 0 else found - ASKED_BY_USERS)
+
+
+ASKED_BY_USERS = {"builder.linux", "builder.linux.subordinate_ids"}
+"""How many ids there are decides the keys of an ordinary user's build; this reads files, and loads no ctypes."""
 
 
 @pytest.fixture
