@@ -71,7 +71,7 @@ def plan_command(argv: list[str]) -> int:
         print(json.dumps(plan_to_json(result), indent=2))
     else:
         width = os.get_terminal_size().columns if sys.stdout.isatty() else 0
-        for line in plan_lines(result):
+        for line in plan_lines(result, width):
             print(f"{line[: width - 1]}…" if 0 < width < len(line) else line)
     return 0
 

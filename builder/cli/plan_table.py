@@ -5,33 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from builder.cli.text import clean, short_digest
+from builder.cli.text import clean, clipped, short_digest
 from builder.plan.step import dependencies
 from builder.solve.forecast import Forecast, StepForecast
 
 _WORDS = {"hit": "HIT", "miss": "MISS", "waits": "waits", "present": "here", "fetch": "fetch"}
 
 
-def plan_lines(forecasts: tuple[Forecast, ...]) -> Iterator[str]:
-    """Yield a line per step: number, what it stands on, hit or miss, key, title, reason."""
+def plan_lines(forecasts: tuple[Forecast, ...], width: int = 0) -> Iterator[str]:
+    """Yield a line per step: number, what it stands on, hit or miss, key, title, reason.
+
+    With a `width`, in columns, titles are cut so that the reasons are seen.
+    """
     for forecast in forecasts:
         if len(forecasts) > 1:
             yield f"platform {forecast.plan.platform}"
         yield f"{'#':>3}  {'needs':<9} {'cache':<6} {'key':<13} step"
         for found in forecast.steps:
-            yield _line(found)
+            yield _line(found, width)
         outcomes = [found.outcome for found in forecast.steps if found.outcome in {"hit", "miss", "waits"}]
         yield f"{outcomes.count('hit')} of {len(outcomes)} steps are in the cache"
         if skipped := forecast.plan.skipped:
             yield f"not needed, and so not built: {', '.join(map(clean, skipped))}"
 
 
-def _line(found: StepForecast) -> str:
+def _line(found: StepForecast, width: int) -> str:
     step = found.step
     needs = ",".join(str(needed + 1) for needed in dependencies(step)) or "-"
     reason = f"  ({clean(found.reason)})" if found.reason and not found.reason.startswith("waits for ") else ""
     key = short_digest(found.key) or "-"
-    return f"{step.id + 1:>3}  {needs:<9} {_WORDS[found.outcome]:<6} {key:<13} {clean(step.title)}{reason}"
+    start = f"{step.id + 1:>3}  {needs:<9} {_WORDS[found.outcome]:<6} {key:<13} "
+    title = clean(step.title)
+    return f"{start}{clipped(title, width, len(start) + len(reason)) if width else title}{reason}"
 
 
 def plan_to_json(forecasts: tuple[Forecast, ...]) -> list[dict[str, Any]]:

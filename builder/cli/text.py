@@ -5,6 +5,7 @@ from __future__ import annotations
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t"}
 # Bidirectional overrides can make a line read as something else (Trojan Source, CVE-2021-42574).
 _CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_LEAST_TITLE = 20
 
 
 def clean(text: str) -> str:
@@ -47,3 +48,12 @@ def age_text(seconds: float) -> str:
             count = int(seconds // length)
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return f"{max(0, int(seconds))} seconds ago"
+
+
+def clipped(title: str, width: int, rest: int) -> str:
+    """Return a title that leaves `rest` of `width` columns free: how a step ended matters more than how it goes on.
+
+    A title keeps 20 columns whatever the rest needs.
+    """
+    room = max(_LEAST_TITLE, width - rest)
+    return title if len(title) <= room else title[: room - 1] + "…"

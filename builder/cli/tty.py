@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from builder.cli.text import clean, last_written, size_text
+from builder.cli.text import clean, clipped, last_written, size_text
 from builder.solve import events as e
 
 _OUTPUT_LINES = 4
@@ -120,14 +120,9 @@ class TtyDisplay:
         reason = f"  ({running.reason})" if running and running.reason else ""
         result = f"  {result}{reason}"
         line = Text(f" {mark} ", style=style)
-        line.append(self._clipped(clean(title), len(result) + 3), style="")
+        line.append(clipped(clean(title), self._console.width, len(result) + 3), style="")
         line.append(result, style="dim")
         self._print(line)
-
-    def _clipped(self, title: str, rest: int) -> str:
-        """Return a title that leaves room for `rest` characters: how it ended matters more than how it goes on."""
-        room = max(20, self._console.width - rest)
-        return title if len(title) <= room else title[: room - 1] + "…"
 
     def _say(self, sentence: Text) -> None:
         """Print what must be read to its end: over as many lines as it takes."""
