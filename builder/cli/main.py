@@ -70,19 +70,21 @@ def _drop_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.close(null)
+        _send_nowhere(1)
 
 
 def _reader_gone() -> int:
     """Whoever read our output has gone: keep Python from complaining again at exit."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        with suppress(OSError):
-            if not os.isatty(number):
-                os.dup2(null, number)
+    _send_nowhere(*(number for number in (1, 2) if not os.isatty(number)))
     return 1
+
+
+def _send_nowhere(*numbers: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    for number in numbers:
+        with suppress(OSError):
+            os.dup2(null, number)
+    os.close(null)
 
 
 def _dispatch(words: list[str]) -> int:
