@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 
 from builder.filesystem.still import StillTree
@@ -19,15 +18,15 @@ def copy_tree(source: str, target: str) -> None:
 
     Links within the tree are kept as links, hard links to one another too. Raises OSError.
     """
-    _repeat(source, target, _copy_leaf)
+    _repeat(source, target, link=False)
 
 
 def link_tree(source: str, target: str) -> None:
     """Repeat the tree at `source` at `target`, with further names for the same files. Raises OSError."""
-    _repeat(source, target, None)
+    _repeat(source, target, link=True)
 
 
-def _repeat(source: str, target: str, copy_leaf: Callable[[str, str, os.stat_result], None] | None) -> None:
+def _repeat(source: str, target: str, *, link: bool) -> None:
     with StillTree(source) as old, StillTree(target) as new, StillTree(target) as names:
         copied: dict[tuple[int, int], str] = {}
         pending: list[tuple[str, os.stat_result | None]] = [("", None)]
@@ -43,12 +42,12 @@ def _repeat(source: str, target: str, copy_leaf: Callable[[str, str, os.stat_res
                 pending.append((path, look))
                 below = sorted(os.listdir(old.at(path)), reverse=True)
                 pending += [(f"{path}/{name}" if path else name, None) for name in below]
-            elif copy_leaf is None:
+            elif link:
                 os.link(old.at(path), new.at(path), follow_symlinks=False)
             elif key in copied:
                 os.link(names.at(copied[key]), new.at(path), follow_symlinks=False)
             else:
-                copy_leaf(old.at(path), new.at(path), look)
+                _copy_leaf(old.at(path), new.at(path), look)
                 _copy_look(old.at(path), new.at(path), look)
                 if look.st_nlink > 1:
                     copied[key] = path
