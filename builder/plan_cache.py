@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder import __version__
+from builder.context.source import ignore_rules
 from builder.errors import PlanError
 from builder.oci import canonical
 from builder.oci.digest import Digest, digest_of
@@ -46,7 +47,6 @@ class PlanCache:
             self._kept.put(self._key(platform), plan_to_json(plan))
 
     def _key(self, platform: Platform) -> Digest:
-        ignore = getattr(self._context.tree(""), "ignore", None)
         document = {
             "format": PLAN_FORMAT,
             "version": __version__,
@@ -54,6 +54,6 @@ class PlanCache:
             "name": self._context.dockerfile_name,
             "platform": str(platform),
             "request": self._request.plan_inputs(),
-            "ignore": [rule.text for rule in ignore.rules] if ignore else [],
+            "ignore": list(ignore_rules(self._context.tree(""))),
         }
         return digest_of(canonical.encode(document))

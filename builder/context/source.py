@@ -136,6 +136,12 @@ class ViewTree:
         return entry._replace(kind=FILE, link="") if entry.kind == HARDLINK else entry
 
 
+def ignore_rules(tree: Tree) -> tuple[str, ...]:
+    """Return the rules of the ignore file that a tree is seen through, as they are written; none for most trees."""
+    ignore = getattr(tree, "ignore", None)
+    return tuple(rule.text for rule in ignore.rules) if ignore else ()
+
+
 def newest_file(tree: Tree) -> int | None:
     """Return the time of the newest file of a tree, in seconds since 1970; None without any."""
     return max((node.entry.mtime for node in tree.walk("") if node.entry.kind == FILE), default=None)

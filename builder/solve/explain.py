@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from builder.context.source import ignore_rules
 from builder.errors import PybuildError
 from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
@@ -82,13 +83,9 @@ class Explainer:
         )
 
     def _own_facts(self, step: LayerStep, seen: tuple[Seen, ...]) -> Facts:
-        ignored = {name: rules for name in _contexts(step) if (rules := self._rules(name))}
+        ignored = {name: rules for name in _contexts(step) if (rules := ignore_rules(self._tree(name)))}
         variables = step.variables if isinstance(step, CopyStep | WorkdirStep) else ()
         return Facts(variables=variables, ignored=ignored, seen=seen)
-
-    def _rules(self, context: str) -> tuple[str, ...]:
-        ignore = getattr(self._tree(context), "ignore", None)
-        return tuple(rule.text for rule in ignore.rules) if ignore else ()
 
     def _tree(self, context: str) -> Tree:
         return self.workshop.contexts.tree(context)
