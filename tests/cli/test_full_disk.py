@@ -14,6 +14,7 @@ import pytest
 from builder.store.store import open_store
 from tests.cli.program import CHECKOUT, Outcome, Program
 from tests.cli.test_places import mounted, needs_root
+from tests.support.ordinary import as_user
 
 pytestmark = needs_root
 NOBODY = 65534
@@ -31,9 +32,9 @@ class Disk:
 
     def __call__(self, *words: str) -> Outcome:
         done = subprocess.run(
-            self.program.command(*words), cwd=self.program.folder, capture_output=True, check=False, text=True,
+            [*as_user(self.user), *self.program.command(*words)],
+            cwd=self.program.folder, capture_output=True, check=False, text=True,
             env=self.program.environment({"PYBUILD_ROOT": str(self.store), "PYTHONPATH": str(CHECKOUT)}),
-            user=self.user, group=self.user, extra_groups=[],
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.program import Outcome, Program
 from tests.cli.test_places import needs_root
+from tests.support.ordinary import as_user
 
 pytestmark = needs_root
 NOBODY, SOMEBODY = 65534, 65533
@@ -26,8 +27,8 @@ def runner(program: Program, user: int) -> Run:
 
     def run(*words: str) -> Outcome:
         done = subprocess.run(
-            program.command(*words), cwd=program.folder, capture_output=True, check=False, text=True,
-            env=program.environment(), user=user, group=user, extra_groups=[],
+            [*as_user(user), *program.command(*words)], cwd=program.folder, capture_output=True, check=False, text=True,
+            env=program.environment(),
         )  # fmt: skip
         return Outcome(done.returncode, done.stdout, done.stderr)
 

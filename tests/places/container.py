@@ -16,7 +16,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.places.people import CHECKOUT, Person
+from tests.places.people import Person
+from tests.support.ordinary import CHECKOUT
 from tests.support.peers import docker
 
 LOADED = (

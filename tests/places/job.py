@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.places.people import CHECKOUT, Person, command, own
+from tests.places.people import Person, command, own
+from tests.support.ordinary import CHECKOUT
 
 LONGEST_SECONDS = 240
 LINES, COLUMNS = 40, 120

@@ -1,21 +1,13 @@
-"""Who builds: every kind of user of a machine, each with a folder of their own.
-
-Python may lie where ordinary users can't go (a pyenv below /root). Then they get a view of the machine, in a mount
-namespace, in which the way to it is open and everything else there is gone.
-"""
+"""Who builds: every kind of user of a machine, each with a folder of their own."""
 
 from __future__ import annotations
 
-import os
-import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-SEARCHABLE = 0o005
+from tests.support.ordinary import as_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +33,11 @@ def people(users: dict[str, str]) -> dict[str, Person]:
 
 
 def _ordinary(kind: str, uid: int) -> Person:
-    words = ("setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--inh-caps=-all")
-    return Person(kind, uid, (*open_view(), *words))
+    return Person(kind, uid, as_user(uid))
 
 
 def _uid(name: str) -> int:
     return int(subprocess.run(["id", "-u", name], check=True, capture_output=True, text=True).stdout)
-
-
-def open_view() -> tuple[str, ...]:
-    """Words before a command that let ordinary users reach this Python, or none where they can."""
-    needed = {os.path.realpath(sys.base_prefix), os.path.realpath(sys.prefix), str(CHECKOUT)}
-    hidden = sorted(path for path in needed if _barrier(path))
-    if not hidden:
-        return ()
-    # What must be seen is kept by a mount elsewhere while the folder in the way is replaced by an empty one.
-    lines = ["set -e", "hold=$(mktemp -d)"]
-    lines += [f"mkdir $hold/{n}; mount --bind {shlex.quote(path)} $hold/{n}" for n, path in enumerate(hidden)]
-    lines += [f"mount -t tmpfs -o mode=755 none {shlex.quote(top)}" for top in sorted({_barrier(p) for p in hidden})]
-    lines += [f"mkdir -p {shlex.quote(p)}; mount --move $hold/{n} {shlex.quote(p)}" for n, p in enumerate(hidden)]
-    lines += [f"rmdir $hold/{n}" for n in range(len(hidden))]
-    lines += ["rmdir $hold", 'exec "$@"']
-    return ("unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join(lines), "sh")
-
-
-def _barrier(path: str) -> str:
-    """Return the topmost folder on the way to `path` that others may not enter, or ""."""
-    for parent in [*reversed(Path(path).parents), Path(path)]:
-        if parent.stat().st_mode & SEARCHABLE != SEARCHABLE and parent != Path("/"):
-            return str(parent)
-    return ""
 
 
 def own(person: Person, folder: Path) -> None:

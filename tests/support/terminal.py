@@ -10,7 +10,7 @@ import signal
 import struct
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 _ROWS, _COLUMNS = 40, 120
 _PIECE_BYTES = 65536
@@ -21,10 +21,7 @@ HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 class Terminal:
     """The leader of a session of its own, in the foreground, as a login shell would start it."""
 
-    def __init__(
-        self, command: Sequence[str], env: Mapping[str, str], cwd: str, first: Callable[[], None] = lambda: None
-    ) -> None:
-        """`first` is called in the child before the program is."""
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
         self.said = b""
         self._status: int | None = None
         self.pid, self.master = pty.fork()
@@ -34,7 +31,6 @@ class Terminal:
                 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
                     signal.signal(number, signal.SIG_DFL)
                 os.chdir(cwd)
-                first()
                 os.execvpe(command[0], list(command), {**env, "TERM": "xterm"})
             finally:
                 os._exit(99)
