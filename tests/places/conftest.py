@@ -57,6 +57,7 @@ def reference(base: BaseImage, find_person: Callable[[str], Person]) -> str:
     return outcome.image_id
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one worker have the container's cells: docker takes one command after another anyway."""
     for item in items:
