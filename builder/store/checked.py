@@ -2,8 +2,8 @@
 
     with open_checked(path, digest) as stream: … stream.read(n) …      DigestMismatch at the end, if they are others
 
-Leaving the block without an error means that the file was read to its end and is what its name says. What this process
-wrote itself, or has read through before, is not digested again as long as stat(2) shows no change
+Leaving the block without an error means that the file was read to its end and is what its name says. What was written
+by this process, or read through before, is not digested again as long as stat(2) shows no change
 (builder.filesystem.sound).
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -40,9 +41,12 @@ def open_regular(path: str) -> BinaryIO:
         raise
 
 
-def open_checked(path: str, digest: Digest) -> CheckedFile:
-    """Open a file that must have the content `digest`. Raises OSError; reading it, DigestMismatch."""
-    return CheckedFile(open_regular(path), path, digest)
+def open_checked(path: str, digest: Digest, *, believe: bool = True) -> CheckedFile:
+    """Open a file that must have the content `digest`. Raises OSError; reading it, DigestMismatch.
+
+    It is digested even where it is known already, unless one may `believe` that.
+    """
+    return CheckedFile(open_regular(path), path, digest, believe=believe)
 
 
 def damaged(path: str, digest: Digest, actual: str) -> DigestMismatch:
@@ -60,15 +64,20 @@ def removal_hint(path: str) -> str:
 class CheckedFile:
     """An open file that is read forward, once."""
 
-    def __init__(self, file: BinaryIO, path: str, digest: Digest) -> None:
+    def __init__(self, file: BinaryIO, path: str, digest: Digest, *, believe: bool) -> None:
         self._file = file
         self._path = path
         self._digest = digest
-        self._stamp = sound.stamp(os.fstat(file.fileno()))
+        status = os.fstat(file.fileno())
+        self._stamp = sound.stamp(status)
+        self._lasting = False
         self._hashing: Digester | None = None
-        if sound.known_digest(os.fstat(file.fileno())) != digest:
+        if not believe or sound.known_digest(status) != digest:
+            from builder.store.known_files import WORTH_BYTES
             from builder.store.pipeline import Digester  # queues and threads: not for a cached build
+            from builder.store.settled import is_settled
 
+            self._lasting = status.st_size >= WORTH_BYTES and is_settled(status, time.time_ns())
             self._hashing = Digester(digest.algorithm)
 
     def read(self, size: int = -1, /) -> bytes:
@@ -97,7 +106,7 @@ class CheckedFile:
         if actual != self._digest:
             raise damaged(self._path, self._digest, actual)
         if sound.stamp(os.fstat(self._file.fileno())) == self._stamp:
-            sound.remember(self._stamp, self._digest)
+            sound.remember(self._stamp, self._digest, lasting=self._lasting)
 
     def __enter__(self) -> CheckedFile:
         return self

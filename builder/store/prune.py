@@ -278,6 +278,7 @@ def _forget_old(store: Store) -> None:
     moment = int(time.time()) - PLAN_SECONDS
     store.plans.delete_before(moment)
     store.stat_cache.delete_unused(moment)
+    store.known_files.keep_only(store.blobs.stamps())
 
 
 def _belongs(path: str, known: set[str]) -> bool:

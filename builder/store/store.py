@@ -4,7 +4,7 @@
       oci-layout  index.json  blobs/sha256/…     the image layout: any peer can read it
       indexes/sha256/…                           tables of contents of layers, by diff ID
       state.db  contexts.db  facts.db            cache records, layers, plans; digests of context files; what explains
-                                                 a miss
+      known.db                                   a miss; which large files were found to be what they should be
       snapshots/  mounts/                        unpacked layers; cache mounts
       tmp/  trash/                               unfinished files; what prune is about to delete
       leases/  lock                              what running builds use, and prune; flock(2)
@@ -25,12 +25,14 @@ from functools import cached_property
 from types import TracebackType
 
 from builder.errors import StoreError
-from builder.store import durable, facts, layers, plans, records, stat_cache
+from builder.filesystem import sound
+from builder.store import durable, facts, known_files, layers, plans, records, stat_cache
 from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
 from builder.store.facts import Facts
 from builder.store.faults import store_error, translated
+from builder.store.known_files import KnownFiles
 from builder.store.layers import Layers
 from builder.store.leases import Leases
 from builder.store.names import ImageNames, empty_index
@@ -74,6 +76,10 @@ class Store:
         self.records = CacheRecords(self.database, self.layers, self.blobs)
         self.plans = Plans(self.database)
         self.origins = Origins(self.database)
+        self.known = Database(f"{root}/known.db", known_files.SCHEMA, known_files.VERSION, notify)
+        self.known_files = KnownFiles(self.known)
+        self._load_known = self.known_files.load
+        sound.consult(self._load_known)
 
     @cached_property
     def stat_cache(self) -> StatCache:
@@ -142,8 +148,10 @@ class Store:
     def close(self) -> None:
         with suppress(StoreError):  # when a record was last used is not worth failing for
             self.records.flush()
+            self.known_files.put(sound.part_with(self._load_known))
         self.temporary.close()
         self.database.close()
+        self.known.close()
         if "contexts" in self.__dict__:
             self.contexts.close()
         if "explanations" in self.__dict__:

@@ -176,7 +176,7 @@ def _check_records(store: Store) -> Iterator[Finding]:
 
 
 def _check_databases(store: Store) -> Iterator[Finding]:
-    for database in (store.database, store.contexts, store.explanations):
+    for database in (store.database, store.contexts, store.explanations, store.known):
         problem = database.problem()
         if problem:
             yield Finding(

@@ -79,6 +79,18 @@ def test_an_edited_layer_goes_into_no_output(built: Program, tmp_path: Path, out
         assert (tmp_path / "out/data/small").read_bytes() == SMALL
 
 
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_layer_edited_after_an_output_was_written_goes_into_no_other(
+    built: Program, tmp_path: Path, output: str
+) -> None:
+    blob = layer_blob(built)
+    os.utime(blob, (0, 0))
+    for name in ("first", "second"):  # the second finds it known
+        built.build(COPIED, "-o", f"type=oci,compression=uncompressed,dest={tmp_path}/{name}").succeeded()
+    edit(blob, blob.read_bytes().index(HUGE) + 2, keep_time=True)
+    built.build(COPIED, "-o", output.format(out=tmp_path / "out")).failed(1, "is damaged", "hint:")
+
+
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_an_edited_compressed_form_is_not_exported_again(built: Program, tmp_path: Path, compression: str) -> None:
     output = f"type=oci,dest={tmp_path}/out,compression={compression}"
