@@ -118,10 +118,10 @@ LONG = ["a" * 4000, "a/" * 2000 + "a", ("a" * 40 + "/") * 90 + "c", ("ab" * 20 +
 @pytest.mark.parametrize("pattern", EVIL)
 def test_attack_patterns_that_make_backtracking_explode_take_linear_time(pattern: str) -> None:
     patterns = parse_ignore(pattern, ".dockerignore")
-    started = time.perf_counter()
+    started = time.process_time()
     for path in LONG:
         patterns.enter(path, patterns.ROOT)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_attack_a_large_ignore_file_is_compiled_in_a_moment() -> None:

@@ -18,8 +18,6 @@ from tests.sandbox.conftest import users
 
 __all__ = ["users"]
 
-IMAGE = "pybuild-places/python:test"
-
 
 @pytest.fixture(scope="session")
 def base() -> Iterator[BaseImage]:
@@ -41,8 +39,7 @@ def find_person(users: dict[str, str]) -> Callable[[str], Person]:
 
     def find(kind: str) -> Person:
         if kind == "contained" and kind not in found:
-            make_image(IMAGE)
-            found[kind] = contained(IMAGE)
+            found[kind] = contained(make_image())
         return found[kind]
 
     return find
@@ -55,11 +52,3 @@ def reference(base: BaseImage, find_person: Callable[[str], Person]) -> str:
     outcome = do_job(quiet, base.layout)
     assert outcome.code == 0, outcome.said
     return outcome.image_id
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker have the container's cells: docker takes one command after another anyway."""
-    for item in items:
-        if "contained" in item.name and os.path.dirname(__file__) in str(item.path):
-            item.add_marker(pytest.mark.xdist_group("contained"))

@@ -6,6 +6,8 @@ loads, and a static busybox for the rest. The checkout and the virtual environme
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import io
 import os
 import re
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,9 +36,19 @@ def contained(image: str) -> Person:
     return Person("contained", 0, ("docker", "run", "--rm", "--network=none", *mounts, image))
 
 
-def make_image(name: str) -> None:
-    """Give the docker peer an image with this Python; skips, or fails in CI, where there is no docker."""
-    subprocess.run([docker(), "import", "-", name], input=_root(), check=True, capture_output=True)
+def make_image() -> str:
+    """Give the docker peer an image with this Python; return its name. Skips, or fails in CI, where there is no docker.
+
+    One process after the other: docker fails to import the same layer twice at a time.
+    """
+    program, root = docker(), _root()
+    name = f"pybuild-places/python:{hashlib.sha256(root).hexdigest()[:12]}"
+    with open(f"{tempfile.gettempdir()}/pybuild-places-{os.geteuid()}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if subprocess.run([program, "image", "inspect", name], capture_output=True).returncode != 0:
+            done = subprocess.run([program, "import", "-", name], input=root, capture_output=True)
+            assert done.returncode == 0, done.stderr.decode()
+    return name
 
 
 def _root() -> bytes:
