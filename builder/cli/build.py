@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from builder.cli import options as forms
 from builder.cli.arguments import build_parser, parse_build_arguments
 from builder.cli.files import write_file
-from builder.engine import build
+from builder.engine.build import build
+from builder.engine.request import BuildRequest
+from builder.engine.result import BuildResult
 from builder.errors import PybuildError, UsageError
-from builder.request import BuildRequest
-from builder.result import BuildResult
 from builder.solve.events import Event, Warned
 from builder.store.location import store_root
 

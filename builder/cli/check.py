@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from builder import __version__
-from builder.checking import CheckReport
 from builder.cli.diagnostics import error_to_json, excerpt, render_error
 from builder.cli.plain import WarningsDisplay
-from builder.dockerfile.lint.finding import Finding
 from builder.dockerfile.source import encode_source
-from builder.engine import check
+from builder.engine.build import check
+from builder.engine.checks import CheckReport
+from builder.engine.request import BuildRequest
 from builder.errors import Location, SourceError, UsageError
-from builder.request import BuildRequest
+from builder.lint.finding import Finding
 
 _METHODS = ("check", "lint", "outline", "targets")
 

@@ -98,10 +98,10 @@ def _print_images(found: list, arguments: argparse.Namespace) -> None:  # type: 
 
 
 def _age(created: str) -> str:
-    from builder.image.moment import parse_moment
+    from builder.image.timestamp import parse_timestamp
 
-    moment = parse_moment(created)
-    return "N/A" if moment is None else age_text(time.time() - moment / 1e9)
+    timestamp = parse_timestamp(created)
+    return "N/A" if timestamp is None else age_text(time.time() - timestamp / 1e9)
 
 
 def inspect_command(argv: list[str]) -> int:

@@ -82,7 +82,7 @@ def _findings(store: Store) -> tuple[Finding, ...]:
 def _isolation_facts(requested: str | None, store: Store) -> dict[str, object]:
     from builder.sandbox.choose import choose_isolation
     from builder.sandbox.namespace import enter_build_namespace
-    from builder.solve.machine import trial_area
+    from builder.solve.worker import trial_area
 
     user = f"uid {os.geteuid()}"
     try:

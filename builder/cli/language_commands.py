@@ -16,7 +16,7 @@ from builder.store.location import store_root
 
 if TYPE_CHECKING:
     from builder.context.dockerfile_file import FoundDockerfile
-    from builder.pinning import Pin
+    from builder.engine.pin import Pin
 
 
 def parse_command(argv: list[str]) -> int:
@@ -64,9 +64,9 @@ def plan_command(argv: list[str]) -> int:
     from builder.cli.build import request_from
     from builder.cli.plain import WarningsDisplay
     from builder.cli.plan_table import plan_lines, plan_to_json
-    from builder.engine import forecast
+    from builder.engine.build import dry_run
 
-    result = forecast(request_from(arguments), WarningsDisplay(sys.stderr))
+    result = dry_run(request_from(arguments), WarningsDisplay(sys.stderr))
     if arguments.json:
         print(json.dumps(plan_to_json(result), indent=2))
     else:
@@ -84,7 +84,7 @@ def pin_command(argv: list[str]) -> int:
     parser.add_argument("--stdout", action="store_true", help="print the result instead of rewriting the file")
     add_root(parser)
     arguments = parser.parse_args(argv)
-    from builder.pinning import apply_pins
+    from builder.engine.pin import apply_pins
 
     text = _read(arguments.file).decode("utf-8", "surrogateescape")
     pins = _find_pins(text, arguments.file, None if arguments.check else store_root(arguments.root, os.environ))
@@ -103,12 +103,12 @@ def pin_command(argv: list[str]) -> int:
 
 def _find_pins(text: str, file: str, root: str | None) -> tuple[Pin, ...]:
     """Find the pins of a file by way of the store at `root`; without one, nobody is asked for digests."""
-    from builder.pinning import find_pins
+    from builder.engine.pin import find_pins
 
     try:
         if root is None:
             return find_pins(text, file, None)
-        from builder.engine import base_digests
+        from builder.engine.build import base_digests
 
         with base_digests(root) as find_digest:
             return find_pins(text, file, find_digest)

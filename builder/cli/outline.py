@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from builder.cli.table import table_lines
-from builder.engine import outline, targets
+from builder.engine.build import outline, targets
+from builder.engine.request import BuildRequest
 from builder.errors import UsageError
 from builder.plan.outline import Need
-from builder.request import BuildRequest
 
 
 def outline_command(method: str, form: str, request: BuildRequest) -> int:

@@ -35,8 +35,8 @@ def run_command(argv: list[str]) -> int:
     arguments = parser.parse_args(options)
     if not rest:
         raise UsageError("'pybuild run' needs an image", hint="'pybuild images' lists those there are.")
-    from builder.engine import run_image
-    from builder.request import ContainerRequest
+    from builder.engine.build import run_image
+    from builder.engine.request import ContainerRequest
 
     return run_image(
         ContainerRequest(

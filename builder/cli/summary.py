@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builder.cli.text import short_digest, size_text
+from builder.engine.result import BuildResult, ImageReport
 from builder.oci.reference import parse_reference
-from builder.result import BuildResult, ImageReport
 
 
 def summary_lines(result: BuildResult) -> Iterator[str]:

@@ -84,7 +84,7 @@ def is_archive(stream: Readable) -> bool:
     Content decides, not a name; a tar without any entry is none.
     """
     from builder.layer.compression import open_decompressed
-    from builder.layer.tar_header import decode_header
+    from builder.layer.tar_decode import decode_header
 
     try:
         head = Replayed(open_decompressed(stream)).head
@@ -101,9 +101,9 @@ def read_archive(stream: Readable, temporary: Temporary, what: str, *, large: bo
 
     Raises ContextError naming `what` for what is none.
     """
-    from builder.layer.build_index import build_index
     from builder.layer.compression import open_decompressed
     from builder.layer.index import open_index
+    from builder.layer.index_layer import build_index
     from builder.layer.limits import limits_for
 
     contents, index_path = temporary("archive"), temporary("archive.index")

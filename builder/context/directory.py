@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.paths import name_of, parent_of
 from builder.context.reading import unreadable
-from builder.context.source import Node, Prune
+from builder.context.tree import Node, Prune
 from builder.errors import ContextError
 from builder.filesystem.entry import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, SYMLINK, Entry
 from builder.filesystem.links import follow_links

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from builder.address import AddressError, parse_address, with_ascii_host, without_credentials
+from builder.dockerfile.git_url import SCHEMES
 from builder.errors import ContextError
-from builder.plan.gitref import SCHEMES
+from builder.web.address import AddressError, parse_address, with_ascii_host, without_credentials
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SAFE: Final = {
@@ -87,12 +87,12 @@ def check_out(repository: Repository, commit: str, directory: str) -> int:
         raise ContextError(f"{repository.shown} gave another commit than {commit}")
     if repository.submodules and os.path.lexists(f"{directory}/.gitmodules"):
         _git(repository, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1", directory=directory)
-    moment = commit_time(directory)
+    timestamp = commit_time(directory)
     if not repository.keep_git_dir:
         _remove_git_directories(directory)
     if repository.commit_times:
-        _set_times(directory, moment)
-    return moment
+        _set_times(directory, timestamp)
+    return timestamp
 
 
 def fetch_commit_time(repository: Repository, commit: str, directory: str) -> int:
@@ -222,8 +222,8 @@ def _remove_git_directories(directory: str) -> None:
             os.unlink(f"{folder}/.git")
 
 
-def _set_times(directory: str, moment: int) -> None:
+def _set_times(directory: str, timestamp: int) -> None:
     for folder, directories, files in os.walk(directory):
         for name in [*directories, *files]:
-            os.utime(f"{folder}/{name}", (moment, moment), follow_symlinks=False)
-    os.utime(directory, (moment, moment))
+            os.utime(f"{folder}/{name}", (timestamp, timestamp), follow_symlinks=False)
+    os.utime(directory, (timestamp, timestamp))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from builder import __version__
-from builder.address import Address, AddressError, parse_address, without_credentials
 from builder.context.gunzip import Gunzip
 from builder.errors import ContextError
+from builder.web.address import Address, AddressError, parse_address, without_credentials
 
 if TYPE_CHECKING:
     from builder.web.answers import Response

@@ -35,13 +35,13 @@ from builder.context.ignore_file import FoundIgnore, find_ignore
 from builder.context.named import check_named_contexts, not_found
 from builder.context.own_store import store_inside
 from builder.context.paths import inside_root
-from builder.context.source import EmptyTree, Tree, ViewTree, newest_file
+from builder.context.tree import EmptyTree, Tree, ViewTree, newest_file
 from builder.errors import ContextError, UsageError
 from builder.filesystem.resolve import Root
 
 if TYPE_CHECKING:
     from builder.context.archive import Archive, Readable
-    from builder.plan.gitref import GitReference
+    from builder.dockerfile.git_url import GitReference
     from builder.store.store import Store
 
 STANDARD_INPUT = "-"
@@ -127,7 +127,7 @@ class BuildContext:
 
         return self._moments[""] if "" in self._moments else commit_time(self._directory)
 
-    def moment(self, name: str) -> int | None:
+    def timestamp(self, name: str) -> int | None:
         """Return the time of a context, in seconds since 1970; None for one that has none. Raises ContextError.
 
         It is the time of a commit or of the file that was fetched; or that of an archive's newest file.
@@ -294,7 +294,7 @@ def parse_repository(text: str) -> GitReference | None:
     """Return what a git URL says, None when `text` is none. Raises UsageError for one that makes no sense."""
     if "://" not in text and "@" not in text and not text.startswith("github.com/"):
         return None
-    from builder.plan.gitref import GitReferenceError, parse_git_ref
+    from builder.dockerfile.git_url import GitReferenceError, parse_git_ref
 
     try:
         git = parse_git_ref(text, context=True)
@@ -306,7 +306,7 @@ def parse_repository(text: str) -> GitReference | None:
 
 
 def without_credentials(url: str) -> str:
-    from builder.address import without_credentials  # not for a directory
+    from builder.web.address import without_credentials  # not for a directory
 
     return without_credentials(url)
 

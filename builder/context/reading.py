@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from builder.context.source import Node, changed
+from builder.context.tree import Node, changed
 from builder.errors import ContextError
 from builder.layer.content import FileContent, SliceCheck, SlicedContent, open_content
 

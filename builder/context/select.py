@@ -17,7 +17,7 @@ from typing import NamedTuple
 from builder.context.glob import PatternError, has_wildcards, match_glob, parse_glob
 from builder.context.ignore import IgnorePatterns, exclude_patterns
 from builder.context.paths import inside_root, join, leads_out, name_of, parent_of
-from builder.context.source import Node, Tree
+from builder.context.tree import Node, Tree
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, SYMLINK, Entry
 from builder.suggest import most_alike

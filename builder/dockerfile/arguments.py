@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from builder.dockerfile import splitting
-from builder.dockerfile.blanks import BLANK_RUN, SEPARATORS, trim
 from builder.dockerfile.instructions import Word, make_word
 from builder.dockerfile.lines import LogicalLine
 from builder.dockerfile.splitting import JsonStringsOnly, Span
+from builder.dockerfile.whitespace import BLANK_RUN, SEPARATORS, trim
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
 

@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from builder.dockerfile.blanks import BLANKS
 from builder.dockerfile.instructions import Directive
 from builder.dockerfile.lines import LineReader
+from builder.dockerfile.whitespace import BLANKS
 from builder.errors import DockerfileSyntaxError, Location
 
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(\S(?:.*\S)?)\s*")

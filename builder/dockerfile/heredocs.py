@@ -11,7 +11,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from builder.dockerfile.blanks import BLANKS
+from builder.dockerfile.whitespace import BLANKS
 
 _BEGIN = re.compile(r"(?P<descriptor>\d*)<<(?P<chomp>-?)(?P<blanks>[" + BLANKS + r"]*)")
 _UNQUOTE = re.compile(r"'([^']*)'|\"((?:[^\"\\]|\\.)*)\"|\\(.)|([^'\"\\]+)", re.DOTALL)

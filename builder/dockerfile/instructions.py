@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from builder.dockerfile.makers import maker_of
+from builder.dockerfile.fast_dataclass import maker_of
 from builder.errors import Location
 
 NOWHERE = Location("", 0)

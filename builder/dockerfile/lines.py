@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from builder.dockerfile.blanks import BLANKS
+from builder.dockerfile.whitespace import BLANKS
 from builder.errors import Location
 
 _new_tuple = tuple.__new__

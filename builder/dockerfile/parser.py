@@ -154,9 +154,9 @@ def _parse(source: Source, start: str) -> Branch | None:
     # Importing Lark takes 30 ms: a cached build never gets here.
     from lark import UnexpectedToken
 
-    from builder.dockerfile.faults import unexpected, unexpected_trigger
     from builder.dockerfile.grammar import load_dockerfile_grammar
     from builder.dockerfile.lexer import TokenStream
+    from builder.dockerfile.syntax_errors import unexpected, unexpected_trigger
 
     tokens = TokenStream(source.directives, source.instructions)
     lark = load_dockerfile_grammar()

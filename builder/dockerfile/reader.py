@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from builder.dockerfile import splitting
 from builder.dockerfile.arguments import Arguments, Fault, split_arguments
-from builder.dockerfile.blanks import BLANKS
 from builder.dockerfile.directives import read_directives
 from builder.dockerfile.heredocs import Marker, find_markers
 from builder.dockerfile.instructions import Directive, Flag, Heredoc, Instruction, make_instruction
 from builder.dockerfile.lines import LineReader, LogicalLine
+from builder.dockerfile.whitespace import BLANKS
 from builder.errors import DockerfileSyntaxError, Location
 from builder.suggest import did_you_mean
 

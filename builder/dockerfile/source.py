@@ -14,8 +14,8 @@ import base64
 import unicodedata
 from dataclasses import dataclass
 
-from builder.address import with_masked_credentials
 from builder.errors import Location
+from builder.web.address import with_masked_credentials
 
 TAB_WIDTH = 8
 MAX_CELLS = 160

@@ -11,7 +11,7 @@ import json
 import re
 from typing import NamedTuple
 
-from builder.dockerfile.blanks import BLANKS, PLAIN_WORD, SEPARATORS
+from builder.dockerfile.whitespace import BLANKS, PLAIN_WORD, SEPARATORS
 
 Span = tuple[int, int]
 

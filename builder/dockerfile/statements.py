@@ -15,10 +15,10 @@ from typing import TypeVar, cast
 from builder.dockerfile import instructions as ast
 from builder.dockerfile.arguments import Fault
 from builder.dockerfile.durations import parse_duration
+from builder.dockerfile.fast_dataclass import maker_of
 from builder.dockerfile.flags import Flags
 from builder.dockerfile.instructions import ExecForm, Flag, Heredoc, Instruction, ShellForm, Word
 from builder.dockerfile.lexer import NodeToken
-from builder.dockerfile.makers import maker_of
 from builder.dockerfile.mounts import check_mount
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from builder.errors import ImageError
-from builder.image import moment
+from builder.image import timestamp
 from builder.image.history import aligned, extended
 from builder.oci import canonical, media_type
 from builder.oci.config import ImageConfig, RuntimeConfig
@@ -89,7 +89,7 @@ def final_config(
     if any(layer.diff_id != diff_id for layer, diff_id in zip(layers, base.diff_ids, strict=False)):
         raise ImageError("the first layers of the image are not those that its base image names")
     # A clock is read only where no other time is known: an image without layers of its own, on a base without times.
-    now = moment.format_moment(epoch * 1_000_000_000) if epoch is not None else moment.now()
+    now = timestamp.format_timestamp(epoch * 1_000_000_000) if epoch is not None else timestamp.now()
     padded = aligned(base.history, len(base.diff_ids), base.created)
     history = extended(padded, image.history, created, epoch=epoch, now=now)
     moment_created = now if epoch is not None or not history else history[-1].created

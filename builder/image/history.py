@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from builder.image.moment import format_moment, parse_moment
+from builder.image.timestamp import format_timestamp, parse_timestamp
 from builder.oci.config import History
 from builder.plan.plan import PlannedHistory
 from builder.plan.step import StepID
@@ -79,7 +79,7 @@ def _stamped(history: list[History], now: str) -> list[History]:
 
 
 def _clamped(record: History, epoch: int) -> History:
-    moment = parse_moment(record.created)
-    if moment is None or moment > epoch * _NANOSECONDS:
-        return replace(record, created=format_moment(epoch * _NANOSECONDS))
+    timestamp = parse_timestamp(record.created)
+    if timestamp is None or timestamp > epoch * _NANOSECONDS:
+        return replace(record, created=format_timestamp(epoch * _NANOSECONDS))
     return record

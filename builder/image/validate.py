@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Iterator
 
 from builder.errors import PybuildError
-from builder.image.moment import parse_moment
+from builder.image.timestamp import parse_timestamp
 from builder.layer.compression import open_decompressed
-from builder.layer.reader import read_tar
+from builder.layer.tar_reader import read_tar
 from builder.layer.whiteout import PREFIX
 from builder.oci import canonical
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
@@ -70,9 +70,9 @@ def _check_config(config: ImageConfig, manifest: Manifest) -> Iterator[str]:
     with_layer = sum(not record.empty_layer for record in config.history)
     if with_layer != len(manifest.layers):
         yield f"{len(manifest.layers)} layers, but {with_layer} records of layers in the history"
-    for moment in (config.created, *(record.created for record in config.history)):
-        if parse_moment(moment) is None:
-            yield f"{moment!r} is not a time (RFC 3339)"
+    for timestamp in (config.created, *(record.created for record in config.history)):
+        if parse_timestamp(timestamp) is None:
+            yield f"{timestamp!r} is not a time (RFC 3339)"
 
 
 def _check_blob(blobs: ContentStore, descriptor: Descriptor) -> Iterator[str]:

@@ -24,7 +24,7 @@ from builder.layer.content import SliceCheck, SlicedContent, open_content
 from builder.layer.cursor import find_status
 from builder.layer.limits import LIMITS, Limits
 from builder.layer.paths import LayerPaths, place_entry
-from builder.layer.reader import Readable, read_tar
+from builder.layer.tar_reader import Readable, read_tar
 from builder.layer.unpacked import UnpackedTree
 from builder.layer.view import MergedView
 from builder.layer.whiteout import PREFIX

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 from builder.errors import LayerError
 from builder.layer.limits import ANY_GROWTH, LIMITS, MIB, Limits, outgrown
-from builder.layer.reader import Readable
+from builder.layer.tar_reader import Readable
 
 Compression = Literal["uncompressed", "gzip", "zstd", "bzip2", "xz"]
 

@@ -1,8 +1,8 @@
 """The table of contents of one layer, on disk: path → header and place in the uncompressed tar.
 
 Looked up by bisection over a memory map, walked as a stream; nothing of it is held. Read once when it is opened, to
-compare its checksum: offsets and digests in it are believed afterwards. record.py has the format;
-build_index.py makes one from a tar, writer.py beside the tar it writes.
+compare its checksum: offsets and digests in it are believed afterwards. index_format.py has the format;
+index_layer.py makes one from a tar, tar_writer.py beside the tar it writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zlib import crc32
 
 from builder.errors import StoreError
 from builder.filesystem.entry import Entry
-from builder.layer import record
+from builder.layer import index_format
 from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import OPAQUE, PREFIX
 from builder.oci.digest import DiffID
@@ -55,12 +55,12 @@ class LayerIndex:
             raise StoreError(f"the index {path} cannot be read: {error.strerror}") from error
         try:
             size = os.fstat(self._fd).st_size
-            head = os.pread(self._fd, record.HEADER.size, 0)
-            header = record.decode_header(head, size)
+            head = os.pread(self._fd, index_format.HEADER.size, 0)
+            header = index_format.decode_header(head, size)
             if diff_id is not None and header.diff_id.hex() != diff_id.encoded:
-                raise record.damaged("it is of another layer")
+                raise index_format.damaged("it is of another layer")
             if _checksum(self._fd) != header.checksum:
-                raise record.damaged("its bytes have been altered")
+                raise index_format.damaged("its bytes have been altered")
             self._map = mmap.mmap(self._fd, size, prot=mmap.PROT_READ)
         except BaseException:
             os.close(self._fd)
@@ -90,12 +90,12 @@ class LayerIndex:
     @property
     def is_self_contained(self) -> bool:
         """Whether the parent directory of every entry is itself an entry."""
-        return not self._flags & record.NOT_SELF_CONTAINED
+        return not self._flags & index_format.NOT_SELF_CONTAINED
 
     @property
     def has_markers(self) -> bool:
         """Whether there are whiteouts or opaque markers at all."""
-        return bool(self._flags & (record.HAS_WHITEOUTS | record.HAS_OPAQUE))
+        return bool(self._flags & (index_format.HAS_WHITEOUTS | index_format.HAS_OPAQUE))
 
     def find(self, path: str) -> IndexEntry | None:
         """Return the entry of exactly this path ("" is the root directory), or None."""
@@ -105,28 +105,28 @@ class LayerIndex:
         if number == self._count:
             return None
         at = self._at(number)
-        if record.peek(self._map, at)[1] != key:
+        if index_format.peek(self._map, at)[1] != key:
             return None
-        entry, offset, _ = record.decode_record(self._map, at)
+        entry, offset, _ = index_format.decode_record(self._map, at)
         return IndexEntry(entry, offset)
 
     def has_below(self, path: str) -> bool:
         """Say whether anything of the layer lies below `path`, which makes it a directory with or without an entry."""
         prefix = _prefix(path)
         number = self._bisect(prefix, 0)
-        if number < self._count and not prefix and not record.peek(self._map, self._at(number))[1]:
+        if number < self._count and not prefix and not index_format.peek(self._map, self._at(number))[1]:
             number += 1  # the root's own entry
-        return number < self._count and record.peek(self._map, self._at(number))[1].startswith(prefix)
+        return number < self._count and index_format.peek(self._map, self._at(number))[1].startswith(prefix)
 
     def is_opaque(self, directory: str) -> bool:
         """Say whether an opaque marker hides what layers below have in `directory`."""
-        if not self._flags & record.HAS_OPAQUE:
+        if not self._flags & index_format.HAS_OPAQUE:
             return False
         return self.find(f"{directory}/{OPAQUE}" if directory else OPAQUE) is not None
 
     def has_whiteout(self, path: str) -> bool:
         """Say whether a whiteout hides `path` of the layers below."""
-        if not self._flags & record.HAS_WHITEOUTS:
+        if not self._flags & index_format.HAS_WHITEOUTS:
             return False
         parent, slash, name = path.rpartition("/")
         return self.find(f"{parent}{slash}{PREFIX}{name}") is not None
@@ -134,7 +134,7 @@ class LayerIndex:
     def children(self, path: str) -> Iterator[IndexEntry]:
         """Yield what lies directly in `path`, sorted. A directory without entry is 0755 root:root."""
         for name, number in self._child_names(path):
-            entry, offset, _ = record.decode_record(self._map, self._at(number))
+            entry, offset, _ = index_format.decode_record(self._map, self._at(number))
             expected = f"{path}/{name}" if path else name
             if entry.path == expected:
                 yield IndexEntry(entry, offset)
@@ -180,7 +180,7 @@ class LayerIndex:
             if number - first >= _RELEASE_EVERY:
                 self._touch(number - first)
                 first = number
-            _, key = record.peek(self._map, self._at(number))
+            _, key = index_format.peek(self._map, self._at(number))
             if not key:
                 number += 1  # the root's own entry
                 continue
@@ -189,7 +189,9 @@ class LayerIndex:
             child = key[len(prefix) :].partition(b"\0")[0]
             yield os.fsdecode(child), number
             number += 1
-            if number < self._count and record.peek(self._map, self._at(number))[1].startswith(prefix + child + b"\0"):
+            if number < self._count and index_format.peek(self._map, self._at(number))[1].startswith(
+                prefix + child + b"\0"
+            ):
                 number = self._bisect(prefix + child + b"\1", number)
 
     def _stream(self, start: int, end: int) -> Iterator[IndexEntry]:
@@ -197,17 +199,17 @@ class LayerIndex:
         while start < end:
             block = os.pread(self._fd, min(_WALK_BYTES, end - start), start)
             if not block:
-                raise record.damaged("it has been cut short")
+                raise index_format.damaged("it has been cut short")
             start += len(block)
             data += block
             at = 0
-            while len(data) - at >= record.FIXED_SIZE and at + record.peek(data, at)[0] <= len(data):
-                entry, offset, length = record.decode_record(data, at)
+            while len(data) - at >= index_format.FIXED_SIZE and at + index_format.peek(data, at)[0] <= len(data):
+                entry, offset, length = index_format.decode_record(data, at)
                 yield IndexEntry(entry, offset)
                 at += length
             data = data[at:]
         if data:
-            raise record.damaged("its last record is cut short")
+            raise index_format.damaged("its last record is cut short")
 
     def _touch(self, times: int) -> None:
         """Give back the pages of the map now and then: they count as our memory, and are in the page cache anyway."""
@@ -218,14 +220,14 @@ class LayerIndex:
 
     def _at(self, number: int) -> int:
         (at,) = _OFFSET.unpack_from(self._map, self._offsets_at + 8 * number)
-        if not record.HEADER.size <= at <= self._offsets_at - record.FIXED_SIZE:
-            raise record.damaged("an offset points outside it")
+        if not index_format.HEADER.size <= at <= self._offsets_at - index_format.FIXED_SIZE:
+            raise index_format.damaged("an offset points outside it")
         return int(at)
 
     def _bisect(self, key: bytes, low: int) -> int:
         """The number of the first record whose key is not less than `key`."""
         high = self._count
-        data, at, peek = self._map, self._at, record.peek
+        data, at, peek = self._map, self._at, index_format.peek
         while low < high:
             middle = (low + high) // 2
             if peek(data, at(middle))[1] < key:
@@ -248,9 +250,9 @@ def seal_index(path: str, diff_id: DiffID) -> None:
     """Write into a finished index which layer it is of. Raises StoreError, LayerError."""
     try:
         with open(path, "r+b") as file:
-            header = record.decode_header(file.read(record.HEADER.size), os.fstat(file.fileno()).st_size)
+            header = index_format.decode_header(file.read(index_format.HEADER.size), os.fstat(file.fileno()).st_size)
             file.seek(0)
-            file.write(record.encode_header(header._replace(diff_id=bytes.fromhex(diff_id.encoded))))
+            file.write(index_format.encode_header(header._replace(diff_id=bytes.fromhex(diff_id.encoded))))
     except OSError as error:
         raise StoreError(f"the index {path} cannot be written: {error.strerror}") from error
 
@@ -262,7 +264,7 @@ def implied(path: str) -> IndexEntry:
 
 def _checksum(descriptor: int) -> int:
     """Return the CRC-32 of what follows the header."""
-    checksum, at = 0, record.HEADER.size
+    checksum, at = 0, index_format.HEADER.size
     while block := os.pread(descriptor, _CHECK_BYTES, at):
         checksum = crc32(block, checksum)
         at += len(block)

@@ -19,7 +19,7 @@ from zlib import crc32
 
 from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
-from builder.layer import record
+from builder.layer import index_format
 from builder.layer.paths import twice_of_two_kinds
 from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import OPAQUE, PREFIX
@@ -73,7 +73,7 @@ class IndexWriter:
             self._files += 1
         if entry.kind == "file":
             self._bytes += entry.size
-        self._run.append(record.encode_record(entry, mtime, offset, digest))
+        self._run.append(index_format.encode_record(entry, mtime, offset, digest))
         if len(self._run) >= _RUN_RECORDS:
             self._put_aside()
 
@@ -114,8 +114,8 @@ class IndexWriter:
 
     def _write(self, file: IO[bytes]) -> None:
         offsets = array("Q")
-        file.write(bytes(record.HEADER.size))
-        position = record.HEADER.size
+        file.write(bytes(index_format.HEADER.size))
+        position = index_format.HEADER.size
         checksum = 0
         blocks: list[bytes] = []
         held = 0
@@ -133,8 +133,8 @@ class IndexWriter:
         checksum = _write_counted(file, offsets.tobytes(), checksum)
         size = position + 8 * len(offsets)
         file.seek(0)
-        header = record.Header(self._flags, checksum, len(offsets), position, size, self._files, self._bytes)
-        file.write(record.encode_header(header))
+        header = index_format.Header(self._flags, checksum, len(offsets), position, size, self._files, self._bytes)
+        file.write(index_format.encode_header(header))
 
     def _checked(self, items: Iterator[Record]) -> Iterator[bytes]:
         """Pass the records on, without those a later one replaces; note what is special about the layer."""
@@ -147,14 +147,14 @@ class IndexWriter:
             if key is not None and key == last_key:
                 if not self._keep_last:
                     raise LayerError(f"{_path_of(key)!r} is in the layer twice")
-                if record.is_directory(item) != record.is_directory(last_item):
+                if index_format.is_directory(item) != index_format.is_directory(last_item):
                     raise twice_of_two_kinds(_path_of(key))
                 last_item = item
                 continue
             if last_key is not None:
                 if other and last_key.startswith(other):
                     raise LayerError(f"{_path_of(last_key)!r} is in the layer below something that is no directory")
-                if not record.is_directory(last_item):
+                if not index_format.is_directory(last_item):
                     other = last_key + b"\0"
                 flags |= _flags_of(last_key, last_item, directories)
                 yield last_item
@@ -173,13 +173,13 @@ def _flags_of(key: bytes, item: bytes, directories: list[bytes]) -> int:
     flags = 0
     parent, _, name = key.rpartition(b"\0")
     if name.startswith(_PREFIX):
-        flags |= record.HAS_OPAQUE if name == _OPAQUE else record.HAS_WHITEOUTS
+        flags |= index_format.HAS_OPAQUE if name == _OPAQUE else index_format.HAS_WHITEOUTS
     if directories[-1] != parent:
         while directories[-1] and not key.startswith(directories[-1] + b"\0"):
             directories.pop()
         if directories[-1] != parent:
-            flags |= record.NOT_SELF_CONTAINED
-    if record.is_directory(item) and key:
+            flags |= index_format.NOT_SELF_CONTAINED
+    if index_format.is_directory(item) and key:
         directories.append(key)
     return flags
 
@@ -190,8 +190,8 @@ def _read_run(run: IO[bytes]) -> Iterator[Record]:
     while block := run.read(_BLOCK_BYTES):
         data += block
         at = 0
-        while len(data) - at >= record.FIXED_SIZE:
-            length, key = record.peek(data, at)
+        while len(data) - at >= index_format.FIXED_SIZE:
+            length, key = index_format.peek(data, at)
             if at + length > len(data):
                 break
             yield key, data[at : at + length]

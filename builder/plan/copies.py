@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 
 from builder.dockerfile.arrays import array_fault, is_meant_as_array
+from builder.dockerfile.git_url import GitReference, GitReferenceError, parse_git_ref
 from builder.dockerfile.instructions import Add, Copy, Word
 from builder.errors import PlanError, ReferenceFormatError
 from builder.oci.digest import parse_digest
 from builder.plan import history, paths
-from builder.plan.gitref import GitReference, GitReferenceError, parse_git_ref
 from builder.plan.scope import Expander, Scope
 from builder.plan.step import (
     ContextSource,
@@ -148,13 +148,13 @@ def _shown(source: str) -> str:
     """Return a source as history may keep it: a URL without user and password (BuildKit keeps them)."""
     if "://" not in source:
         return source
-    from builder.address import without_credentials
+    from builder.web.address import without_credentials
 
     return without_credentials(source)
 
 
 def _check_address(text: str, word: Word) -> None:
-    from builder.address import AddressError, parse_address  # a plan that is kept in the store needs no URL parser
+    from builder.web.address import AddressError, parse_address  # a plan that is kept in the store needs no URL parser
 
     try:
         parse_address(text)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
-from builder.address import without_credentials
 from builder.plan.plan import Plan
 from builder.plan.step import (
     BindMount,
@@ -29,6 +28,7 @@ from builder.plan.step import (
     TmpfsMount,
     WorkdirStep,
 )
+from builder.web.address import without_credentials
 
 
 def describe(plan: Plan) -> str:

@@ -7,7 +7,7 @@
 
 A commit has its time, a file that is fetched the one its server gives it or, of an archive, that of its newest file.
 What has no time (a local directory, an image) leaves the variable unset. The number takes the place of the name
-everywhere, in ARGs as well. Asking for the time is the caller's part: `Moments`.
+everywhere, in ARGs as well. Asking for the time is the caller's part: `Timestamps`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from builder.errors import Location, PlanError
 from builder.oci.epoch import MAX_EPOCH
 from builder.plan.arguments import BUILD_ARG, EPOCH
 from builder.plan.copies import fetched_source
+from builder.plan.inputs import SCRATCH, ContextInput, NamedContexts
 from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander, Scope
 from builder.plan.step import ContextSource, GitSource, HttpSource
-from builder.plan.trees import SCRATCH, ContextTree, NamedContexts
 from builder.suggest import did_you_mean
 
 _CONTEXT = "context"
@@ -35,10 +35,10 @@ _FORM = "Such a stage is FROM scratch with a single ADD of one URL or repository
 EpochSource = ContextSource | HttpSource | GitSource
 
 
-class Moments(Protocol):
+class Timestamps(Protocol):
     """Tells the times of sources."""
 
-    def moment(self, source: EpochSource) -> int | None:
+    def timestamp(self, source: EpochSource) -> int | None:
         """Return seconds since 1970, None for what has no time. Raises PybuildError when it can't be had."""
         ...
 
@@ -46,7 +46,7 @@ class Moments(Protocol):
 class NoMoments:
     """For who has nothing to ask: no source has a time."""
 
-    def moment(self, source: EpochSource) -> int | None:
+    def timestamp(self, source: EpochSource) -> int | None:
         return None
 
 
@@ -59,15 +59,15 @@ class Epoch:
 
 
 def settle_epoch(
-    dockerfile: Dockerfile, options: PlanOptions, outside: Scope, expander: Expander, moments: Moments
+    dockerfile: Dockerfile, options: PlanOptions, outside: Scope, expander: Expander, timestamps: Timestamps
 ) -> tuple[Epoch, PlanOptions]:
     """Return the epoch, and the options with its number in the place of a name; so is `outside`. Raises PlanError."""
     text = options.build_args.get(EPOCH, outside.lookup(EPOCH)) or ""
     epoch = Epoch(str(int(text))) if _is_time(text) else Epoch()
     if text and not epoch.seconds:
         source = _source(text, dockerfile, options, outside, expander)
-        moment = moments.moment(source) if source is not None else None
-        epoch = Epoch("" if moment is None else str(moment), source)
+        timestamp = timestamps.timestamp(source) if source is not None else None
+        epoch = Epoch("" if timestamp is None else str(timestamp), source)
     _put(epoch.seconds, outside)
     if options.build_args.get(EPOCH, epoch.seconds) == epoch.seconds != "":
         return epoch, options
@@ -99,7 +99,7 @@ def _source(
     if name == _CONTEXT:
         return ContextSource()
     if tree := NamedContexts(options.named_contexts).find(name, options.platform):
-        return ContextSource(tree.name) if isinstance(tree, ContextTree) else None
+        return ContextSource(tree.name) if isinstance(tree, ContextInput) else None
     for stage in dockerfile.stages:
         if stage.name and stage.name == name.lower():
             return _stage_source(stage, outside, options.build_args, expander)

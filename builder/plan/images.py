@@ -7,9 +7,9 @@ from dataclasses import replace
 from builder.errors import Cancelled, Location, PlanError, PybuildError
 from builder.oci.config import ImageConfig, RuntimeConfig
 from builder.oci.platform import Platform
+from builder.plan.inputs import ImageInput
 from builder.plan.plan import ImageResolver, ResolvedImage
 from builder.plan.stages import StageGraph
-from builder.plan.trees import ImageTree
 
 # What docker's classic builder and `docker import` wrote about the making of an image, and other builders about their
 # cache: it says nothing of an image on top of it.
@@ -37,7 +37,7 @@ class BaseImages:
             (reference, str(platform), image.manifest_digest) for (reference, platform), image in self._found.items()
         )
 
-    def get(self, tree: ImageTree, platform: Platform, location: Location) -> ResolvedImage:
+    def get(self, tree: ImageInput, platform: Platform, location: Location) -> ResolvedImage:
         """Return what the name stands for. Raises PlanError, with the resolver's reason."""
         key = (tree.reference, platform)
         if key not in self._found:
@@ -49,7 +49,7 @@ class BaseImages:
                 raise PlanError(f"{tree.written}: {error.message}", location, hint=self._hint(tree, error)) from error
         return self._found[key]
 
-    def _hint(self, tree: ImageTree, error: PybuildError) -> str:
+    def _hint(self, tree: ImageInput, error: PybuildError) -> str:
         stage = self._graph.suggestion(tree.written)
         return f"Did you mean the stage {stage}?" if stage else error.hint
 

@@ -14,13 +14,13 @@ from builder.oci.platform import Platform
 from builder.plan import history, mounts, paths, titles
 from builder.plan.copies import plan_copy
 from builder.plan.images import BaseImages
+from builder.plan.inputs import ContextInput, ImageInput, Input, NoInput, StageInput
 from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander
 from builder.plan.stages import StageGraph
 from builder.plan.state import StageState
 from builder.plan.step import ContextSource, ImageStep, Network, RunStep, SecretMount, StepID, StepSource, WorkdirStep
 from builder.plan.step_table import StepTable
-from builder.plan.trees import ContextTree, EmptyTree, ImageTree, StageTree, Tree
 
 _PIPES = "/dev/pipes/"
 """Where a heredoc that begins with `#!` lies while it runs (H-12)."""
@@ -51,7 +51,7 @@ class LayerSteps:
         else:
             return
         for tree in trees:
-            if isinstance(tree, StageTree):
+            if isinstance(tree, StageInput):
                 yield tree.index
 
     def copy(self, statement: Copy | Add, state: StageState, index: int, *, trigger: bool) -> None:
@@ -133,19 +133,19 @@ class LayerSteps:
             step_id = state.result = self.steps.add(step)
         state.record(history.workdir(path), step_id)
 
-    def source(self, tree: Tree, location: Location) -> ContextSource | StepSource:
+    def source(self, tree: Input, location: Location) -> ContextSource | StepSource:
         """Return the file system that a tree stands for, as COPY and mounts read it."""
         match tree:
-            case StageTree(index):
+            case StageInput(index):
                 return StepSource(self.finished[index].result)
-            case ContextTree(name):
+            case ContextInput(name):
                 return ContextSource(name)
-            case ImageTree():
+            case ImageInput():
                 return StepSource(self.image(tree, self.options.platform, location, "", f"FROM {tree.reference}"))
-            case EmptyTree():
+            case NoInput():
                 return StepSource(None)
 
-    def image(self, tree: ImageTree, platform: Platform, location: Location, stage: str, title: str) -> StepID | None:
+    def image(self, tree: ImageInput, platform: Platform, location: Location, stage: str, title: str) -> StepID | None:
         """Return the step of an image's layers; None when it has none."""
         resolved = self.images.get(tree, platform, location)
         if not resolved.config.diff_ids:
@@ -161,7 +161,7 @@ class LayerSteps:
         )
         return self.steps.add(step)
 
-    def _copied_tree(self, word: Word, state: StageState, index: int) -> Tree:
+    def _copied_tree(self, word: Word, state: StageState, index: int) -> Input:
         name = self.expander.word(word, state.scope)
         if not name:
             hint = f"{self.expander.origins(word, state.scope)} Name a stage, a build context or an image."

@@ -6,7 +6,8 @@ Stages are planned on demand, beginning with the target: a stage that nothing le
 never looked up (S-7). ONBUILD triggers need no second round for that reason: they are instructions like others (O-4).
 Recursion would be as deep as the file has stages, so a stage is a generator that yields the stages it waits for.
 
-Pure: images come through the `ImageResolver`, times of sources through `Moments`; nothing is read, no clock is asked.
+Pure: images come through the `ImageResolver`, times of sources through `Timestamps`; nothing is read, no clock is
+asked.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from builder.oci.config import ImageConfig, RuntimeConfig
 from builder.oci.platform import Platform
 from builder.plan import arguments, titles
 from builder.plan.configure import configure
-from builder.plan.epoch import Moments, NoMoments, settle_epoch
+from builder.plan.epoch import NoMoments, Timestamps, settle_epoch
 from builder.plan.history import LAYER_COMMENT
 from builder.plan.images import BaseImages, inherited_config
+from builder.plan.inputs import ContextInput, ImageInput, NoInput, StageInput
 from builder.plan.layer_steps import LayerSteps
 from builder.plan.onbuild import read_triggers
 from builder.plan.options import PlanOptions
@@ -32,31 +34,34 @@ from builder.plan.scope import Expander, Scope
 from builder.plan.stages import StageGraph, references
 from builder.plan.state import StageState
 from builder.plan.step import BindMount, CacheMount, ContextSource, CopyStep, Paths, RunStep, Step, StepID
-from builder.plan.trees import ContextTree, EmptyTree, ImageTree, StageTree
 
 _Waiting = Generator[int, None, None]
 _OS = "linux"
 
 
 def make_plan(
-    dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver, moments: Moments | None = None
+    dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver, timestamps: Timestamps | None = None
 ) -> Plan:
     """Return the steps that make the target, and what its image will be. Raises PlanError."""
-    return Planner(dockerfile, options, resolver, moments).plan()
+    return Planner(dockerfile, options, resolver, timestamps).plan()
 
 
 class Planner:
     """One planning; `finished` tells afterwards which stages the target needed."""
 
     def __init__(
-        self, dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver, moments: Moments | None = None
+        self,
+        dockerfile: Dockerfile,
+        options: PlanOptions,
+        resolver: ImageResolver,
+        timestamps: Timestamps | None = None,
     ) -> None:
         """Read what stands outside the stages. Raises PlanError, and what `moments` raises."""
         self.dockerfile = dockerfile
         self.outside = Scope()
         self.expander = Expander(dockerfile.escape, self.outside)
         arguments.global_scope(dockerfile, options, self.expander, self.outside)
-        self.epoch, options = settle_epoch(dockerfile, options, self.outside, self.expander, moments or NoMoments())
+        self.epoch, options = settle_epoch(dockerfile, options, self.outside, self.expander, timestamps or NoMoments())
         self.options = options
         self._begun: set[int] = set()
         self.graph = StageGraph(dockerfile, options, self.outside, self.expander)
@@ -121,7 +126,7 @@ class Planner:
 
     def _described(self, index: int) -> tuple[int, str, str]:
         tree = self.graph.bases[index]
-        return index, tree.reference if isinstance(tree, ImageTree) else "", str(self.graph.platform(index))
+        return index, tree.reference if isinstance(tree, ImageInput) else "", str(self.graph.platform(index))
 
     def _finish(self, target: int) -> None:
         """Plan the target and whatever it waits for."""
@@ -136,7 +141,7 @@ class Planner:
     def _stage(self, index: int) -> _Waiting:
         """Plan one stage; yields the stages that must be finished before it can go on."""
         stage, tree = self.graph.stages[index], self.graph.bases[index]
-        if isinstance(tree, StageTree):
+        if isinstance(tree, StageInput):
             yield tree.index
         state, triggers = self._begin(stage)
         self._begun.add(index)
@@ -156,20 +161,20 @@ class Planner:
         name = self._shown_name(stage)
         _check_os(self.graph.platform(stage.index), stage.base)
         match self.graph.bases[stage.index]:
-            case StageTree(index):
+            case StageInput(index):
                 base = self.layers.finished[index]
                 self.expander.spend(len(base.history) + len(base.scope.names()) + len(base.labels), stage.base.location)
                 state, triggers = base.inherited(name), base.runtime.on_build
-            case ImageTree() as tree:
+            case ImageInput() as tree:
                 platform = self.graph.platform(stage.index)
                 resolved = self.images.get(tree, platform, stage.base.image.location)
                 state = StageState(name=name, config=_with_platform(resolved.config, platform), platform=platform)
                 _check_os(state.config.platform, stage.base)
                 triggers = resolved.config.runtime.on_build
                 state.step_total = 1
-            case EmptyTree():
+            case NoInput():
                 state, triggers = StageState(name=name, config=self._empty(), platform=self.options.platform), ()
-            case ContextTree():
+            case ContextInput():
                 state, triggers = StageState(name=name, config=self._empty(), platform=self.options.platform), ()
                 state.step_total = 1
         state.no_cache = self.options.no_cache or self.graph.is_selected(stage.index, self.options.no_cache_filter)
@@ -179,12 +184,12 @@ class Planner:
     def _title_base(self, stage: Stage, state: StageState) -> None:
         """Add the step that the stage's base is, now that its steps are counted."""
         tree, location = self.graph.bases[stage.index], stage.base.location
-        if isinstance(tree, ImageTree):
+        if isinstance(tree, ImageInput):
             digest = self.images.get(tree, state.platform, location).manifest_digest
             shown = tree.reference if "@" in tree.reference else f"{tree.reference}@{digest}"
             title = titles.numbered(f"FROM {shown}", state, platform=self.options.multi_platform)
             state.result = self.layers.image(tree, state.platform, location, self.graph.name(stage.index), title)
-        elif isinstance(tree, ContextTree):
+        elif isinstance(tree, ContextInput):
             title = titles.numbered(f"FROM {tree.name}", state, platform=self.options.multi_platform)
             step = CopyStep(
                 id=StepID(-1),

@@ -13,9 +13,9 @@ from builder.dockerfile.instructions import Copy, Dockerfile, Run, Stage, Word
 from builder.dockerfile.mount_fields import read_fields
 from builder.errors import Location, PlanError, ReferenceFormatError, SourceError
 from builder.oci.platform import Platform, parse_platform
+from builder.plan.inputs import SCRATCH, Input, NamedContexts, NoInput, StageInput, image_input
 from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander, Scope
-from builder.plan.trees import SCRATCH, EmptyTree, NamedContexts, StageTree, Tree, image_tree
 from builder.suggest import did_you_mean, nearest
 
 _INDEX_DIGITS = 20
@@ -70,19 +70,19 @@ class StageGraph:
         """Say whether `names` (of --no-cache-filter) hold this stage."""
         return str(index) in names or self.name(index) in {name.lower() for name in names}
 
-    def find(self, name: str, index: int, word: Word, *, mount_target: str = "") -> Tree:
+    def find(self, name: str, index: int, word: Word, *, mount_target: str = "") -> Input:
         """Return what `name` means in `COPY --from=` or a mount's `from=` of stage `index` (S-4, M-8)."""
         found = self._stage(name, index)
         if found is not None and found >= len(self.stages):
             hint = f"The stages are numbered from 0 to {len(self.stages) - 1}."
             raise PlanError(f"invalid stage index {name}", word.location, hint=hint)
         if found is None:
-            return self._contexts.find(name, self._target_platform) or image_tree(name, word.location)
+            return self._contexts.find(name, self._target_platform) or image_input(name, word.location)
         if self.stages[found].name and (context := self._replacement(found)):
             return context
         if found >= index:
             self._refuse_later(name, found, index, word, mount_target)
-        return StageTree(found)
+        return StageInput(found)
 
     def suggestion(self, name: str) -> str:
         """Return the stage that an image name may be a misspelling of."""
@@ -101,10 +101,10 @@ class StageGraph:
         position = bisect_left(indexes, before)
         return indexes[position - 1] if position else None
 
-    def _replacement(self, index: int) -> Tree | None:
+    def _replacement(self, index: int) -> Input | None:
         return self._contexts.find(self.stages[index].name, self.platform(index))
 
-    def _base(self, stage: Stage) -> Tree:
+    def _base(self, stage: Stage) -> Input:
         """Return what a stage is FROM; a named context of the stage's own name replaces all of it (N-5)."""
         image = stage.base.image
         name = self._expander.word(image, self._scope)
@@ -118,10 +118,10 @@ class StageGraph:
             # No image has upper case in its name, so a stage in another case can only be meant.
             earlier = self._last_named(name.lower(), stage.index)
         if earlier is not None:
-            return StageTree(earlier)
+            return StageInput(earlier)
         if name == SCRATCH:
-            return EmptyTree()
-        tree = image_tree(name, image.location)
+            return NoInput()
+        tree = image_input(name, image.location)
         return self._contexts.find(name, self.platform(stage.index)) or tree
 
     def is_replaced(self, index: int) -> bool:

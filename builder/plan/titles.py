@@ -34,7 +34,7 @@ def statement_title(statement: Statement, state: StageState, expander: Expander,
 
     text = _uppercase(_filled(statement, lookup, expander))
     if isinstance(statement, Add) and "://" in text:
-        from builder.address import without_credentials
+        from builder.web.address import without_credentials
 
         text = without_credentials(text)
     return shorten(text, _MAX_TITLE_CHARACTERS)

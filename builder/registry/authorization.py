@@ -14,13 +14,13 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
-from builder.address import AddressError, is_loopback, parse_address
 from builder.errors import RegistryError
 from builder.registry.challenge import Challenge, parse_challenges
 from builder.registry.connection import Connection, read_error_body, read_limited
 from builder.registry.credentials import Credentials, find_credentials
 from builder.registry.endpoint import Endpoint
 from builder.registry.failure import failure
+from builder.web.address import AddressError, is_loopback, parse_address
 from builder.web.answers import Response
 
 _MAX_TOKEN_BYTES = 1 << 20

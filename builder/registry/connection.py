@@ -16,10 +16,10 @@ from typing import Any
 
 import urllib3
 
-from builder.address import Address, AddressError, parse_address
 from builder.errors import Cancelled, RegistryError
 from builder.registry.endpoint import Endpoint
 from builder.registry.failure import MAX_BODY_BYTES
+from builder.web.address import Address, AddressError, parse_address
 from builder.web.answers import MAX_REDIRECTS, REDIRECTS, Response, discard, open_pools, parse_number, redirected
 from builder.web.patience import PATIENCE, Patience, watch
 from builder.web.reason import reason_of

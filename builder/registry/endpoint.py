@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from builder.address import is_loopback
 from builder.errors import RegistryError
 from builder.oci.reference import DEFAULT_REGISTRY
+from builder.web.address import is_loopback
 
 _HUB_HOST = "registry-1.docker.io"
 _MAX_CONFIGURATION_BYTES = 1 << 20

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 
 from builder.errors import SandboxError
 from builder.filesystem.remove import remove_tree
-from builder.sandbox.command import NOT_FOUND, TRIAL
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
-from builder.sandbox.network import BuildNetwork
-from builder.sandbox.network_source import NetworkSource, OwnNetwork, SharedNetwork, choose_network
+from builder.sandbox.network.build_network import BuildNetwork
+from builder.sandbox.network.source import NetworkSource, OwnNetwork, SharedNetwork, choose_network
+from builder.sandbox.process.command import NOT_FOUND, TRIAL
 from builder.sandbox.refusal import errno_of, fault_while, is_clear_no, is_fault
 from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
@@ -198,15 +198,15 @@ def _maker(name: str, namespace: BuildNamespace, network: NetworkSource) -> Call
     # Imported here: only one of them is used, and a cached build uses none.
     match name:
         case "native":
-            from builder.sandbox.native import NativeSandbox
+            from builder.sandbox.native.runner import NativeSandbox
 
             return lambda: NativeSandbox(namespace, network)
         case "oci":
-            from builder.sandbox.oci import OciSandbox
+            from builder.sandbox.oci.runner import OciSandbox
 
             return lambda: OciSandbox(namespace, network)
         case _:
-            from builder.sandbox.chroot import ChrootSandbox
+            from builder.sandbox.chroot.runner import ChrootSandbox
 
             return lambda: ChrootSandbox(network)
 

@@ -20,13 +20,13 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from builder.errors import Cancelled, SandboxError
-from builder.sandbox.agent import AgentRelay
-from builder.sandbox.mount_points import Stub, remove_stub
-from builder.sandbox.network import BuildNetwork
+from builder.sandbox.mounts.mount_points import Stub, remove_stub
+from builder.sandbox.network.build_network import BuildNetwork
+from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.ssh_relay import SshRelay
+from builder.sandbox.process.standard_streams import Pipe, output_pipes
 from builder.sandbox.refusal import with_errno
 from builder.sandbox.spec import SandboxSpec
-from builder.sandbox.standard_streams import Pipe, output_pipes
-from builder.sandbox.zygote import Request, Zygote
 
 OnOutput = Callable[[int, bytes], None]
 """Told of output: 1 or 2 (stdout or stderr), and the bytes."""
@@ -71,8 +71,8 @@ class Sandbox(Protocol):
         ...
 
 
-def converse(
-    zygote: Zygote,
+def run_request(
+    fork_server: ForkServer,
     request: Request,
     *,
     on_output: OnOutput,
@@ -88,11 +88,11 @@ def converse(
         _owned(stack, out)
         _owned(stack, err)
         try:
-            channel = zygote.launch(request, null, out_write, err_write)
+            channel = fork_server.launch(request, null, out_write, err_write)
         finally:
             os.close(out_write)
             os.close(err_write)
-        conversation = stack.enter_context(Conversation(zygote, channel))
+        conversation = stack.enter_context(Connection(fork_server, channel))
         outputs = {read: partial(_pass_on, read, number, on_output) for read, number in ((out, 1), (err, 2))}
         cancelled = False
 
@@ -100,7 +100,7 @@ def converse(
             nonlocal cancelled
             if cancel.is_set() and not cancelled:
                 cancelled = True
-                conversation.hang_up()
+                conversation.shutdown()
             return _CANCEL_POLL_MS
 
         try:
@@ -113,24 +113,24 @@ def converse(
         return status
 
 
-class Conversation:
+class Connection:
     """One run's channel, and what has been learned over it."""
 
-    def __init__(self, zygote: Zygote, channel: socket.socket) -> None:
-        self._zygote = zygote
+    def __init__(self, fork_server: ForkServer, channel: socket.socket) -> None:
+        self._fork_server = fork_server
         self._channel = channel
         self._stubs: list[tuple[Stub, int]] = []
-        self._relays: list[AgentRelay] = []
+        self._relays: list[SshRelay] = []
         self._failure: SandboxError | None = None
         self._status: int | None = None
 
-    def __enter__(self) -> Conversation:
+    def __enter__(self) -> Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.hang_up()
+        self.shutdown()
         while self._status is None:  # an exception in on_output: the run must be over before its root is touched
-            self._hear()
+            self._receive()
         self._channel.close()
         for relay in self._relays:
             relay.close()
@@ -151,7 +151,7 @@ class Conversation:
         while left or self._status is None:
             ready = {descriptor for descriptor, _ in poll.poll(look())}
             if self._channel.fileno() in ready:
-                self._hear()
+                self._receive()
                 if self._status is not None:
                     poll.unregister(self._channel)
             for descriptor in [each for each in taking if each in ready]:  # stdout before stderr, as they were given
@@ -169,31 +169,31 @@ class Conversation:
         with suppress(OSError):  # it has ended
             self._channel.send(b"%d" % number)
 
-    def hang_up(self) -> None:
+    def shutdown(self) -> None:
         """Kill the run."""
         with suppress(OSError):  # the other end is gone already
             self._channel.shutdown(socket.SHUT_WR)
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         space = socket.CMSG_SPACE(array.array("i").itemsize)
         try:
             data, ancillary, _, _ = self._channel.recvmsg(_PIECE_BYTES, space, socket.MSG_CMSG_CLOEXEC)
         except ConnectionError:
             data, ancillary = b"", []
         if not data:
-            self._failure = self._failure or self._zygote.gone()
+            self._failure = self._failure or self._fork_server.gone()
             self._status = 0
             return
         received = array.array("i")
         for _, _, descriptors in ancillary:
             received.frombytes(descriptors)
-        self._understand(json.loads(data), list(received))
+        self._handle(json.loads(data), list(received))
 
-    def _understand(self, message: dict[str, Any], descriptors: list[int]) -> None:
+    def _handle(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if "stub" in message:
             self._stubs.append((Stub(**message["stub"]), descriptors[0]))
         if "agent" in message:
-            self._relays.append(AgentRelay(descriptors[0], message["agent"]))
+            self._relays.append(SshRelay(descriptors[0], message["agent"]))
         if "error" in message:
             self._failure = with_errno(SandboxError(message["error"], hint=message["hint"]), message["errno"])
         if "exit" in message:

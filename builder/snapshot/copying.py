@@ -27,7 +27,7 @@ from builder.snapshot.changes import Change, changed_entries
 from builder.snapshot.scan import ScannedTree, write_scan
 from builder.snapshot.snapshotter import ActiveSnapshot, Place, StackLayer
 from builder.store.checked import open_checked
-from builder.store.faults import translated
+from builder.store.os_errors import translated
 from builder.store.trash import discard
 
 _PRIVATE_MODE = 0o700

@@ -21,7 +21,7 @@ from builder.snapshot.changes import Change, changed_entries
 from builder.snapshot.snapshotter import ActiveSnapshot, Place, StackLayer
 from builder.snapshot.unpacked import UnpackedLayers
 from builder.snapshot.upper import UpperDirectory
-from builder.store.faults import translated
+from builder.store.os_errors import translated
 from builder.store.trash import discard
 
 _PRIVATE_MODE = 0o700

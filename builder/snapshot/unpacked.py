@@ -27,7 +27,7 @@ from builder.layer.view import MergedView
 from builder.oci.digest import chain_id_of
 from builder.snapshot.snapshotter import Place, StackLayer
 from builder.store.checked import open_checked
-from builder.store.faults import translated
+from builder.store.os_errors import translated
 from builder.store.trash import discard
 
 _PRIVATE_MODE = 0o700

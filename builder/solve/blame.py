@@ -10,7 +10,7 @@ from builder.plan.step import RunStep, Step
 
 
 @contextmanager
-def blamed_on(step: Step) -> Iterator[None]:
+def errors_located_at(step: Step) -> Iterator[None]:
     """Raise what comes out of the body as StepFailed at `step`, unless it says itself where it belongs."""
     try:
         yield

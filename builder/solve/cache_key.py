@@ -1,13 +1,13 @@
 """What a step's cache key is made of.
 
 The key is the digest of a *preimage*: canonical JSON of everything that can reach the layer, and nothing else. The
-preimage is kept with the record, so a miss is explained by comparing two of them (`reason.py`), never by guessing.
+preimage is kept with the record, so a miss is explained by comparing two of them (`compare.py`), never by guessing.
 
     {"version": 2, "operation": "run" | "copy" | "workdir",
      "parent":  chain ID of the layers below (absent for COPY --link, which does not see them),
      …          the step's own fields, expanded,
      "epoch":   the time that clamps the layer's times, when there is one,
-     "isolation": "chroot", when a RUN had no more than that (known_isolation.py),
+     "isolation": "chroot", when a RUN had no more than that (solve/known_isolation.py),
      "inputs":  digests of the content that is read: selected files, bind mounts, remote files}
 
 In no preimage: modification times, owners on the host, display text, comments, locations, values of secrets, proxy
@@ -35,7 +35,7 @@ LayerStep = RunStep | CopyStep | WorkdirStep
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class KeyEnvironment:
     """What reaches layers without standing in the Dockerfile. `single_id`: all files have one owner (rootless)."""
 
     epoch: int | None = None
@@ -47,16 +47,16 @@ class Circumstances:
     ulimits: tuple[tuple[str, int, int], ...] = ()
 
 
-def definition(step: LayerStep, parent: ChainID, circumstances: Circumstances) -> dict[str, Any]:
+def definition(step: LayerStep, parent: ChainID, key_environment: KeyEnvironment) -> dict[str, Any]:
     """Return the preimage of `step` on top of `parent`, but for its inputs."""
     document: dict[str, Any] = {"version": VERSION, "parent": str(parent)}
-    if circumstances.epoch is not None:
-        document["epoch"] = circumstances.epoch
-    if circumstances.single_id:
+    if key_environment.epoch is not None:
+        document["epoch"] = key_environment.epoch
+    if key_environment.single_id:
         document["single_id"] = True
     match step:
         case RunStep():
-            document |= _run(step, circumstances)
+            document |= _run(step, key_environment)
         case CopyStep():
             document |= _copy(step)
         case WorkdirStep():
@@ -103,12 +103,12 @@ def shape_of_preimage(document: dict[str, Any]) -> list[Any]:
             return ["run", document["argv"], document.get("script", "")]
         case "workdir":
             return ["workdir", document["path"]]
-        case operation:
+        case op:
             names = dict.fromkeys(part["source"] for part in document["inputs"] if "://" not in part["source"])
-            return [operation, document["destination"], list(names)]
+            return [op, document["destination"], list(names)]
 
 
-def _run(step: RunStep, circumstances: Circumstances) -> dict[str, Any]:
+def _run(step: RunStep, key_environment: KeyEnvironment) -> dict[str, Any]:
     document: dict[str, Any] = {
         "operation": "run",
         "argv": list(step.argv),
@@ -118,16 +118,16 @@ def _run(step: RunStep, circumstances: Circumstances) -> dict[str, Any]:
         "network": step.network,
         "security": step.security,
         "platform": str(step.platform),
-        "hostname": circumstances.hostname,
+        "hostname": key_environment.hostname,
     }
     if step.script:
         document |= {"script": step.script, "script_path": step.script_path}
-    if circumstances.hosts:
-        document["hosts"] = sorted(circumstances.hosts)
-    if circumstances.shm_size is not None:
-        document["shm_size"] = circumstances.shm_size
-    if circumstances.ulimits:
-        document["ulimits"] = [list(limit) for limit in circumstances.ulimits]
+    if key_environment.hosts:
+        document["hosts"] = sorted(key_environment.hosts)
+    if key_environment.shm_size is not None:
+        document["shm_size"] = key_environment.shm_size
+    if key_environment.ulimits:
+        document["ulimits"] = [list(limit) for limit in key_environment.ulimits]
     return document
 
 

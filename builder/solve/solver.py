@@ -17,38 +17,38 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.errors import Cancelled, PybuildError, StoreError
-from builder.known_isolation import CHROOT
 from builder.oci.canonical import decode, encode
 from builder.oci.digest import Digest
 from builder.plan.plan import Plan
 from builder.plan.step import ImageStep, RunStep, Step, dependencies
 from builder.solve import events
-from builder.solve.attempt import Attempt, new_attempt
-from builder.solve.blame import blamed_on
-from builder.solve.last_build import keys_by_place, last_key, place_names
-from builder.solve.solution import Solution, Solved, stack_of
+from builder.solve.blame import errors_located_at
+from builder.solve.keyed_step import KeyedStep, keyed
+from builder.solve.known_isolation import CHROOT
+from builder.solve.reason.last_build import keys_by_place, last_key, place_names
+from builder.solve.results import Results, StepResult, stack_of
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
-    from builder.solve.explain import Explainer
-    from builder.solve.workshop import Workshop
+    from builder.solve.context import SolveContext
+    from builder.solve.reason.explain import Explainer
     from builder.store.layers import LayerRecord
 
 _MAX_THREADS = 32
 
 
-def solve(plan: Plan, workshop: Workshop, *, jobs: int = 0) -> Solution:
+def solve(plan: Plan, context: SolveContext, *, jobs: int = 0) -> Results:
     """Find or make every layer of `plan`. `jobs` 0 runs all that is ready (at most 32 at once).
 
     Raises the first step's error, after everything that was running has ended.
     """
-    return _Solver(plan, workshop, workshop.sink, jobs or _MAX_THREADS, workshop.resolver.cancel).solve()
+    return _Solver(plan, context, context.sink, jobs or _MAX_THREADS, context.resolver.cancel).solve()
 
 
 @dataclass(slots=True)
 class _Solver:
     plan: Plan
-    workshop: Workshop
+    context: SolveContext
     sink: events.EventSink
     jobs: int
     cancel: threading.Event
@@ -57,72 +57,74 @@ class _Solver:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _explainer: Explainer | None = None
 
-    def solve(self) -> Solution:
+    def solve(self) -> Results:
         missing = []
         for step in self.plan.steps:
-            with blamed_on(step):
+            with errors_located_at(step):
                 if not self._take_from_cache(step):
                     missing.append(step)
         if missing:
-            self.workshop.open(missing)
+            self.context.open(missing)
             try:
                 self._run_all(missing)
             except BaseException:
                 self._remember(whole=False)
                 raise
         self._remember(whole=True)
-        return self.workshop.solution
+        return self.context.results
 
     # --- the cached part: one thread, no side effects -------------------------------------------------------------
 
     def _take_from_cache(self, step: Step) -> bool:
-        if any(needed not in self.workshop.solution.steps for needed in dependencies(step)):
+        if any(needed not in self.context.results.steps for needed in dependencies(step)):
             return False
         if isinstance(step, ImageStep):
-            layers = self.workshop.resolver.find_layers(step.manifest_digest)
+            layers = self.context.resolver.find_layers(step.manifest_digest)
             if layers is None:
                 return False
-            self._keep(step, Solved(stack=stack_of(layers), cached=True))
+            self._keep(step, StepResult(stack=stack_of(layers), cached=True))
             self.sink(events.StepCached(step.id, step.title, ""))
             return True
-        attempt = new_attempt(step, self.workshop)
-        if step.no_cache or not self.workshop.records.has_definition(attempt.definition_digest):
+        keyed_step = keyed(step, self.context)
+        if step.no_cache or not self.context.records.has_definition(keyed_step.definition_digest):
             return False
-        return self._hit(attempt)
+        return self._hit(keyed_step)
 
-    def _hit(self, attempt: Attempt) -> bool:
-        found = attempt.find(self.workshop)
+    def _hit(self, keyed_step: KeyedStep) -> bool:
+        found = keyed_step.find(self.context)
         if found is None:
             return False
-        self._use(attempt, *found)
+        self._use(keyed_step, *found)
         return True
 
-    def _use(self, attempt: Attempt, record: CacheRecord, layer: LayerRecord) -> None:
-        solved = Solved(
-            stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, cached=True,
-            key=str(record.key), in_chroot=record.key != attempt.key,
+    def _use(self, keyed_step: KeyedStep, record: CacheRecord, layer: LayerRecord) -> None:
+        solved = StepResult(
+            stack=keyed_step.parent.with_layer(layer), layer=layer, created=record.created, cached=True,
+            key=str(record.key), in_chroot=record.key != keyed_step.key,
         )  # fmt: skip
-        self._keep(attempt.step, solved)
-        self.sink(events.StepCached(attempt.step.id, attempt.step.title, str(layer.diff_id), layer.descriptor.size))
+        self._keep(keyed_step.step, solved)
+        self.sink(
+            events.StepCached(keyed_step.step.id, keyed_step.step.title, str(layer.diff_id), layer.descriptor.size)
+        )
 
-    def _keep(self, step: Step, solved: Solved) -> None:
+    def _keep(self, step: Step, solved: StepResult) -> None:
         with self._lock:
-            self.workshop.solution.steps[step.id] = solved
+            self.context.results.steps[step.id] = solved
 
     # --- the rest: a pool of threads --------------------------------------------------------------------------------
 
     def _run_all(self, missing: list[Step]) -> None:
-        from builder.solve.pool import Pool  # a cached build needs none
+        from builder.solve.scheduler import Pool  # a cached build needs none
 
-        Pool(min(self.jobs, _MAX_THREADS), self._solve_one, self.cancel).run(missing, set(self.workshop.solution.steps))
+        Pool(min(self.jobs, _MAX_THREADS), self._solve_one, self.cancel).run(missing, set(self.context.results.steps))
 
     def _solve_one(self, step: Step) -> None:
         try:
-            with blamed_on(step):
+            with errors_located_at(step):
                 if isinstance(step, ImageStep):
                     self._load_image(step)
                 else:
-                    self._make(new_attempt(step, self.workshop))
+                    self._make(keyed(step, self.context))
         except Cancelled:
             self.sink(events.StepCancelled(step.id, step.title))
             raise
@@ -136,28 +138,28 @@ class _Solver:
     def _load_image(self, step: ImageStep) -> None:
         self.sink(events.StepStarted(step.id, step.title))
         started = time.monotonic()
-        layers = self.workshop.resolver.layers(step.manifest_digest)
-        self._keep(step, Solved(stack=stack_of(layers), seconds=time.monotonic() - started))
+        layers = self.context.resolver.layers(step.manifest_digest)
+        self._keep(step, StepResult(stack=stack_of(layers), seconds=time.monotonic() - started))
         self.sink(events.StepFinished(step.id, step.title, time.monotonic() - started))
 
-    def _make(self, attempt: Attempt) -> None:
-        records = self.workshop.records
-        known = records.has_definition(attempt.definition_digest)
+    def _make(self, keyed_step: KeyedStep) -> None:
+        records = self.context.records
+        known = records.has_definition(keyed_step.definition_digest)
         mine: Digest | None = None
-        if known or not attempt.operation.inputs_come_after:
-            if self._found_or_mine(attempt):
+        if known or not keyed_step.op.inputs_come_after:
+            if self._found_or_mine(keyed_step):
                 return
-            mine = attempt.key
+            mine = keyed_step.key
         try:
-            self._execute(attempt)
+            self._execute(keyed_step)
         finally:
             self._land(mine)
 
-    def _found_or_mine(self, attempt: Attempt) -> bool:
+    def _found_or_mine(self, keyed_step: KeyedStep) -> bool:
         """Say whether another thread or an earlier build has this layer; if not, the key is ours to make."""
-        key = attempt.complete()
+        key = keyed_step.complete()
         while True:
-            if not attempt.step.no_cache and self._hit(attempt):
+            if not keyed_step.step.no_cache and self._hit(keyed_step):
                 return True
             with self._lock:
                 other = self._flight.get(key)
@@ -167,7 +169,7 @@ class _Solver:
             other.wait()
             if self.cancel.is_set():
                 raise Cancelled("the build was cancelled")
-            if attempt.step.no_cache and self._hit(attempt):
+            if keyed_step.step.no_cache and self._hit(keyed_step):
                 return True
 
     def _land(self, key: Digest | None) -> None:
@@ -177,29 +179,29 @@ class _Solver:
             if done:
                 done.set()
 
-    def _execute(self, attempt: Attempt) -> None:
-        step = attempt.step
-        in_chroot = isinstance(step, RunStep) and self.workshop.machine.sandbox.name == CHROOT
-        reason = self._reason(attempt, in_chroot)
+    def _execute(self, keyed_step: KeyedStep) -> None:
+        step = keyed_step.step
+        in_chroot = isinstance(step, RunStep) and self.context.worker.sandbox.name == CHROOT
+        reason = self._reason(keyed_step, in_chroot)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
-        layer = attempt.operation.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
-        key, preimage_ = attempt.confirm(in_chroot=in_chroot)
+        layer = keyed_step.op.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
+        key, preimage_ = keyed_step.confirm(in_chroot=in_chroot)
         record = CacheRecord(
             key=key,
-            definition=attempt.definition_digest,
+            definition=keyed_step.definition_digest,
             preimage=preimage_,
             layer=layer,
             created=time.time_ns(),
-            description=f"{self.workshop.build_name}\0{place_names(self.plan)[step.id]}",
+            description=f"{self.context.build_name}\0{place_names(self.plan)[step.id]}",
         )
         seconds = time.monotonic() - started
-        self._keep_facts(attempt, record.key)
-        self.workshop.records.put(record)
+        self._keep_facts(keyed_step, record.key)
+        self.context.records.put(record)
         self._keep(
             step,
-            Solved(
-                stack=attempt.parent.with_layer(layer), layer=layer, created=record.created, key=str(record.key),
+            StepResult(
+                stack=keyed_step.parent.with_layer(layer), layer=layer, created=record.created, key=str(record.key),
                 reason=reason, seconds=seconds, in_chroot=in_chroot,
             ),
         )  # fmt: skip
@@ -207,25 +209,25 @@ class _Solver:
             events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size)
         )
 
-    def _keep_facts(self, attempt: Attempt, key: Digest) -> None:
-        from builder.solve.facts import facts_to_bytes
+    def _keep_facts(self, keyed_step: KeyedStep, key: Digest) -> None:
+        from builder.solve.reason.facts import facts_to_bytes
 
         assert self._explainer is not None, "the reason was asked for before the step was executed"
-        self.workshop.store.facts.put(key, facts_to_bytes(self._explainer.facts(attempt)))
+        self.context.store.facts.put(key, facts_to_bytes(self._explainer.facts(keyed_step)))
 
-    def _reason(self, attempt: Attempt, in_chroot: bool) -> str:
+    def _reason(self, keyed_step: KeyedStep, in_chroot: bool) -> str:
         """Say why the step has to run; where it can be compared with an earlier one, its inputs are read for that."""
         with self._lock:
             if self._explainer is None:
-                from builder.solve.explain import Explainer  # nothing is explained when everything is cached
+                from builder.solve.reason.explain import Explainer  # nothing is explained when everything is cached
 
-                self._explainer = Explainer(self.plan, self.workshop)
-        return self._explainer.reason(attempt, in_chroot=in_chroot)
+                self._explainer = Explainer(self.plan, self.context)
+        return self._explainer.reason(keyed_step, in_chroot=in_chroot)
 
     def _remember(self, *, whole: bool) -> None:
         """Keep the keys of this build for the next one; of a build that failed, beside those of the one before."""
-        plans, key = self.workshop.store.plans, last_key(self.workshop.build_name)
-        keys = keys_by_place(self.plan, self.workshop.solution)
+        plans, key = self.context.store.plans, last_key(self.context.build_name)
+        keys = keys_by_place(self.plan, self.context.results)
         if not whole and (known := plans.find(key)) is not None:
             keys = encode(decode(known, "the last build") | decode(keys, "this build"))
         with suppress(StoreError):  # a store that can only be read answers all the same

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from builder.layer.view import MergedView, ViewLayer
 from builder.oci.digest import ChainID, DiffID
-from builder.solve.solution import Stack
+from builder.solve.results import Stack
 from builder.store.layers import LayerRecord
 
 if TYPE_CHECKING:

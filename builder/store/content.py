@@ -18,10 +18,10 @@ from typing import BinaryIO
 from builder.errors import BlobNotFound, DigestMismatch, ReferenceFormatError, StoreError
 from builder.filesystem import sound
 from builder.oci.digest import Digest, digest_of, parse_digest
-from builder.store import durable
+from builder.store import atomic
 from builder.store.checked import CheckedFile, damaged, open_checked, open_regular
-from builder.store.faults import store_error, translated
 from builder.store.leases import Leases
+from builder.store.os_errors import store_error, translated
 from builder.store.temporary import TemporaryFiles
 
 BLOB_MODE = 0o644
@@ -140,7 +140,7 @@ class ContentStore:
                 size = os.lstat(path).st_size
             except FileNotFoundError:
                 return 0
-            return size if durable.remove(path) else 0
+            return size if atomic.remove(path) else 0
 
     def stamps(self) -> Iterator[sound.Stamp]:
         """Yield what stat(2) says of every blob."""
@@ -215,7 +215,7 @@ class Ingest:
         os.fchmod(self._descriptor, BLOB_MODE)
         os.fsync(self._descriptor)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        durable.rename(self._temporary, target)
+        atomic.rename(self._temporary, target)
         sound.remember(sound.stamp(os.fstat(self._descriptor)), digest)  # after rename(2), which sets the ctime
 
     def _check(self, digest: Digest) -> None:
@@ -233,7 +233,7 @@ class Ingest:
         with suppress(OSError):  # write or commit reported it, or nobody wants to know any more
             self._pipeline.finish()
         os.close(self._descriptor)
-        durable.remove(self._temporary)
+        atomic.remove(self._temporary)
 
     def _label(self) -> str:
         return f"blob {self._expected}" if self._expected else "a blob"

@@ -256,7 +256,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise self._error(doing, error) from error
         except OSError as error:
-            from builder.store.faults import store_error  # a cached build meets no errors
+            from builder.store.os_errors import store_error  # a cached build meets no errors
 
             raise store_error(error, f"{doing} {self.path}") from error
 

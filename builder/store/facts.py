@@ -1,6 +1,6 @@
 """What explains a cache record later: facts beside its preimage.
 
-    fact     key of the record → bytes (solve/facts.py); in a database of its own, which no cached build opens
+    fact     key of the record → bytes (solve/reason/facts.py); in a database of its own, which no cached build opens
 
 Losing it loses no result, only how exactly a miss is explained.
 """

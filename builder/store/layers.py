@@ -21,8 +21,8 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
 from builder.store.content import ContentStore
 from builder.store.database import Database
-from builder.store.faults import translated
 from builder.store.leases import Leases
+from builder.store.os_errors import translated
 
 _BLOCK_BYTES = 1 << 20
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from threading import RLock
 
 from builder.errors import StoreError
-from builder.store.faults import translated
+from builder.store.os_errors import translated
 
 _GATE = "gate"
 _RESERVED_BYTES = 16 << 10

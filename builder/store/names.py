@@ -24,9 +24,9 @@ from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor, descri
 from builder.oci.digest import Digest
 from builder.oci.media_type import OCI_INDEX
 from builder.oci.reference import Reference
-from builder.store import durable
+from builder.store import atomic
 from builder.store.checked import open_regular
-from builder.store.faults import store_error, translated
+from builder.store.os_errors import store_error, translated
 from builder.store.reserve import Reserve
 from builder.store.temporary import TemporaryFiles
 
@@ -153,7 +153,7 @@ class ImageNames:
             before = self._read()  # never the remembered ones: another process may have written
             after = change(before)
             if _document(after) != _document(before):
-                durable.write_file(self.path, self._temporary.path("index"), _document(after))
+                atomic.write_file(self.path, self._temporary.path("index"), _document(after))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

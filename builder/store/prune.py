@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from builder.errors import StoreError
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
-from builder.store.faults import translated
 from builder.store.mounted import has_mounts
+from builder.store.os_errors import translated
 from builder.store.reachability import needed_blobs, reachable_from
 from builder.store.store import Store
 from builder.store.trash import discard, empty_trash, remove_tree
@@ -275,9 +275,9 @@ def _leftovers(store: Store, needed: set[Digest], used: frozenset[str], cache_mo
 
 
 def _forget_old(store: Store) -> None:
-    moment = int(time.time()) - PLAN_SECONDS
-    store.plans.delete_before(moment)
-    store.stat_cache.delete_unused(moment)
+    timestamp = int(time.time()) - PLAN_SECONDS
+    store.plans.delete_before(timestamp)
+    store.stat_cache.delete_unused(timestamp)
     store.known_files.keep_only(store.blobs.stamps())
 
 

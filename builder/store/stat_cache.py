@@ -56,9 +56,9 @@ class StatCache:
         status = os.stat(root)
         return ContextStamps(self._database, status.st_dev, status.st_ino, os.path.realpath(root))
 
-    def delete_unused(self, moment: int) -> None:
+    def delete_unused(self, timestamp: int) -> None:
         """Forget contexts last written before `moment`, in seconds since 1970."""
-        stale = self._database.rows("SELECT id FROM context WHERE used < ?", (moment,))
+        stale = self._database.rows("SELECT id FROM context WHERE used < ?", (timestamp,))
         if stale:
 
             def delete(connection: Any) -> None:

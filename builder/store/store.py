@@ -26,17 +26,17 @@ from types import TracebackType
 
 from builder.errors import StoreError
 from builder.filesystem import sound
-from builder.store import durable, facts, known_files, layers, plans, records, stat_cache
+from builder.store import atomic, documents, facts, known_files, layers, records, stat_cache
 from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
+from builder.store.documents import Documents, Origins
 from builder.store.facts import Facts
-from builder.store.faults import store_error, translated
 from builder.store.known_files import KnownFiles
 from builder.store.layers import Layers
 from builder.store.leases import Leases
 from builder.store.names import ImageNames, empty_index
-from builder.store.plans import Origins, Plans
+from builder.store.os_errors import store_error, translated
 from builder.store.records import CacheRecords
 from builder.store.reserve import Reserve
 from builder.store.stat_cache import StatCache
@@ -70,11 +70,11 @@ class Store:
         self.reserve = Reserve(root)
         self.blobs = ContentStore(root, self.temporary, self.leases)
         self.names = ImageNames(root, self.temporary, self.reserve)
-        schema = layers.SCHEMA + records.SCHEMA + plans.SCHEMA
+        schema = layers.SCHEMA + records.SCHEMA + documents.SCHEMA
         self.database = Database(f"{root}/state.db", schema, STATE_VERSION, notify)
         self.layers = Layers(root, self.blobs, self.database, self.leases)
         self.records = CacheRecords(self.database, self.layers, self.blobs)
-        self.plans = Plans(self.database)
+        self.plans = Documents(self.database)
         self.origins = Origins(self.database)
         self.known = Database(f"{root}/known.db", known_files.SCHEMA, known_files.VERSION, notify)
         self.known_files = KnownFiles(self.known)
@@ -215,9 +215,9 @@ def _create(root: str) -> None:
             Reserve(root).fill()
             marker = os.urandom(8).hex()
             if not os.path.exists(f"{root}/index.json"):
-                durable.write_file(f"{root}/index.json", f"{root}/{_NEW}{marker}", empty_index())
+                atomic.write_file(f"{root}/index.json", f"{root}/{_NEW}{marker}", empty_index())
             # Last, since it says that all the rest is there.
-            durable.write_file(f"{root}/oci-layout", f"{root}/{_NEW}{marker}", LAYOUT)
+            atomic.write_file(f"{root}/oci-layout", f"{root}/{_NEW}{marker}", LAYOUT)
         finally:
             os.close(lock)
 

@@ -18,7 +18,7 @@ from typing import Any
 from builder.errors import DigestMismatch, TransportError
 from builder.filesystem.entry import Entry
 from builder.image.multi import is_index
-from builder.layer.header import BLOCK, END, encode_header
+from builder.layer.tar_encode import BLOCK, END, encode_header
 from builder.oci import canonical
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
 from builder.oci.media_type import OCI_INDEX

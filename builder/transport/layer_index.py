@@ -53,8 +53,8 @@ def keep_layer_index(store: Store, temporary: str, diff_id: DiffID) -> None:
 
 
 def _make_index(store: Store, blob: Digest, diff_id: DiffID) -> LayerStatistics:
-    from builder.layer.build_index import build_index
     from builder.layer.compression import open_decompressed  # only when a layer is new
+    from builder.layer.index_layer import build_index
     from builder.layer.limits import limits_for
 
     limits = limits_for(large=store.large_layers)

@@ -19,8 +19,8 @@ from builder.image.multi import is_index, walk_manifests
 from builder.layer.apply import apply_layer
 from builder.layer.compression import open_stored
 from builder.layer.content import Content
+from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView, ViewEntry, ViewLayer
-from builder.layer.writer import write_layer
 from builder.oci.descriptor import Descriptor
 from builder.store.layers import LayerRecord
 from builder.store.store import Store

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import urllib3
 
-from builder.address import Address, AddressError, is_loopback, parse_address
+from builder.web.address import Address, AddressError, is_loopback, parse_address
 
 Response = urllib3.BaseHTTPResponse
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -68,10 +68,10 @@ def test_the_time_of_the_commit_is_asked_for_in_every_build(pybuild: Program) ->
     (pybuild.folder / "Dockerfile").write_text(text)
     git = ("git", "-c", "user.name=x", "-c", "user.email=x@example.org")
     subprocess.run([*git, "init", "-q"], cwd=pybuild.folder, check=True)
-    for moment, stamp in ((LONG_AGO, STAMP), (LATER, LATER_STAMP)):
+    for timestamp, stamp in ((LONG_AGO, STAMP), (LATER, LATER_STAMP)):
         subprocess.run(
             [*git, "commit", "-q", "--allow-empty", "-m", "x"], cwd=pybuild.folder, check=True,
-            env=pybuild.environment({"GIT_COMMITTER_DATE": f"@{moment} +0000"}),
+            env=pybuild.environment({"GIT_COMMITTER_DATE": f"@{timestamp} +0000"}),
         )  # fmt: skip
         assert created(pybuild, None) == stamp
 

@@ -41,7 +41,7 @@ def cached(program: Program, *words: str) -> bool:
     return "CACHED" in program.build(DOCKERFILE, *words).succeeded().err.split("RUN echo made")[1].split("#")[1]
 
 
-def forecast(program: Program, *words: str) -> str:
+def dry_run(program: Program, *words: str) -> str:
     (program.folder / "Dockerfile").write_text(DOCKERFILE)
     out = program("plan", "--json", *program.base_words(), *words, ".").succeeded().out
     return str(next(step["cache"] for step in json.loads(out)[0]["steps"] if "RUN" in step["title"]))
@@ -53,9 +53,9 @@ def forecast(program: Program, *words: str) -> str:
 def test_what_a_chroot_made_answers_for_nobody_who_asks_for_more(runs: Program, asked: tuple[str, ...]) -> None:
     assert not cached(runs, "--isolation=chroot")
     assert cached(runs, "--isolation=chroot")
-    assert forecast(runs, *asked) == "miss"
+    assert dry_run(runs, *asked) == "miss"
     assert not cached(runs, *asked)
-    assert forecast(runs, *asked) == "hit"
+    assert dry_run(runs, *asked) == "hit"
     assert cached(runs, *asked)
     assert cached(runs, "--isolation=chroot")
 
@@ -65,13 +65,13 @@ def test_what_a_chroot_made_answers_for_nobody_who_asks_for_more(runs: Program, 
 )
 def test_what_was_isolated_answers_for_a_chroot(runs: Program, asked: tuple[str, ...]) -> None:
     assert not cached(runs, *asked)
-    assert forecast(runs, "--isolation=chroot") == "hit"
+    assert dry_run(runs, "--isolation=chroot") == "hit"
     assert cached(runs, "--isolation=chroot")
 
 
 def test_where_nothing_else_works_the_results_of_a_chroot_are_used(plain: PlainContainer) -> None:
     assert not cached(plain)
-    assert forecast(plain) == "hit"
+    assert dry_run(plain) == "hit"
     assert cached(plain)
     assert cached(plain, "--isolation=chroot")
 
@@ -87,7 +87,7 @@ def test_a_place_that_was_never_tried_is_tried_before_a_chroot_answers(runs: Pro
 
 def test_a_plan_says_of_such_a_place_what_a_build_will_do(plain: PlainContainer) -> None:
     assert not cached(plain, "--isolation=chroot")
-    assert forecast(plain) == "hit"
+    assert dry_run(plain) == "hit"
     assert cached(plain)
 
 

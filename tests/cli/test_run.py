@@ -242,7 +242,7 @@ def test_where_the_terminal_goes_the_exit_code_is_the_commands(image: Program) -
         terminal.wait_for(b"$ ")
         terminal.type(command + b"echo rea''dy; while :; do sleep 0.1; done\n")
         terminal.wait_for(b"ready")
-        terminal.hang_up()
+        terminal.shutdown()
     assert (answers.end_unread(30), does_not.end_unread(30)) == (7, 129)
 
 

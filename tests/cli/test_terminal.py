@@ -163,13 +163,13 @@ def test_a_build_that_cannot_end_ends_all_the_same(desk: Desk, stop: Stop, code:
     marker = f"{os.getpid()}.{code}4"
     terminal = desk.build(BASE + RUN(f"echo be''gun; /bin/busybox sleep {marker}"))
     terminal.wait_for(b"begun")
-    (zygote,) = children(terminal.pid)
-    os.kill(zygote, signal.SIGSTOP)  # it does not hear that the run is to be killed
+    (fork_server,) = children(terminal.pid)
+    os.kill(fork_server, signal.SIGSTOP)  # it does not hear that the run is to be killed
     stop(terminal)
     assert terminal.end(30) == code
     assert terminal.said.rfind(SHOW_CURSOR) > terminal.said.rfind(HIDE_CURSOR)
     assert gone_within(5, f"sleep\0{marker}"), processes_with(marker)
-    assert not os.path.exists(f"/proc/{zygote}/fd/0")
+    assert not os.path.exists(f"/proc/{fork_server}/fd/0")
 
 
 def test_a_terminal_that_nobody_reads_does_not_keep_a_build_from_ending(desk: Desk) -> None:

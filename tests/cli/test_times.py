@@ -73,14 +73,14 @@ def test_whatever_time_a_tar_holds_every_step_goes_on(
 ) -> None:
     """A file system shows what it can of it: ext4 the years from 1901 to 2446, tmpfs all of them."""
     with tarfile.open(runs.folder / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
-        for number, moment in enumerate(MOMENTS):
+        for number, timestamp in enumerate(MOMENTS):
             for name, kind in ((f"f{number}", tarfile.REGTYPE), (f"d{number}", tarfile.DIRTYPE)):
                 member = tarfile.TarInfo(name)
-                member.mtime, member.type, member.mode = moment, kind, 0o755
+                member.mtime, member.type, member.mode = timestamp, kind, 0o755
                 archive.addfile(member)
-    for number, moment in enumerate((-2_000_000_000, 10_413_792_000, 14_000_000_000)):
+    for number, timestamp in enumerate((-2_000_000_000, 10_413_792_000, 14_000_000_000)):
         (runs.folder / f"c{number}").touch()
-        os.utime(runs.folder / f"c{number}", (moment, moment))
+        os.utime(runs.folder / f"c{number}", (timestamp, timestamp))
     text = """\
 FROM base AS made
 COPY c* /c/

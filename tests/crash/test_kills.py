@@ -40,7 +40,7 @@ def _write(program: Program, number: int) -> str:
 
 
 def test_builds_killed_at_random_moments_lose_nothing_that_was_committed(runs: Program, tmp_path: Path) -> None:
-    moments = random.Random(SEED)
+    timestamps = random.Random(SEED)
     kept = []
     begun = time.monotonic()
     assert runs("-t", "kept:0", "-f", _write(runs, 0), *runs.base_words(), ".").succeeded()
@@ -50,7 +50,7 @@ def test_builds_killed_at_random_moments_lose_nothing_that_was_committed(runs: P
         name = f"kept:{number}"
         build = _start(runs, "-f", _write(runs, number), "-t", name, "-o", f"type=oci,dest={output}")
         try:
-            build.communicate(timeout=moments.uniform(0.05, whole))
+            build.communicate(timeout=timestamps.uniform(0.05, whole))
         except subprocess.TimeoutExpired:
             build.send_signal(signal.SIGKILL)
             build.communicate()

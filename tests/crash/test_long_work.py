@@ -16,10 +16,10 @@ import pytest
 
 from builder.context.directory import DirectoryTree
 from builder.context.ignore import NOTHING_IGNORED
-from builder.context.source import Node
+from builder.context.tree import Node
 from builder.errors import Cancelled
 from builder.filesystem.entry import Entry
-from builder.solve.tree_writer import write_tree
+from builder.solve.run.materialize import write_tree
 from tests.cli.program import Program
 from tests.crash.watch import Running, debris, verified
 

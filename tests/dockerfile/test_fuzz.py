@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 
 from builder.dockerfile.instructions import Dockerfile, Statement
 from builder.dockerfile.lines import decode
-from builder.dockerfile.lint.finding import LintInputs
-from builder.dockerfile.lint.linter import lint
 from builder.dockerfile.parser import parse_dockerfile, parse_partially, parse_trigger, to_json
 from builder.dockerfile.source import excerpt
 from builder.errors import DockerfileSyntaxError, Location
+from builder.lint.finding import LintInputs
+from builder.lint.linter import lint
 from tests.dockerfile.test_differential import assert_same
 from tests.dockerfile.writing import anything, soups, valid_files
 

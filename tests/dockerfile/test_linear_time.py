@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import pytest
 
-from builder.dockerfile.lint.finding import LintInputs
-from builder.dockerfile.lint.linter import lint
 from builder.dockerfile.parser import parse_partially
 from builder.errors import DockerfileSyntaxError
+from builder.lint.finding import LintInputs
+from builder.lint.linter import lint
 
 pytestmark = pytest.mark.alone
 

@@ -12,14 +12,6 @@ import os
 import tempfile
 from collections.abc import Callable
 
-from builder.address import (
-    Address,
-    AddressError,
-    ascii_host,
-    parse_address,
-    with_masked_credentials,
-    without_credentials,
-)
 from builder.cli.arguments import split_boolean_values
 from builder.cli.options import (
     parse_build_args,
@@ -39,10 +31,9 @@ from builder.context.http import file_name
 from builder.context.ignore import IgnorePatterns, parse_ignore
 from builder.context.load import parse_repository
 from builder.dockerfile.durations import parse_duration
+from builder.dockerfile.git_url import GitReferenceError, parse_git_ref
 from builder.dockerfile.instructions import Dockerfile, Word
 from builder.dockerfile.lines import decode
-from builder.dockerfile.lint.finding import LintInputs
-from builder.dockerfile.lint.linter import lint
 from builder.dockerfile.mounts import check_mount, parse_mount
 from builder.dockerfile.parser import parse_dockerfile, parse_partially, to_json
 from builder.dockerfile.ports import parse_port
@@ -58,19 +49,28 @@ from builder.errors import (
     TransportError,
     UsageError,
 )
-from builder.layer.build_index import build_index
 from builder.layer.compression import open_decompressed
 from builder.layer.index import open_index
+from builder.layer.index_layer import build_index
 from builder.layer.limits import Limits
+from builder.lint.finding import LintInputs
+from builder.lint.linter import lint
 from builder.oci.config import parse_config
 from builder.oci.digest import parse_digest
 from builder.oci.manifest import parse_manifest
 from builder.oci.media_type import OCI_MANIFEST
 from builder.oci.platform import parse_platform
 from builder.oci.reference import parse_layout_reference, parse_reference
-from builder.plan.gitref import GitReferenceError, parse_git_ref
 from builder.registry.challenge import parse_challenges
 from builder.transport.output import parse_output
+from builder.web.address import (
+    Address,
+    AddressError,
+    ascii_host,
+    parse_address,
+    with_masked_credentials,
+    without_credentials,
+)
 from builder.web.answers import parse_number, redirected
 
 Target = Callable[[bytes], None]

@@ -15,12 +15,12 @@ import pytest
 
 from builder.context.glob import PatternError, match_glob, parse_glob
 from builder.context.ignore import parse_ignore
+from builder.dockerfile.git_url import GitReferenceError, parse_git_ref
 from builder.dockerfile.mounts import parse_mount
 from builder.dockerfile.parser import parse_partially
 from builder.dockerfile.words import expand, expand_words
 from builder.errors import DockerfileSyntaxError, ReferenceFormatError, SourceError
 from builder.oci.reference import parse_reference
-from builder.plan.gitref import GitReferenceError, parse_git_ref
 from tests.fuzz.targets import PLACE
 
 pytestmark = pytest.mark.alone

@@ -15,8 +15,8 @@ from builder.image.assemble import assemble
 from builder.image.history import PADDING_COMMENT
 from builder.image.image import load_image
 from builder.image.validate import validate_image
-from builder.layer.build_index import build_index
-from builder.layer.writer import write_layer
+from builder.layer.index_layer import build_index
+from builder.layer.tar_writer import write_layer
 from builder.oci.config import History, ImageConfig, RuntimeConfig, parse_config
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
@@ -31,7 +31,7 @@ AMD64 = Platform("linux", "amd64")
 T1, T2 = "2024-01-01T00:00:01Z", "2024-01-01T00:00:02Z"
 
 
-def make_layer(store: Store, *items: tuple[Entry, bytes | None]) -> LayerRecord:
+def commit_layer(store: Store, *items: tuple[Entry, bytes | None]) -> LayerRecord:
     """Write a layer as a step does."""
     index = store.temporary.path("index")
     with store.blobs.ingest() as blob:
@@ -51,7 +51,7 @@ def make_layer(store: Store, *items: tuple[Entry, bytes | None]) -> LayerRecord:
 
 
 def file_layer(store: Store, name: str, content: bytes = b"x") -> LayerRecord:
-    return make_layer(store, (Entry(name, "file", size=len(content)), content))
+    return commit_layer(store, (Entry(name, "file", size=len(content)), content))
 
 
 def planned(config: ImageConfig | None = None, *history: tuple[str, int | None]) -> PlannedImage:

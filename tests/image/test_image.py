@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from builder.errors import ImageError, ReferenceFormatError, StoreError
 from builder.image.image import choose_platform, load_image
 from builder.image.listing import find_descriptor, get_image, list_images, remove_image, tag_image
-from builder.image.moment import format_moment, now, parse_moment
 from builder.image.multi import assemble_index, walk_manifests
+from builder.image.timestamp import format_timestamp, now, parse_timestamp
 from builder.image.validate import validate_image
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import digest_of
@@ -92,9 +92,9 @@ def test_what_is_no_image_is_refused(store: Store, change: dict[str, object]) ->
 
 @given(st.integers(0, 4_000_000_000), st.sampled_from([0, 5, 999_999_999, 120_000_000]))
 def test_moments_go_there_and_back(seconds: int, fraction: int) -> None:
-    moment = seconds * 1_000_000_000 + fraction
-    assert parse_moment(format_moment(moment)) == moment
-    assert calendar.timegm(time.strptime(format_moment(moment)[:19], "%Y-%m-%dT%H:%M:%S")) == seconds
+    timestamp = seconds * 1_000_000_000 + fraction
+    assert parse_timestamp(format_timestamp(timestamp)) == timestamp
+    assert calendar.timegm(time.strptime(format_timestamp(timestamp)[:19], "%Y-%m-%dT%H:%M:%S")) == seconds
 
 
 @pytest.mark.parametrize(
@@ -107,19 +107,19 @@ def test_moments_go_there_and_back(seconds: int, fraction: int) -> None:
     ],
 )
 def test_moments_of_other_tools_are_read(text: str, seconds: int) -> None:
-    assert parse_moment(text) == seconds * 1_000_000_000
+    assert parse_timestamp(text) == seconds * 1_000_000_000
 
 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2024-13-01T00:00:00Z", "2024-01-01", "2024-01-01T00:00:00", "२०२४-01-01T00:00:00Z"]
 )
 def test_what_is_no_moment_is_none(text: str) -> None:
-    assert parse_moment(text) is None
+    assert parse_timestamp(text) is None
 
 
 def test_texts_of_now_sort_by_time() -> None:
-    moments = [now() for _ in range(200)]
-    assert moments == sorted(moments)
+    timestamps = [now() for _ in range(200)]
+    assert timestamps == sorted(timestamps)
 
 
 def build(store: Store, name: str, *, content: bytes = b"x") -> Descriptor:

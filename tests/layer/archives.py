@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from builder.filesystem.entry import Entry
-from builder.layer.build_index import build_index
 from builder.layer.content import SlicedContent
 from builder.layer.index import LayerIndex, open_index
+from builder.layer.index_layer import build_index
 from builder.layer.view import MergedView, ViewEntry, ViewLayer
 from tests.support.walk import entry_of, read_xattrs, walk_entries
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from builder.filesystem.entry import Entry
 from builder.layer.content import Content
+from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView, ViewEntry
-from builder.layer.writer import write_layer
 from tests.layer.archives import Member, layer, pack
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "layers"

@@ -17,7 +17,7 @@ import pytest
 from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
 from builder.layer.apply import apply_layer
-from builder.layer.header import encode_header
+from builder.layer.tar_encode import encode_header
 from tests.layer.archives import IDS, Member, pack, seen_on_disk, view
 
 REPOSITORY = Path(__file__).parents[2]

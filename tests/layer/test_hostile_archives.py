@@ -13,11 +13,11 @@ import pytest
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.layer.apply import apply_layer
-from builder.layer.build_index import build_index
 from builder.layer.compression import open_decompressed
-from builder.layer.header import END, encode_header
+from builder.layer.index_layer import build_index
 from builder.layer.limits import Limits
-from builder.layer.reader import read_tar
+from builder.layer.tar_encode import END, encode_header
+from builder.layer.tar_reader import read_tar
 from tests.layer.archives import IDS, Member, info_of, pack
 
 

@@ -17,8 +17,8 @@ from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.filesystem.tree_order import tree_key
 from builder.layer import index_writer
-from builder.layer.build_index import build_index
 from builder.layer.index import open_index, seal_index
+from builder.layer.index_layer import build_index
 from builder.layer.index_writer import IndexWriter
 from builder.oci.digest import DiffID
 from tests.layer.archives import Member, pack, paths

@@ -13,13 +13,13 @@ import pytest
 from builder.context.archive import read_archive
 from builder.errors import ContextError, LayerError
 from builder.filesystem.entry import Entry
-from builder.layer.build_index import build_index
 from builder.layer.content import SlicedContent
-from builder.layer.header import END, encode_header
+from builder.layer.index_layer import build_index
 from builder.layer.limits import Limits
-from builder.layer.reader import read_tar
+from builder.layer.tar_encode import END, encode_header
+from builder.layer.tar_reader import read_tar
 from tests.layer.archives import Member, info_of
-from tests.solve.copying import Bench
+from tests.solve.copying import Rig
 
 FORMS = {
     "PAX 0.0": ("--format=pax", "--sparse-version=0.0"),
@@ -73,12 +73,12 @@ def test_what_is_read_is_the_whole_file(tmp_path: Path, form: str) -> None:
 @pytest.mark.parametrize("compression", ["", "-z", "-J"])
 def test_add_puts_zeros_into_the_layer(tmp_path: Path, form: str, compression: str) -> None:
     contents = make_files(tmp_path / "files")
-    bench = Bench(tmp_path / "bench")
-    bench.write({"a.tar": packed(tmp_path / "files", form, compression)})
-    entries = bench.add("a.tar", "/t/")
+    rig = Rig(tmp_path / "bench")
+    rig.write({"a.tar": packed(tmp_path / "files", form, compression)})
+    entries = rig.add("a.tar", "/t/")
     for name, content in contents.items():
         assert entries[f"t/{name}"].size == len(content)
-        assert bench.read(f"t/{name}").encode() == content
+        assert rig.read(f"t/{name}").encode() == content
     assert not any(entry.kind == "hardlink" for entry in entries.values())
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from builder.errors import LayerError
 from builder.layer.apply import apply_layer
-from builder.layer.build_index import build_index
+from builder.layer.index_layer import build_index
 from tests.layer import golden
 from tests.layer.archives import IDS, Member, is_whiteout_device, pack
 from tests.support.walk import walk_entries

@@ -28,7 +28,7 @@ class Clock:
     time: int | None = 99
     asked: list[EpochSource] = field(default_factory=list)
 
-    def moment(self, source: EpochSource) -> int | None:
+    def timestamp(self, source: EpochSource) -> int | None:
         self.asked.append(source)
         return self.time
 

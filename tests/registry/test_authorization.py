@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.address import is_loopback
 from builder.errors import RegistryError
 from builder.oci.reference import parse_reference
 from builder.registry.challenge import Challenge, parse_challenges
@@ -18,6 +17,7 @@ from builder.registry.client import RegistryClient
 from builder.registry.connection import Connection
 from builder.registry.credentials import Credentials, find_credentials
 from builder.registry.endpoint import endpoint_of
+from builder.web.address import is_loopback
 from tests.support.registry import FakeRegistry, Fault, make_image
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.sandbox.machine import Machine
+from tests.sandbox.host import Host
 
 BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin") or ""
 
@@ -32,7 +32,7 @@ def users() -> Iterator[dict[str, str]]:
         subprocess.run(["userdel", name], check=False, capture_output=True)
 
 
-def new_machine(user: str) -> Machine:
+def new_machine(user: str) -> Host:
     folder = tempfile.mkdtemp(prefix="pybuild-sandbox-test-")
     os.chmod(folder, 0o755)
     base = os.path.join(folder, "busybox")
@@ -48,40 +48,40 @@ def new_machine(user: str) -> Machine:
         file.write("root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n")
     if user != "root":
         subprocess.run(["chown", "-R", user, folder], check=True)
-    return Machine(folder, user)
+    return Host(folder, user)
 
 
 @pytest.fixture(scope="session")
-def machines(users: dict[str, str]) -> Iterator[dict[str, Machine]]:
+def hosts(users: dict[str, str]) -> Iterator[dict[str, Host]]:
     if not BUSYBOX:
         pytest.fail("busybox-static is not installed")
     made = {"root": new_machine("root"), **{kind: new_machine(name) for kind, name in users.items()}}
     yield made
-    for machine in made.values():
-        subprocess.run(["rm", "-rf", machine.folder], check=False)
+    for host in made.values():
+        subprocess.run(["rm", "-rf", host.folder], check=False)
 
 
 @pytest.fixture(params=["root", "ranges", "single"])
-def machine(request: pytest.FixtureRequest, machines: dict[str, Machine]) -> Machine:
+def host(request: pytest.FixtureRequest, hosts: dict[str, Host]) -> Host:
     """Every kind of user, natively isolated."""
-    return machines[request.param]
+    return hosts[request.param]
 
 
 @pytest.fixture
-def root_machine(machines: dict[str, Machine]) -> Machine:
-    return machines["root"]
+def root_host(hosts: dict[str, Host]) -> Host:
+    return hosts["root"]
 
 
 @pytest.fixture
-def chroot_machine(machines: dict[str, Machine]) -> Machine:
-    return replace(machines["root"], isolation="chroot")
+def chroot_host(hosts: dict[str, Host]) -> Host:
+    return replace(hosts["root"], isolation="chroot")
 
 
 @pytest.fixture(params=["root", "ranges", "single", "chroot", "oci"])
-def any_machine(request: pytest.FixtureRequest, machines: dict[str, Machine]) -> Machine:
+def any_host(request: pytest.FixtureRequest, hosts: dict[str, Host]) -> Host:
     """Every kind of user and of isolation."""
     if request.param == "oci" and not (shutil.which("crun") or shutil.which("runc")):
         pytest.skip("neither crun nor runc is installed")
     if request.param in ("chroot", "oci"):
-        return replace(machines["root"], isolation=request.param)
-    return machines[request.param]
+        return replace(hosts["root"], isolation=request.param)
+    return hosts[request.param]

@@ -11,9 +11,9 @@ import pytest
 
 from builder.linux import process
 from builder.linux.process import clone
-from builder.sandbox.cgroups import DeviceGuard, new_device_guard
+from builder.sandbox.process.cgroups import DeviceGuard, new_device_guard
 from builder.sandbox.spec import DirectoryRoot
-from tests.sandbox.machine import Machine, Outcome, in_place, run_in, top
+from tests.sandbox.host import Host, Outcome, in_place, run_in, top
 
 HARMLESS = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
 DANGEROUS = {
@@ -24,16 +24,16 @@ DANGEROUS = {
 
 
 @pytest.fixture
-def guarded(root_machine: Machine) -> Machine:
+def guarded(root_host: Host) -> Host:
     guard = new_device_guard()
     if guard is None:
         pytest.skip("no device filter can be had here: nodes are shut off altogether")
     guard.close()
-    return root_machine
+    return root_host
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_a_harmless_node_that_was_made_can_be_opened(guarded: Machine, name: str) -> None:
+def test_a_harmless_node_that_was_made_can_be_opened(guarded: Host, name: str) -> None:
     major, minor = HARMLESS[name]
     script = f"mkdir -p /r/dev; mknod -m 666 /r/dev/x c {major} {minor} && head -c 1 /r/dev/x > /out && echo opened"
     outcome = guarded.run(script)
@@ -45,14 +45,14 @@ def test_a_harmless_node_that_was_made_can_be_opened(guarded: Machine, name: str
 
 
 @pytest.mark.parametrize("name", DANGEROUS)
-def test_a_dangerous_node_can_be_made_and_not_opened(guarded: Machine, name: str) -> None:
+def test_a_dangerous_node_can_be_made_and_not_opened(guarded: Host, name: str) -> None:
     kind, major, minor = DANGEROUS[name]
     outcome = guarded.run(f"mknod /x {kind} {major} {minor} && echo made; head -c 1 /x; echo x > /x")
     assert outcome.out == "made\n"
     assert outcome.err.count("Operation not permitted") == 2, outcome.err
 
 
-def test_a_node_of_the_image_is_judged_like_one_that_was_made(guarded: Machine) -> None:
+def test_a_node_of_the_image_is_judged_like_one_that_was_made(guarded: Host) -> None:
     def prepare(_: str, rootfs: Any) -> dict[str, Any]:
         os.mknod(f"{top(rootfs)}/disk", stat.S_IFBLK | 0o666, os.makedev(7, 0))
         os.mknod(f"{top(rootfs)}/nothing", stat.S_IFCHR | 0o666, os.makedev(1, 3))
@@ -63,7 +63,7 @@ def test_a_node_of_the_image_is_judged_like_one_that_was_made(guarded: Machine) 
     assert "/disk: Operation not permitted" in outcome.err
 
 
-def test_in_a_plain_directory_it_is_the_same(guarded: Machine) -> None:
+def test_in_a_plain_directory_it_is_the_same(guarded: Host) -> None:
     def work(sandbox: Any, _: object) -> Outcome:
         area = f"{guarded.folder}/devices"
         os.system(f"cp -a {guarded.base()} {area}")
@@ -78,17 +78,17 @@ def test_in_a_plain_directory_it_is_the_same(guarded: Machine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ranges", "single"])
-def test_ordinary_users_make_and_open_none(machines: dict[str, Machine], kind: str) -> None:
-    outcome = machines[kind].run("mknod /x b 7 0; head -c 1 /x && echo read")
+def test_ordinary_users_make_and_open_none(hosts: dict[str, Host], kind: str) -> None:
+    outcome = hosts[kind].run("mknod /x b 7 0; head -c 1 /x && echo read")
     assert "read" not in outcome.out
 
 
-def test_the_devices_that_a_run_has_anyway_can_be_opened(machine: Machine) -> None:
+def test_the_devices_that_a_run_has_anyway_can_be_opened(host: Host) -> None:
     script = "echo x > /dev/null; for n in zero urandom random full; do head -c 1 /dev/$n > /dev/null || echo $n; done"
-    assert machine.run(script).out == ""
+    assert host.run(script).out == ""
 
 
-def test_a_closed_sandbox_leaves_no_group(guarded: Machine) -> None:
+def test_a_closed_sandbox_leaves_no_group(guarded: Host) -> None:
     def work(sandbox: Any, _: object) -> tuple[str, bool]:
         run_in(sandbox, guarded, argv=("/bin/true",))
         return sandbox._guard.path, os.path.isdir(sandbox._guard.path)
@@ -98,7 +98,7 @@ def test_a_closed_sandbox_leaves_no_group(guarded: Machine) -> None:
     assert not os.path.exists(path)
 
 
-def test_what_a_killed_builder_leaves_is_swept_and_what_lives_is_not(guarded: Machine) -> None:
+def test_what_a_killed_builder_leaves_is_swept_and_what_lives_is_not(guarded: Host) -> None:
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -117,7 +117,7 @@ def test_what_a_killed_builder_leaves_is_swept_and_what_lives_is_not(guarded: Ma
     assert not os.path.exists(path)
 
 
-def test_a_run_is_born_in_its_group_since_moving_there_takes_longer_than_all_the_rest(guarded: Machine) -> None:
+def test_a_run_is_born_in_its_group_since_moving_there_takes_longer_than_all_the_rest(guarded: Host) -> None:
     guard = DeviceGuard()
     read, write = os.pipe()
     try:
@@ -137,7 +137,7 @@ def test_a_run_is_born_in_its_group_since_moving_there_takes_longer_than_all_the
 
 @pytest.mark.parametrize("born_elsewhere", ["no such call", "no such flag"])
 def test_a_run_that_cannot_be_born_there_moves_there(
-    guarded: Machine, monkeypatch: pytest.MonkeyPatch, born_elsewhere: str
+    guarded: Host, monkeypatch: pytest.MonkeyPatch, born_elsewhere: str
 ) -> None:
     if born_elsewhere == "no such call":
         monkeypatch.setattr(process, "SYS_CLONE3", 0x7FFF)
@@ -148,7 +148,7 @@ def test_a_run_that_cannot_be_born_there_moves_there(
     assert "/b: Operation not permitted" in outcome.err
 
 
-def test_builders_that_start_at_once_do_not_sweep_each_others_groups(guarded: Machine) -> None:
+def test_builders_that_start_at_once_do_not_sweep_each_others_groups(guarded: Host) -> None:
     def make_many() -> None:
         for _ in range(40):
             guard = DeviceGuard()

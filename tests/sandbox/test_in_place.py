@@ -12,15 +12,15 @@ from builder.sandbox.spec import (
     SecretMount,
     TmpfsMount,
 )
-from tests.sandbox.machine import Machine, facts, run_in, write
+from tests.sandbox.host import Host, facts, run_in, write
 from tests.sandbox.test_mount_attacks import MOUNTS
 
 SECRET = SecretMount(content=b"geheim", target="/run/secrets/token")
 
 
-def test_by_chroot_the_root_is_afterwards_what_it_was(chroot_machine: Machine) -> None:
+def test_by_chroot_the_root_is_afterwards_what_it_was(chroot_host: Host) -> None:
     def work(sandbox: Any, _: object) -> tuple[bool, int]:
-        rootfs = chroot_machine.new_root()
+        rootfs = chroot_host.new_root()
         assert isinstance(rootfs, DirectoryRoot)
         area = rootfs.path + ".area"
         write(area + "/s/f", "x")
@@ -29,38 +29,38 @@ def test_by_chroot_the_root_is_afterwards_what_it_was(chroot_machine: Machine) -
         before = facts(rootfs.path)
         mounts = tuple(make(area, f"/{kind}/deep/{kind}") for kind, make in MOUNTS.items())
         mounts += (TmpfsMount(target="/hidden"),)
-        outcome = run_in(sandbox, chroot_machine, rootfs=rootfs, argv=("/bin/sh", "-c", "kill -9 $$"), mounts=mounts)
+        outcome = run_in(sandbox, chroot_host, rootfs=rootfs, argv=("/bin/sh", "-c", "kill -9 $$"), mounts=mounts)
         return facts(rootfs.path) == before and not os.path.exists(rootfs.path + ".held"), outcome.code
 
-    assert chroot_machine.do(work) == (True, 137)
+    assert chroot_host.do(work) == (True, 137)
 
 
-def test_by_chroot_a_killed_build_is_repaired_by_the_next(chroot_machine: Machine) -> None:
-    from builder.sandbox.borrowing import Borrowings
+def test_by_chroot_a_killed_build_is_repaired_by_the_next(chroot_host: Host) -> None:
+    from builder.sandbox.chroot.emulated_mounts import EmulatedMounts
 
-    root = chroot_machine.folder + "/repair"
+    root = chroot_host.folder + "/repair"
     os.makedirs(root + "/etc")
     write(root + "/etc/hosts", "own")
     before = [fact[:2] + fact[4:] for fact in facts(root)]
-    killed = Borrowings(root)
+    killed = EmulatedMounts(root)
     write(killed.place("/etc/hosts"), "ours")
     killed.settle()
     os.mkdir(killed.place("/run/deep/x"))
     killed.settle()
-    Borrowings(root).restore()
+    EmulatedMounts(root).restore()
     assert [fact[:2] + fact[4:] for fact in facts(root)] == before
 
 
-def test_stubs_in_a_plain_directory_are_taken_away_unless_used(root_machine: Machine) -> None:
+def test_stubs_in_a_plain_directory_are_taken_away_unless_used(root_host: Host) -> None:
     def work(sandbox: Any, _: object) -> tuple[bool, list[str]]:
-        area = f"{root_machine.folder}/stubs"
-        os.system(f"cp -a {root_machine.base()} {area}")
+        area = f"{root_host.folder}/stubs"
+        os.system(f"cp -a {root_host.base()} {area}")
         os.makedirs(area + "-cache")
         before = facts(area)
         mount = CacheMount(source=area + "-cache", target="/a/b/c")
         run_in(
             sandbox,
-            root_machine,
+            root_host,
             rootfs=DirectoryRoot(area),
             argv=("/bin/true",),
             mounts=(mount, SECRET),
@@ -69,17 +69,17 @@ def test_stubs_in_a_plain_directory_are_taken_away_unless_used(root_machine: Mac
         argv = ("/bin/touch", "/a/used")
         run_in(
             sandbox,
-            root_machine,
+            root_host,
             rootfs=DirectoryRoot(area),
             argv=argv,
             mounts=(mount, SECRET),
         )
         return same, sorted({fact[0] for fact in facts(area)} - {fact[0] for fact in before})
 
-    assert root_machine.do(work) == (True, ["a", "a/used"])
+    assert root_host.do(work) == (True, ["a", "a/used"])
 
 
-def test_a_mount_point_of_the_wrong_kind_is_an_error(machine: Machine) -> None:
-    outcome = machine.run("true", mounts=(SecretMount(content=b"x", target="/etc"),))
+def test_a_mount_point_of_the_wrong_kind_is_an_error(host: Host) -> None:
+    outcome = host.run("true", mounts=(SecretMount(content=b"x", target="/etc"),))
     assert "cannot mount" in outcome.error
-    assert stat.S_ISDIR(os.stat(machine.base() + "/etc").st_mode)
+    assert stat.S_ISDIR(os.stat(host.base() + "/etc").st_mode)

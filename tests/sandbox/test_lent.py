@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from builder.errors import MountError
-from builder.sandbox.borrowing import Borrowings
+from builder.sandbox.chroot.emulated_mounts import EmulatedMounts
 from builder.sandbox.spec import BindMount, CacheMount, DirectoryRoot, Mount, SecretMount, SshMount, TmpfsMount
-from tests.sandbox.machine import Machine, Outcome, listing, run_in, write
+from tests.sandbox.host import Host, Outcome, listing, run_in, write
 
 LENT = "lent content"
 TREES = ("cache", "cache-readonly", "bind", "bind-writable", "tmpfs")
@@ -50,11 +50,11 @@ def mount_of(kind: str, area: str, target: str) -> Mount:
             return SshMount(socket=f"{area}/agent", target=target)
 
 
-def run(machine: Machine, script: str, **kinds: str) -> Left:
+def run(host: Host, script: str, **kinds: str) -> Left:
     """Run a script with mounts of these kinds: x at /app/deep/x, y at /app/deep/y, and so on."""
 
     def work(sandbox: Any, _: object) -> Left:
-        rootfs = machine.new_root()
+        rootfs = host.new_root()
         assert isinstance(rootfs, DirectoryRoot)
         area = f"{rootfs.path}.area"
         for tree in ("tree", "cache"):
@@ -64,11 +64,11 @@ def run(machine: Machine, script: str, **kinds: str) -> Left:
         write(f"{rootfs.path}/app/deep/own", "own")
         write(f"{rootfs.path}/etc/hosts", "own hosts")
         mounts = tuple(mount_of(kind, area, f"/app/deep/{name}") for name, kind in kinds.items())
-        outcome = run_in(sandbox, machine, rootfs=rootfs, argv=("/bin/sh", "-c", script), mounts=mounts)
+        outcome = run_in(sandbox, host, rootfs=rootfs, argv=("/bin/sh", "-c", script), mounts=mounts)
         assert not os.path.exists(f"{rootfs.path}.held")
         return Left(outcome, contents(rootfs.path), contents(f"{area}/cache"))
 
-    return machine.do(work)  # type: ignore[no-any-return]
+    return host.do(work)  # type: ignore[no-any-return]
 
 
 def contents(tree: str) -> dict[str, str]:
@@ -92,9 +92,9 @@ MOVES = {
 
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES.keys())
 @pytest.mark.parametrize("kind", [*TREES, *FILES])
-def test_what_is_lent_is_found_wherever_it_was_moved(chroot_machine: Machine, kind: str, move: str) -> None:
+def test_what_is_lent_is_found_wherever_it_was_moved(chroot_host: Host, kind: str, move: str) -> None:
     fill = "touch /app/deep/x/marker; " if kind in ("tmpfs", "cache", "bind-writable") else ""
-    left = run(chroot_machine, fill + move, x=kind)
+    left = run(chroot_host, fill + move, x=kind)
     assert (left.outcome.code, left.outcome.error) == (0, ""), left.outcome
     assert left.is_clean(), left.root
     assert sum(content == "own" for content in left.root.values()) == 1, left.root
@@ -105,9 +105,9 @@ def test_what_is_lent_is_found_wherever_it_was_moved(chroot_machine: Machine, ki
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_every_name_of_a_lent_file_is_taken_away(chroot_machine: Machine, kind: str) -> None:
+def test_every_name_of_a_lent_file_is_taken_away(chroot_host: Host, kind: str) -> None:
     script = "ln /app/deep/x /one; mkdir -p /d/e; ln /one /d/e/two; mv /app/deep/x /three"
-    left = run(chroot_machine, script, x=kind)
+    left = run(chroot_host, script, x=kind)
     assert (left.outcome.code, left.outcome.error) == (0, ""), left.outcome
     assert left.is_clean(), left.root
     assert {"one", "three", "d/e/two"}.isdisjoint(left.root)
@@ -115,41 +115,41 @@ def test_every_name_of_a_lent_file_is_taken_away(chroot_machine: Machine, kind: 
 
 @pytest.mark.parametrize("place", ["y", "y/sub"])
 @pytest.mark.parametrize("other", ["cache", "bind-writable", "tmpfs"])
-def test_a_secret_does_not_stay_in_another_mount(chroot_machine: Machine, other: str, place: str) -> None:
+def test_a_secret_does_not_stay_in_another_mount(chroot_host: Host, other: str, place: str) -> None:
     script = f"mkdir -p /app/deep/{place}; mv /app/deep/x /app/deep/{place}/marker"
-    left = run(chroot_machine, script, x="secret", y=other)
+    left = run(chroot_host, script, x="secret", y=other)
     assert left.is_clean(), left.root
     assert left.cache == {"sub": "", "sub/f": LENT}
 
 
 @pytest.mark.parametrize("how", ["mv", "ln"])
 @pytest.mark.parametrize("kind", ["cache", "bind-writable", "bind"])
-def test_a_part_of_a_lent_tree_fails_the_step(chroot_machine: Machine, kind: str, how: str) -> None:
-    left = run(chroot_machine, f"{how} /app/deep/x/sub/f /out", x=kind)
+def test_a_part_of_a_lent_tree_fails_the_step(chroot_host: Host, kind: str, how: str) -> None:
+    left = run(chroot_host, f"{how} /app/deep/x/sub/f /out", x=kind)
     assert "/out was moved or linked from /app/deep/x" in left.outcome.error, left.outcome
     assert left.is_clean(), left.root
     assert left.cache["sub/f"] == LENT
 
 
-def test_a_directory_of_a_lent_tree_fails_the_step(chroot_machine: Machine) -> None:
-    left = run(chroot_machine, "mv /app/deep/x/sub /out", x="cache")
+def test_a_directory_of_a_lent_tree_fails_the_step(chroot_host: Host) -> None:
+    left = run(chroot_host, "mv /app/deep/x/sub /out", x="cache")
     assert "/out/f was moved or linked from /app/deep/x" in left.outcome.error
     assert left.is_clean()
 
 
 @pytest.mark.parametrize("kind", ["cache", "bind-writable", "tmpfs"])
-def test_what_the_command_made_or_copied_is_its_own(chroot_machine: Machine, kind: str) -> None:
+def test_what_the_command_made_or_copied_is_its_own(chroot_host: Host, kind: str) -> None:
     script = "cd /app/deep/x; mkdir -p sub; echo new > sub/n; mv sub/n /made; rm -rf sub; echo again > /again"
-    left = run(chroot_machine, script, x=kind)
+    left = run(chroot_host, script, x=kind)
     assert (left.outcome.code, left.outcome.error) == (0, "")
     assert (left.root["made"], left.root["again"]) == ("new\n", "again\n")
-    copied = run(chroot_machine, "cp -a /app/deep/x/sub /out || true", x=kind)
+    copied = run(chroot_host, "cp -a /app/deep/x/sub /out || true", x=kind)
     assert copied.outcome.error == ""
     assert copied.root.get("out/f", LENT) == LENT
 
 
-def test_a_cache_that_is_mounted_twice_is_no_stray(chroot_machine: Machine) -> None:
-    left = run(chroot_machine, "cat /app/deep/x/sub/f /app/deep/y/sub/f", x="cache", y="cache")
+def test_a_cache_that_is_mounted_twice_is_no_stray(chroot_host: Host) -> None:
+    left = run(chroot_host, "cat /app/deep/x/sub/f /app/deep/y/sub/f", x="cache", y="cache")
     assert (left.outcome.code, left.outcome.error) == (0, "")
     assert left.cache["sub/f"] == LENT
 
@@ -175,36 +175,36 @@ PLACES = {
 @pytest.mark.parametrize("write_", WRITES.values(), ids=WRITES.keys())
 @pytest.mark.parametrize("place", PLACES)
 def test_a_write_to_what_is_read_only_fails_as_it_does_elsewhere(
-    chroot_machine: Machine, root_machine: Machine, place: str, write_: str
+    chroot_host: Host, root_host: Host, place: str, write_: str
 ) -> None:
     path, kinds = PLACES[place]
-    left = run(chroot_machine, write_.format(path), **kinds)
+    left = run(chroot_host, write_.format(path), **kinds)
     assert path in left.outcome.error, left.outcome
     assert "read-only" in left.outcome.error or "replaced" in left.outcome.error
     if not kinds:
-        assert root_machine.run(write_.format(path)).code != 0
+        assert root_host.run(write_.format(path)).code != 0
     if "replaced" not in left.outcome.error:
         assert left.root["etc/hosts"] == "own hosts"
     assert left.cache == {"sub": "", "sub/f": LENT}
 
 
-def test_what_is_only_read_is_no_write(chroot_machine: Machine) -> None:
+def test_what_is_only_read_is_no_write(chroot_host: Host) -> None:
     script = "cat /etc/hosts /etc/resolv.conf /app/deep/x /app/deep/y/sub/f; ls -lR /app /etc; cp -a /app/deep/y /copy"
-    left = run(chroot_machine, script, x="secret", y="bind")
+    left = run(chroot_host, script, x="secret", y="bind")
     assert (left.outcome.code, left.outcome.error) == (0, "")
 
 
-def test_a_new_file_in_what_is_read_only_is_lost_and_said_to_be(chroot_machine: Machine) -> None:
+def test_a_new_file_in_what_is_read_only_is_lost_and_said_to_be(chroot_host: Host) -> None:
     """As python's __pycache__: elsewhere the write fails, and nobody minds."""
-    left = run(chroot_machine, "mkdir /app/deep/x/new; echo fine", x="bind")
+    left = run(chroot_host, "mkdir /app/deep/x/new; echo fine", x="bind")
     assert (left.outcome.code, left.outcome.error) == (0, "")
     assert "/app/deep/x/new is lost: /app/deep/x is read-only" in left.outcome.err
     assert left.is_clean()
 
 
-def test_a_mount_inside_of_a_read_only_one_is_no_write(chroot_machine: Machine) -> None:
+def test_a_mount_inside_of_a_read_only_one_is_no_write(chroot_host: Host) -> None:
     def work(sandbox: Any, _: object) -> Outcome:
-        rootfs = chroot_machine.new_root()
+        rootfs = chroot_host.new_root()
         area = f"{rootfs.path}.area"  # type: ignore[union-attr]
         write(f"{area}/tree/modules/f", LENT)
         write(f"{area}/cache/kept", "kept")
@@ -213,34 +213,34 @@ def test_a_mount_inside_of_a_read_only_one_is_no_write(chroot_machine: Machine) 
             CacheMount(source=f"{area}/cache", target="/src/modules"),
             SecretMount(content=b"x", target="/src/none/s"),
         )
-        outcome = run_in(sandbox, chroot_machine, rootfs=rootfs, argv=("/bin/ls", "/src/modules"), mounts=mounts)
+        outcome = run_in(sandbox, chroot_host, rootfs=rootfs, argv=("/bin/ls", "/src/modules"), mounts=mounts)
         assert isinstance(outcome, Outcome)
         return outcome
 
-    outcome = chroot_machine.do(work)
+    outcome = chroot_host.do(work)
     assert (outcome.code, outcome.error, outcome.out, outcome.err) == (0, "", "kept\n", "")
 
 
-def test_a_process_that_survives_the_command_moves_nothing_any_more(chroot_machine: Machine) -> None:
+def test_a_process_that_survives_the_command_moves_nothing_any_more(chroot_host: Host) -> None:
     script = "(setsid sh -c 'while true; do mv /app/deep/x /y; mv /y /app/deep/x; done' &) ; sleep 0.3"
     for _ in range(3):
-        left = run(chroot_machine, script, x="secret")
+        left = run(chroot_host, script, x="secret")
         assert left.is_clean(), left.root
 
 
-def test_a_failing_command_leaves_nothing_either(chroot_machine: Machine) -> None:
-    left = run(chroot_machine, "mv /app/deep/x /app/deep/y/; mv /app/deep /srv2; false", x="secret", y="cache")
+def test_a_failing_command_leaves_nothing_either(chroot_host: Host) -> None:
+    left = run(chroot_host, "mv /app/deep/x /app/deep/y/; mv /app/deep /srv2; false", x="secret", y="cache")
     assert (left.outcome.code, left.outcome.error) == (1, "")
     assert left.is_clean()
     assert left.cache == {"sub": "", "sub/f": LENT}
 
 
-def test_it_is_an_error_of_its_own_kind(chroot_machine: Machine) -> None:
+def test_it_is_an_error_of_its_own_kind(chroot_host: Host) -> None:
     """The command ran: to say that it could not be started would be wrong."""
     from builder.sandbox.spec import SandboxSpec
 
     def work(sandbox: Any, _: object) -> str:
-        spec = SandboxSpec(rootfs=chroot_machine.new_root(), argv=("/bin/rm", "/etc/hosts"), env=("PATH=/bin",))
+        spec = SandboxSpec(rootfs=chroot_host.new_root(), argv=("/bin/rm", "/etc/hosts"), env=("PATH=/bin",))
         import threading
 
         try:
@@ -249,17 +249,17 @@ def test_it_is_an_error_of_its_own_kind(chroot_machine: Machine) -> None:
             return error.hint
         return "no error"
 
-    assert "--isolation native" in chroot_machine.do(work)
+    assert "--isolation native" in chroot_host.do(work)
 
 
-def test_after_a_kill_the_next_run_finds_everything(chroot_machine: Machine, tmp_path: Path) -> None:
+def test_after_a_kill_the_next_run_finds_everything(chroot_host: Host, tmp_path: Path) -> None:
     """kill -9 in the middle, after the command has moved everything about."""
     root = str(tmp_path / "root")
     write(f"{root}/etc/hosts", "own")
     os.makedirs(f"{root}/app")
     child = os.fork()
     if child == 0:
-        killed = Borrowings(root)
+        killed = EmulatedMounts(root)
         for target, text in (("/etc/hosts", LENT), ("/app/.npmrc", LENT), ("/run/secrets/s", LENT)):
             killed.lend(write(killed.room(), text), target, read_only=True)
         write(f"{killed.room()}/sub/f", LENT)
@@ -271,23 +271,23 @@ def test_after_a_kill_the_next_run_finds_everything(chroot_machine: Machine, tmp
         os.rename(f"{root}/app2/tree", f"{root}/tree2")
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    Borrowings(root).restore()
+    EmulatedMounts(root).restore()
     found = contents(root)
     assert found.pop("etc2/hosts") == "own"
     assert set(found) <= {"app2", "etc2", "run", "run/secrets"}
     assert not os.path.exists(f"{root}.held")
 
 
-def test_directories_have_their_times_again(chroot_machine: Machine) -> None:
+def test_directories_have_their_times_again(chroot_host: Host) -> None:
     def work(sandbox: Any, _: object) -> list[bool]:
-        rootfs = chroot_machine.new_root()
+        rootfs = chroot_host.new_root()
         root = rootfs.path  # type: ignore[union-attr]
         os.makedirs(f"{root}/app/deep")
         for path in ("app/deep", "app", "etc", "."):
             os.utime(f"{root}/{path}", (1, 1))
         time.sleep(0.02)
         mounts = (SecretMount(content=b"x", target="/app/deep/s"), TmpfsMount(target="/app/deep/t"))
-        run_in(sandbox, chroot_machine, rootfs=rootfs, argv=("/bin/mv", "/app", "/app2"), mounts=mounts)
+        run_in(sandbox, chroot_host, rootfs=rootfs, argv=("/bin/mv", "/app", "/app2"), mounts=mounts)
         return [os.stat(f"{root}/{path}").st_mtime == 1 for path in ("app2/deep", "app2", "etc")]
 
-    assert chroot_machine.do(work) == [True, True, True]
+    assert chroot_host.do(work) == [True, True, True]

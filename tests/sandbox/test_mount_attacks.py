@@ -16,12 +16,12 @@ from builder.sandbox.spec import (
     SshMount,
     TmpfsMount,
 )
-from tests.sandbox.machine import Machine, in_place, run_in, top, write
+from tests.sandbox.host import Host, in_place, run_in, top, write
 
 
 @pytest.mark.parametrize("path", ["../../../../etc", "/../../../../../../etc", "link"])
 @pytest.mark.parametrize("kind", ["bind", "cache"])
-def test_cve_2024_23652_a_source_does_not_lead_outside(any_machine: Machine, path: str, kind: str) -> None:
+def test_cve_2024_23652_a_source_does_not_lead_outside(any_host: Host, path: str, kind: str) -> None:
     def prepare(area: str, _: object) -> dict[str, Any]:
         write(area + "/source/here", "")
         os.symlink("/etc", area + "/source/link")
@@ -29,7 +29,7 @@ def test_cve_2024_23652_a_source_does_not_lead_outside(any_machine: Machine, pat
             return {"mounts": (CacheMount(source=area + "/source", subpath=path, target="/m"),)}
         return {"mounts": (BindMount(source=DirectoryRoot(area + "/source"), subpath=path, target="/m"),)}
 
-    outcome = in_place(any_machine, prepare, "ls /m")
+    outcome = in_place(any_host, prepare, "ls /m")
     assert "passwd" not in outcome.out
     assert "/m" in outcome.error
 
@@ -44,7 +44,7 @@ MOUNTS = {
 
 
 @pytest.mark.parametrize("kind", list(MOUNTS))
-def test_cve_2024_1753_a_target_link_leads_nowhere_outside(any_machine: Machine, kind: str) -> None:
+def test_cve_2024_1753_a_target_link_leads_nowhere_outside(any_host: Host, kind: str) -> None:
     """The image's /link points at a directory of the machine: the mount lands inside the root instead."""
 
     def prepare(area: str, rootfs: Any) -> dict[str, Any]:
@@ -54,35 +54,35 @@ def test_cve_2024_1753_a_target_link_leads_nowhere_outside(any_machine: Machine,
         os.symlink("../" * 20 + area.lstrip("/") + "/canary", top(rootfs) + "/link2")
         return {"mounts": (MOUNTS[kind](area, "/link/m"), MOUNTS[kind](area, "/link2/n"))}
 
-    outcome = in_place(any_machine, prepare, "ls /link/ | tr '\\n' ' '; readlink /link")
+    outcome = in_place(any_host, prepare, "ls /link/ | tr '\\n' ' '; readlink /link")
     assert outcome.out.split()[:2] == ["m", "n"], outcome
     canary = outcome.out.split()[-1]
     assert os.listdir(canary) == []
 
 
 @pytest.mark.parametrize("name", ["dev", "proc", "sys"])
-def test_cve_2026_41579_a_system_directory_that_is_a_link_is_refused(machine: Machine, name: str) -> None:
+def test_cve_2026_41579_a_system_directory_that_is_a_link_is_refused(host: Host, name: str) -> None:
     def prepare(_: str, rootfs: Any) -> dict[str, Any]:
         os.symlink("/etc", top(rootfs) + "/" + name)
         return {}
 
-    outcome = in_place(machine, prepare, "echo ran")
+    outcome = in_place(host, prepare, "echo ran")
     assert outcome.out == ""
     assert f"/{name} of the root file system is not a directory" in outcome.error
 
 
 @pytest.mark.parametrize("target", ["/", "//", "/.", "/a/.."])
-def test_the_root_itself_is_no_mount_target(any_machine: Machine, target: str) -> None:
-    outcome = any_machine.run("echo ran", mounts=(TmpfsMount(target=target),))
+def test_the_root_itself_is_no_mount_target(any_host: Host, target: str) -> None:
+    outcome = any_host.run("echo ran", mounts=(TmpfsMount(target=target),))
     assert outcome.out == ""
     assert "invalid mount target" in outcome.error
 
 
-def test_cve_2024_23651_a_source_swapped_for_a_link_meanwhile_is_never_followed(machine: Machine) -> None:
+def test_cve_2024_23651_a_source_swapped_for_a_link_meanwhile_is_never_followed(host: Host) -> None:
     """One thread swaps a directory of a cache for a link to the machine's root while runs mount it."""
 
     def work(sandbox: Any, _: object) -> list[str]:
-        area = f"{machine.folder}/race"
+        area = f"{host.folder}/race"
         os.makedirs(area + "/cache/real/etc")
         os.symlink("/", area + "/cache/link")
         stop = threading.Event()
@@ -99,9 +99,9 @@ def test_cve_2024_23651_a_source_swapped_for_a_link_meanwhile_is_never_followed(
         seen = []
         for _ in range(60):
             mount = CacheMount(source=area + "/cache", subpath="real/etc", target="/m")
-            seen.append(run_in(sandbox, machine, argv=("/bin/ls", "/m"), mounts=(mount,)).out)
+            seen.append(run_in(sandbox, host, argv=("/bin/ls", "/m"), mounts=(mount,)).out)
         stop.set()
         thread.join()
         return seen
 
-    assert set(machine.do(work)) == {""}
+    assert set(host.do(work)) == {""}

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from builder.linux.capabilities import effective_mask, mask, set_capabilities
-from builder.sandbox import network as room
 from builder.sandbox.choose import choose_isolation, open_sandbox
 from builder.sandbox.namespace import BuildNamespace, NoNamespace
+from builder.sandbox.network.build_network import build_network as room
 from builder.sandbox.runner import Sandbox
-from tests.sandbox.machine import Machine, Outcome, run_in
+from tests.sandbox.host import Host, Outcome, run_in
 from tests.support.small_world import ABSTRACT, PORT, SmallWorld
 
 PROGRAMS = ("pasta", "slirp4netns")
@@ -47,31 +47,31 @@ def path_with(folder: Path, *programs: str) -> str:
 
 
 @pytest.fixture
-def connected(any_machine: Machine, program: str) -> Machine:
-    return replace(any_machine, world=SmallWorld(), path=program)
+def connected(any_host: Host, program: str) -> Host:
+    return replace(any_host, world=SmallWorld(), path=program)
 
 
 @pytest.fixture
-def root_connected(root_machine: Machine, program: str) -> Machine:
-    return replace(root_machine, world=SmallWorld(), path=program)
+def root_connected(root_host: Host, program: str) -> Host:
+    return replace(root_host, world=SmallWorld(), path=program)
 
 
-def test_connections_out_work(connected: Machine) -> None:
+def test_connections_out_work(connected: Host) -> None:
     outcome = connected.run(OUTSIDE)
     assert (outcome.out, outcome.error) == ("outside\n", "")
 
 
-def test_nothing_of_this_machine_is_reached(connected: Machine) -> None:
+def test_nothing_of_this_machine_is_reached(connected: Host) -> None:
     script = "; ".join(f"timeout 1 wget -qO- http://{address}:{PORT}/" for address in MACHINE)
     assert connected.run(f"{script}; {OUTSIDE}").out == "outside\n"
 
 
-def test_its_interfaces_are_its_own(root_connected: Machine) -> None:
+def test_its_interfaces_are_its_own(root_connected: Host) -> None:
     out = root_connected.run("tail -n +3 /proc/net/dev | cut -d: -f1; ls /sys/class/net").out
     assert out.split() == ["lo", "eth0", "eth0", "lo"]
 
 
-def test_abstract_sockets_of_this_machine_are_not_there(root_connected: Machine) -> None:
+def test_abstract_sockets_of_this_machine_are_not_there(root_connected: Host) -> None:
     seen = "grep -c @" + ABSTRACT + " /proc/net/unix"
     assert root_connected.run(seen).out == "0\n"
     assert root_connected.run(seen, network="host").out == "1\n"
@@ -80,11 +80,11 @@ def test_abstract_sockets_of_this_machine_are_not_there(root_connected: Machine)
 @pytest.mark.parametrize(
     "servers", ["10.77.0.1", "127.0.0.53", "127.0.0.53 10.77.0.1", "10.77.0.1 127.0.0.53", "10.77.0.2"]
 )
-def test_names_are_found(root_connected: Machine, servers: str) -> None:
+def test_names_are_found(root_connected: Host, servers: str) -> None:
     """127.0.0.53 is this machine's loopback (systemd-resolved); 10.77.0.2 its own address, where nobody answers."""
     text = "search x.test\n" + "".join(f"nameserver {server}\n" for server in servers.split())
-    machine = replace(root_connected, world=SmallWorld(resolv_conf=text))
-    outcome = machine.run("nslookup db.x.test; cat /etc/resolv.conf")
+    host = replace(root_connected, world=SmallWorld(resolv_conf=text))
+    outcome = host.run("nslookup db.x.test; cat /etc/resolv.conf")
     assert ("10.77.0.1" in outcome.out.partition("db.x.test")[2]) == (servers != "10.77.0.2"), outcome.out
     assert "search x.test" in outcome.out
     assert "nameserver 127." not in outcome.out
@@ -92,27 +92,27 @@ def test_names_are_found(root_connected: Machine, servers: str) -> None:
 
 
 @pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
-def test_names_are_found_in_every_isolation(root_connected: Machine, isolation: str) -> None:
+def test_names_are_found_in_every_isolation(root_connected: Host, isolation: str) -> None:
     world = SmallWorld(resolv_conf="nameserver 127.0.0.53\n")
     outcome = replace(root_connected, world=world, isolation=isolation).run("nslookup db.test")
     assert "10.77.0.1" in outcome.out.partition("db.test")[2]
 
 
-def test_ipv6_goes_out_where_there_is_any(root_connected: Machine) -> None:
+def test_ipv6_goes_out_where_there_is_any(root_connected: Host) -> None:
     wait = f"i=0; while [ $i -lt 40 ] && ! {ASK.format('[fd77::1]')}; do sleep 0.1; i=$((i + 1)); done"
     assert root_connected.run(wait).out == "outside\n"
     assert replace(root_connected, world=SmallWorld(route6=False)).run(OUTSIDE).out == "outside\n"
 
 
 @pytest.mark.parametrize("route6", [True, False])
-def test_what_the_machine_reaches_without_a_default_route_a_run_reaches(root_connected: Machine, route6: bool) -> None:
+def test_what_the_machine_reaches_without_a_default_route_a_run_reaches(root_connected: Host, route6: bool) -> None:
     world = SmallWorld(route4=False, route6=route6, resolv_conf="nameserver 127.0.0.53\n")
     outcome = replace(root_connected, world=world).run(f"{OUTSIDE}; nslookup db.test")
     assert outcome.out.startswith("outside\n"), outcome
     assert "10.77.0.1" in outcome.out.partition("db.test")[2]
 
 
-def test_all_runs_of_a_build_share_one_and_builds_do_not(root_connected: Machine) -> None:
+def test_all_runs_of_a_build_share_one_and_builds_do_not(root_connected: Host) -> None:
     def work(sandbox: Sandbox, _: BuildNamespace) -> list[str]:
         see = ("/bin/sh", "-c", "readlink /proc/self/ns/net")
         return [run_in(sandbox, root_connected, argv=see).out for _ in range(2)] + [os.readlink("/proc/self/ns/net")]
@@ -123,13 +123,13 @@ def test_all_runs_of_a_build_share_one_and_builds_do_not(root_connected: Machine
     assert len({first.strip(), own, other.strip()}) == 3
 
 
-def test_root_of_an_entered_user_namespace_has_it_too(machines: dict[str, Machine], program: str) -> None:
-    machine = replace(machines["ranges"], world=SmallWorld(), path=program, is_inside=True)
-    outcome = machine.run(f"{ASK.format('127.0.0.1')}; {OUTSIDE}")
+def test_root_of_an_entered_user_namespace_has_it_too(hosts: dict[str, Host], program: str) -> None:
+    host = replace(hosts["ranges"], world=SmallWorld(), path=program, is_inside=True)
+    outcome = host.run(f"{ASK.format('127.0.0.1')}; {OUTSIDE}")
     assert (outcome.out, outcome.error) == ("outside\n", "")
 
 
-def test_the_programs_end_with_the_sandbox(root_connected: Machine) -> None:
+def test_the_programs_end_with_the_sandbox(root_connected: Host) -> None:
     def work(sandbox: Sandbox, _: BuildNamespace) -> tuple[int, int]:
         run_in(sandbox, root_connected, argv=("/bin/true",))
         during = len(list(helpers(os.readlink("/proc/self/ns/net"))))
@@ -141,18 +141,18 @@ def test_the_programs_end_with_the_sandbox(root_connected: Machine) -> None:
     assert after == 0
 
 
-def test_the_programs_end_when_the_program_is_killed(root_connected: Machine) -> None:
+def test_the_programs_end_when_the_program_is_killed(root_connected: Host) -> None:
     def work(sandbox: Sandbox, _: BuildNamespace) -> tuple[int, bool]:
         pid = os.fork()
-        # The child cannot use the zygote of its parent: what is killed is the zygote, as the kernel does it when the
-        # main process goes away (test_zygote.py).
+        # The child cannot use the fork server of its parent, so that is what is killed, as the kernel does it when the
+        # main process goes away (test_fork_server.py).
         if pid == 0:
             os._exit(0)
         os.waitpid(pid, 0)
         run_in(sandbox, root_connected, argv=("/bin/true",))
         here = os.readlink("/proc/self/ns/net")
         during = len(list(helpers(here)))
-        os.kill(sandbox._zygote.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        os.kill(sandbox._fork_server.pid, signal.SIGKILL)  # type: ignore[attr-defined]
         deadline = time.monotonic() + 10
         while list(helpers(here)) and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -182,42 +182,40 @@ def helpers(network: str) -> Iterator[int]:
     ],
 )
 def test_where_there_is_none_the_machines_is_shared_and_nothing_can_be_listened_to(
-    any_machine: Machine, tmp_path: Path, programs: tuple[str, ...], world: SmallWorld, reason: str
+    any_host: Host, tmp_path: Path, programs: tuple[str, ...], world: SmallWorld, reason: str
 ) -> None:
-    machine = replace(any_machine, world=world, path=path_with(tmp_path, *programs))
+    host = replace(any_host, world=world, path=path_with(tmp_path, *programs))
 
     def work(sandbox: Sandbox, _: BuildNamespace) -> tuple[str, str, str]:
-        reached = run_in(sandbox, machine, argv=("/bin/sh", "-c", ASK.format("127.0.0.1"))).out
-        listened = run_in(sandbox, machine, argv=("/bin/arping", "-c", "1", "-I", "lo", "127.0.0.1"))
+        reached = run_in(sandbox, host, argv=("/bin/sh", "-c", ASK.format("127.0.0.1"))).out
+        listened = run_in(sandbox, host, argv=("/bin/arping", "-c", "1", "-I", "lo", "127.0.0.1"))
         return sandbox.network.shared_reason, reached, listened.err + listened.error
 
-    found, reached, listened = machine.do(work)
+    found, reached, listened = host.do(work)
     assert reason in found
     assert reached == "machine\n"
     assert "Operation not permitted" in listened
 
 
-def test_an_ordinary_user_who_may_not_open_tun_shares_the_machines(
-    machines: dict[str, Machine], tmp_path: Path
-) -> None:
+def test_an_ordinary_user_who_may_not_open_tun_shares_the_machines(hosts: dict[str, Host], tmp_path: Path) -> None:
     world = SmallWorld(tun_mode=0o600)
-    machine = replace(machines["ranges"], world=world, path=path_with(tmp_path, "pasta"))
-    reason = machine.do(lambda sandbox, _: sandbox.network.shared_reason)
+    host = replace(hosts["ranges"], world=world, path=path_with(tmp_path, "pasta"))
+    reason = host.do(lambda sandbox, _: sandbox.network.shared_reason)
     assert reason == "/dev/net/tun cannot be opened (Permission denied)"
-    assert machine.run(ASK.format("127.0.0.1")).out == "machine\n"
+    assert host.run(ASK.format("127.0.0.1")).out == "machine\n"
 
 
-def test_the_machines_network_can_be_asked_for_with_all_that_docker_gives(root_connected: Machine) -> None:
+def test_the_machines_network_can_be_asked_for_with_all_that_docker_gives(root_connected: Host) -> None:
     outcome = root_connected.run(f"{ASK.format('127.0.0.1')}; grep CapEff /proc/self/status", network="host")
     assert outcome.out.startswith("machine\n")
     assert int(outcome.out.split()[-1], 16) & NET_RAW
 
 
 @pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
-def test_none_is_none(root_connected: Machine, isolation: str) -> None:
-    machine = replace(root_connected, isolation=isolation)
+def test_none_is_none(root_connected: Host, isolation: str) -> None:
+    host = replace(root_connected, isolation=isolation)
     script = f"{ASK.format('127.0.0.1')}; {OUTSIDE}; readlink /proc/self/ns/net; ip -o link | cut -d: -f2; echo end"
-    outcome = machine.run(script, network="none")
+    outcome = host.run(script, network="none")
     assert (outcome.out.split()[-2:], "outside" in outcome.out, "machine" in outcome.out) == (
         ["lo", "end"],
         False,
@@ -225,21 +223,21 @@ def test_none_is_none(root_connected: Machine, isolation: str) -> None:
     )
 
 
-def test_none_is_refused_where_it_cannot_be_had(root_machine: Machine) -> None:
+def test_none_is_refused_where_it_cannot_be_had(root_host: Host) -> None:
     """As root of a plain container; a filter of system calls would leave abstract sockets and io_uring."""
-    machine = replace(root_machine, isolation="chroot")
+    host = replace(root_host, isolation="chroot")
 
     def work(_: Sandbox, namespace: BuildNamespace) -> tuple[Outcome, Outcome]:
         set_capabilities(effective_mask() & ~mask(frozenset({"SYS_ADMIN"})))
-        sandbox, _ = open_sandbox("chroot", namespace=NoNamespace("a plain container"), store=machine.folder)
+        sandbox, _ = open_sandbox("chroot", namespace=NoNamespace("a plain container"), store=host.folder)
         try:
             return tuple(  # type: ignore[return-value]
-                run_in(sandbox, machine, argv=("/bin/echo", "ran"), network=network) for network in ("none", "default")
+                run_in(sandbox, host, argv=("/bin/echo", "ran"), network=network) for network in ("none", "default")
             )
         finally:
             sandbox.close()
 
-    none, default = machine.do(work)
+    none, default = host.do(work)
     assert (none.out, none.error) == ("", "a network without connections cannot be had here: Operation not permitted")
     assert default.out == "ran\n"
 
@@ -256,7 +254,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
 def test_a_program_that_fails_is_an_error_and_never_the_machines_network(
-    root_machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, isolation: str
+    root_host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, isolation: str
 ) -> None:
     script, words = FAULTS[fault]
     path = path_with(tmp_path)
@@ -264,16 +262,16 @@ def test_a_program_that_fails_is_an_error_and_never_the_machines_network(
     pasta.write_bytes(b"\x7fELF" if script is None else f"#!/bin/sh\n{script}\n".encode())
     pasta.chmod(0o755)
     monkeypatch.setattr(room, "_LONGEST_SECONDS", 1.0)
-    machine = replace(root_machine, world=SmallWorld(), path=path, isolation=isolation)
+    host = replace(root_host, world=SmallWorld(), path=path, isolation=isolation)
 
     def work(sandbox: Sandbox, _: BuildNamespace) -> list[Outcome]:
         found = []
         for _ in range(3):
-            found.append(run_in(sandbox, machine, argv=("/bin/echo", "ran")))
+            found.append(run_in(sandbox, host, argv=("/bin/echo", "ran")))
             time.sleep(0.1)
-        return [*found, run_in(sandbox, machine, argv=("/bin/echo", "ran"), network="none")]
+        return [*found, run_in(sandbox, host, argv=("/bin/echo", "ran"), network="none")]
 
-    first, again, third, none = machine.do(work)
+    first, again, third, none = host.do(work)
     errors = [one.error for one in (first, again, third) if one.error]
     assert errors, "no run failed"
     assert all("no network for RUN" in error and words in error for error in errors)
@@ -281,7 +279,7 @@ def test_a_program_that_fails_is_an_error_and_never_the_machines_network(
     assert none.out == "ran\n"
 
 
-def test_a_program_that_ends_later_is_an_error_of_the_next_run(root_connected: Machine) -> None:
+def test_a_program_that_ends_later_is_an_error_of_the_next_run(root_connected: Host) -> None:
     def work(sandbox: Sandbox, _: BuildNamespace) -> tuple[Outcome, Outcome]:
         before = run_in(sandbox, root_connected, argv=("/bin/echo", "ran"))
         for pid in helpers(os.readlink("/proc/self/ns/net")):
@@ -295,7 +293,7 @@ def test_a_program_that_ends_later_is_an_error_of_the_next_run(root_connected: M
     assert "which connects RUN with the network, has ended" in after.error
 
 
-def test_info_tries_the_network(root_connected: Machine, tmp_path: Path) -> None:
+def test_info_tries_the_network(root_connected: Host, tmp_path: Path) -> None:
     def work(sandbox: Sandbox, namespace: BuildNamespace) -> str:
         return choose_isolation(None, namespace=namespace, store=root_connected.folder).network
 
@@ -306,7 +304,7 @@ def test_info_tries_the_network(root_connected: Machine, tmp_path: Path) -> None
     assert broken.do(work).startswith("this machine's, without CAP_NET_RAW: /dev/net/tun cannot be opened")
 
 
-def test_the_address_of_this_machine_is_docker_s_word_only_where_there_is_a_way_to_it(root_connected: Machine) -> None:
+def test_the_address_of_this_machine_is_docker_s_word_only_where_there_is_a_way_to_it(root_connected: Host) -> None:
     hosts = (("gate", "host-gateway"),)
     assert "127.0.0.1\tgate\n" in root_connected.run("cat /etc/hosts", network="host", add_hosts=hosts).out
     assert root_connected.run("true", add_hosts=hosts).error.startswith("host-gateway has no address")

@@ -13,7 +13,7 @@ from builder.linux.process import CLONE_NEWNS, unshare
 from builder.linux.user_namespace import enter_user_namespace
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, enter_build_namespace
 from builder.sandbox.refusal import errno_of, is_clear_no, is_fault, namespaces_are_forbidden
-from tests.sandbox.machine import Machine
+from tests.sandbox.host import Host
 from tests.support.plain_container import become_plain
 
 NO = ("EPERM", "EACCES", "ENOSYS", "EOPNOTSUPP", "EINVAL", "ENODEV")
@@ -55,7 +55,7 @@ def test_a_limit_of_zero_forbids(tmp_path: Path, kind: str, text: str, forbidden
     assert namespaces_are_forbidden(str(tmp_path)) is forbidden
 
 
-def entered(machine: Machine, prepare: str) -> BuildNamespace | str:
+def entered(host: Host, prepare: str) -> BuildNamespace | str:
     """What entering the namespaces gives in a place that `prepare` makes, by name; the message when it is an error."""
 
     def work(*_: object) -> BuildNamespace | str:
@@ -65,7 +65,7 @@ def entered(machine: Machine, prepare: str) -> BuildNamespace | str:
         except SandboxError as error:
             return f"{error.message} ({error.hint})"
 
-    return machine.do(work)  # type: ignore[no-any-return]
+    return host.do(work)  # type: ignore[no-any-return]
 
 
 def limited_to(count: int) -> None:
@@ -80,21 +80,21 @@ def limited_to(count: int) -> None:
 PLACES = {"plain": become_plain, "forbidden": lambda: limited_to(0), "used up": lambda: limited_to(1)}
 
 
-def test_root_of_a_plain_container_is_refused(root_machine: Machine) -> None:
-    found = entered(root_machine, "plain")
+def test_root_of_a_plain_container_is_refused(root_host: Host) -> None:
+    found = entered(root_host, "plain")
     assert found == NoNamespace(
         "root may not make a mount namespace here: Operation not permitted; no user namespace: Operation not permitted"
     )
 
 
-def test_a_policy_that_allows_no_namespaces_is_a_refusal(root_machine: Machine) -> None:
-    found = entered(root_machine, "forbidden")
+def test_a_policy_that_allows_no_namespaces_is_a_refusal(root_host: Host) -> None:
+    found = entered(root_host, "forbidden")
     assert isinstance(found, NoNamespace)
     assert "No space left on device" in found.reason
 
 
-def test_too_many_namespaces_at_the_moment_are_a_fault(root_machine: Machine) -> None:
-    found = entered(root_machine, "used up")
+def test_too_many_namespaces_at_the_moment_are_a_fault(root_host: Host) -> None:
+    found = entered(root_host, "used up")
     assert isinstance(found, str)
     assert "entering the namespaces that RUN needs: No space left on device" in found
     assert "nothing was run with less isolation" in found

@@ -13,132 +13,132 @@ import pytest
 from builder.errors import Cancelled
 from builder.sandbox.runner import ExitStatus
 from builder.sandbox.spec import SandboxSpec
-from tests.sandbox.machine import Machine, run_in
+from tests.sandbox.host import Host, run_in
 
 
 @pytest.mark.rule("X11")
-def test_the_exit_code_is_passed_on(any_machine: Machine) -> None:
-    assert any_machine.run("exit 42").code == 42
+def test_the_exit_code_is_passed_on(any_host: Host) -> None:
+    assert any_host.run("exit 42").code == 42
 
 
 LONG, ATTACHED = f"9{os.getpid()}", f"8{os.getpid()}"
 """Seconds that nothing sleeps to the end, and by which a test finds its own processes: other workers run the same."""
 
 
-def test_a_signal_is_128_and_its_number(chroot_machine: Machine) -> None:
-    outcome = chroot_machine.run("kill -9 $$")
+def test_a_signal_is_128_and_its_number(chroot_host: Host) -> None:
+    outcome = chroot_host.run("kill -9 $$")
     assert (outcome.code, outcome.signal) == (137, 9)
 
 
-def test_a_missing_command_is_127(any_machine: Machine) -> None:
-    outcome = any_machine.run_spec(argv=("nothing-here",))
+def test_a_missing_command_is_127(any_host: Host) -> None:
+    outcome = any_host.run_spec(argv=("nothing-here",))
     assert outcome.code == 127
     assert 'exec: "nothing-here": executable file not found in $PATH' in outcome.err
 
 
-def test_a_missing_path_is_127(any_machine: Machine) -> None:
-    outcome = any_machine.run_spec(argv=("/nothing/here",))
+def test_a_missing_path_is_127(any_host: Host) -> None:
+    outcome = any_host.run_spec(argv=("/nothing/here",))
     assert outcome.code == 127
     assert "no such file or directory" in outcome.err
 
 
-def test_a_file_that_may_not_be_executed_is_126(machine: Machine) -> None:
-    outcome = machine.run_spec(argv=("/etc/passwd",))
+def test_a_file_that_may_not_be_executed_is_126(host: Host) -> None:
+    outcome = host.run_spec(argv=("/etc/passwd",))
     assert outcome.code == 126
     assert "permission denied" in outcome.err
 
 
-def test_a_missing_interpreter_is_said_to_be_missing(root_machine: Machine) -> None:
+def test_a_missing_interpreter_is_said_to_be_missing(root_host: Host) -> None:
     def work(sandbox: object, _: object) -> object:
-        rootfs = root_machine.new_root()
+        rootfs = root_host.new_root()
         with open(rootfs.upper + "/script", "w", encoding="utf-8") as file:
             file.write("#!/usr/bin/nothing\n")
         os.chmod(rootfs.upper + "/script", 0o755)
-        return run_in(sandbox, root_machine, rootfs=rootfs, argv=("/script",))
+        return run_in(sandbox, root_host, rootfs=rootfs, argv=("/script",))
 
-    outcome = root_machine.do(work)
+    outcome = root_host.do(work)
     assert outcome.code == 127
     assert "interpreter" in outcome.err
 
 
-def test_the_path_of_the_image_decides(machine: Machine) -> None:
-    assert machine.run_spec(argv=("true",), env=("PATH=/nowhere",)).code == 127
-    assert machine.run_spec(argv=("true",), env=("PATH=/nowhere:/bin",)).code == 0
+def test_the_path_of_the_image_decides(host: Host) -> None:
+    assert host.run_spec(argv=("true",), env=("PATH=/nowhere",)).code == 127
+    assert host.run_spec(argv=("true",), env=("PATH=/nowhere:/bin",)).code == 0
 
 
-def test_output_arrives_while_the_command_runs(machine: Machine) -> None:
+def test_output_arrives_while_the_command_runs(host: Host) -> None:
     def work(sandbox: object, _: object) -> float:
         arrived: list[float] = []
-        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", "echo a; sleep 1; echo b"))
+        spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", "echo a; sleep 1; echo b"))
         sandbox.run(spec, on_output=lambda *_: arrived.append(time.monotonic()), cancel=threading.Event())
         return arrived[-1] - arrived[0]
 
-    assert machine.do(work) > 0.5
+    assert host.do(work) > 0.5
 
 
-def test_stdout_and_stderr_keep_their_order_where_it_can_be_told(machine: Machine) -> None:
+def test_stdout_and_stderr_keep_their_order_where_it_can_be_told(host: Host) -> None:
     def work(sandbox: object, _: object) -> list[int]:
         order: list[int] = []
         script = "for i in 1 2 3; do echo o; sleep 0.2; echo e >&2; sleep 0.2; done"
-        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", script))
+        spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", script))
         sandbox.run(spec, on_output=lambda number, _: order.append(number), cancel=threading.Event())
         return order
 
-    assert machine.do(work) == [1, 2, 1, 2, 1, 2]
+    assert host.do(work) == [1, 2, 1, 2, 1, 2]
 
 
-def test_a_megabyte_of_output_is_complete(any_machine: Machine) -> None:
-    assert len(any_machine.run("head -c 1000000 /dev/zero | tr '\\0' x").out) == 1_000_000
+def test_a_megabyte_of_output_is_complete(any_host: Host) -> None:
+    assert len(any_host.run("head -c 1000000 /dev/zero | tr '\\0' x").out) == 1_000_000
 
 
-def test_processes_left_behind_are_killed(any_machine: Machine) -> None:
+def test_processes_left_behind_are_killed(any_host: Host) -> None:
     started = time.monotonic()
-    outcome = any_machine.run(f"(setsid sleep {LONG} &) ; sleep {LONG} & exit 3")
+    outcome = any_host.run(f"(setsid sleep {LONG} &) ; sleep {LONG} & exit 3")
     assert outcome.code == 3
     assert time.monotonic() - started < 10
     assert not alive(LONG)
 
 
-def test_cancel_kills_everything_at_once(any_machine: Machine) -> None:
+def test_cancel_kills_everything_at_once(any_host: Host) -> None:
     def work(sandbox: object, _: object) -> float:
         cancel = threading.Event()
         threading.Timer(0.3, cancel.set).start()
         spec = SandboxSpec(
-            rootfs=any_machine.new_root(), argv=("/bin/sh", "-c", f"trap '' TERM INT; sleep {LONG} & sleep {LONG}")
+            rootfs=any_host.new_root(), argv=("/bin/sh", "-c", f"trap '' TERM INT; sleep {LONG} & sleep {LONG}")
         )
         started = time.monotonic()
         with pytest.raises(Cancelled):
             sandbox.run(spec, on_output=lambda *_: None, cancel=cancel)
         return time.monotonic() - started
 
-    assert any_machine.do(work) < 5
+    assert any_host.do(work) < 5
     assert not alive(LONG)
 
 
-def test_an_error_in_the_callers_output_function_ends_the_run(machine: Machine) -> None:
+def test_an_error_in_the_callers_output_function_ends_the_run(host: Host) -> None:
     def work(sandbox: object, _: object) -> bool:
         def fail(*_: object) -> None:
             raise ZeroDivisionError
 
-        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", f"echo x; sleep {LONG}"))
+        spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", f"echo x; sleep {LONG}"))
         with pytest.raises(ZeroDivisionError):
             sandbox.run(spec, on_output=fail, cancel=threading.Event())
         return True
 
-    assert machine.do(work)
+    assert host.do(work)
     assert not alive(LONG)
 
 
 @pytest.mark.parametrize("kind", ["root", "ranges", "chroot"])
-def test_a_killed_main_process_leaves_no_processes_and_no_mounts(machines: dict[str, Machine], kind: str) -> None:
+def test_a_killed_main_process_leaves_no_processes_and_no_mounts(hosts: dict[str, Host], kind: str) -> None:
     from dataclasses import replace
 
-    machine = replace(machines["root"], isolation="chroot") if kind == "chroot" else machines[kind]
+    host = replace(hosts["root"], isolation="chroot") if kind == "chroot" else hosts[kind]
     before = mounts()
     child = os.fork()
     if child == 0:
         try:
-            machine.run(f"sleep {LONG} & sleep {LONG}")
+            host.run(f"sleep {LONG} & sleep {LONG}")
         finally:
             os._exit(1)
     wait_until(lambda: len(alive(LONG)) >= 2)
@@ -151,12 +151,12 @@ def test_a_killed_main_process_leaves_no_processes_and_no_mounts(machines: dict[
     assert mounts() == before
 
 
-def test_two_hundred_runs_at_once(machine: Machine) -> None:
+def test_two_hundred_runs_at_once(host: Host) -> None:
     def work(sandbox: object, _: object) -> list[int]:
         codes: list[int] = []
 
         def one(index: int) -> None:
-            codes.append(run_in(sandbox, machine, argv=("/bin/sh", "-c", f"exit {index % 200}")).code)
+            codes.append(run_in(sandbox, host, argv=("/bin/sh", "-c", f"exit {index % 200}")).code)
 
         threads = [threading.Thread(target=one, args=(index,)) for index in range(200)]
         for thread in threads:
@@ -165,31 +165,31 @@ def test_two_hundred_runs_at_once(machine: Machine) -> None:
             thread.join()
         return sorted(codes)
 
-    assert machine.do(work) == list(range(200))
+    assert host.do(work) == list(range(200))
 
 
-def test_attached_the_command_has_the_callers_descriptors(machine: Machine) -> None:
+def test_attached_the_command_has_the_callers_descriptors(host: Host) -> None:
     def work(sandbox: object, _: object) -> tuple[ExitStatus, bytes]:
         in_read, in_write = os.pipe()
         out_read, out_write = os.pipe()
         os.write(in_write, b"hello")
         os.close(in_write)
-        spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", "cat; exit 5"))
+        spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", "cat; exit 5"))
         status = sandbox.run_attached(spec, stdin=in_read, stdout=out_write, stderr=out_write)
         os.close(out_write)
         return status, os.read(out_read, 100)
 
-    status, said = machine.do(work)
+    status, said = host.do(work)
     assert status == ExitStatus(5)
     assert said == b"hello"
 
 
-def test_attached_an_interrupt_reaches_the_command(machine: Machine) -> None:
+def test_attached_an_interrupt_reaches_the_command(host: Host) -> None:
     def work(sandbox: object, _: object) -> ExitStatus:
-        os.setpgid(0, 0)  # the group a terminal would send the signal to; the zygote is in the old one
+        os.setpgid(0, 0)  # the group a terminal would send the signal to; the fork server is in the old one
         return ExitStatus(0)
 
-    assert machine.do(work) == ExitStatus(0)
+    assert host.do(work) == ExitStatus(0)
 
     child = os.fork()
     if child == 0:
@@ -199,10 +199,10 @@ def test_attached_an_interrupt_reaches_the_command(machine: Machine) -> None:
         def attached(sandbox: object, _: object) -> int:
             null = os.open(os.devnull, os.O_RDWR)
             script = f"trap 'exit 33' INT; sleep {ATTACHED} & wait"
-            spec = SandboxSpec(rootfs=machine.new_root(), argv=("/bin/sh", "-c", script), env=("PATH=/bin",))
+            spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", script), env=("PATH=/bin",))
             return sandbox.run_attached(spec, stdin=null, stdout=null, stderr=null).code
 
-        os._exit(machine.do(attached))
+        os._exit(host.do(attached))
     wait_until(lambda: bool(alive(ATTACHED)))
     os.killpg(child, signal.SIGINT)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 33

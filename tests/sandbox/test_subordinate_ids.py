@@ -9,17 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from builder.errors import SandboxError
+from builder.linux.single_id import one_id_only
 from builder.sandbox.namespace import BuildNamespace, MappedRoot, SingleIdRoot, enter_build_namespace
-from builder.single_id import one_id_only
 from tests.sandbox.conftest import new_machine
-from tests.sandbox.machine import Machine, become
+from tests.sandbox.host import Host, become
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make ordinary users")
 RANGES = ((700000000, 1000), (710000000, 70000), (720000000, 5))
 
 
 @pytest.fixture(scope="module")
-def several() -> Iterator[Machine]:
+def several() -> Iterator[Host]:
     """A machine of a user with three ranges."""
     name = f"pbm{os.urandom(4).hex()}"
     none = ["-K", "SUB_UID_COUNT=0", "-K", "SUB_GID_COUNT=0"]
@@ -27,13 +27,13 @@ def several() -> Iterator[Machine]:
     for start, count in RANGES:
         words = ["--add-subuids", f"{start}-{start + count - 1}", "--add-subgids", f"{start}-{start + count - 1}"]
         subprocess.run(["usermod", *words, name], check=True, capture_output=True)
-    machine = new_machine(name)
-    yield machine
-    subprocess.run(["rm", "-rf", machine.folder], check=False)
+    host = new_machine(name)
+    yield host
+    subprocess.run(["rm", "-rf", host.folder], check=False)
     subprocess.run(["userdel", name], check=False, capture_output=True)
 
 
-def test_all_ranges_are_mapped(several: Machine) -> None:
+def test_all_ranges_are_mapped(several: Host) -> None:
     everything = 1 + sum(count for _, count in RANGES)
 
     def work(_: object, namespace: BuildNamespace) -> BuildNamespace:
@@ -72,13 +72,13 @@ def foreseen_and_entered(user: str, path: str | None) -> tuple[bool, BuildNamesp
     return result
 
 
-def test_without_path_the_tools_are_where_they_always_are(several: Machine) -> None:
+def test_without_path_the_tools_are_where_they_always_are(several: Host) -> None:
     single, namespace = foreseen_and_entered(several.user, "/nowhere")
     assert not single
     assert isinstance(namespace, MappedRoot)
 
 
-def test_tools_without_set_user_id_are_foreseen_to_map_nothing(several: Machine) -> None:
+def test_tools_without_set_user_id_are_foreseen_to_map_nothing(several: Host) -> None:
     """As an image has them that was made by somebody who copied files."""
     tools = ("/usr/bin/newuidmap", "/usr/bin/newgidmap")
     if os.fork() == 0:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from builder.sandbox.copying import copy_tree
+from builder.sandbox.chroot.copying import copy_tree
 
 NAMES = ("a", "b", "c", "ln")
 KINDS = (

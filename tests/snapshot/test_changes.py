@@ -17,7 +17,7 @@ from builder.snapshot.copying import CopyingSnapshotter
 from builder.snapshot.overlay import OverlaySnapshotter
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from tests.layer.archives import Member, is_mount_allowed
-from tests.snapshot.bench import Bench, view_of
+from tests.snapshot.rig import Rig, view_of
 
 pytestmark = pytest.mark.skipif(not is_mount_allowed(), reason="mounting overlayfs needs root (CI has it)")
 
@@ -40,26 +40,26 @@ Make = Callable[[Callable[[Path], None]], Changes]
 @pytest.fixture(params=["overlay", "copying"])
 def changes_of(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """Gives what a function that is let loose on the tree changes."""
-    bench = Bench(tmp_path)
+    rig = Rig(tmp_path)
     kinds: dict[str, type[OverlaySnapshotter] | type[CopyingSnapshotter]] = {
         "overlay": OverlaySnapshotter,
         "copying": CopyingSnapshotter,
     }
-    snapshotter: Snapshotter = kinds[request.param](bench.place)
+    snapshotter: Snapshotter = kinds[request.param](rig.place)
 
     def make(act: Callable[[Path], None]) -> Changes:
-        return run(bench, snapshotter, act)
+        return run(rig, snapshotter, act)
 
     return make
 
 
-def run(bench: Bench, snapshotter: Snapshotter, act: Callable[[Path], None]) -> Changes:
-    return run_on(bench, snapshotter, [bench.layer(BASE)], act)
+def run(rig: Rig, snapshotter: Snapshotter, act: Callable[[Path], None]) -> Changes:
+    return run_on(rig, snapshotter, [rig.layer(BASE)], act)
 
 
-def run_on(bench: Bench, snapshotter: Snapshotter, layers: list[StackLayer], act: Callable[[Path], None]) -> Changes:
+def run_on(rig: Rig, snapshotter: Snapshotter, layers: list[StackLayer], act: Callable[[Path], None]) -> Changes:
     active: ActiveSnapshot = snapshotter.prepare(layers, view_of(layers))
-    with bench.mounted(active.rootfs) as tree:
+    with rig.mounted(active.rootfs) as tree:
         act(Path(tree))
     found: Changes = []
     for entry, content in snapshotter.changes(active):
@@ -174,16 +174,16 @@ def test_what_is_touched_in_the_second_in_which_it_was_made_is_in_the_layer_agai
         second = 1_100_000_000 * 10**9
         os.utime(tree / "etc/new", ns=(second, second + fraction), follow_symlinks=False)
 
-    bench = Bench(tmp_path)
-    snapshotter = snapshots(bench.place)
-    layers = [bench.layer(BASE)]
+    rig = Rig(tmp_path)
+    snapshotter = snapshots(rig.place)
+    layers = [rig.layer(BASE)]
     active = snapshotter.prepare(layers, view_of(layers))
-    with bench.mounted(active.rootfs) as tree:
+    with rig.mounted(active.rootfs) as tree:
         make(Path(tree))
-    layers.append(bench.write(snapshotter.changes(active)))
+    layers.append(rig.write(snapshotter.changes(active)))
     snapshotter.commit(active, layers[-1].diff_id)
-    anew = Bench(tmp_path / "anew")
-    for place, other in ((bench, snapshotter), (anew, snapshots(anew.place))):
+    anew = Rig(tmp_path / "anew")
+    for place, other in ((rig, snapshotter), (anew, snapshots(anew.place))):
         got = run_on(place, other, layers, lambda tree: touch(tree, 700_000_000))
         assert paths(got) == ["etc", "etc/new"]
 
@@ -192,15 +192,15 @@ def test_what_is_touched_in_the_second_in_which_it_was_made_is_in_the_layer_agai
 def test_what_an_earlier_step_made_and_this_one_left_alone_is_no_change(
     tmp_path: Path, snapshots: type[OverlaySnapshotter] | type[CopyingSnapshotter]
 ) -> None:
-    bench = Bench(tmp_path)
-    snapshotter = snapshots(bench.place)
-    layers = [bench.layer(BASE)]
+    rig = Rig(tmp_path)
+    snapshotter = snapshots(rig.place)
+    layers = [rig.layer(BASE)]
     active = snapshotter.prepare(layers, view_of(layers))
-    with bench.mounted(active.rootfs) as tree:
+    with rig.mounted(active.rootfs) as tree:
         Path(tree, "etc/new").write_bytes(b"text")
-    layers.append(bench.write(snapshotter.changes(active)))
+    layers.append(rig.write(snapshotter.changes(active)))
     snapshotter.commit(active, layers[-1].diff_id)
-    assert run_on(bench, snapshotter, layers, lambda tree: (tree / "etc/new").chmod(0o644)) == []
+    assert run_on(rig, snapshotter, layers, lambda tree: (tree / "etc/new").chmod(0o644)) == []
 
 
 def test_a_removed_file_is_a_whiteout_beside_its_siblings(changes_of: Make) -> None:

@@ -16,8 +16,8 @@ from builder.snapshot.copying import CopyingSnapshotter
 from builder.snapshot.overlay import OverlaySnapshotter
 from builder.snapshot.snapshotter import Snapshotter, StackLayer
 from tests.layer.archives import Member, Seen, is_mount_allowed
-from tests.snapshot.bench import Bench, look_at, look_at_view, view_of
 from tests.snapshot.operations import Operation, operations, perform
+from tests.snapshot.rig import Rig, look_at, look_at_view, view_of
 
 BASE = (
     Member("a", "directory", mode=0o750, uid=3),
@@ -47,20 +47,20 @@ many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 
 def run(
-    bench: Bench, snapshotter: Snapshotter, layers: Sequence[StackLayer], todo: list[Operation]
+    rig: Rig, snapshotter: Snapshotter, layers: Sequence[StackLayer], todo: list[Operation]
 ) -> tuple[StackLayer, dict[str, Seen]]:
     """Perform the operations as a RUN on `layers`; the new layer, and what the tree looked like at the end."""
     active = snapshotter.prepare(layers, view_of(layers))
-    with bench.mounted(active.rootfs) as tree:
+    with rig.mounted(active.rootfs) as tree:
         perform(tree, todo)
         seen = look_at(tree)
-    made = bench.write(snapshotter.changes(active))
+    made = rig.write(snapshotter.changes(active))
     snapshotter.commit(active, made.diff_id)
     return made, seen
 
 
-def seen_mounted(bench: Bench, snapshotter: Snapshotter, layers: Sequence[StackLayer]) -> dict[str, Seen]:
-    with snapshotter.open_stack(layers, view_of(layers)) as rootfs, bench.mounted(rootfs) as tree:
+def seen_mounted(rig: Rig, snapshotter: Snapshotter, layers: Sequence[StackLayer]) -> dict[str, Seen]:
+    with snapshotter.open_stack(layers, view_of(layers)) as rootfs, rig.mounted(rootfs) as tree:
         return look_at(tree)
 
 
@@ -79,9 +79,9 @@ def deletions_without_time(tree: dict[str, Seen]) -> dict[str, Seen]:
     }
 
 
-def unpacked(bench: Bench, layers: Sequence[StackLayer]) -> dict[str, Seen]:
+def unpacked(rig: Rig, layers: Sequence[StackLayer]) -> dict[str, Seen]:
     """What another engine would make of the layers: one directory, one tar after the other."""
-    directory = Path(bench.temporary("unpacked"))
+    directory = Path(rig.temporary("unpacked"))
     directory.mkdir()
     for position, one in enumerate(layers):
         with open(one.layer.tar_path(), "rb") as stream:
@@ -95,16 +95,16 @@ def unpacked(bench: Bench, layers: Sequence[StackLayer]) -> dict[str, Seen]:
 def test_a_layer_made_from_an_overlay_gives_what_the_run_left(first: list[Operation], second: list[Operation]) -> None:
     root = Path(tempfile.mkdtemp(prefix="pybuild-test-"))
     try:
-        bench = Bench(root / "one")
-        snapshotter = OverlaySnapshotter(bench.place)
-        layers = [bench.layer(BASE), bench.layer(MIDDLE)]
+        rig = Rig(root / "one")
+        snapshotter = OverlaySnapshotter(rig.place)
+        layers = [rig.layer(BASE), rig.layer(MIDDLE)]
         for todo in (first, second):
-            made, left = run(bench, snapshotter, layers, todo)
+            made, left = run(rig, snapshotter, layers, todo)
             layers.append(made)
             assert look_at_view(view_of(layers)) == left, "the view"
-            assert seen_mounted(bench, snapshotter, layers) == left, "the upper directory as a lower one"
-            assert unpacked(bench, layers) == left, "layer after layer in one directory"
-        elsewhere = Bench(root / "two")
+            assert seen_mounted(rig, snapshotter, layers) == left, "the upper directory as a lower one"
+            assert unpacked(rig, layers) == left, "layer after layer in one directory"
+        elsewhere = Rig(root / "two")
         fresh = OverlaySnapshotter(elsewhere.place)
         assert seen_mounted(elsewhere, fresh, layers) == left, "unpacked anew for overlayfs"
     finally:
@@ -118,11 +118,11 @@ def test_an_upper_directory_is_kept_as_what_unpacking_its_layer_gives(todo: list
     """Other layers may lie below it then: so it is looked at alone, with its deletions."""
     root = Path(tempfile.mkdtemp(prefix="pybuild-test-"))
     try:
-        bench, other = Bench(root / "one"), Bench(root / "two")
-        snapshotter = OverlaySnapshotter(bench.place)
-        layers = [bench.layer(BASE), bench.layer(MIDDLE)]
-        made, _ = run(bench, snapshotter, layers, todo)
-        kept = bench.root / "snapshots" / f"{made.diff_id.encoded}.root" / "fs"
+        rig, other = Rig(root / "one"), Rig(root / "two")
+        snapshotter = OverlaySnapshotter(rig.place)
+        layers = [rig.layer(BASE), rig.layer(MIDDLE)]
+        made, _ = run(rig, snapshotter, layers, todo)
+        kept = rig.root / "snapshots" / f"{made.diff_id.encoded}.root" / "fs"
         assert kept.is_dir()
         OverlaySnapshotter(other.place).prepare([made], view_of([made]))
         anew = other.root / "snapshots" / f"{made.diff_id.encoded}.root" / "fs"
@@ -138,14 +138,14 @@ def test_an_upper_directory_is_kept_as_what_unpacking_its_layer_gives(todo: list
 def test_a_layer_made_by_copying_gives_what_the_run_left(first: list[Operation], second: list[Operation]) -> None:
     root = Path(tempfile.mkdtemp(prefix="pybuild-test-"))
     try:
-        bench = Bench(root)
-        snapshotter = CopyingSnapshotter(bench.place)
-        layers = [bench.layer(BASE), bench.layer(MIDDLE)]
+        rig = Rig(root)
+        snapshotter = CopyingSnapshotter(rig.place)
+        layers = [rig.layer(BASE), rig.layer(MIDDLE)]
         for todo in (first, second):
-            made, left = run(bench, snapshotter, layers, todo)
+            made, left = run(rig, snapshotter, layers, todo)
             layers.append(made)
             assert look_at_view(view_of(layers)) == left, "the view"
-            assert unpacked(bench, layers) == left, "layer after layer in one directory"
+            assert unpacked(rig, layers) == left, "layer after layer in one directory"
     finally:
         shutil.rmtree(root)
 
@@ -158,11 +158,11 @@ def test_copying_and_overlay_write_the_same_entries(todo: list[Operation]) -> No
     try:
         listings = []
         for name, kind in (("overlay", OverlaySnapshotter), ("copying", CopyingSnapshotter)):
-            bench = Bench(root / name)
-            snapshotter = kind(bench.place)
-            layers = [bench.layer(BASE), bench.layer(MIDDLE)]
+            rig = Rig(root / name)
+            snapshotter = kind(rig.place)
+            layers = [rig.layer(BASE), rig.layer(MIDDLE)]
             active = snapshotter.prepare(layers, view_of(layers))
-            with bench.mounted(active.rootfs) as tree:
+            with rig.mounted(active.rootfs) as tree:
                 perform(tree, todo)
             listings.append([entry._replace(mtime=0) for entry, _ in snapshotter.changes(active)])
         assert listings[0] == listings[1]

@@ -15,9 +15,9 @@ from builder.snapshot.copying import CopyingSnapshotter
 from builder.snapshot.overlay import OverlaySnapshotter
 from builder.snapshot.snapshotter import Snapshotter, StackLayer
 from tests.layer.archives import Seen
-from tests.sandbox.machine import Machine
-from tests.snapshot.bench import Bench, look_at, look_at_view, view_of
+from tests.sandbox.host import Host
 from tests.snapshot.operations import random_operations
+from tests.snapshot.rig import Rig, look_at, look_at_view, view_of
 from tests.snapshot.test_differential import BASE, MIDDLE, run, seen_mounted
 
 KINDS: dict[str, type[OverlaySnapshotter] | type[CopyingSnapshotter]] = {
@@ -32,20 +32,20 @@ def without_owners(seen: dict[str, Seen]) -> dict[str, Seen]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_a_run_does_its_layer_gives_what_it_left(machine: Machine, kind: str) -> None:
+def test_whatever_a_run_does_its_layer_gives_what_it_left(host: Host, kind: str) -> None:
     def work(_: Sandbox, namespace: BuildNamespace) -> int:
         single = isinstance(namespace, SingleIdRoot)
         rounds = 0
         for seed in range(ROUNDS):
-            area = Path(tempfile.mkdtemp(dir=machine.folder))
-            bench = Bench(area, ids="ignore" if single else "exact", user_namespace=namespace.user_namespace)
-            snapshotter: Snapshotter = KINDS[kind](bench.place)
-            layers: list[StackLayer] = [bench.layer(BASE), bench.layer(MIDDLE)]
+            area = Path(tempfile.mkdtemp(dir=host.folder))
+            rig = Rig(area, ids="ignore" if single else "exact", user_namespace=namespace.user_namespace)
+            snapshotter: Snapshotter = KINDS[kind](rig.place)
+            layers: list[StackLayer] = [rig.layer(BASE), rig.layer(MIDDLE)]
             generator = Random(seed)
             for _ in range(2):
-                made, left = run(bench, snapshotter, layers, random_operations(generator))
+                made, left = run(rig, snapshotter, layers, random_operations(generator))
                 layers.append(made)
-                view, again = look_at_view(view_of(layers)), seen_mounted(bench, snapshotter, layers)
+                view, again = look_at_view(view_of(layers)), seen_mounted(rig, snapshotter, layers)
                 if single:
                     view, again, left = without_owners(view), without_owners(again), without_owners(left)
                 assert view == left, f"seed {seed}: the view"
@@ -54,22 +54,22 @@ def test_whatever_a_run_does_its_layer_gives_what_it_left(machine: Machine, kind
             shutil.rmtree(area)
         return rounds
 
-    assert machine.do(work) == 2 * ROUNDS
+    assert host.do(work) == 2 * ROUNDS
 
 
-def test_with_a_single_id_what_the_base_had_keeps_its_owner(machines: dict[str, Machine]) -> None:
-    machine = machines["single"]
+def test_with_a_single_id_what_the_base_had_keeps_its_owner(hosts: dict[str, Host]) -> None:
+    host = hosts["single"]
 
     def work(_: Sandbox, namespace: BuildNamespace) -> dict[str, tuple[int, int]]:
-        area = Path(tempfile.mkdtemp(dir=machine.folder))
-        bench = Bench(area, ids="ignore", user_namespace=namespace.user_namespace)
-        snapshotter = OverlaySnapshotter(bench.place)
-        layers = [bench.layer(BASE)]
+        area = Path(tempfile.mkdtemp(dir=host.folder))
+        rig = Rig(area, ids="ignore", user_namespace=namespace.user_namespace)
+        snapshotter = OverlaySnapshotter(rig.place)
+        layers = [rig.layer(BASE)]
         active = snapshotter.prepare(layers, view_of(layers))
-        with bench.mounted(active.rootfs) as tree:
+        with rig.mounted(active.rootfs) as tree:
             Path(tree, "b").write_bytes(b"changed")
             Path(tree, "a/new").touch()
             assert look_at(tree)["b"].uid == 0
         return {entry.path: (entry.uid, entry.gid) for entry, _ in snapshotter.changes(active)}
 
-    assert machine.do(work) == {"a": (3, 0), "a/new": (0, 0), "b": (1000, 100)}
+    assert host.do(work) == {"a": (3, 0), "a/new": (0, 0), "b": (1000, 100)}

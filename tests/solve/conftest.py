@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sandbox.conftest import any_machine, chroot_machine, machine, machines, root_machine, users
+from tests.sandbox.conftest import any_host, chroot_host, host, hosts, root_host, users
 from tests.solve.remotes import repository, url
 
-__all__ = ["any_machine", "chroot_machine", "machine", "machines", "repository", "root_machine", "url", "users"]
+__all__ = ["any_host", "chroot_host", "host", "hosts", "repository", "root_host", "url", "users"]

@@ -8,21 +8,21 @@ from typing import Any
 
 from builder.context.directory import DirectoryTree
 from builder.context.ignore import parse_ignore
-from builder.context.source import EmptyTree, Tree, ViewTree
+from builder.context.tree import EmptyTree, Tree, ViewTree
 from builder.filesystem.entry import Entry
 from builder.layer.index import LayerIndex
+from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView, ViewLayer
-from builder.layer.writer import write_layer
 from builder.plan.step import ContextSource, CopySource, CopyStep, Paths, StepID, StepSource, WorkdirStep
-from builder.solve.copy_layer import layer_items
-from builder.solve.copy_op import Copy, FindRemote
-from builder.solve.facts import Seen
-from builder.solve.workdir_op import workdir_layer_items
+from builder.solve.copy.layer import layer_items
+from builder.solve.copy.selection import Copy, FindRemote
+from builder.solve.copy.workdir import workdir_layer_items
+from builder.solve.reason.facts import Seen
 
 MADE_AT = 42
 
 
-class Bench:
+class Rig:
     """A context and a stack of layers made from it; each copy adds one."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,11 +61,11 @@ class Bench:
         """Make the layer of one step, put it on the stack and return its entries by path."""
         step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
         with self.tree() as tree:
-            copy = self.operation(step, tree)
+            copy = self.op(step, tree)
             index = self.write_layer(copy, step)
             copy.complete(lambda path: found.entry.digest if (found := index.find(path)) else "")
             self.inputs = copy.inputs()
-            assert self.inputs == self.operation(step, tree).inputs(), "one pass and two passes make the same key"
+            assert self.inputs == self.op(step, tree).inputs(), "one pass and two passes make the same key"
         return entries(index)
 
     def write_layer(self, copy: Copy, step: CopyStep) -> LayerIndex:
@@ -76,17 +76,17 @@ class Bench:
         """Return the inputs of a COPY without making its layer."""
         step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
         with self.tree() as tree:
-            return self.operation(step, tree).inputs()
+            return self.op(step, tree).inputs()
 
     def seen_of(self, *words: str, **fields: Any) -> tuple[Seen, ...]:
         """Return what a COPY reads, entry by entry, without making its layer."""
         step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
         with self.tree() as tree:
-            copy = self.operation(step, tree)
+            copy = self.op(step, tree)
             copy.inputs()
             return copy.seen()
 
-    def operation(self, step: CopyStep, tree: Tree) -> Copy:
+    def op(self, step: CopyStep, tree: Tree) -> Copy:
         def find_tree(source: ContextSource | StepSource) -> Tree:
             if isinstance(source, ContextSource):
                 return tree

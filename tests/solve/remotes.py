@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.solve.test_copy_archive import tar_of
+from tests.solve.copy.test_archive import tar_of
 
 MODIFIED = "Wed, 01 Jan 2020 00:00:00 GMT"
 

@@ -25,13 +25,13 @@ from builder.sandbox.runner import Sandbox
 from builder.snapshot.copying import CopyingSnapshotter
 from builder.snapshot.overlay import OverlaySnapshotter
 from builder.snapshot.snapshotter import Snapshotter, StackLayer
-from builder.solve.cache_mounts import CacheMounts
-from builder.solve.run_mounts import MountSources
-from builder.solve.run_op import RunTools, run_step
+from builder.solve.run.cache_mounts import CacheMounts
+from builder.solve.run.execute import RunTools, run_step
+from builder.solve.run.mounts import MountSources
 from tests.layer.archives import Member
 from tests.sandbox.conftest import BUSYBOX
-from tests.sandbox.machine import Machine
-from tests.snapshot.bench import Bench
+from tests.sandbox.host import Host
+from tests.snapshot.rig import Rig
 
 for _name in ("ascii", "latin-1", "idna", "utf-8"):
     codecs.lookup(_name)  # now: an ordinary user may not be able to read the interpreter's own files
@@ -67,7 +67,7 @@ def busybox_members() -> list[Member]:
 class Site:
     """Everything one build would have, for RUN steps alone."""
 
-    bench: Bench
+    rig: Rig
     sandbox: Sandbox
     snapshotter: Snapshotter
     sources: MountSources
@@ -90,7 +90,7 @@ class Site:
             entries: list[Entry] = []
             changes = list(done.changes())
             entries = [entry for entry, _ in changes]
-            made = self.bench.write(changes)
+            made = self.rig.write(changes)
             done.keep(made.diff_id)
         self.layers.append(made)
         return entries
@@ -101,7 +101,7 @@ class Site:
 
 
 def open_site(
-    machine: Machine,
+    host: Host,
     sandbox: Sandbox,
     namespace: BuildNamespace,
     *,
@@ -111,10 +111,10 @@ def open_site(
 ) -> Site:
     """Make a site; `stages` are other images, by step id. To be called in the machine's child."""
     ids = "ignore" if isinstance(namespace, SingleIdRoot) else "exact"
-    area = Path(tempfile.mkdtemp(prefix="site-", dir=machine.folder))
-    bench = Bench(area, ids=ids, user_namespace=namespace.user_namespace)  # type: ignore[arg-type]
-    in_place = machine.isolation != "chroot"
-    snapshotter: Snapshotter = OverlaySnapshotter(bench.place) if in_place else CopyingSnapshotter(bench.place)
+    area = Path(tempfile.mkdtemp(prefix="site-", dir=host.folder))
+    rig = Rig(area, ids=ids, user_namespace=namespace.user_namespace)  # type: ignore[arg-type]
+    in_place = host.isolation != "chroot"
+    snapshotter: Snapshotter = OverlaySnapshotter(rig.place) if in_place else CopyingSnapshotter(rig.place)
     folder = area / "context"
     folder.mkdir()
     for name, text in (context or {}).items():
@@ -122,18 +122,18 @@ def open_site(
         (folder / name).write_text(text)
     patterns = parse_ignore(ignore, ".dockerignore") if ignore else NOTHING_IGNORED
     tree = DirectoryTree(str(folder), patterns)
-    others = [(bench.layer(members),) for members in stages]
+    others = [(rig.layer(members),) for members in stages]
     sources = MountSources(
         context=lambda name: tree,
         layers=lambda step: () if step is None else others[step],
         snapshotter=snapshotter,
-        caches=CacheMounts(str(area / "mounts"), bench.place.trash, owners=ids == "exact"),
-        temporary=bench.temporary,
-        trash=bench.place.trash,
+        caches=CacheMounts(str(area / "mounts"), rig.place.trash, owners=ids == "exact"),
+        temporary=rig.temporary,
+        trash=rig.place.trash,
         in_place=in_place,
         owners=ids == "exact",
     )
-    return Site(bench, sandbox, snapshotter, sources, layers=[bench.layer(busybox_members())])
+    return Site(rig, sandbox, snapshotter, sources, layers=[rig.layer(busybox_members())])
 
 
 def content_of(changes: Sequence[tuple[Entry, object]], path: str) -> bytes:
@@ -146,9 +146,9 @@ def content_of(changes: Sequence[tuple[Entry, object]], path: str) -> bytes:
 At = Callable[[Site], Any]
 
 
-def at_site(machine: Machine, work: At, **options: Any) -> Any:
+def at_site(host: Host, work: At, **options: Any) -> Any:
     """Call `work` with a site, in a child of `machine`'s user; what it returns or raises."""
-    return machine.do(lambda sandbox, namespace: work(open_site(machine, sandbox, namespace, **options)))
+    return host.do(lambda sandbox, namespace: work(open_site(host, sandbox, namespace, **options)))
 
 
 def names(entries: Sequence[Entry]) -> list[str]:

@@ -19,9 +19,11 @@ from builder.store.store import Store, open_store
 from tests.store.test_records import make_record
 
 
-def _set_used(store: Store, description: str, moment: int) -> None:
+def _set_used(store: Store, description: str, timestamp: int) -> None:
     store.database.change(
-        lambda connection: connection.execute("UPDATE record SET used = ? WHERE description = ?", (moment, description))
+        lambda connection: connection.execute(
+            "UPDATE record SET used = ? WHERE description = ?", (timestamp, description)
+        )
     )
 
 

@@ -41,7 +41,7 @@ class Terminal:
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
-    def hang_up(self) -> None:
+    def shutdown(self) -> None:
         """Have the terminal go, as one whose window is closed."""
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, self.master, inheritable=False)

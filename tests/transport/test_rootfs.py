@@ -13,7 +13,7 @@ import pytest
 from builder.filesystem.entry import Entry
 from builder.layer.whiteout import whiteout_entry
 from builder.store.store import Store
-from tests.image.test_assemble import assemble, make_layer, planned
+from tests.image.test_assemble import assemble, commit_layer, planned
 from tests.support.peers import peer, run
 from tests.transport.writing import NAME, build, members, write
 
@@ -49,13 +49,13 @@ def test_the_tar_is_the_merged_tree(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_link_whose_first_name_is_hidden_becomes_the_file(store: Store, tmp_path: Path) -> None:
-    base = make_layer(
+    base = commit_layer(
         store,
         (Entry("a", "file", size=1), b"1"), (Entry("b", "hardlink", link="a"), None),
         (Entry("c", "hardlink", link="a"), None),
         (Entry("empty", "file"), b""), (Entry("void", "hardlink", link="empty"), None), (Entry("zero", "file"), b""),
     )  # fmt: skip
-    top = make_layer(store, (whiteout_entry("a"), None), (Entry("empty", "file", size=1), b"2"))
+    top = commit_layer(store, (whiteout_entry("a"), None), (Entry("empty", "file", size=1), b"2"))
     image = assemble(store, planned(None, ("1", 0), ("2", 1)), [base, top], {})
     write(store, image, f"type=tar,dest={tmp_path}/x.tar")
     inside = members(tmp_path / "x.tar")

@@ -16,14 +16,14 @@ from builder.plan.step import StepID
 from builder.store.store import Store
 from builder.transport.export import write_output
 from builder.transport.output import parse_output
-from tests.image.test_assemble import T1, assemble, make_layer, planned
+from tests.image.test_assemble import T1, assemble, commit_layer, planned
 
 NAME = "demo:v1"
 
 
 def build(store: Store, *, platform: Platform | None = None) -> Descriptor:
     """An image of two layers with one of everything: links, whiteouts, an opaque directory, odd modes and names."""
-    base = make_layer(
+    base = commit_layer(
         store,
         (Entry("bin", "directory", 0o755), None),
         (Entry("bin/tool", "file", 0o4755, size=4), b"tool"),
@@ -35,7 +35,7 @@ def build(store: Store, *, platform: Platform | None = None) -> Descriptor:
         (Entry("full/old", "file", size=3), b"old"),
         (Entry("lib", "symlink", 0o777, link="usr/lib"), None),
     )
-    top = make_layer(
+    top = commit_layer(
         store,
         (Entry("etc", "directory", 0o755, mtime=5), None),
         (whiteout_entry("etc/gone"), None),

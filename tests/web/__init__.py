@@ -1,1 +1,1 @@
-"""Tests of builder/web/ and builder/address.py, against servers that mean harm."""
+"""Tests of builder/web/ and builder/web/address.py, against servers that mean harm."""

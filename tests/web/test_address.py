@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.address import AddressError, parse_address, with_ascii_host, without_credentials
+from builder.web.address import AddressError, parse_address, with_ascii_host, without_credentials
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Containers: an image's process on a writable layer that ends with it."""

@@ -1,0 +1,204 @@
+"""The house on one page: a request in, an image out.
+
+    Dockerfile ──parse──▶ AST ──plan──▶ steps ──solve──▶ layers ──assemble──▶ image ──write──▶ outputs
+
+`build` is the whole walk; each verb lives in a room of its own, and `engine/session.py` holds what they share.
+`forecast` stops before anything runs, `check` before anything is planned for good.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from builder.engine.receipt import look_up
+from builder.engine.request import BuildRequest
+from builder.engine.result import BuildResult
+from builder.errors import Location, ReferenceFormatError, StoreError, UsageError
+from builder.oci.digest import Digest
+from builder.oci.reference import Reference, parse_reference
+from builder.solve import events
+from builder.store.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from builder.engine.checks import CheckReport
+    from builder.engine.receipt import Receipt
+    from builder.engine.request import ContainerRequest
+    from builder.engine.session import BuildSession
+    from builder.plan.outline import Outline, Targets
+    from builder.solve.dry_run import DryRun
+    from builder.store.store import Store
+
+
+def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> BuildResult:
+    """Build what `request` asks for. Raises PybuildError; the store then holds what it held before, and more cache."""
+    started, begun_ns = time.monotonic(), time.time_ns()
+    names = tuple(_destination(tag) for tag in request.tags)
+    with ExitStack() as stack:
+        store = stack.enter_context(
+            open_store(
+                request.root,
+                large_layers=request.large_layers,
+                notify=lambda sentence: sink(events.Noted(sentence)),
+            )
+        )
+        stack.enter_context(store.lease())
+        asked = look_up(request, store)
+        if asked is not None and asked.receipt is not None:
+            return _repeat(asked.receipt, store, names, sink, started)
+        from builder.engine.session import BuildSession  # all that a build needs; a receipt spares it
+
+        session = BuildSession.open(request, store, stack, sink)
+        outputs = session.parse_outputs()
+        with session.quoting():
+            images = tuple(session.build_platform(platform) for platform in session.platforms)
+        descriptor = session.publish(images, names)
+        written = session.write_outputs(outputs, descriptor, images, names)
+        if asked is not None:
+            from builder.engine.receipt_writer import write_receipt
+
+            write_receipt(store, asked, request, images, descriptor, begun_ns)
+        result = BuildResult(
+            images=tuple(image.report() for image in images),
+            descriptor=descriptor,
+            names=tuple(str(name) for name in names),
+            outputs=written,
+            seconds=time.monotonic() - started,
+        )
+        sink(events.ImageWritten(result.image_id, str(descriptor.digest), result.names))
+        return result
+
+
+def _repeat(
+    receipt: Receipt, store: Store, names: tuple[Reference, ...], sink: events.EventSink, started: float
+) -> BuildResult:
+    """Show the steps of a build that has nothing left to do, and give its image the names."""
+    for warning in receipt.warnings:
+        place = Location(*warning.place) if warning.place else None
+        sink(events.Warned(warning.rule, warning.message, place))
+    for image in receipt.images:
+        sink(events.BuildStarted(len(image.steps), receipt.target))
+        for step in image.steps:
+            sink(events.StepCached(step.step, step.title, step.layer, step.size))
+    store.names.set_all((name, receipt.descriptor) for name in names)
+    for key, keys in receipt.last:
+        with suppress(StoreError):  # a store that can only be read answers all the same
+            store.plans.put(Digest(key), keys.encode("utf-8", "surrogatepass"))
+    result = BuildResult(
+        images=receipt.images,
+        descriptor=receipt.descriptor,
+        names=tuple(str(name) for name in names),
+        outputs=(),
+        seconds=time.monotonic() - started,
+    )
+    sink(events.ImageWritten(result.image_id, str(receipt.descriptor.digest), result.names))
+    return result
+
+
+def dry_run(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> tuple[DryRun, ...]:
+    """Say for each step of a build whether the cache has it, without executing anything; one forecast a platform."""
+    from builder.solve.dry_run import dry_run_plan
+
+    with _opened(request, sink) as session:
+        result = []
+        with session.quoting():
+            for platform in session.platforms:
+                plan = session.plan(platform)
+                result.append(dry_run_plan(plan, session.solve_context(plan, platform, session.sink)))
+        return tuple(result)
+
+
+def check(request: BuildRequest, sink: events.EventSink = events.ignore_events, *, advice: bool = False) -> CheckReport:
+    """Check the Dockerfile of a build without building; `advice` adds the checks that are ours."""
+    with _opened(request, sink) as session:
+        return session.check(advice=advice)
+
+
+def outline(request: BuildRequest) -> Outline:
+    """Return the arguments, secrets, sockets and caches that the target uses; nothing is built."""
+    with _opened(request) as session, session.quoting():
+        return session.outline()
+
+
+def targets(request: BuildRequest) -> Targets:
+    """Return the stages of the Dockerfile that can be built."""
+    with _opened(request) as session, session.quoting():
+        return session.targets()
+
+
+@contextmanager
+def _opened(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> Iterator[BuildSession]:
+    """Open what a build needs, for those who only look."""
+    from builder.engine.session import BuildSession
+
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
+        stack.enter_context(store.lease())
+        yield BuildSession.open(request, store, stack, sink)
+
+
+def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
+    """Run a container from an image, pulling it when it isn't here; return the exit code of its process."""
+    from builder.containers.run import run_container
+    from builder.oci.platform import host_platform, parse_platform
+    from builder.solve.context import NoContexts, RunSettings, SolveContext
+    from builder.solve.results import stack_of
+    from builder.solve.worker import Worker
+    from builder.transport.resolver import Resolver
+
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
+        stack.enter_context(store.lease())
+        resolver = Resolver(store)
+        platform = parse_platform(request.platform) if request.platform else host_platform()
+        image = resolver.resolve(_image_name(request.image), platform)
+        layers = resolver.layers(image.manifest_digest)
+        worker = Worker(store, request.isolation)
+        stack.callback(worker.close)
+        solve_context = SolveContext(
+            store=store,
+            resolver=resolver,
+            contexts=NoContexts(),
+            settings=RunSettings(network=request.network),
+            worker=worker,
+            sink=sink,
+            build_name="",
+        )
+        stack.callback(solve_context.close)
+        return run_container(request, stack_of(layers), image.config.runtime, solve_context)
+
+
+def _image_name(text: str) -> str:
+    try:
+        return str(parse_reference(text))
+    except ReferenceFormatError:
+        return text  # an image ID
+
+
+def _destination(tag: str) -> Reference:
+    try:
+        reference = parse_reference(tag)
+    except ReferenceFormatError as error:
+        raise UsageError(f"invalid tag {tag!r}: {error.message}", hint=error.hint) from error
+    if reference.digest is not None:
+        raise UsageError(f"--tag {tag!r} has a digest; a build makes the digest", hint="Write name:tag.")
+    return reference
+
+
+@contextmanager
+def base_digests(root: str) -> Iterator[Callable[[Reference], Digest]]:
+    """Give a function that tells which digest an image name stands for, in its registry today."""
+    from builder.oci.platform import host_platform
+    from builder.transport.resolver import Resolver
+
+    with open_store(root) as store, store.lease():
+        resolver = Resolver(store, pull=True)
+
+        def find_digest(reference: Reference) -> Digest:
+            resolver.resolve(str(reference), host_platform())
+            return store.names.get(reference).digest
+
+        yield find_digest

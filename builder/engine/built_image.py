@@ -1,0 +1,53 @@
+"""One platform's image as a build has made it, and what is told of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from builder.engine.result import ImageReport, StepReport
+
+if TYPE_CHECKING:
+    from builder.image.image import Image
+    from builder.oci.platform import Platform
+    from builder.plan.plan import Plan
+    from builder.plan.step import Step
+    from builder.solve.results import Results
+
+
+class BuiltImage(NamedTuple):
+    """One platform's image."""
+
+    platform: Platform
+    plan: Plan
+    results: Results
+    image: Image
+    last: tuple[str, str]
+    """Where the keys of its steps are kept for the next build, and what they are (solve/reason/last_build.py)."""
+
+    def report(self) -> ImageReport:
+        """Return what is told of it."""
+        layers = self.results.stack(self.plan.image.result).layers
+        return ImageReport(
+            str(self.platform),
+            str(self.image.id),
+            len(layers),
+            sum(layer.descriptor.size for layer in layers),
+            tuple(_step_report(step, self.results) for step in self.plan.steps),
+            self.plan.unused_build_args,
+        )
+
+
+def _step_report(step: Step, results: Results) -> StepReport:
+    solved = results.steps[step.id]
+    layer = solved.layer
+    return StepReport(
+        step=step.id,
+        title=step.title,
+        stage=step.stage,
+        cached=solved.cached,
+        key=solved.key,
+        layer=str(layer.diff_id) if layer else "",
+        size=layer.descriptor.size if layer else 0,
+        reason=solved.reason,
+        seconds=solved.seconds,
+    )

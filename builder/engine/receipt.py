@@ -1,0 +1,249 @@
+"""Receipts: what a finished build made, kept under everything it was asked, so that asking again needs one look.
+
+A receipt holds as long as its context has the same signature, its base images' names stand for the same images (of an
+image layout: its index.json is the same), and every blob of the result is still here. Then the build is over before the
+language, the plan or any layer is looked at: the steps are shown as cached, the names are given, that is all. Whatever
+is not certain (an unsettled file, a symbolic link as a source, a remote file, a folder as a named context) gets no
+receipt and goes the long way, which is exact by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from builder import __version__
+from builder.engine.result import ImageReport, StepReport
+from builder.errors import PybuildError, ReferenceFormatError
+from builder.linux.single_id import one_id_only
+from builder.oci.canonical import MAX_DOCUMENT_BYTES, encode
+from builder.oci.descriptor import descriptor_from_json
+from builder.oci.digest import Digest, digest_of
+from builder.oci.platform import host_platform
+from builder.oci.reference import LAYOUT_SCHEME, parse_layout_reference
+from builder.solve.known_isolation import takes_chroot_results
+from builder.store.checked import open_regular
+
+if TYPE_CHECKING:
+    from builder.context.ignore import IgnorePatterns
+    from builder.engine.request import BuildRequest
+    from builder.oci.descriptor import Descriptor
+    from builder.store.store import Store
+
+FORMAT = 3
+
+
+class SavedWarning(NamedTuple):
+    """A warning as it is kept: `place` is (file, line, column, end line, end column), or None."""
+
+    rule: str
+    message: str
+    place: list[Any] | None
+
+
+class Receipt(NamedTuple):
+    images: tuple[ImageReport, ...]
+    descriptor: Descriptor
+    target: str
+    bases: tuple[tuple[str, str], ...]
+    """(name, digest of what it stood for) of every base image."""
+    blobs: tuple[tuple[str, int], ...]
+    """Digests and sizes of the manifests, configs and layers of the result."""
+    roots: tuple[str, ...]
+    """What of the context is read; empty when nothing is."""
+    signature: str
+    warnings: tuple[SavedWarning, ...]
+    last: tuple[tuple[str, str], ...]
+    """What is kept of the steps of the last build, by the key it is kept under; one for each image."""
+    in_chroot: bool = False
+    """A RUN of it was not isolated."""
+
+
+class ReceiptKey(NamedTuple):
+    """What a build's receipt is kept under, and the one that holds, if any."""
+
+    key: Digest
+    ignore: IgnorePatterns | None
+    receipt: Receipt | None = None
+
+
+def look_up(request: BuildRequest, store: Store) -> ReceiptKey | None:
+    """Look for the receipt of a build from a local directory; None for a build that gets none.
+
+    Raises what reading the Dockerfile and the ignore file raises.
+    """
+    asked = _asked(request)
+    if asked is None:
+        return None
+    receipt = find_receipt(store, asked.key, request.context, asked.ignore)
+    if receipt is not None and receipt.in_chroot and not takes_chroot_results(request.isolation, store):
+        receipt = None
+    return asked._replace(receipt=receipt)
+
+
+def is_current(request: BuildRequest, asked: ReceiptKey) -> bool:
+    """Say whether the Dockerfile, its ignore file and image layouts are still what they were when asked."""
+    again = _asked(request)
+    return again is not None and again.key == asked.key
+
+
+def _asked(request: BuildRequest) -> ReceiptKey | None:
+    if not _may_have_receipt(request):
+        return None
+    from builder.context.dockerfile_file import find_dockerfile
+    from builder.context.ignore_file import find_ignore
+
+    layouts = _layout_digests(request)
+    if layouts is None:
+        return None
+    dockerfile = find_dockerfile(request.context, request.dockerfile)
+    found = find_ignore(request.context, dockerfile)
+    if found.passed_over:
+        return None  # the warning is given by who opens the context
+    ignore = found.patterns or None
+    key = receipt_key(request, dockerfile.text, ignore, layouts, one_id_only())
+    return ReceiptKey(key, ignore)
+
+
+def all_cached(receipt: Receipt) -> Receipt:
+    """Return the receipt as it will be shown: every step cached."""
+    images = tuple(
+        image._replace(steps=tuple(step._replace(cached=True, reason="", seconds=0.0) for step in image.steps))
+        for image in receipt.images
+    )
+    return receipt._replace(images=images)
+
+
+def _may_have_receipt(request: BuildRequest) -> bool:
+    """Say whether a build is of the kind that receipts are kept of."""
+    return all(value.startswith(LAYOUT_SCHEME) for value in request.build_contexts.values()) and not (
+        request.pull
+        or request.no_cache
+        or request.no_cache_filter
+        or request.timestamp == "git"
+        or request.outputs
+        or request.annotations
+        or request.dockerfile == "-"
+        or not os.path.isdir(request.context)
+    )
+
+
+def _layout_digests(request: BuildRequest) -> list[Digest] | None:
+    """Return the digest of the index of each image layout among the contexts; None when one can't be read."""
+    digests = []
+    for value in request.build_contexts.values():
+        try:
+            with open_regular(f"{parse_layout_reference(value)[0]}/index.json") as file:
+                data = file.read(MAX_DOCUMENT_BYTES + 1)
+        except (OSError, ReferenceFormatError):
+            return None
+        if len(data) > MAX_DOCUMENT_BYTES:
+            return None
+        digests.append(digest_of(data))
+    return digests
+
+
+def receipt_key(
+    request: BuildRequest,
+    dockerfile: bytes,
+    ignore: IgnorePatterns | None,
+    layouts: list[Digest],
+    single_id: bool,
+) -> Digest:
+    """Return the key of a build's receipt: everything asked but for names, secrets and what displays show."""
+    return digest_of(
+        encode(
+            {
+                "receipt": FORMAT,
+                "version": __version__,
+                "context": os.path.realpath(request.context),
+                "file": request.dockerfile,
+                "dockerfile": digest_of(dockerfile),
+                "ignore": [rule.text for rule in ignore.rules] if ignore else [],
+                "plan": request.plan_inputs(),
+                "host": str(host_platform()),
+                "layouts": layouts,
+                "timestamp": request.timestamp,
+                "hosts": [list(host) for host in request.hosts],
+                "shm_size": request.shm_size,
+                "ulimits": [list(limit) for limit in request.ulimits],
+                "allow": sorted(request.allow),
+                "single_id": single_id,
+            }
+        )
+    )
+
+
+def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatterns | None) -> Receipt | None:
+    """Return the receipt under `key` if it still holds for the context `directory`."""
+    data = store.plans.find(key)
+    if data is None:
+        return None
+    try:
+        receipt = _read(data)
+    except (ValueError, KeyError, TypeError, PybuildError):
+        return None  # damaged: the long way makes it anew
+    store.leases.pin(*(digest for digest, _ in receipt.blobs))
+    if not all(store.blobs.is_whole(Digest(digest), size) for digest, size in receipt.blobs):
+        return None
+    for name, digest in receipt.bases:
+        found = store.names.find(name)
+        if found is None or found.digest != digest:
+            return None
+    if receipt.roots:
+        from builder.context.signature import context_signature
+
+        if context_signature(directory, receipt.roots, ignore, store.root) != receipt.signature:
+            return None
+    return receipt
+
+
+def keep_receipt(store: Store, key: Digest, receipt: Receipt) -> None:
+    """Keep a receipt; nothing is written when the same one is there."""
+    document = receipt._asdict() | {"descriptor": receipt.descriptor.to_json()}
+    store.plans.put(key, json.dumps(document, separators=(",", ":")).encode("ascii"))
+
+
+def _read(data: bytes) -> Receipt:
+    document = json.loads(data)
+    return Receipt(
+        images=tuple(
+            ImageReport(platform, image_id, layers, size, tuple(StepReport(*step) for step in steps), tuple(unused))
+            for platform, image_id, layers, size, steps, unused in document["images"]
+        ),
+        descriptor=descriptor_from_json(document["descriptor"], "a receipt"),
+        target=document["target"],
+        bases=tuple((name, digest) for name, digest in document["bases"]),
+        blobs=tuple((digest, size) for digest, size in document["blobs"]),
+        roots=tuple(document["roots"]),
+        signature=document["signature"],
+        warnings=tuple(SavedWarning(*warning) for warning in document["warnings"]),
+        last=tuple((key, text) for key, text in document["last"]),
+        in_chroot=document["in_chroot"],
+    )
+
+
+def literal_prefix(path: str) -> str:
+    """Return the part of a COPY source that has no wildcards, cleaned; "" when it may be anything."""
+    names: list[str] = []
+    for name in path.split("/"):
+        if name == "..":
+            return ""
+        if any(mark in name for mark in "*?[\\"):
+            break
+        if name not in ("", "."):
+            names.append(name)
+    return "/".join(names)
+
+
+def outermost(roots: Iterable[str]) -> tuple[str, ...]:
+    """Return roots without those that lie below another."""
+    kept: list[str] = []
+    for root in sorted(set(roots)):
+        if root == "":
+            return ("",)
+        if not any(root.startswith(f"{outer}/") for outer in kept):
+            kept.append(root)
+    return tuple(kept)

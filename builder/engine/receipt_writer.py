@@ -1,0 +1,105 @@
+"""Writes the receipt of a build that has just ended, if everything it read can be vouched for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from builder.context.signature import context_signature
+from builder.engine.receipt import (
+    Receipt,
+    ReceiptKey,
+    SavedWarning,
+    all_cached,
+    is_current,
+    keep_receipt,
+    literal_prefix,
+    outermost,
+)
+from builder.oci.reference import LAYOUT_SCHEME
+from builder.plan.plan import Plan
+from builder.plan.step import (
+    BindMount,
+    CacheMount,
+    ContextSource,
+    CopyStep,
+    GitSource,
+    HttpSource,
+    Paths,
+    RunStep,
+)
+
+if TYPE_CHECKING:
+    from builder.engine.built_image import BuiltImage
+    from builder.engine.request import BuildRequest
+    from builder.oci.descriptor import Descriptor
+    from builder.store.store import Store
+
+
+def write_receipt(
+    store: Store,
+    asked: ReceiptKey,
+    request: BuildRequest,
+    images: tuple[BuiltImage, ...],
+    descriptor: Descriptor,
+    begun_ns: int,
+) -> None:
+    """Keep a receipt for the next time, if all that was read from the context was settled at `begun_ns`, when the build
+    began, and nothing that was asked has changed meanwhile. Raises OSError, StoreError.
+    """
+    plans = [image.plan for image in images]
+    roots = _roots(plans)
+    names = {name for plan in plans for name, _, _ in plan.inputs if not name.startswith(LAYOUT_SCHEME)}
+    bases = {name: store.names.find(name) for name in sorted(names)}
+    if roots is None or None in bases.values() or not is_current(request, asked):
+        return
+    signature = ""
+    if roots:
+        found = context_signature(request.context, roots, asked.ignore, store.root, begun_ns)
+        if found is None:
+            return
+        signature = found
+    blobs = [descriptor]
+    for built in images:
+        manifest = built.image.manifest
+        blobs += [built.image.descriptor, manifest.config, *manifest.layers]
+    receipt = Receipt(
+        images=tuple(image.report() for image in images),
+        descriptor=descriptor,
+        target=plans[0].target,
+        bases=tuple((name, str(base.digest)) for name, base in bases.items() if base is not None),
+        blobs=tuple(dict.fromkeys((str(blob.digest), blob.size) for blob in blobs)),
+        roots=roots,
+        signature=signature,
+        warnings=tuple(
+            SavedWarning(warning.rule, warning.message, list(warning.location) if warning.location else None)
+            for plan in plans
+            for warning in plan.warnings
+        ),
+        last=tuple(image.last for image in images),
+        in_chroot=any(solved.in_chroot for image in images for solved in image.results.steps.values()),
+    )
+    keep_receipt(store, asked.key, all_cached(receipt))
+
+
+def _roots(plans: list[Plan]) -> tuple[str, ...] | None:
+    """Return what of the main context the steps read; None when they read what a signature doesn't cover."""
+    roots: list[str] = []
+    if any(plan.epoch_source is not None for plan in plans):
+        return None
+    for step in (step for plan in plans for step in plan.steps):
+        sources: list[tuple[object, str]] = []
+        if isinstance(step, CopyStep):
+            if any(isinstance(source, HttpSource | GitSource) for source in step.sources):
+                return None
+            sources = [
+                (source.source, path) for source in step.sources if isinstance(source, Paths) for path in source.paths
+            ]
+        elif isinstance(step, RunStep):
+            sources = [(mount.source, mount.subpath) for mount in step.mounts if isinstance(mount, BindMount)]
+            sources += [(mount.base, mount.subpath) for mount in step.mounts if isinstance(mount, CacheMount)]
+        for source, path in sources:
+            if isinstance(source, ContextSource):
+                if source.name:
+                    return None
+                roots.append(literal_prefix(path))
+    return outermost(roots)

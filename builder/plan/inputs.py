@@ -1,0 +1,100 @@
+"""What a name in FROM, `--from=` and `from=` stands for: a stage, a build context, an image, or nothing at all.
+
+Named contexts (`--build-context name=value`) come before stages and images of that name (N-3); a platform's own value,
+`name::linux/arm64`, comes before the general one (N-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from builder.errors import Location, PlanError, ReferenceFormatError
+from builder.oci.platform import Platform
+from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, parse_reference
+
+SCRATCH = "scratch"
+_NEVER_REPLACED = frozenset({SCRATCH, "context"})
+
+
+@dataclass(frozen=True, slots=True)
+class StageInput:
+    """Another stage of the file."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextInput:
+    """A build context: "" is the main one, others go by the name the user gave."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """An image: a normalised reference, or `oci-layout://…`. `written` is the name in the Dockerfile."""
+
+    reference: str
+    written: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoInput:
+    """`scratch`."""
+
+
+Input = StageInput | ContextInput | ImageInput | NoInput
+
+
+class NamedContexts:
+    """The user's `--build-context`s, by normalised name."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values: dict[str, tuple[str, str]] = {}
+        for name, value in values.items():
+            bare, colons, platform = name.partition("::")
+            self._values[_normalised(bare) + colons + platform] = (name, value)
+
+    def find(self, name: str, platform: Platform) -> Input | None:
+        """Return what takes the place of `name` on `platform`. Raises PlanError for a value nobody understands."""
+        if name.lower() in _NEVER_REPLACED:
+            return None
+        key = _normalised(name)
+        found = self._values.get(f"{key}::{platform}") or self._values.get(key)
+        if found is None:
+            return None
+        given, value = found
+        if value.startswith(IMAGE_SCHEME):
+            return image_input(value.removeprefix(IMAGE_SCHEME), None)
+        if value.startswith(LAYOUT_SCHEME):
+            return ImageInput(value, name)
+        if value.startswith(("target:", "input:")):
+            raise PlanError(
+                f"build context {given} is {value!r}, which only bake files have",
+                hint="Give a directory, docker-image://NAME, oci-layout://DIRECTORY, a git URL or an HTTP URL.",
+            )
+        return ContextInput(given)
+
+
+def image_input(name: str, location: Location | None) -> Input:
+    """Return the image of that name, or nothing for scratch. Raises PlanError for a name that can't be one."""
+    if name == SCRATCH:
+        return NoInput()
+    try:
+        return ImageInput(str(parse_reference(name)), name)
+    except ReferenceFormatError as error:
+        raise PlanError(f'failed to parse stage name "{name}": {_reason(error)}', location, hint=error.hint) from error
+
+
+def _reason(error: ReferenceFormatError) -> str:
+    """Shorten the message where it repeats the name."""
+    head, _, rest = error.message.partition(": ")
+    return f"{head}: {rest.partition(': ')[2] or rest}"
+
+
+def _normalised(name: str) -> str:
+    try:
+        return parse_reference(name).familiar.removesuffix(":latest")
+    except ReferenceFormatError:
+        return name

@@ -1,0 +1,1 @@
+"""The chroot isolation: no namespaces; what is lent to a run is put back afterwards."""

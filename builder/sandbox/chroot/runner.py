@@ -1,0 +1,310 @@
+"""Isolation "chroot": the last resort, where neither mounts nor namespaces can be had (a plain `docker run`, a pod).
+
+It does not isolate: the command shares the machine's (that is, the surrounding container's) processes and network, has
+no /proc, and as root could leave its root directory; its output goes through named pipes, so that /dev/stdout can be
+opened. What the spec mounts is lent: put in under a second name and taken out again (emulated_mounts.py, lent.py).
+Every run has a supervisor, which adopts and kills what the command leaves behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from builder.errors import MountError, SandboxError
+from builder.linux.beneath import open_in_root
+from builder.linux.process import PR_SET_PDEATHSIG, close_on_exec_from, prctl
+from builder.sandbox.chroot.copying import copy_tree
+from builder.sandbox.chroot.emulated_mounts import EmulatedMounts
+from builder.sandbox.mounts.etc_files import HOSTS, RESOLV_CONF, hosts, resolv_conf
+from builder.sandbox.mounts.standard_mounts import DEV_LINKS, DEVICES
+from builder.sandbox.native.container import (
+    SETUP_FAILED,
+    Channel,
+    begin_session,
+    change_directory,
+    forbid_imports,
+    make_directory,
+)
+from builder.sandbox.network.build_network import BuildNetwork
+from builder.sandbox.network.keeper import or_keeper
+from builder.sandbox.network.source import NetworkSource
+from builder.sandbox.process.attached import are_terminal, run_attached_request
+from builder.sandbox.process.command import execute
+from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.home import with_home
+from builder.sandbox.process.privileges import drop_privileges, prepare, reset_signals, set_limits
+from builder.sandbox.process.ssh_relay import SshRelay
+from builder.sandbox.process.standard_streams import Pipe, named_output_pipes
+from builder.sandbox.process.supervisor import supervise
+from builder.sandbox.runner import ExitStatus, OnOutput, run_request
+from builder.sandbox.spec import (
+    BindMount,
+    CacheMount,
+    DirectoryRoot,
+    Mount,
+    OverlayRoot,
+    Rootfs,
+    SandboxSpec,
+    SecretMount,
+    SshMount,
+    TmpfsMount,
+)
+from builder.sandbox.spec_json import from_json, to_json
+
+_UMASK = 0o022
+_SIGKILL = 9
+_MOST_COMPLAINTS = 3
+_STREAMS = ("stdin", "stdout", "stderr")
+_MOUNT_HINT = (
+    "Isolation chroot only lends what other ones mount: copy it, and write elsewhere, or use --isolation native."
+)
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class ChrootSandbox:
+    """Must be made while the process has one thread. The rootfs of every spec must be a DirectoryRoot."""
+
+    name = "chroot"
+
+    def __init__(self, network: NetworkSource) -> None:
+        prepare()
+        child = or_keeper(lambda payload, channel: supervise(payload, channel, _become_command))
+        self._fork_server = ForkServer(child, namespaces=False)
+        self.network = BuildNetwork(self._fork_server, network)
+
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+        """Run to the end; see Sandbox. Raises MountError when what was lent can't be kept out of the result."""
+        spec, network = self.network.connect(spec, cancel)
+        with _furnished(spec) as furnished:
+            status = run_request(
+                self._fork_server, _request(spec, network, terminal=False), on_output=on_output, cancel=cancel,
+                open_pipes=furnished.open_pipes,
+            )  # fmt: skip
+        findings = furnished.borrowings.findings
+        for note in findings.notes:
+            on_output(2, f"{note}\n".encode(errors="surrogateescape"))
+        if status.code == 0 and findings.complaints:
+            raise MountError("; ".join(findings.complaints[:_MOST_COMPLAINTS]), hint=_MOUNT_HINT)
+        return status
+
+    def run_attached(
+        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+    ) -> ExitStatus:
+        """Run on the caller's descriptors; see Sandbox. The supervisor is what `init` asks for in any case."""
+        spec, network = self.network.connect(spec, threading.Event())
+        with _furnished(spec) as furnished:
+            streams = (stdin, stdout, stderr)
+            terminal = are_terminal(streams)
+            if terminal:
+                furnished.link_terminal()
+            request = _request(spec, network, terminal=terminal)
+            pipes = furnished.open_pipes
+            return run_attached_request(self._fork_server, request, streams, uid=spec.uid, open_pipes=pipes)
+
+    def close(self) -> None:
+        """Kill and reap everything."""
+        self.network.close()
+        self._fork_server.close()
+
+
+def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Request:
+    # What has been put into the root already need not travel.
+    bare = SandboxSpec(
+        rootfs=spec.rootfs,
+        argv=spec.argv,
+        env=spec.env,
+        cwd=spec.cwd,
+        uid=spec.uid,
+        gid=spec.gid,
+        groups=spec.groups,
+        network=spec.network,
+        ulimits=spec.ulimits,
+        insecure=spec.insecure,
+    )
+    payload = json.dumps(terminal).encode() + b"\n" + to_json(bare)
+    return Request(namespaces=False, own_network=spec.network == "none", payload=payload, network=network)
+
+
+@dataclass(frozen=True, slots=True)
+class _Furnished:
+    borrowings: EmulatedMounts
+    kept_dev: str
+    """The keeper of /dev (lent.py)."""
+    dev: str
+
+    def open_pipes(self) -> tuple[Pipe, Pipe]:
+        """Pipes for the output that have names: there is no /proc through which one that has none could be opened."""
+        self._remove_links()
+        for folder in (self.kept_dev, self.dev):
+            os.symlink("null", os.path.join(folder, "stdin"))
+        pipes = named_output_pipes(self.kept_dev)
+        for name in ("stdout", "stderr"):
+            os.link(os.path.join(self.kept_dev, name), os.path.join(self.dev, name))
+        return pipes
+
+    def link_terminal(self) -> None:
+        """The same for a command that has a terminal, which it can open as /dev/tty."""
+        self._remove_links()
+        for folder in (self.kept_dev, self.dev):
+            for name in _STREAMS:
+                os.symlink("tty", os.path.join(folder, name))
+
+    def _remove_links(self) -> None:
+        for folder in (self.kept_dev, self.dev):
+            for name in _STREAMS:
+                with suppress(FileNotFoundError):  # something else is mounted on /dev
+                    os.unlink(os.path.join(folder, name))
+
+
+@contextmanager
+def _furnished(spec: SandboxSpec) -> Iterator[_Furnished]:
+    """Put everything the spec mounts into its root, and take it out again; `findings` are then there."""
+    borrowings = EmulatedMounts(_directory(spec.rootfs))
+    relays: list[SshRelay] = []
+    try:
+        try:
+            dev = _furnish_dev(borrowings)
+            servers = spec.resolv_conf or resolv_conf()
+            _write(borrowings, RESOLV_CONF, servers.encode(errors="surrogateescape"), 0o644)
+            text = hosts(spec.hostname, spec.add_hosts)
+            _write(borrowings, HOSTS, text.encode(errors="surrogateescape"), 0o644)
+            for mount in sorted(spec.mounts, key=lambda one: os.path.normpath("/" + one.target).split("/")):
+                relays += _emulate(borrowings, mount)
+            for path, content, mode in spec.files:
+                _write(borrowings, path, content, mode)
+        except OSError as error:
+            raise SandboxError(f"cannot prepare the root file system for a run: {error}") from error
+        yield _Furnished(borrowings, *dev)
+    finally:
+        for relay in relays:
+            relay.close()
+        borrowings.restore()
+
+
+def _directory(rootfs: Rootfs) -> str:
+    match rootfs:
+        case DirectoryRoot(path):
+            return path
+        case OverlayRoot((only,), ""):
+            return only
+        case OverlayRoot():
+            raise SandboxError("isolation chroot cannot mount a stack of layers", hint="the layers must be copied out")
+
+
+def _furnish_dev(borrowings: EmulatedMounts) -> tuple[str, str]:
+    """Lend a /dev; host paths of its keeper and of itself."""
+    dev = _make_directory(borrowings.room(), 0o755)
+    for name, (major, minor) in DEVICES.items():
+        with suppress(PermissionError):  # an ordinary user: the command has to do without
+            os.mknod(os.path.join(dev, name), 0o020666, os.makedev(major, minor))
+            os.chmod(os.path.join(dev, name), 0o666)
+    for name, target in DEV_LINKS.items():
+        os.symlink(target, os.path.join(dev, name))
+    for name, mode in (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777)):
+        _make_directory(os.path.join(dev, name), mode)
+    place = borrowings.lend(dev, "/dev")
+    for path in ("/proc", "/sys"):
+        if not borrowings.exists(path):
+            borrowings.lend(_make_directory(borrowings.room(), 0o755), path)
+    return dev, place
+
+
+def _make_directory(path: str, mode: int) -> str:
+    os.mkdir(path)
+    os.chmod(path, mode)  # mkdir goes by the umask
+    return path
+
+
+def _write(borrowings: EmulatedMounts, path: str, content: bytes, mode: int, owner: tuple[int, int] = (0, 0)) -> None:
+    room = borrowings.room()
+    descriptor = os.open(room, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        if owner != (os.geteuid(), os.getegid()):
+            with suppress(PermissionError):
+                os.fchown(descriptor, *owner)
+        os.fchmod(descriptor, mode)
+    borrowings.lend(room, path, read_only=True)
+
+
+def _emulate(borrowings: EmulatedMounts, mount: Mount) -> list[SshRelay]:
+    match mount:
+        case BindMount():
+            copy_tree(_inside(_directory(mount.source), mount.subpath, mount.target), room := borrowings.room())
+            borrowings.lend(room, mount.target, read_only=mount.readonly)
+        case CacheMount(readonly=True):
+            copy_tree(_inside(mount.source, mount.subpath, mount.target), room := borrowings.room())
+            borrowings.lend(room, mount.target, read_only=True)
+        case CacheMount():
+            source = _inside(mount.source, mount.subpath, mount.target)
+            borrowings.lend(source, mount.target, return_to=source)
+        case TmpfsMount():
+            borrowings.lend(_make_directory(borrowings.room(), 0o1777), mount.target)
+        case SecretMount():
+            _write(borrowings, mount.target, mount.content, mount.mode, (mount.uid, mount.gid))
+        case SshMount():
+            return [_listen(borrowings, mount)]
+    return []
+
+
+def _inside(tree: str, subpath: str, target: str) -> str:
+    """The real path of `subpath` inside `tree`. Raises SandboxError."""
+    root = os.open(tree, _OPEN_DIRECTORY)
+    try:
+        found = open_in_root(root, subpath or ".", os.O_PATH)
+    except OSError as error:
+        raise SandboxError(f"cannot mount {subpath!r} on {target}: {error.strerror}") from error
+    finally:
+        os.close(root)
+    path = os.readlink(f"/proc/self/fd/{found}")
+    os.close(found)
+    return path
+
+
+def _listen(borrowings: EmulatedMounts, mount: SshMount) -> SshRelay:
+    room = borrowings.room()
+    folder = os.open(os.path.dirname(room), _OPEN_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
+            listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(room)}")
+            listener.listen(16)
+            with suppress(PermissionError):
+                os.chown(room, mount.uid, mount.gid)
+            os.chmod(room, mount.mode)
+            borrowings.lend(room, mount.target)
+            return SshRelay(os.dup(listener.fileno()), mount.socket)
+    finally:
+        os.close(folder)
+
+
+def _become_command(payload: bytes, channel: Channel) -> NoReturn:
+    try:
+        prctl(PR_SET_PDEATHSIG, _SIGKILL)
+        terminal, _, encoded = payload.partition(b"\n")
+        spec = from_json(encoded)
+        root = os.open(_directory(spec.rootfs), _OPEN_DIRECTORY)
+        env = with_home(spec.env, spec.uid, root)
+        forbid_imports()
+        os.fchdir(root)
+        os.chroot(".")
+        os.close(root)
+        set_limits(spec.ulimits)
+        os.umask(_UMASK)
+        reset_signals()
+        begin_session(terminal=json.loads(terminal))
+        make_directory(spec.cwd)
+        drop_privileges(spec, single_id=False, filtered=False)
+        change_directory(spec.cwd)
+        close_on_exec_from(3)
+    except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
+        channel.report_failure(error)
+        os._exit(SETUP_FAILED)
+    execute(spec.argv, env)

@@ -1,0 +1,1 @@
+"""The native isolation: namespaces made by this program."""

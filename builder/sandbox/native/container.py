@@ -1,0 +1,227 @@
+"""The making of one container, from inside: runs in a fresh child of the fork server, as pid 1 of new namespaces.
+
+    scratch tmpfs → sources opened → root mounted (with stubs) → /dev, /sys → the spec's mounts → /proc → masks
+    → pivot_root → limits, capabilities, filter, ids → the command
+
+Whatever goes wrong before the command starts is sent over the channel as one message; nothing is undone here,
+because all mounts vanish with the namespace.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import termios
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from builder.errors import SandboxError
+from builder.linux.beneath import walk_in_root
+from builder.linux.mount import descriptor_path, pivot_root_here, unmount
+from builder.linux.network import bring_loopback_up
+from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
+from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
+from builder.sandbox.mounts.mount_points import MountPoint, Stub, open_mount_point
+from builder.sandbox.mounts.root_mount import Scratch, mount_root, mount_scratch
+from builder.sandbox.mounts.spec_mounts import Attachment, Preparation
+from builder.sandbox.mounts.standard_mounts import (
+    SYSTEM_POINTS,
+    Conditions,
+    hide_parts,
+    mount_dev,
+    mount_proc,
+    mount_sys,
+)
+from builder.sandbox.process.cgroups import enter_own_groups, mount_cgroups
+from builder.sandbox.process.command import execute
+from builder.sandbox.process.home import with_home
+from builder.sandbox.process.init import become_init
+from builder.sandbox.process.privileges import drop_privileges, reset_signals, set_limits
+from builder.sandbox.refusal import errno_of
+from builder.sandbox.spec import DEFAULT_SHM_BYTES, Manner, SandboxSpec, SshMount
+
+SETUP_FAILED = 125
+"""Exit code of a child that could not start its command; the reason went over the channel."""
+
+_UMASK = 0o022
+_SIGKILL = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The socket to the thread that waits for this run: JSON messages, some with a descriptor."""
+
+    descriptor: int
+
+    def report_stub(self, stub: Stub, parent: int) -> None:
+        self._send({"stub": asdict(stub)}, parent)
+
+    def report_listener(self, agent: str, listener: int) -> None:
+        self._send({"agent": agent}, listener)
+
+    def report_network(self, namespace: int) -> None:
+        self._send({"network": True}, namespace)
+
+    def report_exit(self, status: int) -> None:
+        self._send({"exit": status})
+
+    def report_failure(self, error: Exception) -> None:
+        message, hint = str(error) or type(error).__name__, ""
+        if isinstance(error, SandboxError):
+            message, hint = error.message, error.hint
+        elif isinstance(error, OSError) and error.strerror:
+            message = error.strerror + (f": {error.filename}" if error.filename else "")
+        self._send({"error": message, "hint": hint, "errno": errno_of(error)})
+
+    def _send(self, message: dict[str, object], *descriptors: int) -> None:
+        with socket.socket(fileno=os.dup(self.descriptor)) as channel:
+            socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
+
+
+def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions, manner: Manner) -> NoReturn:
+    """Turn this process, whose descriptors 0 to 2 are the command's, into the container. Never returns."""
+    try:
+        prctl(PDEATHSIG, _SIGKILL)
+        close_all_except(frozenset((0, 1, 2, channel.descriptor)))
+        os.umask(_UMASK)
+        enter_own_groups("" if spec.insecure else conditions.device_guard)
+        root = assemble_root(spec, channel, conditions)
+        env = with_home(spec.env, spec.uid, root)
+        forbid_imports()
+        os.fchdir(root)
+        pivot_root_here()
+        os.close(root)
+        _enter(spec, conditions, manner)
+    except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
+        channel.report_failure(error)
+        os._exit(SETUP_FAILED)
+    execute(spec.argv, env)
+
+
+def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -> int:
+    """Mount everything the command will see; a descriptor of the new root. Raises OSError, SandboxError."""
+    user_namespace = conditions.user_namespace
+    scratch = mount_scratch(spec.rootfs, channel.report_stub)
+    preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)
+    attachments = preparation.attachments(AgentSockets(channel).listen)
+    points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
+    devices = spec.insecure or bool(conditions.device_guard)
+    root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=devices)
+    for point in SYSTEM_POINTS:
+        os.close(open_mount_point(root, point, channel.report_stub))
+    shm_bytes = DEFAULT_SHM_BYTES if spec.shm_size is None else spec.shm_size
+    host_devices = spec.insecure and not user_namespace
+    mount_dev(root, shm_bytes=shm_bytes, conditions=conditions, host_devices=host_devices)
+    mount_sys(root, user_namespace=user_namespace, writable=spec.insecure)
+    mount_cgroups(root)
+    for attachment in [*attachments, *preparation.apt_attachment(root)]:
+        _attach(attachment, root, channel)
+    _drop_scratch(root, scratch)
+    mount_proc(root)
+    if not spec.insecure:
+        hide_parts(root)
+    return root
+
+
+def forbid_imports() -> None:
+    """From here on the file system is the image's: a module found there would be code that runs as us."""
+    sys.meta_path.clear()
+    sys.path.clear()
+
+
+def _attach(attachment: Attachment, root: int, channel: Channel) -> None:
+    try:
+        target = open_mount_point(root, attachment.point(), channel.report_stub)
+        try:
+            attachment.attach(target)
+        finally:
+            os.close(target)
+    except (OSError, SandboxError) as error:
+        if attachment.optional:
+            return
+        if isinstance(error, OSError):
+            raise SandboxError(f"cannot mount on {attachment.target}: {error.strerror}") from error
+        raise
+    finally:
+        if attachment.source is not None:
+            os.close(attachment.source)
+
+
+def _drop_scratch(root: int, scratch: Scratch) -> None:
+    """Unmount the scratch where it is in the way of /proc: what was bound from it stays, its names are gone."""
+    if scratch.disk is None:
+        point = os.open("proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+        unmount(descriptor_path(point))
+        os.close(point)
+
+
+def _enter(spec: SandboxSpec, conditions: Conditions, manner: Manner) -> None:
+    """Everything between pivot_root and exec."""
+    set_hostname(spec.hostname)
+    if spec.network == "none":
+        bring_loopback_up()
+    set_limits(spec.ulimits)
+    reset_signals()
+    begin_session(terminal=manner.terminal)
+    if manner.init:
+        become_init(terminal=manner.terminal)
+    make_directory(spec.cwd)
+    drop_privileges(spec, single_id=conditions.single_id)
+    change_directory(spec.cwd)
+    prctl(PDEATHSIG, _SIGKILL)  # changing ids cleared it
+    close_on_exec_from(3)
+
+
+def begin_session(*, terminal: bool) -> None:
+    """Leave the caller's session, and with it its terminal's signals; with `terminal`, take the one on descriptor 0."""
+    os.setsid()
+    if terminal:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def make_directory(path: str) -> None:
+    """Make a missing working directory, as runtimes do: an image may name one that no layer has."""
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    except OSError as error:
+        raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
+
+
+def make_directory_in(root: int, path: str) -> None:
+    """The same inside a root that is not ours yet."""
+    try:
+        with walk_in_root(root, path) as walk:
+            exists = not walk.missing
+        if not exists:
+            os.close(open_mount_point(root, MountPoint(path=path, directory=True), None))
+    except OSError as error:
+        raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
+
+
+def change_directory(path: str) -> None:
+    try:
+        os.chdir(path)
+        os.getcwd()  # fails for a directory outside the root, reached by a descriptor (CVE-2024-21626)
+    except OSError as error:
+        raise SandboxError(f"cannot use {path} as working directory: {error.strerror}") from error
+
+
+class AgentSockets:
+    """Makes sockets that stand for an SSH agent's; the waiting thread answers them (ssh_relay.py)."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def listen(self, path: str, mount: SshMount) -> None:
+        folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+                # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
+                listener.bind(f"{descriptor_path(folder)}/{os.path.basename(path)}")
+                listener.listen(16)
+                self._channel.report_listener(mount.socket, listener.fileno())
+        finally:
+            os.close(folder)

@@ -1,0 +1,1 @@
+"""The network that the RUNs of a build share."""

@@ -1,0 +1,1 @@
+"""The oci isolation: crun or runc runs a bundle."""

@@ -1,0 +1,1 @@
+"""Processes: the fork server, talking to one run, streams, privileges, signals, supervision."""

@@ -1,0 +1,65 @@
+"""Entries in, a layer in the store out: tar and table of contents written in one pass, then both made visible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from threading import Event
+from typing import TYPE_CHECKING
+
+from builder.errors import Cancelled
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import DiffID
+from builder.oci.media_type import OCI_LAYER
+from builder.store.layers import LayerRecord
+
+if TYPE_CHECKING:
+    from builder.filesystem.entry import Entry
+    from builder.layer.content import Content
+    from builder.solve.secret_watch import SecretWatch
+    from builder.store.store import Store
+
+
+def check_cancelled(cancel: Event) -> None:
+    """Raise Cancelled once `cancel` is set."""
+    if cancel.is_set():
+        raise Cancelled("the build was stopped")
+
+
+def until_cancelled(
+    items: Iterable[tuple[Entry, Content | None]], cancel: Event
+) -> Iterator[tuple[Entry, Content | None]]:
+    """Give what `items` gives. Raises Cancelled once `cancel` is set."""
+    for item in items:
+        check_cancelled(cancel)
+        yield item
+
+
+def commit_layer(
+    store: Store, items: Iterable[tuple[Entry, Content | None]], *, epoch: int | None, watch: SecretWatch | None = None
+) -> LayerRecord:
+    """Write `items` as one uncompressed layer; `epoch` (seconds since 1970) clamps their times; `watch` sees the bytes.
+
+    Raises StoreError, LayerError, ContextError. A layer that is already there is not written twice.
+    """
+    from builder.layer.tar_writer import write_layer  # pulls in tarfile: not wanted when everything is cached
+    from builder.transport.layer_index import keep_layer_index
+
+    index = store.temporary.path("index")
+    try:
+        with store.blobs.ingest() as blob:
+            write = blob.write if watch is None else watch.watching(blob.write)
+            statistics = write_layer(items, write, index, epoch=epoch)
+            diff_id = DiffID(blob.commit())
+        keep_layer_index(store, index, diff_id)
+    finally:
+        if os.path.exists(index):
+            os.unlink(index)
+    descriptor = Descriptor(media_type=OCI_LAYER, digest=diff_id, size=store.blobs.size(diff_id))
+    return LayerRecord(
+        descriptor=descriptor,
+        diff_id=diff_id,
+        entries=statistics.entries,
+        files=statistics.files,
+        bytes=statistics.bytes_,
+    )

@@ -1,0 +1,1 @@
+"""COPY, ADD and WORKDIR: what is selected, its digests for the key, the entries of the layer."""

@@ -1,0 +1,114 @@
+"""What a build would do: for each step, whether the cache has it, and if not, why. Nothing is executed.
+
+A step on top of one that must run has no key yet: its key names the content below it, which does not exist. It is
+reported as waiting for that step; it may still be a hit when the content turns out to be what it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from builder.oci.digest import ChainID
+from builder.plan.plan import Plan
+from builder.plan.step import (
+    CopyStep,
+    GitSource,
+    HttpSource,
+    ImageStep,
+    RunStep,
+    Step,
+    StepID,
+    dependencies,
+    steps_read,
+)
+from builder.solve.cache_key import LayerStep, definition
+from builder.solve.context import SolveContext
+from builder.solve.keyed_step import keyed
+from builder.solve.op import op_for
+from builder.solve.reason.explain import Explainer
+from builder.solve.reason.facts import Seen
+from builder.solve.results import SCRATCH, Stack, StepResult, stack_of
+
+_UNKNOWN = ChainID("")
+"""Stands for the chain ID of what isn't there yet."""
+
+Outcome = Literal["hit", "miss", "waits", "present", "fetch"]
+"""A layer step is a hit, a miss, or waits for a miss below; an image step's layers are present or to be fetched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStatus:
+    step: Step
+    outcome: Outcome
+    key: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    plan: Plan
+    steps: tuple[StepStatus, ...]
+
+
+def dry_run_plan(plan: Plan, context: SolveContext) -> DryRun:
+    """Look every step up. Raises PybuildError for what would fail before anything ran (a missing COPY source)."""
+    found = []
+    explainer = Explainer(plan, context)
+    for step in plan.steps:
+        blocking = [needed for needed in dependencies(step) if needed not in context.results.steps]
+        if blocking:
+            found.append(_waiting(step, blocking, explainer))
+        elif isinstance(step, ImageStep):
+            found.append(_image(step, context))
+        else:
+            found.append(_layer(step, explainer))
+    context.close()
+    return DryRun(plan, tuple(found))
+
+
+def _image(step: ImageStep, context: SolveContext) -> StepStatus:
+    layers = context.resolver.find_layers(step.manifest_digest)
+    if layers is None:
+        return StepStatus(step=step, outcome="fetch", reason="its layers are not here yet")
+    context.results.steps[step.id] = StepResult(stack=stack_of(layers), cached=True)
+    return StepStatus(step=step, outcome="present")
+
+
+def _waiting(step: Step, blocking: list[StepID], explainer: Explainer) -> StepStatus:
+    """Say why a step runs whose parent does: what is new in itself, and what it follows."""
+    is_linked = isinstance(step, CopyStep) and step.link
+    reads_known = not any(needed in blocking for needed in steps_read(step))
+    if isinstance(step, CopyStep) and is_linked and reads_known and not _is_remote(step):
+        return _layer(step, explainer, SCRATCH)  # what is below it is no part of its key
+    if isinstance(step, ImageStep) or step.parent not in blocking or is_linked:
+        titles = ", ".join(explainer.plan.steps[needed].title for needed in blocking)
+        return StepStatus(step=step, outcome="waits", reason=f"waits for {titles}")
+    document = definition(step, _UNKNOWN, explainer.context.key_environment)
+    seen: tuple[Seen, ...] = ()
+    if reads_known and not _is_remote(step):
+        op = op_for(step, SCRATCH, explainer.context)
+        document["inputs"] = op.inputs()
+        seen = op.seen()
+    return StepStatus(step=step, outcome="waits", reason=explainer.reason_waiting(step, document, seen))
+
+
+def _is_remote(step: LayerStep) -> bool:
+    return isinstance(step, CopyStep) and any(isinstance(source, HttpSource | GitSource) for source in step.sources)
+
+
+def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -> StepStatus:
+    """Look a step up; on top of a `parent` that is not what it will be, nothing can be built."""
+    context = explainer.context
+    keyed_step = keyed(step, context, parent)
+    key = keyed_step.complete()
+    found = None if step.no_cache else keyed_step.find(context)
+    if found is None:
+        in_chroot = isinstance(step, RunStep) and context.worker.takes_chroot_results(context.sink)
+        reason = explainer.reason(keyed_step, in_chroot=in_chroot)
+        return StepStatus(step=step, outcome="miss", key=str(key), reason=reason)
+    record, layer = found
+    if parent is None:
+        stack = keyed_step.parent.with_layer(layer)
+        context.results.steps[step.id] = StepResult(stack=stack, layer=layer, cached=True, key=str(record.key))
+    return StepStatus(step=step, outcome="hit", key=str(record.key))

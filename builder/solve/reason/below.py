@@ -1,0 +1,89 @@
+"""What changed of what a step stands on: the base image, or the nearest step that ran again or made something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from builder.plan.plan import Plan
+from builder.plan.step import ImageStep, Step
+from builder.solve.reason.facts import Facts
+from builder.solve.reason.words import change, value
+from builder.solve.results import Results
+
+_NUMBERED = re.compile(r"\[(?:.* )?(\d+)/\d+\] (.*)", re.DOTALL)
+_SHORT = len("sha256:") + 12
+
+
+def ancestors(plan: Plan, step: Step) -> Iterator[Step]:
+    """Yield the steps that `step` stands on, the nearest first."""
+    while step.parent is not None:
+        step = plan.steps[step.parent]
+        yield step
+
+
+def base_of(plan: Plan, step: Step) -> tuple[str, str] | None:
+    """Return name and manifest digest of the image that `step` stands on; None for scratch."""
+    for below in ancestors(plan, step):
+        if isinstance(below, ImageStep):
+            return below.reference.partition("@")[0], str(below.manifest_digest)
+    return None
+
+
+def titles_below(plan: Plan, step: Step, results: Results) -> tuple[tuple[str, str], ...]:
+    """Return the layers that `step` stands on, base first, each with the title of the step that made it, if any."""
+    made = {}
+    for below in ancestors(plan, step):
+        solved = results.steps.get(below.id)
+        if solved is None:
+            return ()
+        if solved.layer is not None:
+            made[str(solved.layer.diff_id)] = below.title
+    return tuple((str(layer.diff_id), made.get(str(layer.diff_id), "")) for layer in results.stack(step.parent).layers)
+
+
+def changes_below(plan: Plan, step: Step, results: Results, before: Facts) -> Iterator[str]:
+    """Yield, once, why `step` stands on something else than it did; steps that aren't solved are to run again."""
+    layers = [below for below in ancestors(plan, step) if not isinstance(below, ImageStep)]
+    for below in layers:
+        solved = results.steps.get(below.id)
+        if solved is None or not solved.cached:
+            yield f"follows {label(below, step)}"
+            return
+    base = base_of(plan, step)
+    if base != before.base:
+        yield _base_change(before.base, base)
+        return
+    known = {diff_id for diff_id, _ in before.below}
+    for below in layers:
+        layer = results.steps[below.id].layer
+        if layer is not None and str(layer.diff_id) not in known:
+            yield f"follows {label(below, step)}"
+            return
+    today = {str(layer.diff_id) for layer in results.stack(step.parent).layers}
+    gone = [title for diff_id, title in before.below if diff_id not in today]
+    if not gone:
+        yield "the steps below it stand in another order"
+    elif any(_instruction(other.title) == _instruction(gone[-1]) for other in plan.steps if other.id > step.id):
+        yield f"{_instruction(gone[-1])} comes later now"
+    else:
+        yield f"{_instruction(gone[-1])} was removed"
+
+
+def label(below: Step, seen_from: Step) -> str:
+    """Return what a step is called: its number in its stage and its instruction."""
+    found = _NUMBERED.fullmatch(below.title)
+    number = found[1] if found else str(below.id + 1)
+    stage = f" of {below.stage}" if below.stage != seen_from.stage else ""
+    return f"step {number}{stage} ({_instruction(below.title)})"
+
+
+def _instruction(title: str) -> str:
+    found = _NUMBERED.fullmatch(title)
+    return value(found[2] if found else title)
+
+
+def _base_change(was: tuple[str, str] | None, now: tuple[str, str] | None) -> str:
+    if was is not None and now is not None and was[0] == now[0]:
+        return f"base image moved: {was[1][:_SHORT]}… → {now[1][:_SHORT]}…"
+    return f"base image changed: {change(was[0] if was else 'scratch', now[0] if now else 'scratch')}"

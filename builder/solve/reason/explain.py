@@ -1,0 +1,172 @@
+"""Finds what a step that must run is to be compared with, and asks for the reason; keeps what the next build asks for.
+
+The last build of the same name (context, Dockerfile, platform) left the keys of its steps by stage and position. Where
+steps were put in or taken out, a step is compared with the one that says the same, wherever that stood in its stage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from builder.context.tree import ignore_rules
+from builder.errors import PybuildError
+from builder.oci.digest import DiffID, Digest
+from builder.plan.plan import Plan
+from builder.plan.step import BindMount, ContextSource, CopyStep, ImageStep, Paths, RunStep, StepID, WorkdirStep
+from builder.solve.cache_key import LayerStep, shape_of_preimage, shape_of_step
+from builder.solve.reason.below import base_of, changes_below, titles_below
+from builder.solve.reason.compare import (
+    FIRST_BUILD,
+    LAYER_GONE,
+    NO_CACHE,
+    PRUNED,
+    Look,
+    Sources,
+    main_reason,
+    read_look,
+)
+from builder.solve.reason.facts import Facts, Seen, facts_from_bytes
+from builder.solve.reason.last_build import last_key, place_names
+from builder.solve.results import stack_of
+
+if TYPE_CHECKING:
+    from builder.context.tree import Tree
+    from builder.solve.context import SolveContext
+    from builder.solve.keyed_step import KeyedStep
+
+
+@dataclass(slots=True)
+class Explainer:
+    """Explains the misses of one plan."""
+
+    plan: Plan
+    context: SolveContext
+    _places: dict[StepID, str] = field(default_factory=dict)
+    _last: dict[str, str] = field(default_factory=dict)
+    _shapes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._places = place_names(self.plan)
+        known = self.context.store.plans.find(last_key(self.context.build_name))
+        self._last = json.loads(known) if known else {}
+
+    def reason(self, keyed_step: KeyedStep, *, in_chroot: bool) -> str:
+        """Say why `attempt` has to be made, in a chroot or not; its inputs are read where there is anything to compare.
+
+        Raises PybuildError.
+        """
+        step = keyed_step.step
+        if step.no_cache:
+            return NO_CACHE
+        earlier = self._earlier(step)
+        if earlier is None:
+            return FIRST_BUILD
+        key, preimage = keyed_step.identity(in_chroot=in_chroot)
+        if key in (earlier, self._last.get(self._places[step.id])):
+            return PRUNED if self.context.records.preimage(key) is None else LAYER_GONE
+        before = self._look(Digest(earlier))
+        if before is None:
+            return PRUNED
+        now = read_look(preimage, self.facts(keyed_step))
+        return main_reason(before, now, self._sources(step, before.facts, now.facts)) or PRUNED
+
+    def reason_waiting(self, step: LayerStep, document: dict[str, Any], seen: tuple[Seen, ...]) -> str:
+        """Say why a step will be made that stands on one that will be; `document` lacks what isn't known."""
+        if step.no_cache:
+            return NO_CACHE
+        earlier = self._earlier(step)
+        before = None if earlier is None else self._look(Digest(earlier))
+        if before is None:
+            return FIRST_BUILD if earlier is None else PRUNED
+        now = Look(document, self._own_facts(step, seen))
+        return main_reason(before, now, self._sources(step, before.facts, now.facts))
+
+    def facts(self, keyed_step: KeyedStep) -> Facts:
+        """Return what is to be kept beside the record of an attempt whose inputs are known."""
+        results = self.context.results
+        return self._own_facts(keyed_step.step, keyed_step.op.seen())._replace(
+            base=base_of(self.plan, keyed_step.step), below=titles_below(self.plan, keyed_step.step, results)
+        )
+
+    def _own_facts(self, step: LayerStep, seen: tuple[Seen, ...]) -> Facts:
+        ignored = {name: rules for name in _contexts(step) if (rules := ignore_rules(self._tree(name)))}
+        variables = step.variables if isinstance(step, CopyStep | WorkdirStep) else ()
+        return Facts(variables=variables, ignored=ignored, seen=seen)
+
+    def _tree(self, context: str) -> Tree:
+        return self.context.contexts.tree(context)
+
+    # --- what to compare with -------------------------------------------------------------------------------------
+
+    def _earlier(self, step: LayerStep) -> str | None:
+        """Return the key of the record that a step is compared with."""
+        place = self._places[step.id]
+        own = self._last.get(place) or self.context.records.latest(f"{self.context.build_name}\0{place}")
+        shape = shape_of_step(step)
+        if own is not None and self._shape(own) in (None, shape):
+            return own
+        stage = place.rpartition("\0")[0] + "\0"
+        for other, key in self._last.items():
+            if other.startswith(stage) and self._shape(key) == shape:
+                return key
+        if own is None:
+            return None
+        others = [other for other in self.plan.steps if other.stage == step.stage and other.id != step.id]
+        shapes = [shape_of_step(other) for other in others if not isinstance(other, ImageStep)]
+        return None if self._shape(own) in shapes else own
+
+    def _shape(self, key: str) -> Any:
+        if key not in self._shapes:
+            preimage = self.context.records.preimage(Digest(key))
+            self._shapes[key] = None if preimage is None else shape_of_preimage(json.loads(preimage))
+        return self._shapes[key]
+
+    def _look(self, key: Digest) -> Look | None:
+        preimage = self.context.records.preimage(key)
+        return None if preimage is None else read_look(preimage, facts_from_bytes(self.context.store.facts.find(key)))
+
+    # --- what is asked while comparing ----------------------------------------------------------------------------
+
+    def _sources(self, step: LayerStep, before: Facts, now: Facts) -> Sources:
+        def below() -> Iterator[str]:
+            return changes_below(self.plan, step, self.context.results, before)
+
+        def came(seen: Seen, path: str) -> str:
+            was = before.ignored.get(seen.context or "", ()) if seen.context is not None else ()
+            if not was or was == now.ignored.get(seen.context or ""):
+                return ""
+            from builder.context.ignore import parse_ignore
+
+            return " (no longer ignored)" if parse_ignore("\n".join(was), "").decide(path).excluded else ""
+
+        def went(seen: Seen, path: str) -> str:
+            rule = self._tree(seen.context).hidden_by(path) if seen.context is not None else ""
+            return f" (excluded by {rule})" if rule else ""
+
+        return Sources(below, lambda seen: self._lines(step, seen), came, went)
+
+    def _lines(self, step: LayerStep, seen: Seen) -> bytes:
+        if not seen.layers or not isinstance(step, RunStep):
+            return seen.lines
+        from builder.solve.run.inputs import stage_lines
+
+        records = [self.context.store.layers.find(DiffID(diff_id)) for diff_id in seen.layers]
+        stack = stack_of(tuple(record for record in records if record is not None))
+        if len(stack.layers) < len(records):
+            return b""
+        try:
+            return b"".join(stage_lines(step, self.context.views.stack_layers(stack), seen.root))
+        except PybuildError:
+            return b""  # it was not there
+
+
+def _contexts(step: LayerStep) -> Iterator[str]:
+    sources: list[object] = []
+    if isinstance(step, CopyStep):
+        sources = [source.source for source in step.sources if isinstance(source, Paths)]
+    elif isinstance(step, RunStep):
+        sources = [mount.source for mount in step.mounts if isinstance(mount, BindMount)]
+    yield from dict.fromkeys(source.name for source in sources if isinstance(source, ContextSource))

@@ -1,0 +1,195 @@
+"""Executes a RUN: from a step of the plan to the changes it made, ready to be written as a layer.
+
+    with run_step(step, parent, tools, emit, cancel) as done:
+        record = commit_layer(store, done.changes(), …)
+        done.keep(record.diff_id)
+
+When the block ends without `keep`, the tree the step ran in is thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from threading import Event
+from typing import Literal
+
+from builder.errors import LayerError, MountError, SandboxError, StepFailed
+from builder.filesystem.accounts import Account
+from builder.layer.view import MergedView
+from builder.oci.digest import DiffID
+from builder.plan.step import BindMount, Network, RunStep
+from builder.sandbox.runner import ExitStatus, Sandbox
+from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
+from builder.sandbox.spec import Network as SandboxNetwork
+from builder.snapshot.changes import Change
+from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
+from builder.solve.accounts import find_user
+from builder.solve.blame import failed
+from builder.solve.run.binds import Shown
+from builder.solve.run.mounts import MountSources, RunMounts, open_mounts
+from builder.solve.run.output import Redactor, RunOutput
+
+_SCRIPT_MODE = 0o755
+_PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTools:
+    """What RUN steps need, the same for all steps of a build."""
+
+    snapshotter: Snapshotter
+    sandbox: Sandbox
+    sources: MountSources
+    network: Network = "default"
+    """Applies where the step says "default"."""
+    host_network: Literal["host", "shared"] = "host"
+    """What a step gets that asks for this machine's network."""
+    hostname: str = DEFAULT_HOSTNAME
+    add_hosts: tuple[tuple[str, str], ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A RUN that succeeded."""
+
+    _snapshotter: Snapshotter
+    _active: ActiveSnapshot
+    _kept: list[DiffID]
+    shown: Mapping[BindMount, Shown]
+    """What its mounts of contexts showed it."""
+
+    def changes(self) -> Iterator[Change]:
+        """Give what the step changed, in tree order; once. Raises LayerError."""
+        return self._snapshotter.changes(self._active)
+
+    def keep(self, diff_id: DiffID) -> None:
+        """Keep the tree, for steps on top of this one, as what unpacking the layer `diff_id` would give."""
+        self._kept.append(diff_id)
+
+
+@contextmanager
+def run_step(
+    step: RunStep, parent: Sequence[StackLayer], tools: RunTools, emit: Callable[[bytes], None], cancel: Event
+) -> Iterator[FinishedRun]:
+    """Run the command of `step` on the layers `parent`, base first; `emit` gets lines of output without line ends.
+
+    Raises StepFailed when it fails, Cancelled once `cancel` is set, and StoreError, LayerError.
+    """
+    view = MergedView([layer.layer for layer in parent])
+    account = _account(step, view)
+    active = tools.snapshotter.prepare(parent, view)
+    kept: list[DiffID] = []
+    try:
+        mounts = _execute(step, active, account, tools, emit, cancel)
+        yield FinishedRun(tools.snapshotter, active, kept, mounts.shown)
+    except BaseException:
+        tools.snapshotter.discard(active)
+        raise
+    if kept:
+        tools.snapshotter.commit(active, kept[0])
+    else:
+        tools.snapshotter.discard(active)
+
+
+def _account(step: RunStep, view: MergedView) -> Account:
+    try:
+        return find_user(view, step.user)
+    except (SandboxError, LayerError) as error:
+        raise failed(step, error.message, error.hint) from error
+
+
+def _execute(
+    step: RunStep,
+    active: ActiveSnapshot,
+    account: Account,
+    tools: RunTools,
+    emit: Callable[[bytes], None],
+    cancel: Event,
+) -> RunMounts:
+    with ExitStack() as stack:
+        mounts = open_mounts(step, tools.sources, stack, cancel)
+        output = RunOutput(emit, Redactor(mounts.secrets))
+        try:
+            status = tools.sandbox.run(
+                sandbox_spec(step, active, account, tools, mounts), on_output=output.write, cancel=cancel
+            )
+        except MountError as error:
+            raise failed(step, f"{_process(step)} did what mounts do not allow: {error.message}", error.hint) from error
+        except SandboxError as error:
+            raise failed(step, f"{_process(step)} could not be started: {error.message}", error.hint) from error
+        finally:
+            output.finish()
+    if status.code != 0:
+        raise _failure(step, status, output)
+    return mounts
+
+
+def sandbox_spec(
+    step: RunStep, active: ActiveSnapshot, account: Account, tools: RunTools, mounts: RunMounts
+) -> SandboxSpec:
+    """Return all that the sandbox needs to know to run `step`."""
+    script = ((step.script_path, step.script.encode("utf-8", "surrogateescape"), _SCRIPT_MODE),) if step.script else ()
+    return SandboxSpec(
+        rootfs=active.rootfs,
+        argv=step.argv,
+        env=_environment(step, mounts),
+        cwd=step.cwd or "/",
+        uid=account.uid,
+        gid=account.gid,
+        groups=account.groups,
+        mounts=mounts.mounts,
+        network=_network(step, tools),
+        hostname=tools.hostname,
+        add_hosts=tools.add_hosts,
+        shm_size=tools.shm_size,
+        ulimits=tools.ulimits,
+        insecure=step.security == "insecure",
+        files=script,
+    )
+
+
+def _network(step: RunStep, tools: RunTools) -> SandboxNetwork:
+    asked = tools.network if step.network == "default" else step.network
+    return tools.host_network if asked == "host" else asked
+
+
+def _environment(step: RunStep, mounts: RunMounts) -> tuple[str, ...]:
+    """The stage's variables, proxies that it doesn't set itself, and secrets."""
+    found = dict(item.partition("=")[::2] for item in step.env)
+    for name, value in _both_spellings(step.proxy_env).items():
+        found.setdefault(name, value)
+    found.update(item.partition("=")[::2] for item in mounts.env)
+    return tuple(f"{name}={value}" for name, value in found.items())
+
+
+def _both_spellings(proxies: Sequence[str]) -> dict[str, str]:
+    """Programs disagree on whether proxy variables are upper or lower case: what is given in one is set in both."""
+    found = dict(item.partition("=")[::2] for item in proxies)
+    for name in _PROXY_NAMES:
+        for one, other in ((name, name.lower()), (name.lower(), name)):
+            if one in found:
+                found.setdefault(other, found[one])
+    return found
+
+
+def _failure(step: RunStep, status: ExitStatus, output: RunOutput) -> StepFailed:
+    from builder.solve.run.hints import (
+        hint_for,
+    )  # reads words as the language does; a RUN that succeeds needs none of it
+
+    return StepFailed(
+        f"{_process(step)} did not complete successfully: exit code: {status.code}",
+        step.location,
+        hint=hint_for(step, status.code, output.tail),
+        step=step.title,
+        command_exit_code=status.code,
+        tail=output.tail,
+    )
+
+
+def _process(step: RunStep) -> str:
+    return f'process "{" ".join(step.argv)}"'

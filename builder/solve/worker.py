@@ -1,0 +1,169 @@
+"""What this machine gives to RUN: namespaces entered once, a sandbox, a snapshotter; for all platforms of a build.
+
+The network that RUN has by default is started with the sandbox, when a step needs it, so that nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from builder.errors import PlanError, SandboxError
+from builder.oci.platform import Platform, host_platform
+from builder.plan.step import RunStep
+from builder.solve.events import EventSink, Noted
+from builder.solve.known_isolation import CHROOT, remember_isolation, takes_chroot_results, this_place
+
+if TYPE_CHECKING:
+    from builder.sandbox.runner import Sandbox
+    from builder.snapshot.snapshotter import Snapshotter
+    from builder.store.store import Store
+
+_BINFMT = "/proc/sys/fs/binfmt_misc"
+# Architectures that a kernel of another one runs by itself.
+_NATIVE_TOO = {"amd64": {"386"}, "arm64": {"arm"}, "ppc64": {"ppc64le"}, "mips64": {"mips"}}
+# QEMU's names where they are not ours.
+_QEMU_NAMES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386", "mips64le": "mips64el", "mipsle": "mipsel"}
+
+
+@dataclass(slots=True)
+class Worker:
+    """Closed until `open`; `single_id` says that all files have one owner."""
+
+    store: Store
+    isolation: str | None = None
+    single_id: bool = False
+    _sandbox: Sandbox | None = None
+    _snapshotter: Snapshotter | None = None
+    _network_noted: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._sandbox is not None
+
+    @property
+    def sandbox(self) -> Sandbox:
+        assert self._sandbox is not None, "the machine is opened before steps run"
+        return self._sandbox
+
+    @property
+    def snapshotter(self) -> Snapshotter:
+        assert self._snapshotter is not None, "the machine is opened before steps run"
+        return self._snapshotter
+
+    def open(self, sink: EventSink, *, needs_network: bool) -> None:
+        """Enter the namespaces and start the sandbox. The process must have one thread. Raises SandboxError.
+
+        `needs_network` says that a command asks for no network in particular.
+        """
+        if not self.is_open:
+            self._open(sink, needs_network)
+        if needs_network and not self._network_noted:
+            self._network_noted = True
+            self.sandbox.network.start()
+            if reason := self.sandbox.network.shared_reason:
+                sink(Noted(f"RUN shares this machine's network, without CAP_NET_RAW: {reason}"))
+
+    def _open(self, sink: EventSink, start_network: bool) -> None:
+        from builder.sandbox.choose import open_sandbox
+        from builder.sandbox.namespace import enter_build_namespace
+        from builder.snapshot.copying import CopyingSnapshotter
+        from builder.snapshot.overlay import OverlaySnapshotter
+        from builder.snapshot.place import place_of
+
+        here = this_place()
+        with trial_area(self.store) as area:
+            namespace = enter_build_namespace()
+            self._sandbox, choice = open_sandbox(
+                self.isolation, namespace=namespace, store=area, start_network=start_network
+            )
+        place = place_of(self.store, namespace)
+        self._snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
+        self.single_id = place.ids == "ignore"
+        if self.isolation is None:
+            remember_isolation(choice.name, here, self.store)
+        if choice.name == CHROOT:
+            reasons = "; ".join(f"{name} does not work here: {why}" for name, why in choice.rejected)
+            sink(Noted(f"RUN is NOT isolated from this machine ({reasons or '--isolation chroot'})"))
+        elif self.single_id:
+            sink(Noted("one user id only: RUN sees every file as its own, and new files belong to root"))
+
+    def takes_chroot_results(self, sink: EventSink) -> bool:
+        """Say whether what a RUN made in a chroot may be used; opens the machine when only a trial can tell.
+
+        The process must have one thread. Raises SandboxError.
+        """
+        if self.is_open:
+            return self.sandbox.name == CHROOT
+        known = takes_chroot_results(self.isolation, self.store)
+        if known is None:
+            self.open(sink, needs_network=False)
+            return self.sandbox.name == CHROOT
+        return known
+
+    def end_network(self) -> None:
+        """Say that no step will run any more: taking a network down takes the kernel a while, so it may begin."""
+        if self._sandbox is not None:
+            self._sandbox.network.close()
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            self._sandbox.close()
+
+
+@contextmanager
+def trial_area(store: Store) -> Iterator[str]:
+    """Give an empty directory for the trial of an isolation: below one of ours, so that nobody sweeps it meanwhile.
+
+    Raises SandboxError, StoreError.
+    """
+    from builder.store.os_errors import translated
+
+    if not os.access(f"{store.root}/tmp", os.W_OK | os.X_OK):  # also says so of a read-only file system (man 2 access)
+        raise SandboxError(
+            f"commands run in trees below {store.root}/tmp, which cannot be written to",
+            hint="Choose another store with --root.",
+        )
+    area = store.temporary.path("isolation")
+    with translated("making room for a trial of the isolation"):
+        os.mkdir(area, 0o700)
+    try:
+        yield area
+    finally:
+        with suppress(OSError):
+            os.rmdir(area)
+
+
+def check_platform(step: RunStep) -> None:
+    """Raise PlanError when neither this kernel nor an emulator it knows runs programs of the step's platform."""
+    host = host_platform()
+    wanted = step.platform
+    if wanted.architecture in {host.architecture, *_NATIVE_TOO.get(host.architecture, ())}:
+        return
+    if not any(_emulates(wanted, text) for text in _binfmt_entries()):
+        raise PlanError(
+            f"RUN for {wanted} cannot be executed on {host}: no emulator is registered (exec format error)",
+            step.location,
+            hint="Install one, for example Debian's qemu-user-static with binfmt-support, or leave out --platform.",
+        )
+
+
+def _emulates(wanted: Platform, text: str) -> bool:
+    name = _QEMU_NAMES.get(wanted.architecture, wanted.architecture)
+    lines = text.splitlines()
+    # Without F the interpreter would be looked for inside the image (kernel: admin-guide/binfmt-misc).
+    return "enabled" in lines[:1] and f"qemu-{name}" in text and any("F" in line for line in lines if "flags" in line)
+
+
+def _binfmt_entries() -> Iterator[str]:
+    try:
+        names = sorted(os.listdir(_BINFMT))
+    except OSError:
+        return
+    for name in names:
+        if name not in {"register", "status"}:
+            with open(f"{_BINFMT}/{name}", encoding="utf-8", errors="replace") as file:
+                yield file.read()
