@@ -12,9 +12,10 @@ import pytest
 from builder.store.store import Store, open_store
 
 THINNED = {
-    "tests/builds/test_recorded.py": 4,
+    "tests/builds/test_differential.py": 12,
+    "tests/builds/test_recorded.py": 6,
     "tests/cli/test_foreign_flags.py": 4,
-    "tests/cli/test_reasons.py": 2,
+    "tests/cli/test_reasons.py": 3,
     "tests/sandbox/test_lent.py": 2,
     "tests/sandbox/test_standard_streams.py": 2,
 }

@@ -1,13 +1,10 @@
 """expected.json is still what the peers make of the cases: needs docker, and buildah for a few.
 
-The records seldom change, and asking the peers takes ten minutes: a sixth of the cases is asked for, another one each
-day, or all of them with PYBUILD_DIFFERENTIAL=all. pybuild itself is compared with every record (test_recorded.py).
+The records seldom change, and asking the peers takes ten minutes: some of the cases are asked for, always the same, and
+all of them with THOROUGH=1 (tests/conftest.py). pybuild itself is compared with the records in test_recorded.py.
 """
 
 from __future__ import annotations
-
-import os
-import time
 
 import pytest
 
@@ -17,15 +14,9 @@ from tests.builds.cases import Case, case_names, load_case
 from tests.builds.compare import report
 from tests.builds.verdict import judge_peer
 
-PARTS = 6
-DAY_SECONDS = 86_400
-
 
 def names_judged_by(peer: str) -> list[str]:
-    names = [name for name in case_names() if load_case(name).oracle == peer]
-    if os.environ.get("PYBUILD_DIFFERENTIAL") == "all":
-        return names
-    return names[int(time.time()) // DAY_SECONDS % PARTS :: PARTS]
+    return [name for name in case_names() if load_case(name).oracle == peer]
 
 
 @pytest.mark.parametrize("name", names_judged_by("docker"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -55,10 +55,18 @@ def cells() -> Iterator[tuple[str, str, str, bool, str, str]]:
         loads = LOADS if is_busy and TABLE[kind][column] == WORKS else ("one",)
         whole = itertools.product(UMASKS, SURROUNDINGS)
         turn = itertools.cycle([*whole][number % 4 :] + [*itertools.product(UMASKS, SURROUNDINGS)][: number % 4])
-        for load, terminal in itertools.product(loads, (False, True)):
+        places = itertools.product(loads, (False, True))
+        for load, terminal in places if everything else _in_turn(places, column):
             chosen = itertools.product(UMASKS, SURROUNDINGS) if everything else [next(turn)]
             for umask, surroundings in chosen:
                 yield kind, ISOLATIONS[column], load, terminal, umask, surroundings
+
+
+def _in_turn(places: Iterable[tuple[str, bool]], column: int) -> Iterator[tuple[str, bool]]:
+    """Yield one build on a terminal and in a pipe; of several at once, one of the two, each in its turn."""
+    for load, terminal in places:
+        if load == "one" or terminal == (list(LOADS).index(load) + column) % 2:
+            yield load, terminal
 
 
 def name(cell: tuple[str, str, str, bool, str, str]) -> str:
