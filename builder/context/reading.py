@@ -15,10 +15,7 @@ import os
 
 from builder.context.tree import Node, changed
 from builder.errors import ContextError
-from builder.layer.content import FileContent, SliceCheck, SlicedContent, open_content
-
-IN_MEMORY_BYTES = 1 << 20
-"""Files up to this size are read whole; larger ones are streamed."""
+from builder.layer.content import IN_MEMORY_BYTES, FileContent, SliceCheck, SlicedContent, open_content
 
 _BLOCK_BYTES = 1 << 20
 

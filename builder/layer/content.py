@@ -35,6 +35,9 @@ class SlicedContent(NamedTuple):
 
 Content = bytes | FileContent | SlicedContent
 
+IN_MEMORY_BYTES = 1 << 20
+"""Files up to this size are read whole, and digested then; larger ones are streamed, and digested on the way."""
+
 # A name may have become a FIFO or a link since it was listed: never wait for a writer, never follow.
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 

@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from builder.errors import ContextError, LayerError
 from builder.filesystem.entry import Entry
-from builder.layer.content import Content, FileContent, SliceCheck, SlicedContent, open_content
+from builder.layer.content import IN_MEMORY_BYTES, Content, FileContent, SliceCheck, SlicedContent, open_content
 from builder.layer.index_writer import IndexWriter
 from builder.layer.paths import refuse_long_path
 from builder.layer.statistics import LayerStatistics
 from builder.layer.tar_encode import BLOCK, END, encode_header
 from builder.layer.whiteout import PREFIX, refuse_reserved_name
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = IN_MEMORY_BYTES
 """What is handed to `write` at a time, roughly."""
 _PADDING = [bytes(-size % BLOCK) for size in range(BLOCK)]
+
+
+class WrittenLayer(NamedTuple):
+    statistics: LayerStatistics
+    hashed: Mapping[str, str]
+    """Path → sha256 in hex of the large files that came without a digest, and were hashed while they were written."""
 
 
 def write_layer(
@@ -32,13 +39,13 @@ def write_layer(
     index_path: str,
     *,
     epoch: int | None = None,
-) -> LayerStatistics:
+) -> WrittenLayer:
     """Write a layer tar through `write` and its index to `index_path`.
 
-    Items come parents first and no path twice. A regular file whose entry has no digest is hashed on the way, and the
-    index gets the digest. Whiteouts are entries named so, without content. `epoch` (seconds) is the latest mtime that
-    is written. Raises ContextError when a file cannot be read or is not as long as its entry says, LayerError for
-    names a layer cannot hold.
+    Items come parents first and no path twice. A regular file whose entry has no digest is hashed on the way; the index
+    gets the digest, and of large ones also what is returned. Whiteouts are entries named so, without content. `epoch`
+    (seconds) is the latest mtime that is written. Raises ContextError when a file cannot be read or is not as long as
+    its entry says, LayerError for names a layer cannot hold.
     """
     with IndexWriter(index_path) as index:
         stream = _TarWriter(write, index, epoch)
@@ -48,7 +55,7 @@ def write_layer(
             stream.finish()
         finally:
             stream.close()
-        return index.finish()
+        return WrittenLayer(index.finish(), stream.hashed)
 
 
 class _TarWriter:
@@ -59,6 +66,7 @@ class _TarWriter:
         self._position = 0
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self.hashed: dict[str, str] = {}
         self._tar: tuple[str, int] = ("", -1)
         """The tar that slices were last read from, and its descriptor."""
 
@@ -81,6 +89,8 @@ class _TarWriter:
         self._position = offset + size + -size % BLOCK
         if size > BLOCK_BYTES and not isinstance(content, bytes):
             digest = self._copy(header, entry, content)
+            if not entry.digest:
+                self.hashed[entry.path] = digest.hex()
         else:
             data = self._read(entry, content)
             if len(data) != size:

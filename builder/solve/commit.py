@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from builder.errors import Cancelled
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
 from builder.oci.media_type import OCI_LAYER
+from builder.plan.step import Step
+from builder.solve.events import Warned
 from builder.store.layers import LayerRecord
 
 if TYPE_CHECKING:
     from builder.filesystem.entry import Entry
     from builder.layer.content import Content
+    from builder.solve.context import SolveContext
     from builder.solve.secret_watch import SecretWatch
     from builder.store.store import Store
 
@@ -35,9 +38,36 @@ def until_cancelled(
         yield item
 
 
+class Committed(NamedTuple):
+    """A layer in the store, and the digests that were found while it was written: path → sha256 in hex."""
+
+    layer: LayerRecord
+    hashed: Mapping[str, str]
+
+
+def commit_step(step: Step, items: Iterable[tuple[Entry, Content | None]], context: SolveContext) -> Committed:
+    """Write the layer of a step, and warn of the values of secrets that are in it."""
+    if not context.settings.secrets:
+        return commit_layer(context.store, items, epoch=context.epoch)
+    from builder.solve.secret_watch import watch_for
+    from builder.transport.layer_index import open_layer_index
+
+    watch = watch_for(context.settings.secrets)
+    committed = commit_layer(context.store, items, epoch=context.epoch, watch=watch)
+    if watch is not None and watch.found:
+        with open_layer_index(context.store, committed.layer) as index:
+            for name, path in watch.places(index).items():
+                where = f" (/{path})" if path else ""
+                message = (
+                    f"the value of secret {name} is in the layer of {step.title}{where}: whoever has the image has it"
+                )
+                context.warn(Warned("SecretInLayer", message, step.location))
+    return committed
+
+
 def commit_layer(
     store: Store, items: Iterable[tuple[Entry, Content | None]], *, epoch: int | None, watch: SecretWatch | None = None
-) -> LayerRecord:
+) -> Committed:
     """Write `items` as one uncompressed layer; `epoch` (seconds since 1970) clamps their times; `watch` sees the bytes.
 
     Raises StoreError, LayerError, ContextError. A layer that is already there is not written twice.
@@ -49,17 +79,18 @@ def commit_layer(
     try:
         with store.blobs.ingest() as blob:
             write = blob.write if watch is None else watch.watching(blob.write)
-            statistics = write_layer(items, write, index, epoch=epoch)
+            statistics, hashed = write_layer(items, write, index, epoch=epoch)
             diff_id = DiffID(blob.commit())
         keep_layer_index(store, index, diff_id)
     finally:
         if os.path.exists(index):
             os.unlink(index)
     descriptor = Descriptor(media_type=OCI_LAYER, digest=diff_id, size=store.blobs.size(diff_id))
-    return LayerRecord(
+    layer = LayerRecord(
         descriptor=descriptor,
         diff_id=diff_id,
         entries=statistics.entries,
         files=statistics.files,
         bytes=statistics.bytes_,
     )
+    return Committed(layer, hashed)

@@ -156,7 +156,7 @@ class SolveContext:
             self._remote = RemoteSources(
                 self.store, secrets=self.settings.secrets, cancelled=self.resolver.cancel.is_set
             )
-        return self._remote.parts
+        return self._remote.select
 
     def now(self) -> int:
         """Return the time of what a step makes without a time of its own, in seconds since 1970."""

@@ -25,7 +25,6 @@ from builder.plan.step import (
 from builder.solve.cache_key import LayerStep, definition
 from builder.solve.context import SolveContext
 from builder.solve.keyed_step import keyed
-from builder.solve.op import op_for
 from builder.solve.reason.explain import Explainer
 from builder.solve.reason.facts import Seen
 from builder.solve.results import SCRATCH, Stack, StepResult, stack_of
@@ -87,9 +86,9 @@ def _waiting(step: Step, blocking: list[StepID], explainer: Explainer) -> StepSt
     document = definition(step, _UNKNOWN, explainer.context.key_environment)
     seen: tuple[Seen, ...] = ()
     if reads_known and not _is_remote(step):
-        op = op_for(step, SCRATCH, explainer.context)
-        document["inputs"] = op.inputs()
-        seen = op.seen()
+        inputs = keyed(step, explainer.context, SCRATCH).inputs
+        document["inputs"] = inputs.document
+        seen = inputs.seen()
     return StepStatus(step=step, outcome="waits", reason=explainer.reason_waiting(step, document, seen))
 
 
@@ -101,8 +100,8 @@ def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -
     """Look a step up; on top of a `parent` that is not what it will be, nothing can be built."""
     context = explainer.context
     keyed_step = keyed(step, context, parent)
-    key = keyed_step.complete()
-    found = None if step.no_cache else keyed_step.find(context)
+    key = keyed_step.key()
+    found = None if step.no_cache else keyed_step.find()
     if found is None:
         in_chroot = isinstance(step, RunStep) and context.worker.takes_chroot_results(context.sink)
         reason = explainer.reason(keyed_step, in_chroot=in_chroot)

@@ -1,4 +1,4 @@
-"""A layer step on its way to a cache key: what solving a plan and forecasting it have in common.
+"""A layer step and its cache key: what solving a plan and looking it over (dry_run.py) have in common.
 
 The definition is known at once; the inputs are read when the key is asked for, and only then.
 """
@@ -6,14 +6,16 @@ The definition is known at once; the inputs are read when the key is asked for, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from builder.oci.digest import Digest, digest_of
-from builder.plan.step import CopyStep, RunStep
+from builder.plan.step import CopyStep, RunStep, WorkdirStep
 from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
+from builder.solve.copy.op import CopyOp, WorkdirOp
 from builder.solve.known_isolation import CHROOT
-from builder.solve.op import Op, op_for
+from builder.solve.op import Executed, Inputs, Op
 from builder.solve.results import SCRATCH, Stack
+from builder.solve.run.op import RunOp
 
 if TYPE_CHECKING:
     from builder.solve.context import SolveContext
@@ -23,53 +25,71 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class KeyedStep:
-    """`parent` is the file system the layer goes on top of; `preimage` is empty and `key` None until `complete`."""
+    """`parent` is the file system that the layer goes on top of."""
 
     step: LayerStep
     parent: Stack
     op: Op
     definition: dict[str, Any]
     definition_digest: Digest
-    preimage: bytes = b""
-    key: Digest | None = None
-    _inputs: Any = None
+    _context: SolveContext
+    _inputs: Inputs | None = None
+    _key: Digest | None = None
 
-    def complete(self) -> Digest:
-        """Return the key, reading the inputs if that hasn't been done. Raises PybuildError."""
-        if self.key is None:
-            self._read()
-            self.key = digest_of(self.preimage)
-        return self.key
+    @property
+    def inputs(self) -> Inputs:
+        """What the step reads; it is read when this is first asked for. Raises PybuildError."""
+        if self._inputs is None:
+            self._inputs = self._noted(self.op.read_inputs())
+        return self._inputs
 
-    def confirm(self, *, in_chroot: bool) -> tuple[Digest, bytes]:
-        """Return key and preimage of what was read in fact, once the layer has been made. Raises PybuildError."""
-        self._read()
-        return self.identity(in_chroot=in_chroot)
+    def key(self) -> Digest:
+        """Return the key of the step. Raises PybuildError."""
+        if self._key is None:
+            self._key = self.identity()[0]
+        return self._key
 
-    def identity(self, *, in_chroot: bool) -> tuple[Digest, bytes]:
+    def identity(self, *, in_chroot: bool = False) -> tuple[Digest, bytes]:
         """Return key and preimage of the step, or of the same step run in a chroot. Raises PybuildError."""
-        self.complete()
-        found = preimage(self.definition, self._inputs, CHROOT if in_chroot else "")
+        found = preimage(self.definition, self.inputs.document, CHROOT if in_chroot else "")
         return digest_of(found), found
 
-    def _read(self) -> None:
-        self._inputs = self.op.inputs()
-        self.preimage = preimage(self.definition, self._inputs)
+    def replace_inputs(self, executed: Executed) -> None:
+        """Have the key say what was read in fact, which may not be what was there before."""
+        self._inputs, self._key = self._noted(executed.inputs), None
 
-    def find(self, context: SolveContext) -> tuple[CacheRecord, LayerRecord] | None:
+    def find(self) -> tuple[CacheRecord, LayerRecord] | None:
         """Return the record that may answer for this step, and its layer. Raises PybuildError."""
-        record = context.records.find(self.complete())
+        record = self._context.records.find(self.key())
         if record is None and isinstance(self.step, RunStep):
-            record = context.records.find(self.identity(in_chroot=True)[0])
-            if record is not None and not context.worker.takes_chroot_results(context.sink):
+            record = self._context.records.find(self.identity(in_chroot=True)[0])
+            if record is not None and not self._context.worker.takes_chroot_results(self._context.sink):
                 return None
         return (record, record.layer) if record is not None and record.layer is not None else None
 
+    def _noted(self, inputs: Inputs) -> Inputs:
+        for warning in inputs.warnings:
+            self._context.warn(warning)
+        return inputs
+
 
 def keyed(step: LayerStep, context: SolveContext, parent: Stack | None = None) -> KeyedStep:
-    """Return the attempt at `step`; what it stands on must be solved, or is `parent`."""
+    """Return `step` to be looked up and executed; what it stands on must be solved, or is `parent`."""
     parent = context.results.stack(step.parent) if parent is None else parent
     # COPY --link doesn't see what is below it, and so doesn't depend on it.
     seen = SCRATCH if isinstance(step, CopyStep) and step.link else parent
     document = definition(step, seen.chain_id, context.key_environment)
-    return KeyedStep(step, parent, op_for(step, seen, context), document, definition_digest(document))
+    return KeyedStep(step, parent, op_for(step, seen, context), document, definition_digest(document), context)
+
+
+def op_for(step: LayerStep, parent: Stack, context: SolveContext) -> Op:
+    """Return what executes `step` on top of `parent`."""
+    match step:
+        case RunStep():
+            return RunOp(step, parent, context)
+        case CopyStep():
+            return CopyOp(step, parent, context)
+        case WorkdirStep():
+            return WorkdirOp(step, parent, context)
+        case _:
+            assert_never(step)

@@ -1,7 +1,7 @@
-"""The machine room: walks a plan and finds or makes each step's layer.
+"""Walks a plan and finds or makes each step's layer.
 
 First, on one thread and in order, every step that the cache already has: a build that changes nothing ends here.
-Then, if anything is missing, the workshop is opened (namespaces are entered while there is still one thread) and the
+Then, if anything is missing, the worker is opened (namespaces are entered while there is still one thread) and the
 remaining steps run on a pool, each as soon as what it reads from is there. The first failure cancels the rest.
 
 A layer step is found by its key (`cache_key.py`). When two steps of one build turn out to have the same key, the second
@@ -20,7 +20,7 @@ from builder.errors import Cancelled, PybuildError, StoreError
 from builder.oci.canonical import decode, encode
 from builder.oci.digest import Digest
 from builder.plan.plan import Plan
-from builder.plan.step import ImageStep, RunStep, Step, dependencies
+from builder.plan.step import CopyStep, ImageStep, RunStep, Step, dependencies
 from builder.solve import events
 from builder.solve.blame import errors_located_at
 from builder.solve.keyed_step import KeyedStep, keyed
@@ -91,7 +91,7 @@ class _Solver:
         return self._hit(keyed_step)
 
     def _hit(self, keyed_step: KeyedStep) -> bool:
-        found = keyed_step.find(self.context)
+        found = keyed_step.find()
         if found is None:
             return False
         self._use(keyed_step, *found)
@@ -100,7 +100,7 @@ class _Solver:
     def _use(self, keyed_step: KeyedStep, record: CacheRecord, layer: LayerRecord) -> None:
         solved = StepResult(
             stack=keyed_step.parent.with_layer(layer), layer=layer, created=record.created, cached=True,
-            key=str(record.key), in_chroot=record.key != keyed_step.key,
+            key=str(record.key), in_chroot=record.key != keyed_step.key(),
         )  # fmt: skip
         self._keep(keyed_step.step, solved)
         self.sink(
@@ -144,12 +144,13 @@ class _Solver:
 
     def _make(self, keyed_step: KeyedStep) -> None:
         records = self.context.records
-        known = records.has_definition(keyed_step.definition_digest)
         mine: Digest | None = None
-        if known or not keyed_step.op.inputs_come_after:
+        # What no record can answer for is copied at once, and its key made on the way: asking for that first would read
+        # everything twice (docs/decisions/0004).
+        if not isinstance(keyed_step.step, CopyStep) or records.has_definition(keyed_step.definition_digest):
             if self._found_or_mine(keyed_step):
                 return
-            mine = keyed_step.key
+            mine = keyed_step.key()
         try:
             self._execute(keyed_step)
         finally:
@@ -157,7 +158,7 @@ class _Solver:
 
     def _found_or_mine(self, keyed_step: KeyedStep) -> bool:
         """Say whether another thread or an earlier build has this layer; if not, the key is ours to make."""
-        key = keyed_step.complete()
+        key = keyed_step.key()
         while True:
             if not keyed_step.step.no_cache and self._hit(keyed_step):
                 return True
@@ -185,8 +186,10 @@ class _Solver:
         reason = self._reason(keyed_step, in_chroot)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
-        layer = keyed_step.op.make(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
-        key, preimage_ = keyed_step.confirm(in_chroot=in_chroot)
+        executed = keyed_step.op.execute(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
+        layer = executed.layer
+        keyed_step.replace_inputs(executed)
+        key, preimage_ = keyed_step.identity(in_chroot=in_chroot)
         record = CacheRecord(
             key=key,
             definition=keyed_step.definition_digest,

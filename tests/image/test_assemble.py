@@ -35,7 +35,7 @@ def commit_layer(store: Store, *items: tuple[Entry, bytes | None]) -> LayerRecor
     """Write a layer as a step does."""
     index = store.temporary.path("index")
     with store.blobs.ingest() as blob:
-        statistics = write_layer(items, blob.write, index)
+        statistics, _ = write_layer(items, blob.write, index)
         diff_id = DiffID(blob.commit())
     Path(index).rename(store.layers.index_path(diff_id))
     descriptor = Descriptor(media_type=OCI_LAYER, digest=diff_id, size=store.blobs.size(diff_id))

@@ -30,7 +30,7 @@ Items = list[tuple[Entry, Content | None]]
 
 def written(tmp_path: Path, items: Items, epoch: int | None = None) -> tuple[bytes, LayerStatistics]:
     blocks: list[bytes] = []
-    statistics = write_layer(items, blocks.append, str(tmp_path / "index"), epoch=epoch)
+    statistics, _ = write_layer(items, blocks.append, str(tmp_path / "index"), epoch=epoch)
     return b"".join(blocks), statistics
 
 

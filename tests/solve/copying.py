@@ -14,8 +14,8 @@ from builder.layer.index import LayerIndex
 from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView, ViewLayer
 from builder.plan.step import ContextSource, CopySource, CopyStep, Paths, StepID, StepSource, WorkdirStep
-from builder.solve.copy.layer import layer_items
-from builder.solve.copy.selection import Copy, FindRemote
+from builder.solve.copy.layer import CopyLayer
+from builder.solve.copy.selection import CopySelection, FindRemote, read_inputs
 from builder.solve.copy.workdir import workdir_layer_items
 from builder.solve.reason.facts import Seen
 
@@ -61,46 +61,40 @@ class Rig:
         """Make the layer of one step, put it on the stack and return its entries by path."""
         step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
         with self.tree() as tree:
-            copy = self.op(step, tree)
-            index = self.write_layer(copy, step)
-            copy.complete(lambda path: found.entry.digest if (found := index.find(path)) else "")
-            self.inputs = copy.inputs()
-            assert self.inputs == self.op(step, tree).inputs(), "one pass and two passes make the same key"
+            layer = CopyLayer(self.selection(step, tree), self.below(step))
+            index, hashed = self._keep(layer.items)
+            self.inputs = layer.inputs(hashed).document
+            again = read_inputs(self.selection(step, tree)).document
+            assert self.inputs == again, "one pass and two passes make the same key"
         return entries(index)
-
-    def write_layer(self, copy: Copy, step: CopyStep) -> LayerIndex:
-        """Put the layer of a copy on the stack."""
-        return self._keep(lambda: layer_items(copy, self.below(step)))
 
     def inputs_of(self, *words: str, **fields: Any) -> Any:
         """Return the inputs of a COPY without making its layer."""
         step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
         with self.tree() as tree:
-            return self.op(step, tree).inputs()
+            return read_inputs(self.selection(step, tree)).document
 
     def seen_of(self, *words: str, **fields: Any) -> tuple[Seen, ...]:
         """Return what a COPY reads, entry by entry, without making its layer."""
         step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
         with self.tree() as tree:
-            copy = self.op(step, tree)
-            copy.inputs()
-            return copy.seen()
+            return read_inputs(self.selection(step, tree)).seen()
 
-    def op(self, step: CopyStep, tree: Tree) -> Copy:
+    def selection(self, step: CopyStep, tree: Tree) -> CopySelection:
         def find_tree(source: ContextSource | StepSource) -> Tree:
             if isinstance(source, ContextSource):
                 return tree
             layers = self.stages[source.step] if source.step is not None else []
             return ViewTree(MergedView(layers), MADE_AT) if layers else EmptyTree(MADE_AT)
 
-        return Copy(step, find_tree, self.find_remote, made_at=MADE_AT, temporary=self._temporary)
+        return CopySelection(step, find_tree, self.find_remote, made_at=MADE_AT, temporary=self._temporary)
 
     def below(self, step: CopyStep) -> MergedView:
         return MergedView(()) if step.link else self.view
 
     def workdir(self, path: str, user: str = "") -> dict[str, Entry]:
         step = WorkdirStep(id=StepID(0), path=path, user=user)
-        return entries(self._keep(lambda: workdir_layer_items(step, self.view, made_at=MADE_AT)))
+        return entries(self._keep(lambda: workdir_layer_items(step, self.view, made_at=MADE_AT))[0])
 
     def layer(self, *entries: Entry) -> None:
         """Put a layer with these entries on the stack; files are empty."""
@@ -119,13 +113,13 @@ class Rig:
         assert data is not None, f"/{path} is not there"
         return data.decode()
 
-    def _keep(self, items: Callable[[], Any]) -> LayerIndex:
+    def _keep(self, items: Callable[[], Any]) -> tuple[LayerIndex, Mapping[str, str]]:
         tar, index_path = self._temporary("tar"), self._temporary("index")
         with open(tar, "wb") as file:
-            write_layer(items(), file.write, index_path)
+            written = write_layer(items(), file.write, index_path)
         index = LayerIndex(index_path)
         self.layers.append(ViewLayer(index, lambda: tar))
-        return index
+        return index, written.hashed
 
     def _temporary(self, label: str) -> str:
         return str(self.folder / f"{len(list(self.folder.iterdir()))}-{label}")

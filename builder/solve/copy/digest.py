@@ -15,11 +15,12 @@ import hashlib
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from builder.context.reading import IN_MEMORY_BYTES
 from builder.filesystem.entry import FILE, Entry
+from builder.layer.content import IN_MEMORY_BYTES
 from builder.solve.entry_line import entry_line, shortened, with_digest
 
-FindDigest = Callable[[tuple[int, str]], str]
+FindDigest = Callable[[str], str]
+"""Gives the digest of a large file that was not known when it was added, by its path in the layer."""
 
 
 class SelectionDigest:
@@ -27,14 +28,14 @@ class SelectionDigest:
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
-        self._large: list[tuple[int, str, str, tuple[int, str]]] = []
+        self._large: list[tuple[int, str, str, str]] = []
         self._names: dict[Hashable, str] = {}
 
-    def add(self, path: str, entry: Entry, identity: Hashable = None, key: tuple[int, str] = (0, "")) -> None:
-        """Take one entry. A file without `entry.digest` must be large; `key` is what its digest is asked for by."""
+    def add(self, path: str, entry: Entry, identity: Hashable = None, in_layer: str = "") -> None:
+        """Take one entry. A file without `entry.digest` must be large; it is asked for by its path `in_layer`."""
         digest = entry.digest
         if entry.kind == FILE and entry.size > IN_MEMORY_BYTES:
-            self._large.append((len(self._lines), path, digest, key))
+            self._large.append((len(self._lines), path, digest, in_layer))
             digest = ""
         first_name = "" if identity is None else self._names.setdefault(identity, path)
         self._lines.append(entry_line(path, entry, first_name, digest))
@@ -42,13 +43,13 @@ class SelectionDigest:
     def finish(self, find_digest: FindDigest) -> dict[str, Any]:
         """Return the document; `find_digest` gives the content digests that were not known."""
         total = hashlib.sha256(b"".join(self._lines))
-        for _, path, known, key in self._large:
-            total.update(f"{path}\0{known or find_digest(key)}\n".encode("utf-8", "surrogateescape"))
+        for _, path, known, in_layer in self._large:
+            total.update(f"{path}\0{known or find_digest(in_layer)}\n".encode("utf-8", "surrogateescape"))
         return {"entries": len(self._lines), "digest": total.hexdigest()}
 
     def lines(self, find_digest: FindDigest) -> bytes:
         """Return all lines, shortened."""
         lines = list(self._lines)
-        for position, _, known, key in self._large:
-            lines[position] = with_digest(lines[position], known or find_digest(key))
+        for position, _, known, in_layer in self._large:
+            lines[position] = with_digest(lines[position], known or find_digest(in_layer))
         return b"".join(map(shortened, lines))

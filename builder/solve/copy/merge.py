@@ -1,4 +1,4 @@
-"""Streams of what parts put where → one stream in tree order, every path once: where two meet, the later wins."""
+"""Streams of what sources put where → one stream in tree order, every path once: where two meet, the later wins."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from builder.solve.copy.destination import check_kinds
 
 
 class Item(NamedTuple):
-    """What a part puts at a path. Hard links are found among the names of one part only.
+    """What a source puts at a path. Hard links are found among the names of one source only.
 
     `node` is what it was read from; None for members of archives, which may replace anything.
     """
 
     entry: Entry
     content: Content | None
-    part: int
+    source: int
+    """Its number in the Dockerfile's order."""
     identity: Hashable
     node: Node | None
 

@@ -30,7 +30,7 @@ from builder.layer.content import FileContent
 from builder.oci.canonical import encode
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.plan.step import GitSource, HttpSource
-from builder.solve.copy.source import Part
+from builder.solve.copy.source import SelectedSource
 from builder.web.address import AddressError, parse_address, without_credentials
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RemoteSources:
         self._cancelled = cancelled
         self._secrets = secrets or {}
         self._lock = Lock()
-        self._files: dict[HttpSource, Part] = {}
+        self._files: dict[HttpSource, SelectedSource] = {}
         self._commits: dict[Repository, str] = {}
         self._checkouts: dict[Repository, str] = {}
 
@@ -59,7 +59,7 @@ class RemoteSources:
             shutil.rmtree(directory, ignore_errors=True)
         self._checkouts = {}
 
-    def parts(self, source: HttpSource | GitSource, exclude: IgnorePatterns) -> Iterator[Part]:
+    def select(self, source: HttpSource | GitSource, exclude: IgnorePatterns) -> Iterator[SelectedSource]:
         """Yield what `source` gives; `exclude` holds inside repositories. Raises ContextError, DigestMismatch."""
         if isinstance(source, GitSource):
             yield self._repository(source, exclude)
@@ -67,8 +67,8 @@ class RemoteSources:
         with self._lock:
             if source not in self._files:
                 self._files[source] = self._file(source)
-            part = self._files[source]
-        yield part
+            found = self._files[source]
+        yield found
 
     def timestamp(self, source: HttpSource | GitSource) -> int | None:
         """Return when what `source` gives was made, in seconds since 1970; None when nobody says.
@@ -83,8 +83,8 @@ class RemoteSources:
                 return fetch_commit_time(repository, commit, directory)
             finally:
                 shutil.rmtree(directory, ignore_errors=True)
-        part = next(self.parts(source, NOTHING_IGNORED))
-        return part.mtime if part.mtime > 0 else next((self._newest(node) for node in part.nodes()), None)
+        found = next(self.select(source, NOTHING_IGNORED))
+        return found.mtime if found.mtime > 0 else next((self._newest(node) for node in found.nodes()), None)
 
     def _newest(self, node: Node) -> int | None:
         if not isinstance(node.content, FileContent):
@@ -100,11 +100,11 @@ class RemoteSources:
 
     # --- files -------------------------------------------------------------------------------------------------------
 
-    def _file(self, source: HttpSource) -> Part:
+    def _file(self, source: HttpSource) -> SelectedSource:
         shown = without_credentials(source.url)
         known = self._known(source.url)
         if known is not None and source.checksum and known["digest"] == source.checksum:
-            return self._part(source.url, known)
+            return self._selected(source.url, known)
         expected = _checksum(source.checksum)
         before = Fetched(known["etag"], known["last_modified"], known["modified"]) if known is not None else None
         try:
@@ -119,7 +119,7 @@ class RemoteSources:
             assert known is not None
             if source.checksum and known["digest"] != source.checksum:
                 raise DigestMismatch(f"{shown}: expected {source.checksum}, found {known['digest']}")
-            return self._part(source.url, known)
+            return self._selected(source.url, known)
         answer = {
             "digest": str(digest),
             "etag": fetched.etag,
@@ -127,7 +127,7 @@ class RemoteSources:
             "modified": fetched.modified,
         }
         self._store.plans.put(_answer_key(source.url), encode(answer))
-        return self._part(source.url, answer)
+        return self._selected(source.url, answer)
 
     def _check(self) -> None:
         if self._cancelled():
@@ -141,7 +141,7 @@ class RemoteSources:
         known: dict[str, Any] = json.loads(document)
         return known if self._store.blobs.has(Digest(known["digest"])) else None
 
-    def _part(self, url: str, answer: Mapping[str, Any]) -> Part:
+    def _selected(self, url: str, answer: Mapping[str, Any]) -> SelectedSource:
         digest = Digest(answer["digest"])
         name, modified = file_name(url), int(answer["modified"])
         size = self._store.blobs.size(digest)
@@ -149,7 +149,7 @@ class RemoteSources:
             name, FILE, _FILE_MODE, 0, 0, modified, size, digest=digest.encoded if digest.algorithm == "sha256" else ""
         )
         node = Node(entry, FileContent(self._store.blobs.path(digest)) if size else b"")
-        return Part(without_credentials(url), name, False, EmptyTree(), name, modified, lambda: iter([node]))
+        return SelectedSource(without_credentials(url), name, False, EmptyTree(), name, modified, lambda: iter([node]))
 
     def _http_headers(self, url: str) -> dict[str, str]:
         host = _host(url)
@@ -161,8 +161,8 @@ class RemoteSources:
 
     # --- repositories ------------------------------------------------------------------------------------------------
 
-    def _repository(self, source: GitSource, exclude: IgnorePatterns) -> Part:
-        """Return a part that is known by its commit: nothing is checked out before its files are wanted."""
+    def _repository(self, source: GitSource, exclude: IgnorePatterns) -> SelectedSource:
+        """Return a source that is known by its commit: nothing is checked out before its files are wanted."""
         repository, commit = self._find(source)
         fixed = {
             "commit": commit,
@@ -171,7 +171,7 @@ class RemoteSources:
             "submodules": source.submodules,
         }
         nodes = partial(self._checked_out, repository, commit, source.subdirectory, exclude)
-        return Part(repository.shown, "", True, EmptyTree(), "", 0, nodes, fixed)
+        return SelectedSource(repository.shown, "", True, EmptyTree(), "", 0, nodes, fixed)
 
     def _find(self, source: GitSource) -> tuple[Repository, str]:
         """Return the repository, and the commit that is meant."""

@@ -1,6 +1,6 @@
-"""The parts of a COPY: each source, each match of a wildcard, as a stream of files of one tree.
+"""The sources of a COPY: each word, each match of a wildcard, as a stream of files of one tree.
 
-A part is a file, or the contents of a directory. It can be walked more than once, and says nothing of where it goes.
+A source is a file, or the contents of a directory. It can be walked more than once, and says nothing of where it goes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from builder.context.ignore import IgnorePatterns
 from builder.context.paths import inside_root, name_of
-from builder.context.reading import IN_MEMORY_BYTES, read_node
+from builder.context.reading import read_node
 from builder.context.select import Match, filtered, find_below, find_matches, split_pivot
 from builder.context.tree import EmptyTree, Node, Tree
 from builder.errors import ContextError, StepFailed
 from builder.filesystem.entry import DIRECTORY, FILE, Entry
-from builder.layer.content import FileContent
+from builder.layer.content import IN_MEMORY_BYTES, FileContent
 from builder.plan.step import ContextSource, CopyStep, InlineSource, Paths, StepSource
 
 FindTree = Callable[[ContextSource | StepSource], Tree]
@@ -26,7 +26,7 @@ FindTree = Callable[[ContextSource | StepSource], Tree]
 _HEREDOC_MODE = 0o644
 
 
-class Part(NamedTuple):
+class SelectedSource(NamedTuple):
     """One thing that is copied. `root` is the path in `tree` that relative paths are cut from."""
 
     label: str
@@ -40,19 +40,22 @@ class Part(NamedTuple):
     nodes: Callable[[], Iterator[Node]]
     """Give the file, or what is below the directory, in tree order; works again and again."""
     fixed: Mapping[str, Any] | None = None
-    """What the part is known by, when that says more than reading it would: a commit."""
+    """What it is known by, when that says more than reading it would: a commit."""
     may_unpack: bool = False
     """Whether ADD unpacks it if it turns out to be an archive."""
+    context: str | None = None
+    """The name of the build context it is from."""
 
     def relative(self, path: str) -> str:
-        """Return the path below the part's root; a file's is its name."""
+        """Return the path below the source's root; a file's is its name."""
         if not self.is_directory:
             return self.name
         return path[len(self.root) + 1 :] if self.root else path
 
 
-def local_parts(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatterns) -> Iterator[Part]:
-    """Yield the parts of the paths taken from one tree. Raises StepFailed, ContextError, SourceError."""
+def local_sources(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatterns) -> Iterator[SelectedSource]:
+    """Yield what is selected by the paths taken from one tree. Raises StepFailed, ContextError, SourceError."""
+    context = source.source.name if isinstance(source.source, ContextSource) else None
     for number, word in enumerate(source.paths):
         placed = partial(_placed, step, source, number)
         if step.parents:
@@ -60,20 +63,20 @@ def local_parts(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatter
             for base in placed(partial(find_matches, tree, base_word)):
                 if base.entry.kind != DIRECTORY:
                     raise ContextError(f'"/{base_word}" is a {base.entry.kind}; with --parents it must be a directory')
-                yield Part(
+                yield SelectedSource(
                     inside_root(word), base.name, True, tree, base.path, base.entry.mtime,
-                    partial(placed, partial(find_below, tree, base, pattern, exclude)),
+                    partial(placed, partial(find_below, tree, base, pattern, exclude)), context=context,
                 )  # fmt: skip
             continue
         for match in placed(partial(find_matches, tree, word)):
             if match.entry.kind == DIRECTORY:
-                yield Part(
+                yield SelectedSource(
                     inside_root(word), match.name, True, tree, match.path, match.entry.mtime,
-                    partial(filtered, tree, match.path, exclude),
+                    partial(filtered, tree, match.path, exclude), context=context,
                 )  # fmt: skip
             else:
-                yield file_part(inside_root(word), tree, match)._replace(
-                    may_unpack=step.is_add and step.unpack is not False
+                yield file_source(inside_root(word), tree, match)._replace(
+                    may_unpack=step.is_add and step.unpack is not False, context=context
                 )
 
 
@@ -93,30 +96,30 @@ def _placed(step: CopyStep, source: Paths, number: int, find: Callable[[], Itera
         raise StepFailed(error.message, source.places[number], hint=hint or origins, step=step.title) from error
 
 
-def file_part(label: str, tree: Tree, match: Match) -> Part:
-    """Return the part of a single file."""
+def file_source(label: str, tree: Tree, match: Match) -> SelectedSource:
+    """Return a single file."""
     known = match.node
-    return Part(
+    return SelectedSource(
         label, match.name, False, tree, match.path, match.entry.mtime,
         lambda: iter([known]) if known is not None else tree.walk(match.path),
     )  # fmt: skip
 
 
-def inline_part(source: InlineSource, mtime: int) -> Part:
-    """Return the part of a heredoc (H-8): a file called as its delimiter."""
+def inline_source(source: InlineSource, mtime: int) -> SelectedSource:
+    """Return a heredoc (H-8): a file called as its delimiter."""
     data = source.content.encode("utf-8", "surrogateescape")
     name = name_of(source.name) or source.name
     entry = Entry(name, FILE, _HEREDOC_MODE, 0, 0, mtime, len(data), digest=hashlib.sha256(data).hexdigest())
-    return Part(f"<<{source.name}", name, False, EmptyTree(), name, mtime, lambda: iter([Node(entry, data)]))
+    return SelectedSource(f"<<{source.name}", name, False, EmptyTree(), name, mtime, lambda: iter([Node(entry, data)]))
 
 
-def read_nodes(part: Part, *, load: bool) -> Iterator[Node]:
-    """Yield the part's nodes with the digests of all but large files, whose digest may be missing.
+def read_nodes(source: SelectedSource, *, load: bool) -> Iterator[Node]:
+    """Yield the source's nodes with the digests of all but large files, whose digest may be missing.
 
     With `load`, small files on disk come as bytes, each read once. Raises ContextError when one changes meanwhile.
     """
     scanned_ns = time.time_ns()
-    for node in part.nodes():
+    for node in source.nodes():
         entry = node.entry
         if entry.kind != FILE or entry.size > IN_MEMORY_BYTES:
             yield node
@@ -129,7 +132,7 @@ def read_nodes(part: Part, *, load: bool) -> Iterator[Node]:
         if not entry.digest:
             path, kind, mode, uid, gid, mtime, size, link, device, xattrs, _ = entry
             digest = hashlib.sha256(data).hexdigest()
-            part.tree.remember(node, digest, scanned_ns)
+            source.tree.remember(node, digest, scanned_ns)
             # Not _replace: this is done for each file of a context.
             entry = Entry(path, kind, mode, uid, gid, mtime, size, link, device, xattrs, digest)
         yield Node(entry, data if load else node.content, node.identity, node.status)

@@ -54,7 +54,7 @@ class Explainer:
         self._last = json.loads(known) if known else {}
 
     def reason(self, keyed_step: KeyedStep, *, in_chroot: bool) -> str:
-        """Say why `attempt` has to be made, in a chroot or not; its inputs are read where there is anything to compare.
+        """Say why a step has to be made, in a chroot or not; its inputs are read where there is anything to compare.
 
         Raises PybuildError.
         """
@@ -85,9 +85,9 @@ class Explainer:
         return main_reason(before, now, self._sources(step, before.facts, now.facts))
 
     def facts(self, keyed_step: KeyedStep) -> Facts:
-        """Return what is to be kept beside the record of an attempt whose inputs are known."""
+        """Return what is to be kept beside the record of a step whose inputs are known."""
         results = self.context.results
-        return self._own_facts(keyed_step.step, keyed_step.op.seen())._replace(
+        return self._own_facts(keyed_step.step, keyed_step.inputs.seen())._replace(
             base=base_of(self.plan, keyed_step.step), below=titles_below(self.plan, keyed_step.step, results)
         )
 

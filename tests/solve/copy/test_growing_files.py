@@ -17,8 +17,8 @@ from builder.errors import ContextError
 from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView
 from builder.plan.step import ContextSource, CopyStep, Paths, StepID
-from builder.solve.copy.layer import layer_items
-from builder.solve.copy.selection import Copy
+from builder.solve.copy.layer import CopyLayer
+from builder.solve.copy.selection import CopySelection
 from builder.solve.run.materialize import materialize
 
 SIZES = [0, 5, 3 << 20]
@@ -65,14 +65,14 @@ def overwrite(path: Path) -> None:
 
 def copied(tree: DirectoryTree, folder: Path) -> bytes:
     step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), (".",)),), destination="/")
-    copy = Copy(step, lambda source: tree)
+    layer = CopyLayer(CopySelection(step, lambda source: tree), MergedView(()))
     tar = bytearray()
     index = folder / "index"
-    write_layer(layer_items(copy, MergedView(())), tar.extend, str(index))
+    written = write_layer(layer.items(), tar.extend, str(index))
     at = tar.find(b"ustar")
     size = int(tar[at - 257 + 124 : at - 257 + 135], 8)
     content = bytes(tar[at - 257 + 512 : at - 257 + 512 + size])
-    copy.complete(lambda path: hashlib.sha256(content).hexdigest())
+    layer.inputs(written.hashed)
     return content
 
 

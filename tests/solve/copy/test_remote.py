@@ -21,7 +21,7 @@ from tests.web.hostile import WITHIN_SECONDS, HostileServer, endless
 @pytest.fixture
 def rig(tmp_path: Path, store: Store) -> Rig:
     rig = Rig(tmp_path / "bench")
-    rig.find_remote = RemoteSources(store).parts
+    rig.find_remote = RemoteSources(store).select
     return rig
 
 
@@ -44,11 +44,11 @@ def test_a_remote_archive_is_unpacked_only_when_asked(rig: Rig, url: str) -> Non
 def test_the_next_build_asks_whether_the_file_has_changed(rig: Rig, url: str, store: Store) -> None:
     source = (HttpSource(f"{url}/file.txt"),)
     rig.put(source, "/t", is_add=True)
-    rig.find_remote = RemoteSources(store).parts
+    rig.find_remote = RemoteSources(store).select
     rig.put(source, "/t", is_add=True)
     assert [status for _, status, _ in Handler.log] == [200, 304]
     Handler.files["/file.txt"] = b"other"
-    rig.find_remote = RemoteSources(store).parts
+    rig.find_remote = RemoteSources(store).select
     rig.put(source, "/t", is_add=True)
     assert rig.read("t") == "other"
 
@@ -57,7 +57,7 @@ def test_the_next_build_asks_whether_the_file_has_changed(rig: Rig, url: str, st
 def test_a_checksum_is_checked_and_spares_asking(rig: Rig, url: str, store: Store) -> None:
     right = f"sha256:{hashlib.sha256(b'hello').hexdigest()}"
     for _ in range(2):
-        rig.find_remote = RemoteSources(store).parts
+        rig.find_remote = RemoteSources(store).select
         rig.put((HttpSource(f"{url}/file.txt", right),), "/t", is_add=True)
     assert len(Handler.log) == 1
     for kept in (True, False):
@@ -82,7 +82,7 @@ def test_an_unreachable_server_is_named(rig: Rig) -> None:
 
 def test_a_download_that_is_cancelled_ends_though_its_server_is_silent(rig: Rig, store: Store) -> None:
     began = time.monotonic()
-    rig.find_remote = RemoteSources(store, cancelled=lambda: time.monotonic() - began > 1).parts
+    rig.find_remote = RemoteSources(store, cancelled=lambda: time.monotonic() - began > 1).select
     with HostileServer({"": endless(b"", 0.1)}) as server, pytest.raises(Cancelled):
         rig.put((HttpSource(f"http://{server.host}/x"),), "/t", is_add=True)
     assert time.monotonic() - began < WITHIN_SECONDS
@@ -90,7 +90,7 @@ def test_a_download_that_is_cancelled_ends_though_its_server_is_silent(rig: Rig,
 
 @pytest.mark.rule("C-23")
 def test_credentials_come_from_secrets(rig: Rig, url: str, store: Store) -> None:
-    rig.find_remote = RemoteSources(store, secrets={"HTTP_AUTH_TOKEN_127.0.0.1": b"tok\n"}).parts
+    rig.find_remote = RemoteSources(store, secrets={"HTTP_AUTH_TOKEN_127.0.0.1": b"tok\n"}).select
     rig.put((HttpSource(f"{url}/file.txt"),), "/t", is_add=True)
     assert Handler.log[0][2] == "Bearer tok"
 

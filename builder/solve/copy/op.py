@@ -1,0 +1,60 @@
+"""COPY, ADD and WORKDIR. A copy's layer is written while the sources are read; its inputs are digested on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING
+
+from builder.plan.step import CopyStep, WorkdirStep
+from builder.solve.commit import commit_step, until_cancelled
+from builder.solve.copy.selection import CopySelection, read_inputs
+from builder.solve.op import Emit, Executed, Inputs
+from builder.solve.results import Stack
+
+if TYPE_CHECKING:
+    from builder.solve.context import SolveContext
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOp:
+    step: CopyStep
+    parent: Stack
+    context: SolveContext
+
+    def read_inputs(self) -> Inputs:
+        return read_inputs(self._selection())
+
+    def execute(self, emit: Emit, cancel: Event) -> Executed:
+        from builder.solve.copy.layer import CopyLayer  # layers and accounts: a COPY that is cached writes nothing
+
+        layer = CopyLayer(self._selection(), self.context.views.view(self.parent))
+        committed = commit_step(self.step, until_cancelled(layer.items(), cancel), self.context)
+        return Executed(committed.layer, layer.inputs(committed.hashed))
+
+    def _selection(self) -> CopySelection:
+        return CopySelection(
+            self.step,
+            self.context.tree,
+            # Not asked for before a URL is met: it brings clients along.
+            lambda source, exclude: self.context.find_remote()(source, exclude),
+            made_at=self.context.now(),
+            temporary=self.context.store.temporary.path,
+            large=self.context.store.large_layers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkdirOp:
+    step: WorkdirStep
+    parent: Stack
+    context: SolveContext
+
+    def read_inputs(self) -> Inputs:
+        return Inputs({})
+
+    def execute(self, emit: Emit, cancel: Event) -> Executed:
+        from builder.solve.copy.workdir import workdir_layer_items  # as above
+
+        items = workdir_layer_items(self.step, self.context.views.view(self.parent), made_at=self.context.now())
+        return Executed(commit_step(self.step, items, self.context).layer, self.read_inputs())
