@@ -2,8 +2,9 @@
 
     Dockerfile ──parse──▶ AST ──plan──▶ steps ──solve──▶ layers ──assemble──▶ image ──write──▶ outputs
 
-`build` is the whole walk; each verb lives in a room of its own, and `engine/session.py` holds what they share.
-`forecast` stops before anything runs, `check` before anything is planned for good.
+`build` is the whole walk, session.py what its parts share. `dry_run` stops before anything runs, `check` before
+anything is planned for good. Imports inside of functions are gates: what a build with a receipt, or without outputs,
+does not need.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from builder.engine.receipt import look_up
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
 from builder.errors import Location, ReferenceFormatError, StoreError, UsageError
+from builder.oci.annotations import check_annotations
 from builder.oci.digest import Digest
 from builder.oci.reference import Reference, parse_reference
 from builder.solve import events
@@ -24,13 +26,16 @@ from builder.store.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from builder.engine.built_image import BuiltImage
     from builder.engine.checks import CheckReport
     from builder.engine.receipt import Receipt
     from builder.engine.request import ContainerRequest
     from builder.engine.session import BuildSession
+    from builder.oci.descriptor import Descriptor
     from builder.plan.outline import Outline, Targets
     from builder.solve.dry_run import DryRun
     from builder.store.store import Store
+    from builder.transport.output import OutputSpec
 
 
 def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> BuildResult:
@@ -49,14 +54,20 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
         asked = look_up(request, store)
         if asked is not None and asked.receipt is not None:
             return _repeat(asked.receipt, store, names, sink, started)
-        from builder.engine.session import BuildSession  # all that a build needs; a receipt spares it
+        from builder.engine.session import BuildSession  # gate: a receipt spares all that a build needs
+        from builder.engine.solving import build_platform
 
         session = BuildSession.open(request, store, stack, sink)
-        outputs = session.parse_outputs()
+        check_annotations(request.annotations, session.platforms, makes_index=session.makes_index)
+        outputs: tuple[OutputSpec, ...] = ()
+        if request.outputs:
+            from builder.engine.outputs import check_outputs, write_outputs  # gate: transports
+
+            outputs = check_outputs(session)
         with session.quoting():
-            images = tuple(session.build_platform(platform) for platform in session.platforms)
-        descriptor = session.publish(images, names)
-        written = session.write_outputs(outputs, descriptor, images, names)
+            images = tuple(build_platform(session, platform) for platform in session.platforms)
+        descriptor = _publish(session, images, names)
+        written = write_outputs(session, outputs, descriptor, images, names) if outputs else ()
         if asked is not None:
             from builder.engine.receipt_writer import write_receipt
 
@@ -70,6 +81,20 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
         )
         sink(events.ImageWritten(result.image_id, str(descriptor.digest), result.names))
         return result
+
+
+def _publish(session: BuildSession, images: tuple[BuiltImage, ...], names: tuple[Reference, ...]) -> Descriptor:
+    """Give the image, or the index of several, its names; without one it stays in the store unnamed."""
+    descriptor = images[0].image.descriptor
+    if session.makes_index:
+        from builder.engine.outputs import write_index  # gate, as above
+
+        descriptor = write_index(session, images)
+    if names:
+        session.store.names.set_all((name, descriptor) for name in names)
+    else:
+        session.store.names.add(descriptor)
+    return descriptor
 
 
 def _repeat(
@@ -99,7 +124,8 @@ def _repeat(
 
 
 def dry_run(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> tuple[DryRun, ...]:
-    """Say for each step of a build whether the cache has it, without executing anything; one forecast a platform."""
+    """Say for each step of a build whether the cache has it, without executing anything; one dry run a platform."""
+    from builder.engine.solving import solve_context
     from builder.solve.dry_run import dry_run_plan
 
     with _opened(request, sink) as session:
@@ -107,26 +133,32 @@ def dry_run(request: BuildRequest, sink: events.EventSink = events.ignore_events
         with session.quoting():
             for platform in session.platforms:
                 plan = session.plan(platform)
-                result.append(dry_run_plan(plan, session.solve_context(plan, platform, session.sink)))
+                result.append(dry_run_plan(plan, solve_context(session, plan, platform, session.sink)))
         return tuple(result)
 
 
 def check(request: BuildRequest, sink: events.EventSink = events.ignore_events, *, advice: bool = False) -> CheckReport:
     """Check the Dockerfile of a build without building; `advice` adds the checks that are ours."""
+    from builder.engine.planning import check_whole
+
     with _opened(request, sink) as session:
-        return session.check(advice=advice)
+        return check_whole(session, advice=advice)
 
 
 def outline(request: BuildRequest) -> Outline:
     """Return the arguments, secrets, sockets and caches that the target uses; nothing is built."""
+    from builder.engine import planning
+
     with _opened(request) as session, session.quoting():
-        return session.outline()
+        return planning.outline(session)
 
 
 def targets(request: BuildRequest) -> Targets:
     """Return the stages of the Dockerfile that can be built."""
+    from builder.engine import planning
+
     with _opened(request) as session, session.quoting():
-        return session.targets()
+        return planning.targets(session)
 
 
 @contextmanager

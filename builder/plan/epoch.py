@@ -43,7 +43,7 @@ class Timestamps(Protocol):
         ...
 
 
-class NoMoments:
+class NoTimestamps:
     """For who has nothing to ask: no source has a time."""
 
     def timestamp(self, source: EpochSource) -> int | None:

@@ -21,7 +21,7 @@ from builder.oci.config import ImageConfig, RuntimeConfig
 from builder.oci.platform import Platform
 from builder.plan import arguments, titles
 from builder.plan.configure import configure
-from builder.plan.epoch import NoMoments, Timestamps, settle_epoch
+from builder.plan.epoch import NoTimestamps, Timestamps, settle_epoch
 from builder.plan.history import LAYER_COMMENT
 from builder.plan.images import BaseImages, inherited_config
 from builder.plan.inputs import ContextInput, ImageInput, NoInput, StageInput
@@ -61,7 +61,9 @@ class Planner:
         self.outside = Scope()
         self.expander = Expander(dockerfile.escape, self.outside)
         arguments.global_scope(dockerfile, options, self.expander, self.outside)
-        self.epoch, options = settle_epoch(dockerfile, options, self.outside, self.expander, timestamps or NoMoments())
+        self.epoch, options = settle_epoch(
+            dockerfile, options, self.outside, self.expander, timestamps or NoTimestamps()
+        )
         self.options = options
         self._begun: set[int] = set()
         self.graph = StageGraph(dockerfile, options, self.outside, self.expander)

@@ -1,0 +1,72 @@
+"""One platform's image: plan, solve, assemble."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from builder.engine.built_image import BuiltImage
+from builder.engine.session import BuildSession
+from builder.image.assemble import assemble
+from builder.image.image import load_image
+from builder.image.timestamp import format_timestamp
+from builder.oci.annotations import MANIFEST_PLACES, select
+from builder.oci.platform import Platform
+from builder.plan.plan import Plan, Warning
+from builder.plan.predefined import CACHE_MOUNT_NS
+from builder.solve import events
+from builder.solve.context import RunSettings, SolveContext
+from builder.solve.reason.last_build import keys_by_place, last_key
+from builder.solve.solver import solve
+
+_STEPS_APART = 1_000_000
+"""What the step numbers of a build's second platform begin at, in its events; and so on."""
+
+
+def build_platform(session: BuildSession, platform: Platform) -> BuiltImage:
+    """Build for one platform. Raises PybuildError."""
+    plan = session.plan(platform)
+    sink = events.numbered_from(session.sink, session.platforms.index(platform) * _STEPS_APART)
+    for warning in plan.warnings:
+        sink(events.Warned(warning.rule, warning.message, warning.location))
+    context = solve_context(session, plan, platform, sink)
+    first = session.store.plans.find(last_key(context.build_name)) is None
+    sink(events.BuildStarted(len(plan.steps), plan.target, first))
+    session.stack.callback(context.close)
+    results = solve(plan, context, jobs=session.request.jobs)
+    if platform == session.platforms[-1]:
+        session.worker.end_network()
+    created = {step: format_timestamp(result.created) for step, result in results.steps.items() if result.created}
+    layers = results.stack(plan.image.result).layers
+    inside, outside = (select(session.request.annotations, place, platform) for place in MANIFEST_PLACES)
+    descriptor = assemble(session.store, plan.image, layers, created, epoch=context.epoch, annotations=inside)
+    descriptor = descriptor._replace(annotations=outside)
+    if context.warnings:
+        plan = replace(plan, warnings=(*plan.warnings, *(Warning(*warning) for warning in context.warnings)))
+    last = (str(last_key(context.build_name)), keys_by_place(plan, results).decode("utf-8", "surrogatepass"))
+    return BuiltImage(platform, plan, results, load_image(session.store.blobs, descriptor), last)
+
+
+def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: events.EventSink) -> SolveContext:
+    """Return what solving `plan` needs; `sink` is told what is done."""
+    request = session.request
+    settings = RunSettings(
+        network=request.network,
+        hosts=request.hosts,
+        shm_size=request.shm_size,
+        ulimits=request.ulimits,
+        hostname=plan.hostname,
+        secrets=request.secrets,
+        ssh=request.ssh,
+        allow=request.allow | ({"network.host"} if request.network == "host" else set()),
+        cache_namespace=request.build_args.get(CACHE_MOUNT_NS, ""),
+    )
+    return SolveContext(
+        store=session.store,
+        resolver=session.resolver,
+        contexts=session.context,
+        epoch=session.epoch(plan),
+        settings=settings,
+        worker=session.worker,
+        sink=sink,
+        build_name=f"{session.context.identity}\0{platform}",
+    )
