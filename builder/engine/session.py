@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from builder.context.load import BuildContext, load_context
 from builder.engine.plan_cache import PlanCache
@@ -15,7 +16,6 @@ from builder.engine.request import BuildRequest
 from builder.errors import SourceError
 from builder.linux.single_id import one_id_only
 from builder.oci.platform import Platform, host_platform, parse_platform
-from builder.plan.epoch import EpochSource, Timestamps
 from builder.plan.plan import Plan
 from builder.plan.predefined import KEEP_GIT_DIR, makes_index, truth_of
 from builder.solve import events
@@ -23,6 +23,9 @@ from builder.solve.copy.timestamps import SourceTimestamps
 from builder.solve.worker import Worker
 from builder.store.store import Store
 from builder.transport.resolver import Resolver
+
+if TYPE_CHECKING:  # the language, for which a build that is cached has no use
+    from builder.plan.epoch import EpochSource, Timestamps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

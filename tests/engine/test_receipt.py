@@ -226,7 +226,7 @@ def test_what_changed_while_it_was_built_gets_no_receipt(settled: Project, monke
         return assemble(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(assembling, "assemble", edit_and_assemble)
+        patch.setattr("builder.engine.solving.assemble", edit_and_assemble)
         settled.build(monkeypatch)
     settled.write("FROM scratch\nCOPY a /first\n")
     assert settled.build(monkeypatch)[1]
