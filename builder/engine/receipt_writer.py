@@ -17,16 +17,7 @@ from builder.engine.receipt import (
 )
 from builder.oci.reference import LAYOUT_SCHEME
 from builder.plan.plan import Plan
-from builder.plan.step import (
-    BindMount,
-    CacheMount,
-    ContextSource,
-    CopyStep,
-    GitSource,
-    HttpSource,
-    Paths,
-    RunStep,
-)
+from builder.plan.step import ContextSource, CopyStep, GitSource, HttpSource, reads
 
 if TYPE_CHECKING:
     from builder.engine.built_image import BuiltImage
@@ -87,17 +78,9 @@ def _roots(plans: list[Plan]) -> tuple[str, ...] | None:
     if any(plan.epoch_source is not None for plan in plans):
         return None
     for step in (step for plan in plans for step in plan.steps):
-        sources: list[tuple[object, str]] = []
-        if isinstance(step, CopyStep):
-            if any(isinstance(source, HttpSource | GitSource) for source in step.sources):
-                return None
-            sources = [
-                (source.source, path) for source in step.sources if isinstance(source, Paths) for path in source.paths
-            ]
-        elif isinstance(step, RunStep):
-            sources = [(mount.source, mount.subpath) for mount in step.mounts if isinstance(mount, BindMount)]
-            sources += [(mount.base, mount.subpath) for mount in step.mounts if isinstance(mount, CacheMount)]
-        for source, path in sources:
+        if isinstance(step, CopyStep) and any(isinstance(source, HttpSource | GitSource) for source in step.sources):
+            return None
+        for source, path in reads(step):
             if isinstance(source, ContextSource):
                 if source.name:
                     return None

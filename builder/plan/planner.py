@@ -33,7 +33,7 @@ from builder.plan.predefined import HOSTNAME, RULE, without_effect
 from builder.plan.scope import Expander, Scope
 from builder.plan.stages import StageGraph, references
 from builder.plan.state import StageState
-from builder.plan.step import BindMount, CacheMount, ContextSource, CopyStep, Paths, RunStep, Step, StepID
+from builder.plan.step import ContextSource, CopyStep, Paths, Step, StepID, reads
 
 _Waiting = Generator[int, None, None]
 _OS = "linux"
@@ -253,13 +253,5 @@ def _with_platform(config: ImageConfig, platform: Platform) -> ImageConfig:
 
 def _contexts(steps: Iterable[Step]) -> tuple[str, ...]:
     """Return the names of the build contexts that steps read, in order of first use."""
-    found: dict[str, None] = {}
-    for step in steps:
-        sources: list[object] = []
-        if isinstance(step, CopyStep):
-            sources = [source.source for source in step.sources if isinstance(source, Paths)]
-        elif isinstance(step, RunStep):
-            sources = [mount.source for mount in step.mounts if isinstance(mount, BindMount)]
-            sources += [mount.base for mount in step.mounts if isinstance(mount, CacheMount)]
-        found |= {source.name: None for source in sources if isinstance(source, ContextSource)}
-    return tuple(found)
+    sources = (source for step in steps for source, _ in reads(step))
+    return tuple(dict.fromkeys(source.name for source in sources if isinstance(source, ContextSource)))

@@ -219,13 +219,21 @@ def dependencies(step: Step) -> tuple[StepID, ...]:
 
 def steps_read(step: Step) -> Iterator[StepID]:
     """Yield the ids of the steps whose trees `step` copies from or mounts; its parent may be one of them."""
-    sources: list[object] = []
-    match step:
-        case CopyStep():
-            sources = [source.source for source in step.sources if isinstance(source, Paths)]
-        case RunStep():
-            sources = [mount.source for mount in step.mounts if isinstance(mount, BindMount)]
-            sources += [mount.base for mount in step.mounts if isinstance(mount, CacheMount)]
-    for source in sources:
+    for source, _ in reads(step):
         if isinstance(source, StepSource) and source.step is not None:
             yield source.step
+
+
+def reads(step: Step) -> Iterator[tuple[ContextSource | StepSource, str]]:
+    """Yield what `step` reads beside its parent: a tree, and the path or pattern in it."""
+    match step:
+        case CopyStep():
+            for source in step.sources:
+                if isinstance(source, Paths):
+                    yield from ((source.source, path) for path in source.paths)
+        case RunStep():
+            for mount in step.mounts:
+                if isinstance(mount, BindMount):
+                    yield mount.source, mount.subpath
+                elif isinstance(mount, CacheMount) and mount.base is not None:
+                    yield mount.base, mount.subpath

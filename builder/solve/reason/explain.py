@@ -15,7 +15,7 @@ from builder.context.tree import ignore_rules
 from builder.errors import PybuildError
 from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
-from builder.plan.step import BindMount, ContextSource, CopyStep, ImageStep, Paths, RunStep, StepID, WorkdirStep
+from builder.plan.step import ContextSource, CopyStep, ImageStep, RunStep, StepID, WorkdirStep, reads
 from builder.solve.cache_key import LayerStep, shape_of_preimage, shape_of_step
 from builder.solve.reason.below import base_of, changes_below, titles_below
 from builder.solve.reason.compare import (
@@ -164,9 +164,5 @@ class Explainer:
 
 
 def _contexts(step: LayerStep) -> Iterator[str]:
-    sources: list[object] = []
-    if isinstance(step, CopyStep):
-        sources = [source.source for source in step.sources if isinstance(source, Paths)]
-    elif isinstance(step, RunStep):
-        sources = [mount.source for mount in step.mounts if isinstance(mount, BindMount)]
-    yield from dict.fromkeys(source.name for source in sources if isinstance(source, ContextSource))
+    """Yield the names of the contexts that a step reads."""
+    yield from dict.fromkeys(source.name for source, _ in reads(step) if isinstance(source, ContextSource))
