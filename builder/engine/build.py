@@ -192,6 +192,7 @@ def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_
         stack.callback(worker.close)
         solve_context = SolveContext(
             store=store,
+            cache=store.records,
             resolver=resolver,
             contexts=NoContexts(),
             settings=RunSettings(network=request.network),

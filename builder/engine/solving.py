@@ -62,6 +62,7 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
     )
     return SolveContext(
         store=session.store,
+        cache=session.store.records,
         resolver=session.resolver,
         contexts=session.context,
         epoch=session.epoch(plan),

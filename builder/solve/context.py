@@ -17,10 +17,10 @@ from builder.solve.cache_key import KeyEnvironment
 from builder.solve.events import EventSink, Warned
 from builder.solve.results import Results
 from builder.solve.worker import Worker, check_platform
-from builder.store.records import CacheRecords
 from builder.store.store import Store
 
 if TYPE_CHECKING:
+    from builder.cache.backend import CacheBackend
     from builder.context.tree import Tree
     from builder.plan.step import Network
     from builder.snapshot.snapshotter import StackLayer
@@ -72,6 +72,7 @@ class SolveContext:
     """One build's tools. `build_name` names the build, so that the next one can say what changed."""
 
     store: Store
+    cache: CacheBackend
     resolver: Resolver
     contexts: Contexts
     settings: RunSettings
@@ -88,10 +89,6 @@ class SolveContext:
     _sightings: Sightings | None = None
     warnings: list[Warned] = field(default_factory=list)
     """What steps warned of, so that a build that repeats this one can say it again."""
-
-    @property
-    def records(self) -> CacheRecords:
-        return self.store.records
 
     @property
     def key_environment(self) -> KeyEnvironment:

@@ -60,9 +60,9 @@ class KeyedStep:
 
     def find(self) -> tuple[CacheRecord, LayerRecord] | None:
         """Return the record that may answer for this step, and its layer. Raises PybuildError."""
-        record = self._context.records.find(self.key())
+        record = self._context.cache.find(self.key())
         if record is None and isinstance(self.step, RunStep):
-            record = self._context.records.find(self.identity(in_chroot=True)[0])
+            record = self._context.cache.find(self.identity(in_chroot=True)[0])
             if record is not None and not self._context.worker.takes_chroot_results(self._context.sink):
                 return None
         return (record, record.layer) if record is not None and record.layer is not None else None

@@ -86,7 +86,7 @@ class _Solver:
             self.sink(events.StepCached(step.id, step.title, ""))
             return True
         keyed_step = keyed(step, self.context)
-        if step.no_cache or not self.context.records.has_definition(keyed_step.definition_digest):
+        if step.no_cache or not self.context.cache.has_definition(keyed_step.definition_digest):
             return False
         return self._hit(keyed_step)
 
@@ -143,11 +143,10 @@ class _Solver:
         self.sink(events.StepFinished(step.id, step.title, time.monotonic() - started))
 
     def _make(self, keyed_step: KeyedStep) -> None:
-        records = self.context.records
         mine: Digest | None = None
         # What no record can answer for is copied at once, and its key made on the way: asking for that first would read
         # everything twice (docs/decisions/0004).
-        if not isinstance(keyed_step.step, CopyStep) or records.has_definition(keyed_step.definition_digest):
+        if not isinstance(keyed_step.step, CopyStep) or self.context.cache.has_definition(keyed_step.definition_digest):
             if self._found_or_mine(keyed_step):
                 return
             mine = keyed_step.key()
@@ -200,7 +199,7 @@ class _Solver:
         )
         seconds = time.monotonic() - started
         self._keep_facts(keyed_step, record.key)
-        self.context.records.put(record)
+        self.context.cache.put(record)
         self._keep(
             step,
             StepResult(

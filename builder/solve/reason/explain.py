@@ -66,7 +66,7 @@ class Explainer:
             return FIRST_BUILD
         key, preimage = keyed_step.identity(in_chroot=in_chroot)
         if key in (earlier, self._last.get(self._places[step.id])):
-            return PRUNED if self.context.records.preimage(key) is None else LAYER_GONE
+            return PRUNED if self.context.cache.preimage(key) is None else LAYER_GONE
         before = self._look(Digest(earlier))
         if before is None:
             return PRUNED
@@ -104,7 +104,7 @@ class Explainer:
     def _earlier(self, step: LayerStep) -> str | None:
         """Return the key of the record that a step is compared with."""
         place = self._places[step.id]
-        own = self._last.get(place) or self.context.records.latest(f"{self.context.build_name}\0{place}")
+        own = self._last.get(place) or self.context.cache.latest(f"{self.context.build_name}\0{place}")
         shape = shape_of_step(step)
         if own is not None and self._shape(own) in (None, shape):
             return own
@@ -120,12 +120,12 @@ class Explainer:
 
     def _shape(self, key: str) -> Any:
         if key not in self._shapes:
-            preimage = self.context.records.preimage(Digest(key))
+            preimage = self.context.cache.preimage(Digest(key))
             self._shapes[key] = None if preimage is None else shape_of_preimage(json.loads(preimage))
         return self._shapes[key]
 
     def _look(self, key: Digest) -> Look | None:
-        preimage = self.context.records.preimage(key)
+        preimage = self.context.cache.preimage(key)
         return None if preimage is None else read_look(preimage, facts_from_bytes(self.context.store.facts.find(key)))
 
     # --- what is asked while comparing ----------------------------------------------------------------------------
