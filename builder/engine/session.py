@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import TYPE_CHECKING
 
 from builder.context.load import BuildContext, load_context
@@ -41,6 +42,8 @@ class BuildSession:
     sink: events.EventSink
     stack: ExitStack
     worker: Worker
+    cancel: Event
+    """Set once the build is to end: whoever works looks at it."""
     timestamps: Timestamps
     """What knows the times that SOURCE_DATE_EPOCH can name."""
 
@@ -57,8 +60,10 @@ class BuildSession:
                 warn=lambda rule, text: sink(events.Warned(rule, text)),
             )
         )
+        cancel = Event()
         resolver = Resolver(
             store,
+            cancel=cancel,
             pull=request.pull,
             named=request.build_contexts,
             notify=lambda line: sink(events.Noted(line)),
@@ -76,6 +81,7 @@ class BuildSession:
             sink=sink,
             stack=stack,
             worker=worker,
+            cancel=cancel,
             timestamps=SourceTimestamps(context, store, request.secrets),
         )
 

@@ -69,5 +69,6 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
         settings=settings,
         worker=session.worker,
         sink=sink,
+        cancel=session.cancel,
         build_name=f"{session.context.identity}\0{platform}",
     )

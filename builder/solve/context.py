@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import PlanError
@@ -79,6 +80,8 @@ class SolveContext:
     worker: Worker
     sink: EventSink
     build_name: str
+    cancel: Event = field(default_factory=Event)
+    """Set once anything has failed or the user has had enough: whoever works looks at it."""
     epoch: int | None = None
     """What clamps all times, in seconds since 1970."""
     results: Results = field(default_factory=Results)
@@ -150,9 +153,7 @@ class SolveContext:
         from builder.solve.copy.remote import RemoteSources
 
         if self._remote is None:
-            self._remote = RemoteSources(
-                self.store, secrets=self.settings.secrets, cancelled=self.resolver.cancel.is_set
-            )
+            self._remote = RemoteSources(self.store, secrets=self.settings.secrets, cancelled=self.cancel.is_set)
         return self._remote.select
 
     def now(self) -> int:
@@ -211,7 +212,7 @@ class SolveContext:
                 in_place=self.worker.sandbox.name != "chroot",
                 owners=owners,
                 sightings=self.sightings,
-                cancel=self.resolver.cancel,
+                cancel=self.cancel,
             )
         return self._sources
 

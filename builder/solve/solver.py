@@ -42,7 +42,7 @@ def solve(plan: Plan, context: SolveContext, *, jobs: int = 0) -> Results:
 
     Raises the first step's error, after everything that was running has ended.
     """
-    return _Solver(plan, context, context.sink, jobs or _MAX_THREADS, context.resolver.cancel).solve()
+    return _Solver(plan, context, context.sink, jobs or _MAX_THREADS, context.cancel).solve()
 
 
 @dataclass(slots=True)

@@ -63,8 +63,9 @@ class Resolver:
         notify: Callable[[str], None] = lambda line: None,
         progress: Callable[[Digest, int], None] | None = None,
         client: RegistryClient | None = None,
+        cancel: Event | None = None,
     ) -> None:
-        self.cancel = Event()
+        self.cancel = cancel or Event()
         """Set to end what is being fetched, with Cancelled."""
         self.mismatches: list[PlatformMismatch] = []
         self._store = store
