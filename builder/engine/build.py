@@ -111,7 +111,7 @@ def _repeat(
     store.names.set_all((name, receipt.descriptor) for name in names)
     for key, keys in receipt.last:
         with suppress(StoreError):  # a store that can only be read answers all the same
-            store.plans.put(Digest(key), keys.encode("utf-8", "surrogatepass"))
+            store.documents.put(Digest(key), keys.encode("utf-8", "surrogatepass"))
     result = BuildResult(
         images=receipt.images,
         descriptor=receipt.descriptor,

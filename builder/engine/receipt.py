@@ -178,7 +178,7 @@ def receipt_key(
 
 def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatterns | None) -> Receipt | None:
     """Return the receipt under `key` if it still holds for the context `directory`."""
-    data = store.plans.find(key)
+    data = store.documents.find(key)
     if data is None:
         return None
     try:
@@ -203,7 +203,7 @@ def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatter
 def keep_receipt(store: Store, key: Digest, receipt: Receipt) -> None:
     """Keep a receipt; nothing is written when the same one is there."""
     document = receipt._asdict() | {"descriptor": receipt.descriptor.to_json()}
-    store.plans.put(key, json.dumps(document, separators=(",", ":")).encode("ascii"))
+    store.documents.put(key, json.dumps(document, separators=(",", ":")).encode("ascii"))
 
 
 def _read(data: bytes) -> Receipt:

@@ -76,7 +76,7 @@ class BuildSession:
             store=store,
             context=context,
             resolver=resolver,
-            plans=PlanCache(store.plans, request, context),
+            plans=PlanCache(store.documents, request, context),
             platforms=platforms,
             sink=sink,
             stack=stack,

@@ -29,7 +29,7 @@ def build_platform(session: BuildSession, platform: Platform) -> BuiltImage:
     for warning in plan.warnings:
         sink(events.Warned(warning.rule, warning.message, warning.location))
     context = solve_context(session, plan, platform, sink)
-    first = session.store.plans.find(last_key(context.build_name)) is None
+    first = session.store.documents.find(last_key(context.build_name)) is None
     sink(events.BuildStarted(len(plan.steps), plan.target, first))
     session.stack.callback(context.close)
     results = solve(plan, context, jobs=session.request.jobs)

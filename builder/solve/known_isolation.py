@@ -37,14 +37,14 @@ def takes_chroot_results(requested: str | None, store: Store) -> bool | None:
     """Say whether a build that asks for `requested` takes what a chroot made; None when that is not known yet."""
     if requested is not None:
         return requested == CHROOT
-    known = store.plans.find(this_place())
+    known = store.documents.find(this_place())
     return None if known is None else known == CHROOT.encode()
 
 
 def remember_isolation(name: str, place: Digest, store: Store) -> None:
     """Keep which isolation a build gets in `place` that asks for none."""
-    if name == CHROOT or store.plans.find(place) is not None:  # nobody asks where more works
-        store.plans.put(place, name.encode())
+    if name == CHROOT or store.documents.find(place) is not None:  # nobody asks where more works
+        store.documents.put(place, name.encode())
 
 
 def this_place() -> Digest:

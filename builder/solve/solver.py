@@ -228,7 +228,7 @@ class _Solver:
 
     def _remember(self, *, whole: bool) -> None:
         """Keep the keys of this build for the next one; of a build that failed, beside those of the one before."""
-        plans, key = self.context.store.plans, last_key(self.context.build_name)
+        plans, key = self.context.store.documents, last_key(self.context.build_name)
         keys = keys_by_place(self.plan, self.context.results)
         if not whole and (known := plans.find(key)) is not None:
             keys = encode(decode(known, "the last build") | decode(keys, "this build"))

@@ -1,6 +1,7 @@
-"""The plan cache and where images came from: two small tables that spare a cached build parsing and asking.
+"""Small documents by key, and where images came from: tables that spare a cached build parsing and asking.
 
-plan     key digest → JSON bytes (what made the key is the engine's affair)
+plan     key digest → bytes: plans, receipts, the keys of the last build, answers of HTTP servers, digests of mounted
+         trees, which isolation works here (what made the key is the asker's affair; the table keeps its first name)
 origin   manifest digest → the place its missing blobs can be had from
 """
 
@@ -18,7 +19,7 @@ CREATE TABLE origin (manifest TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROW
 
 
 class Documents:
-    """Parsed plans by key."""
+    """Documents by key; deleted when nobody has put them for a while (prune.py)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -35,7 +36,7 @@ class Documents:
             )
 
     def delete_before(self, timestamp: int) -> None:
-        """Forget plans made before `moment`, in seconds since 1970."""
+        """Forget documents put before `moment`, in seconds since 1970."""
         if self._database.row("SELECT 1 FROM plan WHERE created < ? LIMIT 1", (timestamp,)):
             self._database.change(
                 lambda connection: connection.execute("DELETE FROM plan WHERE created < ?", (timestamp,))

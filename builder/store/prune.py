@@ -276,7 +276,7 @@ def _leftovers(store: Store, needed: set[Digest], used: frozenset[str], cache_mo
 
 def _forget_old(store: Store) -> None:
     timestamp = int(time.time()) - PLAN_SECONDS
-    store.plans.delete_before(timestamp)
+    store.documents.delete_before(timestamp)
     store.stat_cache.delete_unused(timestamp)
     store.known_files.keep_only(store.blobs.stamps())
 

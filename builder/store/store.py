@@ -74,7 +74,7 @@ class Store:
         self.database = Database(f"{root}/state.db", schema, STATE_VERSION, notify)
         self.layers = Layers(root, self.blobs, self.database, self.leases)
         self.records = CacheRecords(self.database, self.layers, self.blobs)
-        self.plans = Documents(self.database)
+        self.documents = Documents(self.database)
         self.origins = Origins(self.database)
         self.known = Database(f"{root}/known.db", known_files.SCHEMA, known_files.VERSION, notify)
         self.known_files = KnownFiles(self.known)

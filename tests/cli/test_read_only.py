@@ -112,7 +112,7 @@ def test_a_store_whose_owner_builds_meanwhile_is_read(pybuild: Program) -> None:
     from builder.store.store import open_store
 
     with open_store(str(pybuild.store)) as store:
-        store.plans.put("sha256:" + "0" * 64, b"{}")  # type: ignore[arg-type]
+        store.documents.put("sha256:" + "0" * 64, b"{}")  # type: ignore[arg-type]
         assert (pybuild.store / "state.db-wal").stat().st_size
         subprocess.run(["mount", "--bind", str(pybuild.store), str(pybuild.store)], check=True)
         try:

@@ -130,18 +130,18 @@ def test_looking_up_records_writes_nothing(store: Store) -> None:
 
 def test_plans_and_origins_are_kept(store: Store) -> None:
     key = digest_of(b"k")
-    assert store.plans.find(key) is None
-    store.plans.put(key, b"{}")
+    assert store.documents.find(key) is None
+    store.documents.put(key, b"{}")
     store.origins.put(key, "docker.io/library/x")
     with open_store(store.root) as other:
-        assert other.plans.find(key) == b"{}"
+        assert other.documents.find(key) == b"{}"
         assert other.origins.find(key) == "docker.io/library/x"
-    store.plans.delete_before(1 << 40)
-    assert store.plans.find(key) is None
+    store.documents.delete_before(1 << 40)
+    assert store.documents.find(key) is None
 
 
 def test_a_database_of_another_version_is_named_with_what_to_do(store: Store) -> None:
-    store.plans.put(digest_of(b"k"), b"{}")
+    store.documents.put(digest_of(b"k"), b"{}")
     store.database.close()
     with sqlite3.connect(store.database.path) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -152,7 +152,7 @@ def test_a_database_of_another_version_is_named_with_what_to_do(store: Store) ->
 
 
 def test_a_damaged_database_is_set_aside_and_made_anew_with_a_note(store: Store) -> None:
-    store.plans.put(digest_of(b"k"), b"{}")
+    store.documents.put(digest_of(b"k"), b"{}")
     store.close()
     Path(store.database.path).write_bytes(b"garbage" * 1000)
     record = make_record(store, "x")

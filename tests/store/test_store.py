@@ -34,7 +34,7 @@ def test_opening_again_and_looking_around_writes_nothing(tmp_path: Path) -> None
     with open_store(root) as store:
         assert store.names.items() == []
         assert store.records.walk() == []
-        assert store.plans.find("sha256:" + "0" * 64) is None  # type: ignore[arg-type]
+        assert store.documents.find("sha256:" + "0" * 64) is None  # type: ignore[arg-type]
     assert before == {path: os.stat(path).st_mtime_ns for path in before}
 
 
@@ -170,17 +170,17 @@ def test_a_read_only_store_can_be_read_and_says_what_cannot_be_written(tmp_path:
     root = str(tmp_path / "store")
     with open_store(root) as store:
         digest = store.blobs.put(b"x")
-        store.plans.put(digest, b"{}")
+        store.documents.put(digest, b"{}")
     _mount("--bind", root, root)
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", root], check=True)
         with open_store(root) as store:
             assert store.blobs.read(digest, 9) == b"x"
-            assert store.plans.find(digest) == b"{}"
+            assert store.documents.find(digest) == b"{}"
             with store.lease():
                 pass
-            store.plans.put(digest, b"[]")  # a cache: what can't be kept is not an error
-            assert store.plans.find(digest) == b"{}"
+            store.documents.put(digest, b"[]")  # a cache: what can't be kept is not an error
+            assert store.documents.find(digest) == b"{}"
             for write in (lambda: store.blobs.put(b"y"), lambda: store.names.add(Descriptor("x", digest, 1))):
                 with pytest.raises(StoreError, match=r"read-?only") as caught:
                     write()
@@ -216,9 +216,9 @@ def test_opening_and_looking_up_needs_no_heavy_imports(tmp_path: Path) -> None:
 def test_a_store_may_live_in_a_directory_of_any_name(tmp_path: Path, name: str) -> None:
     with open_store(str(tmp_path / name)) as store:
         digest = store.blobs.put(b"x")
-        store.plans.put(digest, b"{}")
+        store.documents.put(digest, b"{}")
     with open_store(str(tmp_path / name), create=False) as store:
-        assert store.plans.find(digest) == b"{}"
+        assert store.documents.find(digest) == b"{}"
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 

@@ -126,7 +126,7 @@ class RemoteSources:
             "last_modified": fetched.last_modified,
             "modified": fetched.modified,
         }
-        self._store.plans.put(_answer_key(source.url), encode(answer))
+        self._store.documents.put(_answer_key(source.url), encode(answer))
         return self._selected(source.url, answer)
 
     def _check(self) -> None:
@@ -135,7 +135,7 @@ class RemoteSources:
 
     def _known(self, url: str) -> dict[str, Any] | None:
         """Return what a server said of a file that is here."""
-        document = self._store.plans.find(_answer_key(url))
+        document = self._store.documents.find(_answer_key(url))
         if document is None:
             return None
         known: dict[str, Any] = json.loads(document)

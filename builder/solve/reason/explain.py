@@ -50,7 +50,7 @@ class Explainer:
 
     def __post_init__(self) -> None:
         self._places = place_names(self.plan)
-        known = self.context.store.plans.find(last_key(self.context.build_name))
+        known = self.context.store.documents.find(last_key(self.context.build_name))
         self._last = json.loads(known) if known else {}
 
     def reason(self, keyed_step: KeyedStep, *, in_chroot: bool) -> str:

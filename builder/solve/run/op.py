@@ -46,7 +46,7 @@ class RunOp:
         from builder.solve.run.inputs import run_inputs, run_seen  # most RUNs have no mounts
 
         trees = self.context.mount_trees()
-        document = run_inputs(self.step, trees, self.context.store.plans, shown)
+        document = run_inputs(self.step, trees, self.context.store.documents, shown)
         return Inputs(document, partial(run_seen, self.step, trees, shown))
 
     def _held_still(self, shown: Mapping[BindMount, Shown]) -> bool:
