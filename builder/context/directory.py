@@ -15,12 +15,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Protocol
 
-from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
+from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns, State
 from builder.context.paths import name_of, parent_of
 from builder.context.reading import unreadable
 from builder.context.tree import Node, Prune
+from builder.context.walk import Found, seen, walk_ignored
 from builder.errors import ContextError
 from builder.filesystem.entry import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, SYMLINK, Entry
 from builder.filesystem.links import follow_links
@@ -45,12 +47,8 @@ class Stamps(Protocol):
     def delete(self, paths: Iterable[str]) -> None: ...
 
 
-class _Listing(NamedTuple):
-    """A directory being walked. `held` is its own node while nothing below it has been seen and it is excluded."""
-
-    prefix: str
-    state: int
-    items: Iterator[tuple[str, os.stat_result]]
+_OnDisk = Found[os.stat_result]
+"""Something in the directory, ignored or not; less than a Node, which ignored files need not become."""
 
 
 class DirectoryTree:
@@ -100,8 +98,8 @@ class DirectoryTree:
         status = self._status(path)
         if status is None:
             return None
-        excluded, state = self.ignore.state_of(path)
-        if excluded and not self._shines_through(path, status, state):
+        state = self.ignore.state_of(path)
+        if state.excluded and not self._shines_through(path, status, state):
             return None
         return self._entry(path, status)
 
@@ -122,15 +120,8 @@ class DirectoryTree:
             yield from self._with_digests(self._children(path), path, forget=False)
             return
         status = self._status(path)
-        if status is None:
-            return
-        excluded, state = self.ignore.state_of(path)
-        node = self._node(path, status)
-        if not stat.S_ISDIR(status.st_mode):
-            if not excluded:
-                yield next(self._with_digests(iter([node]), path))
-            return
-        yield from self._with_digests(self._below(node, excluded, state, prune), path)
+        if status is not None:
+            yield from self._with_digests(self._visible(path, status, prune), path)
 
     def remember(self, node: Node, digest: str, scanned_ns: int) -> None:
         if self._stamps is not None and node.status is not None and is_settled(node.status, scanned_ns):
@@ -144,54 +135,48 @@ class DirectoryTree:
             self._stamps.put(batch)
 
     def _children(self, path: str) -> Iterator[Node]:
-        _, state = self.ignore.state_of(path)
+        above = self.ignore.state_of(path)
         prefix = path + "/" if path else ""
         for name, status in self._list(path):
             child = prefix + name
-            excluded, own = self.ignore.enter(child, state) if self.ignore else (False, 0)
-            if not excluded or self._shines_through(child, status, own):
+            state = self.ignore.enter(child, above)
+            if not state.excluded or self._shines_through(child, status, state):
                 yield self._node(child, status)
 
-    def _shines_through(self, path: str, status: os.stat_result, state: int) -> bool:
+    def _shines_through(self, path: str, status: os.stat_result, state: State) -> bool:
         """Say whether an excluded `path` is a directory that has something below it that is not."""
         is_directory = stat.S_ISDIR(status.st_mode)
         return is_directory and self.ignore.may_reinclude_below(path, state) and any(self.walk(path))
 
-    def _below(self, top: Node, excluded: bool, state: int, prune: Prune | None) -> Iterator[Node]:
-        """Yield `top` and everything below it that is seen; an excluded directory when something below it is."""
-        ignore, has_rules = self.ignore, bool(self.ignore)
-        held: list[Node] = [top] if excluded else []
-        if excluded and not ignore.may_reinclude_below(top.entry.path, state):
+    def _visible(self, path: str, status: os.stat_result, prune: Prune | None) -> Iterator[Node]:
+        """Yield what is at `path` and everything below it that is seen."""
+        if self.ignore:
+            walk, state = partial(self._on_disk, path, status), self.ignore.state_of(path)
+            shown = seen(walk_ignored(walk, self.ignore, state, prune=prune))
+        else:
+            shown = self._on_disk(path, status, prune)
+        for path, _, status in shown:
+            yield self._node(path, status)
+
+    def _on_disk(self, path: str, status: os.stat_result, prune: Prune | None) -> Iterator[_OnDisk]:
+        """Yield what is at `path` and everything below it, ignored or not."""
+        is_directory = stat.S_ISDIR(status.st_mode)
+        yield path, is_directory, status
+        if not is_directory or (prune is not None and prune(path)):
             return
-        if not excluded:
-            yield top
         # A stack and not recursion: trees may be deeper than Python's recursion limit.
-        stack = [self._listing(top.entry.path, state)]
-        own = 0
+        stack = [(path + "/" if path else "", iter(self._list(path)))]
         while stack:
-            prefix, state, items = stack[-1]
+            prefix, items = stack[-1]
             for name, status in items:
                 path = prefix + name
-                is_directory = status.st_mode & 0o170000 == 0o040000
-                if has_rules:
-                    excluded, own = ignore.enter(path, state)
-                    if excluded:
-                        if is_directory and ignore.may_reinclude_below(path, own):
-                            held.append(self._node(path, status))
-                            stack.append(self._listing(path, own))
-                            break
-                        continue
-                    if held:
-                        yield from held
-                        held.clear()
-                yield self._node(path, status)
+                is_directory = stat.S_ISDIR(status.st_mode)
+                yield path, is_directory, status
                 if is_directory and (prune is None or not prune(path)):
-                    stack.append(self._listing(path, own))
-                    break
+                    stack.append((path + "/", iter(self._list(path))))
+                    break  # to go on with it, and with the rest of this directory after it
             else:
                 stack.pop()
-                if held and held[-1].entry.path + "/" == prefix:
-                    held.pop()
 
     def _with_digests(self, nodes: Iterator[Node], under: str, *, forget: bool = True) -> Iterator[Node]:
         """Give files the digests that the stat cache has for them, and make it forget files that are gone."""
@@ -219,9 +204,6 @@ class DirectoryTree:
         if gone and forget:
             self._stamps.delete(gone)
 
-    def _listing(self, path: str, state: int) -> _Listing:
-        return _Listing(path + "/" if path else "", state, iter(self._list(path)))
-
     def _list(self, path: str) -> list[tuple[str, os.stat_result]]:
         """Return the names in a directory, sorted by bytes, with their status. Raises ContextError."""
         try:
@@ -243,7 +225,7 @@ class DirectoryTree:
 
     def _node(self, path: str, status: os.stat_result) -> Node:
         mode = status.st_mode
-        if mode & 0o170000 == 0o100000:
+        if stat.S_ISREG(mode):
             entry = Entry(path, FILE, mode & 0o7777, 0, 0, status.st_mtime_ns // _SECOND_NS, status.st_size)
             identity = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
             return Node(entry, FileContent(path, self._root, self._grew), identity, status)
@@ -294,7 +276,7 @@ class DirectoryTree:
 
     def _visible_link(self, path: str) -> str | None:
         target = self._read_link(path)
-        return target if target is not None and not self.ignore.state_of(path)[0] else None
+        return target if target is not None and not self.ignore.state_of(path).excluded else None
 
 
 def _stat_all(descriptor: int) -> list[tuple[str, os.stat_result]]:

@@ -11,24 +11,22 @@ an exclusion where the path is excluded already, an exception where it isn't. So
     *            a/b is seen                 a/b          a/b is hidden: when `!a` was read for a,
     !a                                       !a           nothing hid a, and a/b is not `a`
 
-Rules of one sign that follow each other form a group; which groups matched a directory is a small number, handed to
-`enter` for what it holds.
+Rules of one sign that follow each other form a group, which is matched as a whole. The groups that matched a directory
+or one above it are its `State`, handed to `enter` for what the directory holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from builder.context.glob import PatternError
+from builder.context.glob import match_glob, parse_glob
 from builder.context.paths import clean
 from builder.errors import Location, SourceError
 
 if TYPE_CHECKING:
-    from re import Pattern
-
-    from builder.context.ignore_pattern import Automaton, Matcher
+    from builder.context.ignore_pattern import AnyOf
 
 _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What Go's strings.TrimSpace trims."""
@@ -54,47 +52,36 @@ class Decision(NamedTuple):
     rule: Rule | None
 
 
-class _Group:
-    """Rules of one sign in sequence: an exact path, a name anywhere, an expression or automata."""
+class State(NamedTuple):
+    """What is decided of a path, and what its directory hands on to everything in it."""
 
-    def __init__(self, excludes: bool, number: int) -> None:
-        self.excludes = excludes
-        self.number = number
-        self.rules: list[Rule] = []
-        self.matchers: list[Matcher] = []
-        self.paths: frozenset[str] = frozenset()
-        self.names: frozenset[str] = frozenset()
-        self.expression: Pattern[str] | None = None
-        self.automata: tuple[Automaton, ...] = ()
+    excluded: bool
+    groups: frozenset[int] = frozenset()
+    """Numbers of the groups that matched the path or a directory above it; there may be as many as lines."""
 
-    def matches(self, path: str) -> bool:
-        if path in self.paths or (self.names and path.rpartition("/")[2] in self.names):
-            return True
-        if self.expression is not None and self.expression.match(path):
-            return True
-        return bool(self.automata) and any(_automaton_matches(automaton, path) for automaton in self.automata)
+
+class _Group(NamedTuple):
+    """Rules of one sign in sequence."""
+
+    number: int
+    excludes: bool
+    rules: tuple[Rule, ...]
+    pattern: AnyOf
+
+    def first_match(self, path: str) -> Rule:
+        """Return the rule that matched `path`. One at a time: only `decide` asks."""
+        return next(rule for rule, matcher in zip(self.rules, self.pattern.matchers) if matcher.matches(path))
 
 
 class IgnorePatterns:
     """Rules in order. `ROOT` is the state of the root, for `enter`."""
 
-    ROOT = 0
+    ROOT: Final = State(excluded=False)
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         """Compile the rules. Raises SourceError naming file and line of a pattern that is none."""
         self.rules = tuple(rules)
-        self._groups: list[_Group] = []
-        for rule in self.rules:
-            if not self._groups or self._groups[-1].excludes is rule.is_exception:
-                self._groups.append(_Group(not rule.is_exception, len(self._groups)))
-            self._groups[-1].rules.append(rule)
-            self._groups[-1].matchers.append(_compile(rule))
-        for group in self._groups:
-            _join(group)
-        # A state is the number of a set of groups: there may be as many groups as lines, so bits would be too long.
-        self._sets: dict[int, frozenset[int]] = {self.ROOT: frozenset()}
-        self._states: dict[frozenset[int], int] = {frozenset(): self.ROOT}
-        self._next_state = count(self.ROOT + 1)
+        self._groups = _group(self.rules) if self.rules else ()
 
     def __bool__(self) -> bool:
         return bool(self.rules)
@@ -103,54 +90,40 @@ class IgnorePatterns:
     def has_exceptions(self) -> bool:
         return any(rule.is_exception for rule in self.rules)
 
-    def enter(self, path: str, state: int) -> tuple[bool, int]:
-        """Say whether `path` is excluded, given the state of its directory; return that and its own state."""
-        above = self._sets[state]
+    def enter(self, path: str, above: State) -> State:
+        """Return the state of `path`, given that of its directory."""
+        inherited = above.groups
         excluded, own = False, []
         for group in self._groups:
-            if group.number in above or (group.excludes is not excluded and group.matches(path)):
+            # A group that could change nothing is not tried, and so has not matched for what lies below either.
+            if group.number in inherited or (group.excludes is not excluded and group.pattern.matches(path)):
                 own.append(group.number)
                 excluded = group.excludes
-        return excluded, self._state(own) if own else self.ROOT
+        if len(own) == len(inherited):
+            return above  # groups are never lost on the way down, so these are the same; most paths end here
+        return State(excluded, frozenset(own))
 
-    def _state(self, groups: list[int]) -> int:
-        """Return the number of a set; two threads may give it two, which both mean it."""
-        own = frozenset(groups)
-        state = self._states.get(own)
-        if state is None:
-            state = next(self._next_state)
-            self._sets[state] = own
-            self._states[own] = state
-        return state
-
-    def state_of(self, path: str) -> tuple[bool, int]:
+    def state_of(self, path: str) -> State:
         """Do what `enter` does for a path of which only the name is known."""
-        excluded, state = False, self.ROOT
-        position = 0
-        while path and position >= 0:
-            position = path.find("/", position + 1)
-            excluded, state = self.enter(path if position < 0 else path[:position], state)
-        return excluded, state
+        state = self.ROOT
+        for ancestor in way_to(path):
+            state = self.enter(ancestor, state)
+        return state
 
     def decide(self, path: str) -> Decision:
         """Return whether `path` is excluded, and the rule that decided."""
-        parts = path.split("/") if path else []
         winners: dict[int, Rule] = {}  # group's number → the rule of it that matched
-        last: Rule | None = None
-        excluded, state = False, self.ROOT
-        for depth in range(1, len(parts) + 1):
-            ancestor = "/".join(parts[:depth])
-            before, (excluded, state) = state, self.enter(ancestor, state)
-            last = None
-            for number in sorted(self._sets[state]):
-                if number not in self._sets[before]:
-                    winners[number] = _first_match(self._groups[number], ancestor)
-                last = winners[number]
-        return Decision(excluded, last)
+        state = self.ROOT
+        for ancestor in way_to(path):
+            above, state = state, self.enter(ancestor, state)
+            for number in state.groups - above.groups:
+                winners[number] = self._groups[number].first_match(ancestor)
+        return Decision(state.excluded, winners[max(winners)] if winners else None)
 
-    def may_reinclude_below(self, path: str, state: int) -> bool:
+    def may_reinclude_below(self, path: str, state: State) -> bool:
         """Say whether something in the excluded directory `path` could be seen: whether it must be looked into."""
-        excluding = max((number for number in self._sets[state] if self._groups[number].excludes), default=-1)
+        # Only what comes after the last group that excludes it has a say; of groups before, that one has the last word.
+        excluding = max((number for number in state.groups if self._groups[number].excludes), default=-1)
         return any(
             _could_match_below(rule.pattern, path)
             for group in self._groups[excluding + 1 :]
@@ -168,24 +141,24 @@ NOTHING_IGNORED = IgnorePatterns(())
 
 def parse_ignore(text: str, file: str) -> IgnorePatterns:
     """Return the rules of an ignore file's text; `file` names it in decisions and errors. Raises SourceError."""
-    rules = []
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
-        if line.startswith("#"):
-            continue
-        if stripped := line.strip(_BLANKS):
-            rules.append(_rule(stripped, file, number))
-    return IgnorePatterns(rule for rule in rules if rule.pattern not in ("", "."))
+    lines = enumerate(text.removeprefix("\ufeff").split("\n"), 1)
+    return IgnorePatterns(rule for number, line in lines if (rule := parse_line(line, file, number)) is not None)
+
+
+def parse_line(line: str, file: str, number: int) -> Rule | None:
+    """Return the rule in a line of an ignore file; None for a comment or what means nothing. Raises SourceError."""
+    return None if line.startswith("#") else _rule(line.strip(_BLANKS), file, number)
 
 
 def exclude_patterns(patterns: Sequence[str], what: str = "--exclude") -> IgnorePatterns:
     """Return the rules of --exclude flags. Raises SourceError."""
-    rules = [
-        _rule(pattern.strip(_BLANKS), what, number) for number, pattern in enumerate(patterns, 1) if pattern.strip()
-    ]
-    return IgnorePatterns(rule for rule in rules if rule.pattern not in ("", "."))
+    numbered = enumerate((pattern.strip(_BLANKS) for pattern in patterns), 1)
+    return IgnorePatterns(rule for number, text in numbered if (rule := _rule(text, what, number)) is not None)
 
 
-def _rule(text: str, file: str, line: int) -> Rule:
+def _rule(text: str, file: str, line: int) -> Rule | None:
+    if not text:
+        return None
     is_exception = text.startswith("!")
     pattern = text[1:].strip(_BLANKS) if is_exception else text
     if not pattern:
@@ -194,81 +167,37 @@ def _rule(text: str, file: str, line: int) -> Rule:
             Location(file, line),
             hint="Write what is to be kept after the exclamation mark.",
         )
-    pattern = clean(pattern)
-    pattern = pattern[1:] if pattern.startswith("/") else pattern
+    pattern = clean(pattern).removeprefix("/")
+    if pattern in ("", "."):
+        return None  # the root, which is no path that could be hidden
     return Rule(file=file, line=line, text=text, pattern=pattern, is_exception=is_exception)
 
 
-def _compile(rule: Rule) -> Matcher:
-    from builder.context.ignore_pattern import compile_pattern  # only when there are rules: the cached path is short
+def _group(rules: Iterable[Rule]) -> tuple[_Group, ...]:
+    from builder.context.ignore_pattern import (
+        AnyOf,
+        compile_rule,
+    )  # only when there are rules: the cached path is short
 
-    try:
-        return compile_pattern(rule.pattern)
-    except PatternError as error:
-        raise SourceError(
-            f"{rule.file}: syntax error in pattern {rule.text!r}: {error}",
-            Location(rule.file, rule.line),
-            hint="A backslash makes the next character an ordinary one.",
-        ) from error
-
-
-def _join(group: _Group) -> None:
-    """Make one set, one set and one expression of a group's matchers: three tests instead of one for each rule."""
-    from builder.context.ignore_pattern import Automaton, Expression, Literal, Name
-
-    paths, names, expressions, automata = [], [], [], []
-    for matcher in group.matchers:
-        match matcher:
-            case Literal(path):
-                paths.append(path)
-            case Name(name):
-                names.append(name)
-            case Expression(source):
-                expressions.append(source)
-            case Automaton():
-                automata.append(matcher)
-            case _:
-                assert_never(matcher)
-    group.paths, group.names, group.automata = frozenset(paths), frozenset(names), tuple(automata)
-    if expressions:
-        import re
-
-        group.expression = re.compile("|".join(f"(?:{source})" for source in expressions), re.DOTALL)
+    groups: list[_Group] = []
+    for is_exception, run in groupby(rules, key=lambda rule: rule.is_exception):
+        own = tuple(run)
+        groups.append(_Group(len(groups), not is_exception, own, AnyOf(map(compile_rule, own))))
+    return tuple(groups)
 
 
-def _first_match(group: _Group, path: str) -> Rule:
-    """Return the rule of a group that has matched `path`. One at a time: only `decide` asks."""
-    import re
-
-    from builder.context.ignore_pattern import Automaton, Expression, Literal, Name
-
-    for rule, matcher in zip(group.rules, group.matchers):
-        match matcher:
-            case Literal(text):
-                found = path == text
-            case Name(name):
-                found = path.rpartition("/")[2] == name
-            case Expression(source):
-                found = re.compile(source, re.DOTALL).match(path) is not None
-            case Automaton():
-                found = _automaton_matches(matcher, path)
-            case _:
-                assert_never(matcher)
-        if found:
-            return rule
-    raise AssertionError("one of the group matched")
-
-
-def _automaton_matches(automaton: Automaton, path: str) -> bool:
-    from builder.context.ignore_pattern import run_automaton
-
-    return run_automaton(automaton.tokens, path)
+def way_to(path: str) -> Iterator[str]:
+    """Yield the directories above `path` from the top down, and `path`; nothing for the root."""
+    position = path.find("/")
+    while position >= 0:
+        yield path[:position]
+        position = path.find("/", position + 1)
+    if path:
+        yield path
 
 
 def _could_match_below(pattern: str, directory: str) -> bool:
     """Say whether `pattern` may match something in `directory`; when in doubt, yes."""
-    from builder.context.glob import match_glob, parse_glob
-
     names = pattern.split("/")
     for position, name in enumerate(directory.split("/")):
         if position >= len(names):

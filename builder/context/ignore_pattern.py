@@ -15,11 +15,16 @@ letter are literal here; upstream hands them to Go's regexp by accident.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from builder.context.glob import Class, PatternError, Token, Wild, parse_class
+from builder.errors import Location, SourceError
+
+if TYPE_CHECKING:
+    from builder.context.ignore import Rule
 
 _LONGEST_EXPRESSION = 4096
 """Tokens. Compiling takes 15 µs for each; no path is longer than PATH_MAX (limits.h)."""
@@ -42,11 +47,17 @@ class Literal(NamedTuple):
 
     path: str
 
+    def matches(self, path: str) -> bool:
+        return path == self.path
+
 
 class Name(NamedTuple):
     """Matches a name in any directory: `**/name`."""
 
     name: str
+
+    def matches(self, path: str) -> bool:
+        return path.rpartition("/")[2] == self.name
 
 
 class Expression(NamedTuple):
@@ -54,14 +65,51 @@ class Expression(NamedTuple):
 
     source: str
 
+    def matches(self, path: str) -> bool:
+        return re.compile(self.source, re.DOTALL).match(path) is not None  # `re` keeps what it compiled last
+
 
 class Automaton(NamedTuple):
     """Matches what `tokens` match, by simulation."""
 
     tokens: tuple[PathToken, ...]
 
+    def matches(self, path: str) -> bool:
+        return run_automaton(self.tokens, path)
+
 
 Matcher = Literal | Name | Expression | Automaton
+
+
+class AnyOf:
+    """Several matchers as one: a set of paths, a set of names and one expression instead of a test for each."""
+
+    def __init__(self, matchers: Iterable[Matcher]) -> None:
+        self.matchers = tuple(matchers)
+        self._paths = frozenset(matcher.path for matcher in self.matchers if isinstance(matcher, Literal))
+        self._names = frozenset(matcher.name for matcher in self.matchers if isinstance(matcher, Name))
+        self._automata = tuple(matcher for matcher in self.matchers if isinstance(matcher, Automaton))
+        sources = [matcher.source for matcher in self.matchers if isinstance(matcher, Expression)]
+        self._expression = re.compile("|".join(f"(?:{source})" for source in sources), re.DOTALL) if sources else None
+
+    def matches(self, path: str) -> bool:
+        if path in self._paths or (self._names and path.rpartition("/")[2] in self._names):
+            return True
+        if self._expression is not None and self._expression.match(path):
+            return True
+        return bool(self._automata) and any(automaton.matches(path) for automaton in self._automata)
+
+
+def compile_rule(rule: Rule) -> Matcher:
+    """Return what matches the paths that a rule names. Raises SourceError with the rule's file and line."""
+    try:
+        return compile_pattern(rule.pattern)
+    except PatternError as error:
+        raise SourceError(
+            f"{rule.file}: syntax error in pattern {rule.text!r}: {error}",
+            Location(rule.file, rule.line),
+            hint="A backslash makes the next character an ordinary one.",
+        ) from error
 
 
 def compile_pattern(pattern: str) -> Matcher:
@@ -171,8 +219,6 @@ def _name(tokens: Sequence[Token], *, ends: bool) -> str:
 
 
 def _single(token: Token) -> str:
-    import re
-
     if isinstance(token, Class):
         ranges = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in token.ranges)
         return f"[{'^' * token.negated}{ranges}]"

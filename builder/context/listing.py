@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from builder.context.directory import DirectoryTree
+from builder.context.docker_ignore import DockerIgnoreSpec
 from builder.context.ignore import IgnorePatterns, Rule
 from builder.context.own_store import store_inside
 from builder.context.reading import unreadable
@@ -29,15 +30,17 @@ def list_context(path: str, ignore: IgnorePatterns, store: str, *, ignored: bool
 
     Excluded directories are looked into too: their files are what makes a context large. Raises ContextError.
     """
+    spec = DockerIgnoreSpec.of(ignore)
     with DirectoryTree(path, store=_store_inside(path, store)) as tree:
-        state_of = _States(ignore)
         for node in tree.walk(""):
             entry = node.entry
-            excluded = state_of.enter(entry.path, is_directory=entry.kind == DIRECTORY)
-            if entry.kind == DIRECTORY or (excluded and not ignored):
+            if entry.kind == DIRECTORY:
                 continue
-            rule = ignore.decide(entry.path).rule if ignore else None
-            yield ListedFile(entry.path, entry.size if entry.kind == FILE else 0, not excluded, rule)
+            decision = spec.check_file(entry.path, separators=())
+            if decision.include and not ignored:
+                continue
+            rule = None if decision.index is None else ignore.rules[decision.index]
+            yield ListedFile(entry.path, entry.size if entry.kind == FILE else 0, not decision.include, rule)
 
 
 def _store_inside(path: str, store: str) -> str:
@@ -45,21 +48,3 @@ def _store_inside(path: str, store: str) -> str:
         return store_inside(path, store)
     except OSError as error:
         raise unreadable(path, error) from error
-
-
-class _States:
-    """The ignore states of the directories above the path at hand, for paths that come in tree order."""
-
-    def __init__(self, ignore: IgnorePatterns) -> None:
-        self._ignore = ignore
-        self._above: list[tuple[str, int]] = []
-
-    def enter(self, path: str, *, is_directory: bool) -> bool:
-        if not path:
-            return False
-        while self._above and not path.startswith(self._above[-1][0]):
-            self._above.pop()
-        excluded, state = self._ignore.enter(path, self._above[-1][1] if self._above else self._ignore.ROOT)
-        if is_directory:
-            self._above.append((path + "/", state))
-        return excluded

@@ -11,13 +11,15 @@ lies below a directory is taken as it is (C-9 … C-12, C-20, C-21 of BuildKit's
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from builder.context.glob import PatternError, has_wildcards, match_glob, parse_glob
-from builder.context.ignore import IgnorePatterns, exclude_patterns
+from builder.context.ignore import IgnorePatterns, State, exclude_patterns
 from builder.context.paths import inside_root, join, leads_out, name_of, parent_of
-from builder.context.tree import Node, Tree
+from builder.context.tree import Node, Prune, Tree
+from builder.context.walk import Found, seen, walk_ignored
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, SYMLINK, Entry
 from builder.suggest import most_alike
@@ -85,51 +87,49 @@ def filtered(tree: Tree, root: str, exclude: IgnorePatterns, include: IgnorePatt
         next(nodes, None)
         yield from nodes
         return
-    yield from _Filter(tree, root, exclude, include).nodes()
+    rules = _Selection(len(root) + 1 if root else 0, exclude, include)
+    shown = seen(walk_ignored(partial(_found, tree, root), rules, _Selected(False)))
+    next(shown, None)  # the directory itself
+    for _, _, node in shown:
+        yield node
 
 
-class _Filter:
-    """One walk through a tree with patterns; the stack holds, for each directory above, its states."""
+def _found(tree: Tree, root: str, prune: Prune) -> Iterator[Found[Node]]:
+    return ((node.entry.path, node.entry.kind == DIRECTORY, node) for node in tree.walk(root, prune=prune))
 
-    def __init__(self, tree: Tree, root: str, exclude: IgnorePatterns, include: IgnorePatterns | None) -> None:
-        self._tree = tree
-        self._root = root
-        self._cut = len(root) + 1 if root else 0
-        self._exclude = exclude
-        self._include = include
-        self._entered: list[tuple[str, int, int]] = []
-        self._held: list[Node] = []
-        self._enter = True
 
-    def nodes(self) -> Iterator[Node]:
-        nodes = self._tree.walk(self._root, prune=lambda path: path != self._root and not self._enter)
-        next(nodes, None)
-        for node in nodes:
-            path = node.entry.path[self._cut :]
-            is_directory = node.entry.kind == DIRECTORY
-            while self._entered and not path.startswith(self._entered[-1][0]):
-                left = self._entered.pop()[0]
-                if self._held and self._held[-1].entry.path[self._cut :] + "/" == left:
-                    self._held.pop()
-            _, above_excluded, above_included = self._entered[-1] if self._entered else ("", 0, 0)
-            excluded, exclude_state = self._exclude.enter(path, above_excluded)
-            included, include_state = self._include.enter(path, above_included) if self._include else (True, 0)
-            if is_directory:
-                self._entered.append((path + "/", exclude_state, include_state))
-            if included and not excluded:
-                yield from self._held
-                self._held.clear()
-                yield node
-                self._enter = True
-            elif is_directory:
-                self._enter = self._may_hold(path, excluded, exclude_state, included)
-                if self._enter:
-                    self._held.append(node)
+class _Selected(NamedTuple):
+    """The state of a path under both sets of patterns."""
 
-    def _may_hold(self, path: str, excluded: bool, exclude_state: int, included: bool) -> bool:
-        if excluded and not self._exclude.may_reinclude_below(path, exclude_state):
+    excluded: bool
+    by_exclude: State = IgnorePatterns.ROOT
+    by_include: State = IgnorePatterns.ROOT
+
+
+class _Selection(NamedTuple):
+    """What is left out of a copy, as rules for a walk: what `exclude` says, and what `include` doesn't name.
+
+    Patterns are of paths below the directory that is copied: the first `cut` characters are its own.
+    """
+
+    cut: int
+    exclude: IgnorePatterns
+    include: IgnorePatterns | None
+
+    def enter(self, path: str, above: _Selected) -> _Selected:
+        path = path[self.cut :]
+        excluded = self.exclude.enter(path, above.by_exclude)
+        if self.include is None:
+            return above if excluded is above.by_exclude else _Selected(excluded.excluded, excluded)
+        # Patterns to include are written like those to exclude, so what they name is what they "exclude".
+        included = self.include.enter(path, above.by_include)
+        return _Selected(excluded.excluded or not included.excluded, excluded, included)
+
+    def may_reinclude_below(self, path: str, state: _Selected) -> bool:
+        path = path[self.cut :]
+        if state.by_exclude.excluded and not self.exclude.may_reinclude_below(path, state.by_exclude):
             return False
-        return included or self._include is None or self._include.may_match_below(path)
+        return self.include is None or state.by_include.excluded or self.include.may_match_below(path)
 
 
 def _expand(tree: Tree, base: str, names: list[str]) -> Iterator[Node]:

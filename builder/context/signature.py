@@ -13,13 +13,10 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
+from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.own_store import store_inside
 from builder.filesystem.still import StillTree, listing
-
-if TYPE_CHECKING:
-    from builder.context.ignore import IgnorePatterns
 
 Settled = Callable[[os.stat_result], bool]
 
@@ -51,7 +48,7 @@ def context_signature(
 class _Scan:
     def __init__(self, tree: StillTree, ignore: IgnorePatterns | None, store: str, settled: Settled | None) -> None:
         self._tree = tree
-        self._ignore = ignore
+        self._ignore = ignore or NOTHING_IGNORED
         self._store = store
         self._settled = settled
         self.digest = hashlib.sha256()
@@ -78,31 +75,30 @@ class _Scan:
             return False
         if not stat.S_ISDIR(status.st_mode):
             return True
-        state = self._ignore.state_of(root)[1] if self._ignore and root else 0
-        return self._add_directory(root, state)
+        return self._add_directory(root)
 
-    def _add_directory(self, relative: str, state: int) -> bool:
-        pending = [(relative, state)]
+    def _add_directory(self, root: str) -> bool:
+        """Add what `walk_ignored` reaches below `root`, less the excluded files: directory by directory, for speed."""
+        ignore = self._ignore
+        pending = [(root, ignore.state_of(root))]
         while pending:
-            relative, state = pending.pop()
+            relative, above = pending.pop()
             lines = [relative]
             with listing(self._tree.at(relative)) as entries:
                 for entry in sorted(entries, key=lambda entry: entry.name):
-                    below = f"{relative}/{entry.name}" if relative else entry.name
-                    if below == self._store:
+                    path = f"{relative}/{entry.name}" if relative else entry.name
+                    if path == self._store:
                         continue
-                    excluded, own = self._ignore.enter(below, state) if self._ignore else (False, 0)
+                    state = ignore.enter(path, above) if ignore else above
                     is_directory = entry.is_dir(follow_symlinks=False)
-                    if excluded and not (
-                        is_directory and self._ignore and self._ignore.may_reinclude_below(below, own)
-                    ):
+                    if state.excluded and not (is_directory and ignore.may_reinclude_below(path, state)):
                         continue
                     status = entry.stat(follow_symlinks=False)
                     if not self._is_settled(status):
                         return False
                     lines.append(_line(entry.name, status))
                     if is_directory:
-                        pending.append((below, own))
+                        pending.append((path, state))
             self._add(lines)
         return True
 

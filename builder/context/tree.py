@@ -48,7 +48,7 @@ class Tree(Protocol):
     def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
         """Yield what is at `path` and below it in tree order; without `deep`, what is directly in it, and not itself.
 
-        Where `prune` is true for a directory, the directory is yielded and not entered.
+        Where `prune` is true for a directory, the directory is yielded and not entered; it is asked after that.
         """
 
     def remember(self, node: Node, digest: str, scanned_ns: int) -> None:

@@ -26,8 +26,8 @@ DIRECTORIES = sorted({parent.as_posix() for file in FILES for parent in Path(fil
 
 def seen_of(rules: str) -> list[str]:
     patterns = parse_ignore(rules, ".dockerignore")
-    files = [file for file in FILES if not patterns.state_of(file)[0]]
-    shown = [d for d in DIRECTORIES if not patterns.state_of(d)[0] or any(f.startswith(d + "/") for f in files)]
+    files = [file for file in FILES if not patterns.state_of(file).excluded]
+    shown = [d for d in DIRECTORIES if not patterns.state_of(d).excluded or any(f.startswith(d + "/") for f in files)]
     return sorted(files + shown)
 
 
@@ -92,14 +92,14 @@ def test_an_excluded_directory_is_entered_only_for_a_later_exception(
     rules: str, directory: str, expected: bool
 ) -> None:
     patterns = parse_ignore(rules, ".dockerignore")
-    assert patterns.may_reinclude_below(directory, patterns.state_of(directory)[1]) is expected
+    assert patterns.may_reinclude_below(directory, patterns.state_of(directory)) is expected
 
 
 @pytest.mark.rule("C-21")
 def test_exclude_flags_are_the_same_language() -> None:
     patterns = exclude_patterns(["sub", "!sub/b"])
-    assert patterns.state_of("sub")[0]
-    assert not patterns.state_of("sub/b")[0]
+    assert patterns.state_of("sub").excluded
+    assert not patterns.state_of("sub/b").excluded
 
 
 EVIL = [

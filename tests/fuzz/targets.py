@@ -155,11 +155,11 @@ def fuzz_ignore(data: bytes) -> None:
 
 
 def _ask(patterns: IgnorePatterns, path: str) -> None:
-    excluded, state = patterns.state_of(path)
+    state = patterns.state_of(path)
     decision = patterns.decide(path)
-    assert decision.excluded is excluded, (path, decision)
-    assert (decision.rule is not None) or not excluded
-    if excluded and patterns.state_of(f"{path}/below")[0] is False:
+    assert decision.excluded is state.excluded, (path, decision)
+    assert (decision.rule is not None) or not state.excluded
+    if state.excluded and not patterns.state_of(f"{path}/below").excluded:
         assert patterns.may_reinclude_below(path, state), path
 
 

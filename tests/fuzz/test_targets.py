@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from builder.context.ignore import State
 from tests.fuzz.__main__ import NAMES
 from tests.fuzz.seeds import DICTIONARIES, seeds_of
 from tests.fuzz.targets import TARGETS, fuzz_ignore, fuzz_tar
@@ -51,6 +52,6 @@ def test_a_target_fails_for_what_is_a_finding(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("tests.fuzz.targets.build_index", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fuzz_tar(b"x")
-    monkeypatch.setattr("tests.fuzz.targets.IgnorePatterns.state_of", lambda *_: (True, 0))
+    monkeypatch.setattr("tests.fuzz.targets.IgnorePatterns.state_of", lambda *_: State(excluded=True))
     with pytest.raises(AssertionError):
         fuzz_ignore(b"nothing\0else")
