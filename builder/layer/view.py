@@ -50,15 +50,15 @@ class ViewEntry(NamedTuple):
     offset: int
 
 
-class _Place(NamedTuple):
+class _MergedDirectory(NamedTuple):
     """A directory of the view: which layers make it up (top first), and which entry has its attributes."""
 
     layers: tuple[int, ...]
     shown: ViewEntry
 
 
-_UNKNOWN = _Place((), ViewEntry(Entry("", "directory"), -1, 0))
-"""Stands for "not asked yet" where None means "no directory"."""
+_NOT_ASKED = _MergedDirectory((), ViewEntry(Entry("", "directory"), -1, 0))
+"""Stands for "not asked yet" in what is remembered, where None means "no directory"."""
 
 
 class MergedView:
@@ -70,7 +70,7 @@ class MergedView:
     def __init__(self, layers: Sequence[ViewLayer]) -> None:
         self._layers = tuple(layers)
         self._indexes = tuple(layer.index for layer in layers)
-        self._remembered: dict[str, _Place | None] = {}
+        self._remembered: dict[str, _MergedDirectory | None] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -82,11 +82,11 @@ class MergedView:
         if not path:
             return self._root().shown
         parent, _, _ = path.rpartition("/")
-        place = self._directory(parent)
-        if place is None or is_whiteout(path):
+        directory = self._directory(parent)
+        if directory is None or is_whiteout(path):
             return None
-        found = self._child(place.layers, path)
-        return found.shown if isinstance(found, _Place) else found
+        found = self._child(directory.layers, path)
+        return found.shown if isinstance(found, _MergedDirectory) else found
 
     def resolve(self, path: str, *, follow_last: bool = True) -> str:
         """Return the path that `path` means with symbolic links followed inside the root; missing tails are kept.
@@ -104,10 +104,10 @@ class MergedView:
 
     def children(self, path: str) -> Iterator[ViewEntry]:
         """Yield what is directly in the directory `path`, sorted; nothing when it is none."""
-        place = self._directory(path)
-        if place is not None:
-            for found in self._listing(place.layers, path):
-                yield found.shown if isinstance(found, _Place) else found
+        directory = self._directory(path)
+        if directory is not None:
+            for found in self._listing(directory.layers, path):
+                yield found.shown if isinstance(found, _MergedDirectory) else found
 
     def walk(self, prefix: str = "") -> Iterator[ViewEntry]:
         """Yield what is at `prefix` and everything below it, in tree order."""
@@ -117,14 +117,14 @@ class MergedView:
         yield shown
         if shown.entry.kind != "directory":
             return
-        place = self._directory(prefix)
+        directory = self._directory(prefix)
         # A stack and not recursion: trees may be deeper than Python's recursion limit.
-        stack = [self._walk_directory(place.layers, prefix)] if place is not None else []
+        stack = [self._walk_directory(directory.layers, prefix)] if directory is not None else []
         while stack:
             found = next(stack[-1], None)
             if found is None:
                 stack.pop()
-            elif isinstance(found, _Place):
+            elif isinstance(found, _MergedDirectory):
                 yield found.shown
                 stack.append(self._walk_directory(found.layers, found.shown.entry.path))
             else:
@@ -165,48 +165,48 @@ class MergedView:
         found = self.find(path)
         return found.entry.link if found is not None and found.entry.kind == "symlink" else None
 
-    def _root(self) -> _Place:
+    def _root(self) -> _MergedDirectory:
         known = self._remembered.get("")
         if known is not None:
             return known
         layers: list[int] = []
         shown = None
         for number in range(len(self._indexes) - 1, -1, -1):
-            own = self._indexes[number].find("")
+            own = self._indexes[number].find("")  # most tars have no entry for the root
             if own is not None and shown is None:
                 shown = ViewEntry(own.entry, number, 0)
             layers.append(number)
             if self._indexes[number].is_opaque(""):
                 break
-        place = _Place(tuple(layers), shown or ViewEntry(Entry("", "directory", 0o755), -1, 0))
-        self._remembered[""] = place
-        return place
+        directory = _MergedDirectory(tuple(layers), shown or ViewEntry(Entry("", "directory", 0o755), -1, 0))
+        self._remembered[""] = directory
+        return directory
 
-    def _directory(self, path: str) -> _Place | None:
+    def _directory(self, path: str) -> _MergedDirectory | None:
         """The directory at `path`, which must be one, and not through links."""
         if not path:
             return self._root()
         wanted: list[str] = []
-        place: _Place | None = _UNKNOWN
+        directory: _MergedDirectory | None = _NOT_ASKED
         above = path
-        while above and (place := self._remembered.get(above, _UNKNOWN)) is _UNKNOWN:
+        while above and (directory := self._remembered.get(above, _NOT_ASKED)) is _NOT_ASKED:
             wanted.append(above)
             above = above.rpartition("/")[0]
         if not above:
-            place = self._root()
-        while wanted and place is not None:
+            directory = self._root()
+        while wanted and directory is not None:
             below = wanted.pop()
-            found = self._child(place.layers, below)
-            place = found if isinstance(found, _Place) else None
-            self._remember(below, place)
-        return place
+            found = self._child(directory.layers, below)
+            directory = found if isinstance(found, _MergedDirectory) else None
+            self._remember(below, directory)
+        return directory
 
-    def _remember(self, path: str, place: _Place | None) -> None:
+    def _remember(self, path: str, directory: _MergedDirectory | None) -> None:
         if len(self._remembered) >= _REMEMBERED_DIRECTORIES:
             self._remembered = {}
-        self._remembered[path] = place
+        self._remembered[path] = directory
 
-    def _child(self, layers: tuple[int, ...], path: str) -> _Place | ViewEntry | None:
+    def _child(self, layers: tuple[int, ...], path: str) -> _MergedDirectory | ViewEntry | None:
         """What is at `path`, given the layers that make up the directory it is in."""
 
         def find(number: int) -> IndexEntry | None:
@@ -220,8 +220,24 @@ class MergedView:
 
     def _decide(
         self, layers: tuple[int, ...], path: str, find: Callable[[int], IndexEntry | None]
-    ) -> _Place | ViewEntry | None:
-        """What is at `path`, given what each layer by itself has there."""
+    ) -> _MergedDirectory | ViewEntry | None:
+        """What is at `path`, given what each of `layers` (top first) has there by itself.
+
+        In the order in which they are asked:
+
+            the layer has          no directory above it             below a directory of upper layers
+            ---------------------  --------------------------------  -----------------------------------------
+            nothing                the next layer is asked           the next layer is asked
+            a whiteout             nothing is there                  the directory ends above this layer
+            no directory           that is there                     the directory ends above this layer
+            a directory            it begins, with these attributes  it goes on; attributes, if still wanted
+            an implied directory   it begins, attributes wanted      it goes on
+            one, with whiteout     it begins and ends                it goes on and ends
+            one, opaque            it begins; no content from below  no content from below
+
+        A directory whose attributes nobody has is 0755 root:root. A whiteout beside an entry of the same name hides
+        lower layers and not the entry (image-spec v1.1 layer.md#whiteouts), wherever it stands in the tar.
+        """
         merged: list[int] = []
         shown: ViewEntry | None = None
         complete = False
@@ -231,21 +247,24 @@ class MergedView:
             if own is not None and own.entry.kind != "directory":
                 if not merged:
                     return self._shown(own, number)
-                break
+                break  # a directory of upper layers replaced it
             if own is not None:
                 if not complete:
                     merged.append(number)
+                # Having something below a directory says nothing about the directory itself: containerd, too, makes
+                # such a one as the layers below have it (mkparent in archive/tar.go).
                 if own.offset != IMPLIED and shown is None:
                     shown = ViewEntry(own.entry, number, 0)
-                # Opaque ends the merging, but a directory without entry still takes its attributes from below.
+                # Opaque hides what lower layers have in it. That one without an entry still takes its attributes from
+                # them is what unpacking does, too: the marker removes the contents, and the directory stays.
                 complete = complete or index.is_opaque(path)
             if index.has_whiteout(path) or (complete and shown is not None):
                 break
         if not merged:
             return None
-        return _Place(tuple(merged), shown or ViewEntry(Entry(path, "directory", 0o755), -1, 0))
+        return _MergedDirectory(tuple(merged), shown or ViewEntry(Entry(path, "directory", 0o755), -1, 0))
 
-    def _listing(self, layers: tuple[int, ...], path: str) -> Iterator[_Place | ViewEntry]:
+    def _listing(self, layers: tuple[int, ...], path: str) -> Iterator[_MergedDirectory | ViewEntry]:
         """What a directory holds, given the layers that make it up."""
         listings = [self._numbered(number, path) for number in layers]
         for _, items in groupby(merge(*listings), key=itemgetter(0)):
@@ -261,7 +280,7 @@ class MergedView:
         for own in self._indexes[number].children(path):
             yield os.fsencode(own.entry.path), number, own
 
-    def _walk_directory(self, layers: tuple[int, ...], path: str) -> Iterator[_Place | ViewEntry]:
+    def _walk_directory(self, layers: tuple[int, ...], path: str) -> Iterator[_MergedDirectory | ViewEntry]:
         """What a directory holds; where only one layer is left, all that is below it, as a stream."""
         if len(layers) != 1:
             yield from self._listing(layers, path)
