@@ -1,4 +1,4 @@
-"""What is to be run, in which root, with what mounted: frozen values that can be printed, compared and sent as JSON.
+"""What is to be run, in which root, with what mounted, and how it ended: values that can be printed and compared.
 
 Paths in `target`, `cwd` and `subpath` are POSIX paths inside a root (the first two absolute); `source`, `lower`,
 `upper`, `work` and `socket` are paths of the host. Everything between them is the runner's business.
@@ -7,6 +7,7 @@ Paths in `target`, `cwd` and `subpath` are POSIX paths inside a root (the first 
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -162,3 +163,17 @@ class SandboxSpec:
         That is CVE-2022-36109, and what `id` shows as the first of `groups`.
         """
         return (self.gid, *(group for group in self.groups if group != self.gid))
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a command ended."""
+
+    code: int
+    """The command's own code; 128 + signal when it was killed by one."""
+
+    signal: int | None = None
+
+
+OnOutput = Callable[[int, bytes], None]
+"""Told of output: 1 or 2 (stdout or stderr), and the bytes."""

@@ -20,8 +20,8 @@ from builder.errors import PybuildError
 from builder.linux.user_namespace import enter_user_namespace
 from builder.sandbox.choose import open_sandbox
 from builder.sandbox.namespace import BuildNamespace, enter_build_namespace
-from builder.sandbox.runner import ExitStatus, Sandbox
-from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs, SandboxSpec
+from builder.sandbox.runner import Sandbox
+from builder.sandbox.spec import DirectoryRoot, ExitStatus, OverlayRoot, Rootfs, SandboxSpec
 from tests.support.alone import in_child
 from tests.support.small_world import SmallWorld
 

@@ -20,7 +20,8 @@ from builder.linux.process import close_all_except
 from builder.sandbox.namespace import enter_build_namespace
 from builder.sandbox.process import fork_server as room
 from builder.sandbox.process.fork_server import ForkServer, Request
-from builder.sandbox.runner import ExitStatus, run_request
+from builder.sandbox.process.run_request import run_request
+from builder.sandbox.spec import ExitStatus
 from tests.support.alone import alone, in_child
 
 REQUEST = Request(namespaces=False, own_network=False, payload=b"a payload")

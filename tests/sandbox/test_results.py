@@ -11,8 +11,7 @@ import time
 import pytest
 
 from builder.errors import Cancelled
-from builder.sandbox.runner import ExitStatus
-from builder.sandbox.spec import SandboxSpec
+from builder.sandbox.spec import ExitStatus, SandboxSpec
 from tests.sandbox.host import Host, run_in
 
 

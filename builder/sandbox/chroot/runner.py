@@ -24,31 +24,27 @@ from builder.sandbox.chroot.copying import copy_tree
 from builder.sandbox.chroot.emulated_mounts import EmulatedMounts
 from builder.sandbox.mounts.etc_files import HOSTS, RESOLV_CONF, hosts, resolv_conf
 from builder.sandbox.mounts.standard_mounts import DEV_LINKS, DEVICES
-from builder.sandbox.native.container import (
-    SETUP_FAILED,
-    Channel,
-    begin_session,
-    change_directory,
-    forbid_imports,
-    make_directory,
-)
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.keeper import or_keeper
 from builder.sandbox.network.source import NetworkSource
 from builder.sandbox.process.attached import are_terminal, run_attached_request
+from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.command import execute
+from builder.sandbox.process.entry import begin_session, change_directory, forbid_imports, make_directory
 from builder.sandbox.process.fork_server import ForkServer, Request
 from builder.sandbox.process.home import with_home
 from builder.sandbox.process.privileges import drop_privileges, prepare, reset_signals, set_limits
+from builder.sandbox.process.run_request import run_request
 from builder.sandbox.process.ssh_relay import SshRelay
 from builder.sandbox.process.standard_streams import Pipe, named_output_pipes
 from builder.sandbox.process.supervisor import supervise
-from builder.sandbox.runner import ExitStatus, OnOutput, run_request
 from builder.sandbox.spec import (
     BindMount,
     CacheMount,
     DirectoryRoot,
+    ExitStatus,
     Mount,
+    OnOutput,
     OverlayRoot,
     Rootfs,
     SandboxSpec,

@@ -9,22 +9,15 @@ because all mounts vanish with the namespace.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import socket
-import sys
-import termios
-from dataclasses import asdict, dataclass
 from typing import NoReturn
 
 from builder.errors import SandboxError
-from builder.linux.beneath import walk_in_root
 from builder.linux.mount import descriptor_path, pivot_root_here, unmount
 from builder.linux.network import bring_loopback_up
 from builder.linux.process import PR_SET_PDEATHSIG as PDEATHSIG
 from builder.linux.process import close_all_except, close_on_exec_from, prctl, set_hostname
-from builder.sandbox.mounts.mount_points import MountPoint, Stub, open_mount_point
+from builder.sandbox.mounts.mount_points import open_mount_point
 from builder.sandbox.mounts.root_mount import Scratch, mount_root, mount_scratch
 from builder.sandbox.mounts.spec_mounts import Attachment, Preparation
 from builder.sandbox.mounts.standard_mounts import (
@@ -36,49 +29,16 @@ from builder.sandbox.mounts.standard_mounts import (
     mount_sys,
 )
 from builder.sandbox.process.cgroups import enter_own_groups, mount_cgroups
+from builder.sandbox.process.channel import SETUP_FAILED, AgentSockets, Channel
 from builder.sandbox.process.command import execute
+from builder.sandbox.process.entry import begin_session, change_directory, forbid_imports, make_directory
 from builder.sandbox.process.home import with_home
 from builder.sandbox.process.init import become_init
 from builder.sandbox.process.privileges import drop_privileges, reset_signals, set_limits
-from builder.sandbox.refusal import errno_of
-from builder.sandbox.spec import DEFAULT_SHM_BYTES, Manner, SandboxSpec, SshMount
-
-SETUP_FAILED = 125
-"""Exit code of a child that could not start its command; the reason went over the channel."""
+from builder.sandbox.spec import DEFAULT_SHM_BYTES, Manner, SandboxSpec
 
 _UMASK = 0o022
 _SIGKILL = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """The socket to the thread that waits for this run: JSON messages, some with a descriptor."""
-
-    descriptor: int
-
-    def report_stub(self, stub: Stub, parent: int) -> None:
-        self._send({"stub": asdict(stub)}, parent)
-
-    def report_listener(self, agent: str, listener: int) -> None:
-        self._send({"agent": agent}, listener)
-
-    def report_network(self, namespace: int) -> None:
-        self._send({"network": True}, namespace)
-
-    def report_exit(self, status: int) -> None:
-        self._send({"exit": status})
-
-    def report_failure(self, error: Exception) -> None:
-        message, hint = str(error) or type(error).__name__, ""
-        if isinstance(error, SandboxError):
-            message, hint = error.message, error.hint
-        elif isinstance(error, OSError) and error.strerror:
-            message = error.strerror + (f": {error.filename}" if error.filename else "")
-        self._send({"error": message, "hint": hint, "errno": errno_of(error)})
-
-    def _send(self, message: dict[str, object], *descriptors: int) -> None:
-        with socket.socket(fileno=os.dup(self.descriptor)) as channel:
-            socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
 
 
 def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions, manner: Manner) -> NoReturn:
@@ -126,12 +86,6 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     return root
 
 
-def forbid_imports() -> None:
-    """From here on the file system is the image's: a module found there would be code that runs as us."""
-    sys.meta_path.clear()
-    sys.path.clear()
-
-
 def _attach(attachment: Attachment, root: int, channel: Channel) -> None:
     try:
         target = open_mount_point(root, attachment.point(), channel.report_stub)
@@ -173,55 +127,3 @@ def _enter(spec: SandboxSpec, conditions: Conditions, manner: Manner) -> None:
     change_directory(spec.cwd)
     prctl(PDEATHSIG, _SIGKILL)  # changing ids cleared it
     close_on_exec_from(3)
-
-
-def begin_session(*, terminal: bool) -> None:
-    """Leave the caller's session, and with it its terminal's signals; with `terminal`, take the one on descriptor 0."""
-    os.setsid()
-    if terminal:
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def make_directory(path: str) -> None:
-    """Make a missing working directory, as runtimes do: an image may name one that no layer has."""
-    try:
-        os.makedirs(path, 0o755, exist_ok=True)
-    except OSError as error:
-        raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
-
-
-def make_directory_in(root: int, path: str) -> None:
-    """The same inside a root that is not ours yet."""
-    try:
-        with walk_in_root(root, path) as walk:
-            exists = not walk.missing
-        if not exists:
-            os.close(open_mount_point(root, MountPoint(path=path, directory=True), None))
-    except OSError as error:
-        raise SandboxError(f"cannot make the working directory {path}: {error.strerror}") from error
-
-
-def change_directory(path: str) -> None:
-    try:
-        os.chdir(path)
-        os.getcwd()  # fails for a directory outside the root, reached by a descriptor (CVE-2024-21626)
-    except OSError as error:
-        raise SandboxError(f"cannot use {path} as working directory: {error.strerror}") from error
-
-
-class AgentSockets:
-    """Makes sockets that stand for an SSH agent's; the waiting thread answers them (ssh_relay.py)."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    def listen(self, path: str, mount: SshMount) -> None:
-        folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-                # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
-                listener.bind(f"{descriptor_path(folder)}/{os.path.basename(path)}")
-                listener.listen(16)
-                self._channel.report_listener(mount.socket, listener.fileno())
-        finally:
-            os.close(folder)

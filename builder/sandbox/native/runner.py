@@ -9,16 +9,17 @@ from typing import NoReturn
 
 from builder.sandbox.mounts.standard_mounts import Conditions
 from builder.sandbox.namespace import BuildNamespace, HostRoot, SingleIdRoot
-from builder.sandbox.native.container import Channel, become_container
+from builder.sandbox.native.container import become_container
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.keeper import or_keeper
 from builder.sandbox.network.source import NetworkSource
 from builder.sandbox.process.attached import are_terminal, run_attached_request
 from builder.sandbox.process.cgroups import new_device_guard
+from builder.sandbox.process.channel import Channel
 from builder.sandbox.process.fork_server import ForkServer, Request
 from builder.sandbox.process.privileges import prepare
-from builder.sandbox.runner import ExitStatus, OnOutput, run_request
-from builder.sandbox.spec import Manner, SandboxSpec
+from builder.sandbox.process.run_request import run_request
+from builder.sandbox.spec import ExitStatus, Manner, OnOutput, SandboxSpec
 from builder.sandbox.spec_json import from_json, to_json
 
 

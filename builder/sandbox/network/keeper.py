@@ -17,8 +17,8 @@ from builder.errors import SandboxError
 from builder.linux.capabilities import set_capabilities
 from builder.linux.network import enter_new_network
 from builder.linux.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, close_all_except, close_on_exec_from, prctl
-from builder.sandbox.native.container import SETUP_FAILED, Channel
 from builder.sandbox.network.source import NAMESPACE, READY
+from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.fork_server import Child
 from builder.sandbox.process.privileges import reset_signals
 

@@ -1,8 +1,9 @@
 """Isolation "oci": the same spec, carried out by crun or runc from a bundle (runtime-spec config.md).
 
 The stack, the mount points and the sources of bind mounts are prepared as for "native", in a mount namespace of the
-run's own, and named in config.json; from there on the runtime does the work. A supervisor waits (runner.py), so that
-nothing outlives the run. The bundle lies in a temporary directory with a tmpfs over it, and leaves nothing.
+run's own, and named in config.json; from there on the runtime does the work. A supervisor waits, so that nothing
+outlives the run (process/supervisor.py). The bundle lies in a temporary directory with a tmpfs over it, and leaves
+nothing.
 """
 
 from __future__ import annotations
@@ -25,19 +26,20 @@ from builder.sandbox.mounts.root_mount import Scratch, mount_root
 from builder.sandbox.mounts.spec_mounts import Attachment, Preparation
 from builder.sandbox.mounts.standard_mounts import SYSTEM_POINTS, Conditions
 from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
-from builder.sandbox.native.container import SETUP_FAILED, AgentSockets, Channel, begin_session, make_directory_in
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.keeper import or_keeper
 from builder.sandbox.network.source import NetworkSource
 from builder.sandbox.oci.bundle import Source, config
 from builder.sandbox.process.attached import are_terminal, run_attached_request
+from builder.sandbox.process.channel import SETUP_FAILED, AgentSockets, Channel
 from builder.sandbox.process.command import TRIAL, candidates, execute, report_not_found
+from builder.sandbox.process.entry import begin_session, make_directory_in
 from builder.sandbox.process.fork_server import ForkServer, Request
 from builder.sandbox.process.home import with_home
 from builder.sandbox.process.privileges import prepare, reset_signals
+from builder.sandbox.process.run_request import run_request
 from builder.sandbox.process.supervisor import supervise
-from builder.sandbox.runner import ExitStatus, OnOutput, run_request
-from builder.sandbox.spec import OverlayRoot, SandboxSpec
+from builder.sandbox.spec import ExitStatus, OnOutput, OverlayRoot, SandboxSpec
 from builder.sandbox.spec_json import from_json, to_json
 
 RUNTIMES = ("crun", "runc")

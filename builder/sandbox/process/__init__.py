@@ -1,1 +1,1 @@
-"""Processes: the fork server, talking to one run, streams, privileges, signals, supervision."""
+"""Processes: the fork server, the channel and request of one run, streams, privileges, signals, supervision."""

@@ -24,9 +24,9 @@ from functools import partial
 
 from builder.errors import SandboxError
 from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.run_request import Connection, Take
 from builder.sandbox.process.standard_streams import Pipe, output_pipes
-from builder.sandbox.runner import Connection, ExitStatus, Take
-from builder.sandbox.spec import PASSED_ON
+from builder.sandbox.spec import PASSED_ON, ExitStatus
 
 Streams = tuple[int, int, int]
 """Stdin, stdout and stderr."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from builder.linux.process import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, close_all_except, prctl
-from builder.sandbox.native.container import Channel
+from builder.sandbox.process.channel import Channel
 from builder.sandbox.spec import PASSED_ON, STOP
 
 Command = Callable[[bytes, Channel], NoReturn]

@@ -20,8 +20,8 @@ from builder.filesystem.accounts import Account
 from builder.layer.view import MergedView
 from builder.oci.digest import DiffID
 from builder.plan.step import BindMount, Network, RunStep
-from builder.sandbox.runner import ExitStatus, Sandbox
-from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
+from builder.sandbox.runner import Sandbox
+from builder.sandbox.spec import DEFAULT_HOSTNAME, ExitStatus, SandboxSpec
 from builder.sandbox.spec import Network as SandboxNetwork
 from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
