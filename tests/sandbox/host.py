@@ -25,8 +25,9 @@ from builder.sandbox.spec import DirectoryRoot, ExitStatus, OverlayRoot, Rootfs,
 from tests.support.alone import in_child
 from tests.support.small_world import SmallWorld
 
-for _name in ("process.ssh_relay", "oci.bundle", "chroot.runner", "native.runner", "oci.runner"):
-    importlib.import_module(f"builder.sandbox.{_name}")  # an ordinary user cannot read them later
+_SANDBOX = ("process.ssh_relay", "oci.bundle", "chroot.runner", "native.runner", "oci.runner")
+for _name in (*(f"builder.sandbox.{name}" for name in _SANDBOX), "encodings.idna"):
+    importlib.import_module(_name)  # an ordinary user may not be able to read them later
 
 PATH = "PATH=/bin"
 

@@ -15,7 +15,7 @@ import pytest
 from builder.linux.capabilities import effective_mask, mask, set_capabilities
 from builder.sandbox.choose import choose_isolation, open_sandbox
 from builder.sandbox.namespace import BuildNamespace, NoNamespace
-from builder.sandbox.network.build_network import build_network as room
+from builder.sandbox.network import build_network as room
 from builder.sandbox.runner import Sandbox
 from tests.sandbox.host import Host, Outcome, run_in
 from tests.support.small_world import ABSTRACT, PORT, SmallWorld
