@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -19,12 +18,15 @@ from builder.linux import threads
 from builder.linux.process import close_all_except
 from builder.sandbox.namespace import enter_build_namespace
 from builder.sandbox.process import fork_server as room
+from builder.sandbox.process.fork_loop import ForkLoop
 from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.messages import Exit, to_json
 from builder.sandbox.process.run_request import run_request
 from builder.sandbox.spec import ExitStatus
 from tests.support.alone import alone, in_child
 
-REQUEST = Request(namespaces=False, own_network=False, payload=b"a payload")
+TELLING = Request(namespaces=False, own_network=False, payload=b"tell")
+ENDING = Request(namespaces=False, own_network=False, payload=b"end")
 
 
 @contextmanager
@@ -37,10 +39,13 @@ def opened() -> Iterator[ForkServer]:
 
 
 def say_and_wait(payload: bytes, channel: int) -> NoReturn:
-    """Tell the exit before it comes, with all output closed, as the supervisor does, and end once hung up on."""
+    """Send the exit before it comes, with all output closed, as the supervisor does, and end once hung up on.
+
+    What is to tell sends its process id instead.
+    """
     close_all_except(frozenset((channel,)))
     with socket.socket(fileno=channel) as said:
-        said.send(json.dumps({"pid": os.getpid(), "exit": 0}).encode())
+        said.send(b"%d" % os.getpid() if payload == TELLING.payload else to_json(Exit(0)))
         said.recv(1)
     os._exit(0)
 
@@ -48,16 +53,16 @@ def say_and_wait(payload: bytes, channel: int) -> NoReturn:
 def launch(fork_server: ForkServer) -> socket.socket:
     null = os.open(os.devnull, os.O_RDWR)
     try:
-        return fork_server.launch(REQUEST, null, null, null)
+        return fork_server.launch(TELLING, null, null, null)
     finally:
         os.close(null)
 
 
 def hear(channel: socket.socket) -> int:
     """The process id of a run that has begun."""
-    answer = json.loads(channel.recv(1000) or b"{}")
+    answer = channel.recv(1000)
     assert answer, "the fork server closed the channel"
-    return int(answer["pid"])
+    return int(answer)
 
 
 def has_ended(pid: int) -> bool:
@@ -66,7 +71,7 @@ def has_ended(pid: int) -> bool:
 
 
 def run(fork_server: ForkServer) -> ExitStatus:
-    return run_request(fork_server, REQUEST, on_output=lambda *_: None, cancel=threading.Event())
+    return run_request(fork_server, ENDING, on_output=lambda *_: None, cancel=threading.Event())
 
 
 @alone
@@ -116,7 +121,7 @@ def test_a_fork_server_that_failed_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*_: object) -> bool:
         raise ZeroDivisionError("nobody thought of this")
 
-    monkeypatch.setattr(room._Server, "_accept", fail)
+    monkeypatch.setattr(ForkLoop, "_accept", fail)
     with opened() as fork_server, pytest.raises(SandboxError) as during:
         run(fork_server)
     with opened() as fork_server:
@@ -138,7 +143,7 @@ def test_a_fork_server_that_hangs_is_not_waited_for_without_end(monkeypatch: pyt
 @alone
 def test_a_fork_server_that_never_gets_ready_is_killed_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "_READY_SECONDS", 0.1)
-    monkeypatch.setattr(room, "_be_fork_server", lambda *_: time.sleep(1000))
+    monkeypatch.setattr(room, "become_fork_server", lambda *_: time.sleep(1000))
     with pytest.raises(SandboxError, match="not ready within"):
         ForkServer(say_and_wait, namespaces=False)
     assert has_no_children()
@@ -149,7 +154,7 @@ def test_a_fork_server_that_fails_before_it_is_ready_says_why(monkeypatch: pytes
     def fail(_: object) -> None:
         raise OSError(24, "too many open files")
 
-    monkeypatch.setattr(room._Server, "announce", fail)
+    monkeypatch.setattr(ForkLoop, "announce", fail)
     with pytest.raises(SandboxError, match="too many open files at test_fork_server"):
         ForkServer(say_and_wait, namespaces=False)
     assert has_no_children()

@@ -64,14 +64,14 @@ def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions
 def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -> int:
     """Mount everything the command will see; a descriptor of the new root. Raises OSError, SandboxError."""
     user_namespace = conditions.user_namespace
-    scratch = mount_scratch(spec.rootfs, channel.report_stub)
+    scratch = mount_scratch(spec.rootfs, channel.send)
     preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)
     attachments = preparation.attachments(AgentSockets(channel).listen)
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
     devices = spec.insecure or bool(conditions.device_guard)
     root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=devices)
     for point in SYSTEM_POINTS:
-        os.close(open_mount_point(root, point, channel.report_stub))
+        os.close(open_mount_point(root, point, channel.send))
     shm_bytes = DEFAULT_SHM_BYTES if spec.shm_size is None else spec.shm_size
     host_devices = spec.insecure and not user_namespace
     mount_dev(root, shm_bytes=shm_bytes, conditions=conditions, host_devices=host_devices)
@@ -88,7 +88,7 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
 
 def _attach(attachment: Attachment, root: int, channel: Channel) -> None:
     try:
-        target = open_mount_point(root, attachment.point(), channel.report_stub)
+        target = open_mount_point(root, attachment.point(), channel.send)
         try:
             attachment.attach(target)
         finally:

@@ -7,24 +7,25 @@ each other's servers, as on one machine; that of another build is another.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
 import threading
 import time
 from dataclasses import replace
-from typing import Any
+from typing import assert_never
 
 from builder.errors import Cancelled, SandboxError
+from builder.sandbox.mounts.mount_points import Stub
 from builder.sandbox.network.keeper import keeper_payload
 from builder.sandbox.network.source import NetworkSource, OwnNetwork, SharedNetwork
+from builder.sandbox.process.channel import receive
 from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.messages import AgentListener, Exit, NetworkNamespace, RunMessage, SetupFailure
 from builder.sandbox.spec import HOST_GATEWAY, SandboxSpec
 
 _LONGEST_SECONDS = 30.0
 _POLL_MS = 50
-_PIECE_BYTES = 65536
 _LOOPBACK = "127.0.0.1"
 _WAY_OUT = "Without it, RUN can have this machine's network (--network host) or none (--network none)."
 
@@ -95,25 +96,27 @@ class BuildNetwork:
         poll = select.poll()
         poll.register(self._keeper, select.POLLIN)
         if self._failure is None and poll.poll(milliseconds):
-            try:
-                data, descriptors, _, _ = socket.recv_fds(self._keeper, _PIECE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
-            except ConnectionError:
-                data, descriptors = b"", []
-            if not data:
+            received = receive(self._keeper)
+            if received is None:
                 raise self._fork_server.gone()
-            self._handle(json.loads(data), descriptors)
+            self._handle(*received)
             return True
         if self._failure is not None:
             raise self._failure
         return False
 
-    def _handle(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        if "network" in message:
-            self._namespace = descriptors[0]
-        elif "error" in message:
-            self._failure = self._failed(message["error"])
-        elif "exit" in message:
-            self._failure = self._failure or self._failed("the process that holds it was killed")
+    def _handle(self, message: RunMessage, descriptors: list[int]) -> None:
+        match message:
+            case NetworkNamespace():
+                self._namespace = descriptors[0]
+            case SetupFailure():
+                self._failure = self._failed(message.message)
+            case Exit():
+                self._failure = self._failure or self._failed("the process that holds it was killed")
+            case Stub() | AgentListener():
+                raise AssertionError("a keeper mounts nothing")
+            case _:
+                assert_never(message)
 
     def _failed(self, reason: str) -> SandboxError:
         return SandboxError(f"no network for RUN: {reason}", hint=_WAY_OUT)

@@ -3,8 +3,8 @@
     fork server ── keeper ────────── in the new network namespace; holds it open, and its end ends the program
                 └─ pasta, slirp4netns   in the machine's network, with the namespace's path; moves the packets
 
-It is a child of the fork server like a run, and tells over its channel {"network": true} with a descriptor of the
-namespace once packets flow, or why they do not. Then it waits: for its end, or the program's, which it tells as well.
+It is a child of the fork server like a run, and sends over its channel a descriptor of the namespace once packets
+flow, or why they do not. Then it waits: for its end, or the program's, which it reports as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from builder.linux.network import enter_new_network
 from builder.linux.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, close_all_except, close_on_exec_from, prctl
 from builder.sandbox.network.source import NAMESPACE, READY
 from builder.sandbox.process.channel import SETUP_FAILED, Channel
-from builder.sandbox.process.fork_server import Child
+from builder.sandbox.process.fork_loop import Child
+from builder.sandbox.process.messages import NetworkNamespace
 from builder.sandbox.process.privileges import reset_signals
 
 _KEEP = b"network\n"
@@ -79,7 +80,7 @@ def _serve(program: str, arguments: list[str], channel: Channel) -> None:
     os.write(entered, b"x")
     os.close(entered)
     _await_helper(program, helper, ready, said)
-    channel.report_network(namespace)
+    channel.send(NetworkNamespace(), namespace)
     try:
         while True:  # pasta has left a child that does its work, which is ours by now
             os.wait()

@@ -187,7 +187,7 @@ def _is_nested(attachment: Attachment, all_of_them: Sequence[Attachment]) -> boo
 
 def _has_point(attachment: Attachment, root: int, channel: Channel) -> bool:
     try:
-        os.close(open_mount_point(root, attachment.point(), channel.report_stub))
+        os.close(open_mount_point(root, attachment.point(), channel.send))
     except (OSError, SandboxError) as error:
         if attachment.optional:
             return False

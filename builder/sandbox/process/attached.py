@@ -81,8 +81,8 @@ def _through_pipes(
         os.close(out_write)
         os.close(err_write)
     outputs: dict[int, Take] = {out: partial(_copy, out, stdout), err: partial(_copy, err, stderr)}
-    with Connection(fork_server, channel) as conversation:
-        return _Attendance(conversation).follow(outputs, signals, {})
+    with Connection(fork_server, channel) as connection:
+        return _Attendance(connection).follow(outputs, signals, {})
 
 
 def _at_terminal(
@@ -100,9 +100,9 @@ def _at_terminal(
     finally:
         os.close(slave)
     stack.enter_context(_raw(stdin))
-    with Connection(fork_server, channel) as conversation:
+    with Connection(fork_server, channel) as connection:
         typed = _Typed(stdin, master)
-        attendance = _Attendance(conversation, typed.offer, lambda: _take_size(stdout, master))
+        attendance = _Attendance(connection, typed.offer, lambda: _take_size(stdout, master))
         return attendance.follow({master: partial(_copy, master, stdout)}, signals, {stdin: typed.take})
 
 
@@ -111,11 +111,11 @@ class _Attendance:
 
     def __init__(
         self,
-        conversation: Connection,
+        connection: Connection,
         offer: Callable[[], int | None] = lambda: None,
         resize: Callable[[], None] = lambda: None,
     ) -> None:
-        self._conversation = conversation
+        self._connection = connection
         self._offer = offer
         self._resize = resize
         self._interrupts = 0
@@ -124,7 +124,7 @@ class _Attendance:
 
     def follow(self, outputs: dict[int, Take], signals: int, inputs: dict[int, Take]) -> ExitStatus:
         inputs = {signals: partial(self._receive, signals), **inputs}
-        status = self._conversation.follow(outputs, self._look, inputs)
+        status = self._connection.follow(outputs, self._look, inputs)
         was_killed = self._deadline is not None and time.monotonic() >= self._deadline
         if was_killed and self._asked is not None and status.signal == signal.SIGKILL:
             return ExitStatus(128 + self._asked, self._asked)
@@ -136,7 +136,7 @@ class _Attendance:
         if self._deadline is not None:
             left = self._deadline - time.monotonic()
             if left <= 0:
-                self._conversation.shutdown()
+                self._connection.shutdown()
             waits.append(int(left * 1000) + 1 if left > 0 else None)
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -149,7 +149,7 @@ class _Attendance:
         return True
 
     def _pass_on(self, number: int) -> None:
-        self._conversation.signal(number)
+        self._connection.signal(number)
         if number == signal.SIGINT:
             self._interrupts += 1
             if self._interrupts >= _INTERRUPTS:

@@ -1,54 +1,53 @@
-"""The channel of one run, from inside: what the process that sets it up tells the thread that waits for it.
+"""The channel of one run: a SOCK_SEQPACKET socket between the process that sets it up and the thread that waits.
 
-Comes in: a descriptor of a SOCK_SEQPACKET socket. Goes out: JSON messages, one a packet, some with a descriptor.
+The one sends messages (messages.py), some with a descriptor, and the other receives them.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from builder.errors import SandboxError
 from builder.linux.mount import descriptor_path
-from builder.sandbox.mounts.mount_points import Stub
+from builder.sandbox.process.messages import AgentListener, RunMessage, SetupFailure, run_message_from_json, to_json
 from builder.sandbox.refusal import errno_of
 from builder.sandbox.spec import SshMount
 
+_MESSAGE_BYTES = 65536
 SETUP_FAILED = 125
 """Exit code of a child that could not start its command; the reason went over the channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """The socket to the thread that waits for this run: JSON messages, some with a descriptor."""
+    """The end of the process that sets up the run."""
 
     descriptor: int
 
-    def report_stub(self, stub: Stub, parent: int) -> None:
-        self._send({"stub": asdict(stub)}, parent)
-
-    def report_listener(self, agent: str, listener: int) -> None:
-        self._send({"agent": agent}, listener)
-
-    def report_network(self, namespace: int) -> None:
-        self._send({"network": True}, namespace)
-
-    def report_exit(self, status: int) -> None:
-        self._send({"exit": status})
+    def send(self, message: RunMessage, *descriptors: int) -> None:
+        """Send a message, and descriptors, which stay open here. Raises OSError."""
+        with socket.socket(fileno=os.dup(self.descriptor)) as channel:
+            socket.send_fds(channel, [to_json(message)], descriptors)
 
     def report_failure(self, error: Exception) -> None:
+        """Say that the command is not started, because of `error`. Raises OSError."""
         message, hint = str(error) or type(error).__name__, ""
         if isinstance(error, SandboxError):
             message, hint = error.message, error.hint
         elif isinstance(error, OSError) and error.strerror:
             message = error.strerror + (f": {error.filename}" if error.filename else "")
-        self._send({"error": message, "hint": hint, "errno": errno_of(error)})
+        self.send(SetupFailure(message=message, hint=hint, errno=errno_of(error)))
 
-    def _send(self, message: dict[str, object], *descriptors: int) -> None:
-        with socket.socket(fileno=os.dup(self.descriptor)) as channel:
-            socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
+
+def receive(channel: socket.socket) -> tuple[RunMessage, list[int]] | None:
+    """Wait for the next message and its descriptors; None when nobody has the other end any more."""
+    try:
+        packet, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionError:  # closed over there with something of ours unread (man 7 unix)
+        return None
+    return (run_message_from_json(packet), descriptors) if packet else None
 
 
 class AgentSockets:
@@ -64,6 +63,6 @@ class AgentSockets:
                 # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
                 listener.bind(f"{descriptor_path(folder)}/{os.path.basename(path)}")
                 listener.listen(16)
-                self._channel.report_listener(mount.socket, listener.fileno())
+                self._channel.send(AgentListener(mount.socket), listener.fileno())
         finally:
             os.close(folder)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
+from builder.errors import SandboxError
 from builder.linux.network import enter_new_network, join_network
-
-_FAILED = 125
+from builder.sandbox.process.channel import SETUP_FAILED, Channel
+from builder.sandbox.refusal import with_errno
 
 
 def enter_network(channel: int, joined: Sequence[int], *, new: bool) -> None:
-    """Join the namespace that is open at the descriptor, or make one; what fails is told, and ends the process."""
+    """Join the namespace that is open at the descriptor, or make one; a failure is reported, and ends the process."""
     try:
         for namespace in joined:
             join_network(namespace)
@@ -22,7 +21,7 @@ def enter_network(channel: int, joined: Sequence[int], *, new: bool) -> None:
             enter_new_network()
     except OSError as error:
         what = "the network of the build cannot be entered" if joined else "a network without connections cannot be had"
-        message = {"error": f"{what} here: {error.strerror}", "hint": "", "errno": error.errno}
-        with socket.socket(fileno=channel) as told, suppress(OSError):  # nobody waits any more
-            told.send(json.dumps(message).encode())
-        os._exit(_FAILED)
+        with suppress(OSError):  # nobody waits any more
+            failure = SandboxError(f"{what} here: {error.strerror}")
+            Channel(channel).report_failure(with_errno(failure, error.errno or 0))
+        os._exit(SETUP_FAILED)

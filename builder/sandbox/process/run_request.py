@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import array
-import json
 import os
 import select
 import socket
@@ -12,11 +10,21 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import assert_never
 
 from builder.errors import Cancelled, SandboxError
 from builder.sandbox.mounts.mount_points import Stub, remove_stub
+from builder.sandbox.process.channel import receive
 from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.messages import (
+    AgentListener,
+    Exit,
+    NetworkNamespace,
+    RunMessage,
+    SetupFailure,
+    Signal,
+    to_json,
+)
 from builder.sandbox.process.ssh_relay import SshRelay
 from builder.sandbox.process.standard_streams import Pipe, output_pipes
 from builder.sandbox.refusal import with_errno
@@ -53,7 +61,7 @@ def run_request(
         finally:
             os.close(out_write)
             os.close(err_write)
-        conversation = stack.enter_context(Connection(fork_server, channel))
+        connection = stack.enter_context(Connection(fork_server, channel))
         outputs = {read: partial(_pass_on, read, number, on_output) for read, number in ((out, 1), (err, 2))}
         cancelled = False
 
@@ -61,11 +69,11 @@ def run_request(
             nonlocal cancelled
             if cancel.is_set() and not cancelled:
                 cancelled = True
-                conversation.shutdown()
+                connection.shutdown()
             return _CANCEL_POLL_MS
 
         try:
-            status = conversation.follow(outputs, look)
+            status = connection.follow(outputs, look)
         except SandboxError:
             if not cancelled:
                 raise
@@ -128,7 +136,7 @@ class Connection:
     def signal(self, number: int) -> None:
         """Send the command a signal."""
         with suppress(OSError):  # it has ended
-            self._channel.send(b"%d" % number)
+            self._channel.send(to_json(Signal(number)))
 
     def shutdown(self) -> None:
         """Kill the run."""
@@ -136,29 +144,27 @@ class Connection:
             self._channel.shutdown(socket.SHUT_WR)
 
     def _receive(self) -> None:
-        space = socket.CMSG_SPACE(array.array("i").itemsize)
-        try:
-            data, ancillary, _, _ = self._channel.recvmsg(_PIECE_BYTES, space, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionError:
-            data, ancillary = b"", []
-        if not data:
+        received = receive(self._channel)
+        if received is None:
             self._failure = self._failure or self._fork_server.gone()
             self._status = 0
             return
-        received = array.array("i")
-        for _, _, descriptors in ancillary:
-            received.frombytes(descriptors)
-        self._handle(json.loads(data), list(received))
+        self._handle(*received)
 
-    def _handle(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        if "stub" in message:
-            self._stubs.append((Stub(**message["stub"]), descriptors[0]))
-        if "agent" in message:
-            self._relays.append(SshRelay(descriptors[0], message["agent"]))
-        if "error" in message:
-            self._failure = with_errno(SandboxError(message["error"], hint=message["hint"]), message["errno"])
-        if "exit" in message:
-            self._status = message["exit"]
+    def _handle(self, message: RunMessage, descriptors: list[int]) -> None:
+        match message:
+            case Stub():
+                self._stubs.append((message, descriptors[0]))
+            case AgentListener(agent):
+                self._relays.append(SshRelay(descriptors[0], agent))
+            case SetupFailure():
+                self._failure = with_errno(SandboxError(message.message, hint=message.hint), message.errno)
+            case Exit(status):
+                self._status = status
+            case NetworkNamespace():
+                raise AssertionError("only a keeper has one to give")
+            case _:
+                assert_never(message)
 
 
 def exit_status(status: int) -> ExitStatus:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from builder.linux.process import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, close_all_except, prctl
 from builder.sandbox.process.channel import Channel
+from builder.sandbox.process.messages import Exit
 from builder.sandbox.spec import PASSED_ON, STOP
 
 Command = Callable[[bytes, Channel], NoReturn]
@@ -25,7 +26,7 @@ _AWAITED = (STOP, signal.SIGCHLD, *PASSED_ON)
 
 
 def supervise(payload: bytes, channel: int, command: Command) -> NoReturn:
-    """Start the command, wait for it, then kill every process it left; tell its status over the channel."""
+    """Start the command, wait for it, then kill every process it left; send its status over the channel."""
     # Blocked before the command starts, so that no request to stop can come too early to be seen.
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     prctl(PR_SET_PDEATHSIG, STOP)
@@ -37,7 +38,7 @@ def supervise(payload: bytes, channel: int, command: Command) -> NoReturn:
     for number in range(3):
         os.close(number)  # the readers wait for the last writer
     status = _wait(child)
-    Channel(channel).report_exit(status)
+    Channel(channel).send(Exit(status))
     os._exit(0)
 
 
