@@ -1,4 +1,4 @@
-"""Which isolation works here: found out by trying it, said in words.
+"""Which isolation works here: found out by trying it, with the reasons.
 
 `open_sandbox` tries native, then chroot, and gives back the first that really ran something, with the reasons why the
 others did not. A trial is a real run of a command that does not exist, in an empty root: that it ends with "not found"
@@ -107,9 +107,10 @@ def open_sandbox(
             overlay_reason=overlay_failure,
         )
         return sandbox, choice
-    words = "; ".join(f"{name}: {why}" for name, why in rejected)
+    reasons = "; ".join(f"{name}: {why}" for name, why in rejected)
     raise SandboxError(
-        f"no way to run commands works here ({words})", hint="`pybuild info` says the same; a build without RUN works."
+        f"no way to run commands works here ({reasons})",
+        hint="`pybuild info` says the same; a build without RUN works.",
     )
 
 
@@ -225,15 +226,15 @@ def _try_network(network: BuildNetwork) -> str:
 
 def _trial(sandbox: Sandbox, rootfs: Rootfs) -> None:
     """Run a command that does not exist. Raises SandboxError when that fails otherwise than it should."""
-    said: list[bytes] = []
+    pieces: list[bytes] = []
     spec = SandboxSpec(rootfs=rootfs, argv=(TRIAL,), network="host")
-    status = sandbox.run(spec, on_output=lambda _, data: said.append(data), cancel=threading.Event())
-    words = b"".join(said).decode(errors="replace").strip()
-    is_missed = _misses_trial(words) if sandbox.name == "oci" else status.code == NOT_FOUND
+    status = sandbox.run(spec, on_output=lambda _, data: pieces.append(data), cancel=threading.Event())
+    output = b"".join(pieces).decode(errors="replace").strip()
+    is_missed = _misses_trial(output) if sandbox.name == "oci" else status.code == NOT_FOUND
     if not is_missed:
-        raise SandboxError(words or f"a trial ended with exit code {status.code}")
+        raise SandboxError(output or f"a trial ended with exit code {status.code}")
 
 
-def _misses_trial(words: str) -> bool:
+def _misses_trial(output: str) -> bool:
     """Say whether a runtime complains of nothing but the command of the trial; crun and runc then exit with 1."""
-    return TRIAL in words and any(reason in words.lower() for reason in ("not found", "no such file"))
+    return TRIAL in output and any(reason in output.lower() for reason in ("not found", "no such file"))

@@ -69,7 +69,7 @@ def with_errno(error: SandboxError, number: int) -> SandboxError:
 
 def fault_while(doing: str, error: BaseException) -> SandboxError:
     """Return what to raise for a fault that came up while `doing`."""
-    message = error.message if isinstance(error, SandboxError) else _words(error)
+    message = error.message if isinstance(error, SandboxError) else _text(error)
     hint = error.hint if isinstance(error, SandboxError) else ""
     return SandboxError(
         f"{doing}: {message}",
@@ -77,7 +77,7 @@ def fault_while(doing: str, error: BaseException) -> SandboxError:
     )
 
 
-def _words(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or type(error).__name__

@@ -176,4 +176,4 @@ class ExitStatus:
 
 
 OnOutput = Callable[[int, bytes], None]
-"""Told of output: 1 or 2 (stdout or stderr), and the bytes."""
+"""Called for each piece of output with 1 or 2 (stdout or stderr) and the bytes."""

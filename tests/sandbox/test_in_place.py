@@ -43,10 +43,10 @@ def test_by_chroot_a_killed_build_is_repaired_by_the_next(chroot_host: Host) -> 
     write(root + "/etc/hosts", "own")
     before = [fact[:2] + fact[4:] for fact in facts(root)]
     killed = EmulatedMounts(root)
-    write(killed.place("/etc/hosts"), "ours")
-    killed.settle()
-    os.mkdir(killed.place("/run/deep/x"))
-    killed.settle()
+    write(killed.add("/etc/hosts"), "ours")
+    killed.commit()
+    os.mkdir(killed.add("/run/deep/x"))
+    killed.commit()
     EmulatedMounts(root).restore()
     assert [fact[:2] + fact[4:] for fact in facts(root)] == before
 

@@ -261,9 +261,9 @@ def test_after_a_kill_the_next_run_finds_everything(chroot_host: Host, tmp_path:
     if child == 0:
         killed = EmulatedMounts(root)
         for target, text in (("/etc/hosts", LENT), ("/app/.npmrc", LENT), ("/run/secrets/s", LENT)):
-            killed.lend(write(killed.room(), text), target, read_only=True)
-        write(f"{killed.room()}/sub/f", LENT)
-        killed.lend(killed.room(), "/app/tree")
+            killed.lend(write(killed.new_path(), text), target, read_only=True)
+        write(f"{killed.new_path()}/sub/f", LENT)
+        killed.lend(killed.new_path(), "/app/tree")
         os.rename(f"{root}/app", f"{root}/app2")
         os.rename(f"{root}/etc", f"{root}/etc2")
         os.rename(f"{root}/run/secrets/s", f"{root}/stray")

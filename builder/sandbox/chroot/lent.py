@@ -17,7 +17,7 @@ from builder.filesystem.still import StillTree, listing
 Ident = tuple[int, int]
 """(device, inode)"""
 
-Look = tuple[int, int, int, int, int]
+Fingerprint = tuple[int, int, int, int, int]
 """Mode, owner, and size and time of what is no directory: what a write would change."""
 
 
@@ -26,9 +26,9 @@ class Loan:
     """One thing that was lent. Paths are of this machine."""
 
     target: str
-    """Where it was asked for, to be named in words."""
+    """Where it was asked for, for messages."""
     keeper: str
-    place: str | None
+    location: str | None
     """Where it is now; None when it is nowhere."""
     shared: bool
     """The keeper has other users, whose names for the same files are none of our business."""
@@ -62,10 +62,10 @@ def find_strays(root: str, loans: Sequence[Loan], aside: Sequence[str], findings
     files: dict[Ident, _File] = {}
     for loan in loans:
         _keep(loan, files)
-    for tree in [*(loan.place for loan in loans if loan.place is not None), *aside]:
+    for tree in [*(loan.location for loan in loans if loan.location is not None), *aside]:
         for path, status in walk(tree):
             file = files.get((status.st_dev, status.st_ino))
-            if file is not None and (tree in aside or any(loan.place == tree for loan in file.loans)):
+            if file is not None and (tree in aside or any(loan.location == tree for loan in file.loans)):
                 file.known.add(os.path.join(tree, path) if path else tree)
     outside = {ident: file for ident, file in files.items() if file.links > len(file.known)}
     if not outside:
@@ -76,7 +76,7 @@ def find_strays(root: str, loans: Sequence[Loan], aside: Sequence[str], findings
         if file is not None and path not in file.known:
             file.known.add(path)
             findings.strays.append(path)
-            if os.path.isdir(file.loans[0].keeper):  # a part of a tree was chosen by the command, which must be told
+            if os.path.isdir(file.loans[0].keeper):  # a part of a tree was chosen by the command, which must hear of it
                 target = file.loans[0].target
                 findings.complaints.append(f"/{below} was moved or linked from {target}, where a mount is")
     for file in outside.values():
@@ -88,16 +88,16 @@ def find_strays(root: str, loans: Sequence[Loan], aside: Sequence[str], findings
 def is_elsewhere(loan: Loan) -> bool:
     """Say whether what is not in its place is a file that has a name somewhere else, and is not deleted."""
     status = os.lstat(loan.keeper)
-    return loan.place is None and not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1
+    return loan.location is None and not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1
 
 
-def find_writes(loan: Loan, before: dict[str, Look], findings: Findings) -> None:
-    """See whether something read-only was written to; `before` are its looks when it was lent. Raises OSError."""
-    here = dict(walk(loan.place)) if loan.place is not None else {}
+def find_writes(loan: Loan, before: dict[str, Fingerprint], findings: Findings) -> None:
+    """See whether something read-only was written to; `before` is what `fingerprints` gave first. Raises OSError."""
+    here = dict(walk(loan.location)) if loan.location is not None else {}
     for path, kept in sorted(walk(loan.keeper)):
         there = here.get(path)
         # Files are the keeper's own; directories are only like it.
-        if not _same(kept, there) or before.get(path) != _look(there or kept):
+        if not _same(kept, there) or before.get(path) != _fingerprint(there or kept):
             named = os.path.join(loan.target, path).rstrip("/")
             findings.complaints.append(f"{named} was changed or removed, and is mounted read-only")
             break
@@ -107,9 +107,9 @@ def find_writes(loan: Loan, before: dict[str, Look], findings: Findings) -> None
         findings.notes.append(f"{path} is lost: {loan.target} is read-only, which isolation chroot cannot enforce")
 
 
-def looks(tree: str) -> dict[str, Look]:
-    """Return path → look of everything in a tree, itself as ""."""
-    return {path: _look(status) for path, status in walk(tree)}
+def fingerprints(tree: str) -> dict[str, Fingerprint]:
+    """Return path → fingerprint of everything in a tree, itself as ""."""
+    return {path: _fingerprint(status) for path, status in walk(tree)}
 
 
 def walk(tree: str) -> Iterator[tuple[str, os.stat_result]]:
@@ -147,7 +147,7 @@ def _same(kept: os.stat_result, here: os.stat_result | None) -> bool:
     return (kept.st_dev, kept.st_ino) == (here.st_dev, here.st_ino)
 
 
-def _look(status: os.stat_result) -> Look:
+def _fingerprint(status: os.stat_result) -> Fingerprint:
     if stat.S_ISDIR(status.st_mode):  # its size and time tell of names, which are looked at by themselves
         return (status.st_mode, status.st_uid, status.st_gid, 0, 0)
     return (status.st_mode, status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns)

@@ -2,7 +2,7 @@
 
 It does not isolate: the command shares the machine's (that is, the surrounding container's) processes and network, has
 no /proc, and as root could leave its root directory; its output goes through named pipes, so that /dev/stdout can be
-opened. What the spec mounts is lent: put in under a second name and taken out again (emulated_mounts.py, lent.py).
+opened. What the spec mounts is lent: added under a second name and removed again (emulated_mounts.py, lent.py).
 Every run has a supervisor, which adopts and kills what the command leaves behind.
 """
 
@@ -78,12 +78,12 @@ class ChrootSandbox:
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
         """Run to the end; see Sandbox. Raises MountError when what was lent can't be kept out of the result."""
         spec, network = self.network.connect(spec, cancel)
-        with _furnished(spec) as furnished:
+        with _emulated_root(spec) as root:
             status = run_request(
                 self._fork_server, _request(spec, network, terminal=False), on_output=on_output, cancel=cancel,
-                open_pipes=furnished.open_pipes,
+                open_pipes=root.open_pipes,
             )  # fmt: skip
-        findings = furnished.borrowings.findings
+        findings = root.mounts.findings
         for note in findings.notes:
             on_output(2, f"{note}\n".encode(errors="surrogateescape"))
         if status.code == 0 and findings.complaints:
@@ -95,13 +95,13 @@ class ChrootSandbox:
     ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox. The supervisor is what `init` asks for in any case."""
         spec, network = self.network.connect(spec, threading.Event())
-        with _furnished(spec) as furnished:
+        with _emulated_root(spec) as root:
             streams = (stdin, stdout, stderr)
             terminal = are_terminal(streams)
             if terminal:
-                furnished.link_terminal()
+                root.link_terminal()
             request = _request(spec, network, terminal=terminal)
-            pipes = furnished.open_pipes
+            pipes = root.open_pipes
             return run_attached_request(self._fork_server, request, streams, uid=spec.uid, open_pipes=pipes)
 
     def close(self) -> None:
@@ -129,8 +129,8 @@ def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Reque
 
 
 @dataclass(frozen=True, slots=True)
-class _Furnished:
-    borrowings: EmulatedMounts
+class _EmulatedRoot:
+    mounts: EmulatedMounts
     kept_dev: str
     """The keeper of /dev (lent.py)."""
     dev: str
@@ -160,28 +160,28 @@ class _Furnished:
 
 
 @contextmanager
-def _furnished(spec: SandboxSpec) -> Iterator[_Furnished]:
+def _emulated_root(spec: SandboxSpec) -> Iterator[_EmulatedRoot]:
     """Put everything the spec mounts into its root, and take it out again; `findings` are then there."""
-    borrowings = EmulatedMounts(_directory(spec.rootfs))
+    mounts = EmulatedMounts(_directory(spec.rootfs))
     relays: list[SshRelay] = []
     try:
         try:
-            dev = _furnish_dev(borrowings)
+            dev = _lend_dev(mounts)
             servers = spec.resolv_conf or resolv_conf()
-            _write(borrowings, RESOLV_CONF, servers.encode(errors="surrogateescape"), 0o644)
+            _write(mounts, RESOLV_CONF, servers.encode(errors="surrogateescape"), 0o644)
             text = hosts(spec.hostname, spec.add_hosts)
-            _write(borrowings, HOSTS, text.encode(errors="surrogateescape"), 0o644)
+            _write(mounts, HOSTS, text.encode(errors="surrogateescape"), 0o644)
             for mount in sorted(spec.mounts, key=lambda one: os.path.normpath("/" + one.target).split("/")):
-                relays += _emulate(borrowings, mount)
+                relays += _emulate(mounts, mount)
             for path, content, mode in spec.files:
-                _write(borrowings, path, content, mode)
+                _write(mounts, path, content, mode)
         except OSError as error:
             raise SandboxError(f"cannot prepare the root file system for a run: {error}") from error
-        yield _Furnished(borrowings, *dev)
+        yield _EmulatedRoot(mounts, *dev)
     finally:
         for relay in relays:
             relay.close()
-        borrowings.restore()
+        mounts.restore()
 
 
 def _directory(rootfs: Rootfs) -> str:
@@ -194,9 +194,9 @@ def _directory(rootfs: Rootfs) -> str:
             raise SandboxError("isolation chroot cannot mount a stack of layers", hint="the layers must be copied out")
 
 
-def _furnish_dev(borrowings: EmulatedMounts) -> tuple[str, str]:
+def _lend_dev(mounts: EmulatedMounts) -> tuple[str, str]:
     """Lend a /dev; host paths of its keeper and of itself."""
-    dev = _make_directory(borrowings.room(), 0o755)
+    dev = _make_directory(mounts.new_path(), 0o755)
     for name, (major, minor) in DEVICES.items():
         with suppress(PermissionError):  # an ordinary user: the command has to do without
             os.mknod(os.path.join(dev, name), 0o020666, os.makedev(major, minor))
@@ -205,11 +205,11 @@ def _furnish_dev(borrowings: EmulatedMounts) -> tuple[str, str]:
         os.symlink(target, os.path.join(dev, name))
     for name, mode in (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777)):
         _make_directory(os.path.join(dev, name), mode)
-    place = borrowings.lend(dev, "/dev")
+    path_of_dev = mounts.lend(dev, "/dev")
     for path in ("/proc", "/sys"):
-        if not borrowings.exists(path):
-            borrowings.lend(_make_directory(borrowings.room(), 0o755), path)
-    return dev, place
+        if not mounts.exists(path):
+            mounts.lend(_make_directory(mounts.new_path(), 0o755), path)
+    return dev, path_of_dev
 
 
 def _make_directory(path: str, mode: int) -> str:
@@ -218,35 +218,35 @@ def _make_directory(path: str, mode: int) -> str:
     return path
 
 
-def _write(borrowings: EmulatedMounts, path: str, content: bytes, mode: int, owner: tuple[int, int] = (0, 0)) -> None:
-    room = borrowings.room()
-    descriptor = os.open(room, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def _write(mounts: EmulatedMounts, path: str, content: bytes, mode: int, owner: tuple[int, int] = (0, 0)) -> None:
+    made = mounts.new_path()
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         file.write(content)
         if owner != (os.geteuid(), os.getegid()):
             with suppress(PermissionError):
                 os.fchown(descriptor, *owner)
         os.fchmod(descriptor, mode)
-    borrowings.lend(room, path, read_only=True)
+    mounts.lend(made, path, read_only=True)
 
 
-def _emulate(borrowings: EmulatedMounts, mount: Mount) -> list[SshRelay]:
+def _emulate(mounts: EmulatedMounts, mount: Mount) -> list[SshRelay]:
     match mount:
         case BindMount():
-            copy_tree(_inside(_directory(mount.source), mount.subpath, mount.target), room := borrowings.room())
-            borrowings.lend(room, mount.target, read_only=mount.readonly)
+            copy_tree(_inside(_directory(mount.source), mount.subpath, mount.target), made := mounts.new_path())
+            mounts.lend(made, mount.target, read_only=mount.readonly)
         case CacheMount(readonly=True):
-            copy_tree(_inside(mount.source, mount.subpath, mount.target), room := borrowings.room())
-            borrowings.lend(room, mount.target, read_only=True)
+            copy_tree(_inside(mount.source, mount.subpath, mount.target), made := mounts.new_path())
+            mounts.lend(made, mount.target, read_only=True)
         case CacheMount():
             source = _inside(mount.source, mount.subpath, mount.target)
-            borrowings.lend(source, mount.target, return_to=source)
+            mounts.lend(source, mount.target, return_to=source)
         case TmpfsMount():
-            borrowings.lend(_make_directory(borrowings.room(), 0o1777), mount.target)
+            mounts.lend(_make_directory(mounts.new_path(), 0o1777), mount.target)
         case SecretMount():
-            _write(borrowings, mount.target, mount.content, mount.mode, (mount.uid, mount.gid))
+            _write(mounts, mount.target, mount.content, mount.mode, (mount.uid, mount.gid))
         case SshMount():
-            return [_listen(borrowings, mount)]
+            return [_listen(mounts, mount)]
     return []
 
 
@@ -264,18 +264,18 @@ def _inside(tree: str, subpath: str, target: str) -> str:
     return path
 
 
-def _listen(borrowings: EmulatedMounts, mount: SshMount) -> SshRelay:
-    room = borrowings.room()
-    folder = os.open(os.path.dirname(room), _OPEN_DIRECTORY)
+def _listen(mounts: EmulatedMounts, mount: SshMount) -> SshRelay:
+    made = mounts.new_path()
+    folder = os.open(os.path.dirname(made), _OPEN_DIRECTORY)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
-            listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(room)}")
+            listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(made)}")
             listener.listen(16)
             with suppress(PermissionError):
-                os.chown(room, mount.uid, mount.gid)
-            os.chmod(room, mount.mode)
-            borrowings.lend(room, mount.target)
+                os.chown(made, mount.uid, mount.gid)
+            os.chmod(made, mount.mode)
+            mounts.lend(made, mount.target)
             return SshRelay(os.dup(listener.fileno()), mount.socket)
     finally:
         os.close(folder)

@@ -145,7 +145,7 @@ def write_stub_layer(view: int, points: Iterable[MountPoint], layer: str) -> boo
             known.setdefault(found[:depth])
         _write_stub(layer, found + missing, directory)
     for path in sorted(known, key=len, reverse=True):  # times last, from the leaves up
-        copy_look(view, "/".join(path), os.path.join(layer, *path))
+        copy_metadata(view, "/".join(path), os.path.join(layer, *path))
     return True
 
 
@@ -156,18 +156,18 @@ def _write_stub(layer: str, path: tuple[str, ...], directory: bool) -> None:
         os.close(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _STUB_FILE_MODE))
 
 
-def copy_look(view: int, path: str, copy: str) -> None:
+def copy_metadata(view: int, path: str, copy: str) -> None:
     """Give the directory `copy` the owner, mode, attributes and times of `path` in the tree at `view`."""
     source = open_in_root(view, path or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        look = os.fstat(source)
+        status = os.fstat(source)
         with suppress(OSError):  # an id that the user namespace has no number for
-            os.chown(copy, look.st_uid, look.st_gid)
-        os.chmod(copy, stat.S_IMODE(look.st_mode))
+            os.chown(copy, status.st_uid, status.st_gid)
+        os.chmod(copy, stat.S_IMODE(status.st_mode))
         for name in os.listxattr(source):
             if ".overlay." not in name:
                 with suppress(OSError):  # tmpfs has user.* only since Linux 6.6
                     os.setxattr(copy, name, os.getxattr(source, name))
-        os.utime(copy, ns=(look.st_atime_ns, look.st_mtime_ns))
+        os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
     finally:
         os.close(source)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from builder.errors import SandboxError
 from builder.linux.mount import MS_NODEV, MS_NOSUID, MS_RDONLY, bind, descriptor_path, mount, unmount
 from builder.linux.overlay import mount_overlay
-from builder.sandbox.mounts.mount_points import MountPoint, Report, copy_look, open_mount_point, write_stub_layer
+from builder.sandbox.mounts.mount_points import MountPoint, Report, copy_metadata, open_mount_point, write_stub_layer
 from builder.sandbox.spec import DirectoryRoot, OverlayRoot, Rootfs
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -43,7 +43,7 @@ class Scratch:
 def mount_scratch(rootfs: Rootfs, report: Report) -> Scratch:
     """Mount a tmpfs that only this run's set-up sees.
 
-    In a plain directory it goes where /proc will be: the one place sure to be covered by something later.
+    In a plain directory it goes where /proc will be: the one directory sure to be covered by something later.
     """
     match rootfs:
         case OverlayRoot(_, upper, work):
@@ -82,19 +82,19 @@ def mount_root(
             return os.open(path, _OPEN_DIRECTORY)
 
 
-def mount_stack_readonly(rootfs: OverlayRoot, place: str, *, user_namespace: bool) -> str:
-    """Make the stack readable as one tree; its path, which is `place` (an empty directory) if anything was mounted."""
+def mount_stack_readonly(rootfs: OverlayRoot, point: str, *, user_namespace: bool) -> str:
+    """Make the stack readable as one tree; its path, which is `point` (an empty directory) if anything was mounted."""
     layers = (rootfs.upper, *rootfs.lower) if rootfs.upper and os.listdir(rootfs.upper) else rootfs.lower
     if not layers:
-        return place
+        return point
     if len(layers) == 1:
         return layers[0]
-    target = os.open(place, _OPEN_DIRECTORY)
+    target = os.open(point, _OPEN_DIRECTORY)
     try:
         mount_overlay(target, layers, user_namespace=user_namespace, flags=MS_RDONLY | MS_NODEV)
     finally:
         os.close(target)
-    return place
+    return point
 
 
 def _mount_stack(
@@ -107,7 +107,7 @@ def _mount_stack(
     descriptor = os.open(seen, _OPEN_DIRECTORY)
     used = write_stub_layer(descriptor, points, stubs)
     if not os.listdir(rootfs.upper):  # overlayfs shows the upper directory's own mode and owner as those of "/"
-        copy_look(descriptor, "", rootfs.upper)
+        copy_metadata(descriptor, "", rootfs.upper)
     os.close(descriptor)
     if os.path.ismount(view):
         unmount(view)

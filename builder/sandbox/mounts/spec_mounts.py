@@ -134,35 +134,35 @@ class Preparation:
                 return Attachment(target=mount_.target, source=source, directory=False, flags=MS_NOSUID | MS_NODEV)
 
     def _bind(self, mount_: BindMount) -> Attachment:
-        place = self._new_directory()
+        point = self._new_directory()
         match mount_.source:
             case DirectoryRoot(path):
                 tree = path
             case OverlayRoot():
-                tree = mount_stack_readonly(mount_.source, place, user_namespace=self._user_namespace)
-        if mount_.readonly and tree != place:
-            tree = self._veiled(tree, place)
+                tree = mount_stack_readonly(mount_.source, point, user_namespace=self._user_namespace)
+        if mount_.readonly and tree != point:
+            tree = self._veiled(tree, point)
         attachment = self._opened(tree, mount_.subpath, mount_.target, self._nodev)
         if mount_.readonly:
             return self._with(attachment, attachment.source, self._nodev | MS_RDONLY)
         assert attachment.source is not None
         return self._with(attachment, self._scratch_copy(attachment.source, attachment.directory), self._nodev)
 
-    def _veiled(self, tree: str, place: str) -> str:
-        """Mount a directory of this machine on `place` as a file system of its own, and return where it is to be had.
+    def _veiled(self, tree: str, point: str) -> str:
+        """Mount a directory of this machine on `point` as a file system of its own, and return where it is to be had.
 
         /proc/self/mountinfo names the root of each mount within its file system: of ours that says nothing. Where
         overlayfs does not take the directory, it is what it is.
         """
-        target = os.open(place, _OPEN_DIRECTORY)
+        target = os.open(point, _OPEN_DIRECTORY)
         try:
-            layers = (tree, self._new_directory())  # two at least; the upper one lends its look to the root
+            layers = (tree, self._new_directory())  # two at least; the upper one gives the root its owner and mode
             mount_overlay(target, layers, user_namespace=self._user_namespace, flags=MS_RDONLY)
         except OSError:
             return tree
         finally:
             os.close(target)
-        return place
+        return point
 
     def _with(self, attachment: Attachment, source: int | None, flags: int) -> Attachment:
         return Attachment(target=attachment.target, source=source, directory=attachment.directory, flags=flags)
@@ -185,10 +185,10 @@ class Preparation:
             upper, work, merged = (os.path.join(area, name) for name in ("upper", "work", "merged"))
             for path in (upper, work, merged):
                 os.mkdir(path)
-            look = os.fstat(source)
+            status = os.fstat(source)
             with suppress(OSError):  # an id that the user namespace has no number for
-                os.chown(upper, look.st_uid, look.st_gid)
-            os.chmod(upper, stat.S_IMODE(look.st_mode))
+                os.chown(upper, status.st_uid, status.st_gid)
+            os.chmod(upper, stat.S_IMODE(status.st_mode))
             target = os.open(merged, _OPEN_DIRECTORY)
             try:
                 lower = [descriptor_path(source)]

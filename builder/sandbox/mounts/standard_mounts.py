@@ -161,14 +161,14 @@ def _copy_host_devices(source: str, target: int) -> None:
     for entry in sorted(os.scandir(source), key=lambda one: one.name):
         if entry.name in DEV_LINKS or entry.name in ("pts", "shm", "mqueue"):
             continue
-        look = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(look.st_mode):
-            os.mkdir(entry.name, stat.S_IMODE(look.st_mode), dir_fd=target)
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            os.mkdir(entry.name, stat.S_IMODE(status.st_mode), dir_fd=target)
             child = os.open(entry.name, _OPEN_DIRECTORY, dir_fd=target)
             _copy_host_devices(entry.path, child)
             os.close(child)
-        elif stat.S_ISLNK(look.st_mode):
+        elif stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(entry.path), entry.name, dir_fd=target)
-        elif stat.S_ISCHR(look.st_mode) or stat.S_ISBLK(look.st_mode):
-            os.mknod(entry.name, look.st_mode, look.st_rdev, dir_fd=target)
-            os.chown(entry.name, look.st_uid, look.st_gid, dir_fd=target, follow_symlinks=False)
+        elif stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            os.mknod(entry.name, status.st_mode, status.st_rdev, dir_fd=target)
+            os.chown(entry.name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)

@@ -123,7 +123,7 @@ class BuildNetwork:
 
 
 def _with_gateway(spec: SandboxSpec, address: str) -> SandboxSpec:
-    """Put the machine's address, "" where a run cannot reach it, in place of docker's word. Raises SandboxError."""
+    """Put the machine's address, "" where a run cannot reach it, in place of HOST_GATEWAY. Raises SandboxError."""
     if HOST_GATEWAY not in (found for _, found in spec.add_hosts):
         return spec
     if not address:

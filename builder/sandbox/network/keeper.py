@@ -26,7 +26,7 @@ from builder.sandbox.process.privileges import reset_signals
 _KEEP = b"network\n"
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 _SIGKILL = 9
-_SAID_BYTES = 4096
+_OUTPUT_BYTES = 4096
 _NOISE = ("Failed to send", "WARNING: Support for", "sent tapfd", "received tapfd", "Can't run AVX2")
 
 
@@ -59,7 +59,7 @@ def _keep(program: str, arguments: list[str], channel: Channel) -> NoReturn:
 
 def _serve(program: str, arguments: list[str], channel: Channel) -> None:
     """Connect a new namespace and return when that has come to its end. Raises OSError, SandboxError."""
-    said = os.memfd_create("said")
+    output = os.memfd_create("output")
     waiting, entered = os.pipe()
     ready, is_ready = os.pipe()
     # By the number that /proc, and so the program, knows us by; that is not the one of this namespace, 1.
@@ -67,8 +67,8 @@ def _serve(program: str, arguments: list[str], channel: Channel) -> None:
     helper = os.fork()
     if helper == 0:
         os.close(entered)
-        words = [path if word == NAMESPACE else word for word in arguments]
-        _become_helper(program, words, waiting, said, is_ready)
+        completed = [path if one == NAMESPACE else one for one in arguments]
+        _become_helper(program, completed, waiting, output, is_ready)
     os.close(waiting)
     os.close(is_ready)
     enter_new_network()
@@ -79,21 +79,21 @@ def _serve(program: str, arguments: list[str], channel: Channel) -> None:
     prctl(PR_SET_DUMPABLE, 1)
     os.write(entered, b"x")
     os.close(entered)
-    _await_helper(program, helper, ready, said)
+    _await_helper(program, helper, ready, output)
     channel.send(NetworkNamespace(), namespace)
     try:
         while True:  # pasta has left a child that does its work, which is ours by now
             os.wait()
     except ChildProcessError:
         name = os.path.basename(program)
-        raise SandboxError(f"{name}, which connects RUN with the network, has ended{_last_words(said)}") from None
+        raise SandboxError(f"{name}, which connects RUN with the network, has ended{_complaint(output)}") from None
 
 
-def _become_helper(program: str, arguments: list[str], waiting: int, said: int, is_ready: int) -> NoReturn:
+def _become_helper(program: str, arguments: list[str], waiting: int, output: int, is_ready: int) -> NoReturn:
     try:
         os.setsid()  # Ctrl-C is the main process's to answer
         reset_signals()
-        for number, descriptor in ((1, said), (2, said), (READY, is_ready)):
+        for number, descriptor in ((1, output), (2, output), (READY, is_ready)):
             os.dup2(descriptor, number)
         close_on_exec_from(READY + (f"--ready-fd={READY}" in arguments))
         if os.read(waiting, 1):
@@ -104,18 +104,18 @@ def _become_helper(program: str, arguments: list[str], waiting: int, said: int, 
         os._exit(SETUP_FAILED)
 
 
-def _await_helper(program: str, helper: int, ready: int, said: int) -> None:
+def _await_helper(program: str, helper: int, ready: int, output: int) -> None:
     """Return once packets flow: slirp4netns says so, pasta's first process ends. Raises SandboxError."""
     if os.read(ready, 1):
         return
     code = os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1])
     if code != 0:
         end = f"exit code {code}" if code > 0 else f"killed by signal {-code}"
-        raise SandboxError(f"{program} could not be started ({end}){_last_words(said)}")
+        raise SandboxError(f"{program} could not be started ({end}){_complaint(output)}")
 
 
-def _last_words(said: int) -> str:
+def _complaint(output: int) -> str:
     """What the program wrote, for the end of a message."""
-    lines = os.pread(said, _SAID_BYTES, 0).decode(errors="replace").splitlines()
-    words = "; ".join(line.strip() for line in lines if line.strip() and not line.startswith(_NOISE))
-    return f": {words}" if words else ""
+    lines = os.pread(output, _OUTPUT_BYTES, 0).decode(errors="replace").splitlines()
+    complaint = "; ".join(line.strip() for line in lines if line.strip() and not line.startswith(_NOISE))
+    return f": {complaint}" if complaint else ""

@@ -131,12 +131,12 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
     except Exception as error:  # every failure must reach the parent: there is nobody else here to show it to
         channel.report_failure(error)
         os._exit(SETUP_FAILED)
-    if not found and spec.argv != (TRIAL,):  # whether the runtime starts at all, it alone can tell
+    if not found and spec.argv != (TRIAL,):  # whether the runtime starts at all, only its own run shows
         report_not_found(spec.argv[0] if spec.argv else "")
     options = ["--cgroup-manager=disabled"] if name == "crun" else []
     state = os.path.join(header["bundle"], "state")
-    words = [program, *options, "--root", state, "run", "--bundle", header["bundle"], f"pybuild-{os.getpid()}"]
-    execute(words, ("PATH=/usr/sbin:/usr/bin:/sbin:/bin",))
+    argv = [program, *options, "--root", state, "run", "--bundle", header["bundle"], f"pybuild-{os.getpid()}"]
+    execute(argv, ("PATH=/usr/sbin:/usr/bin:/sbin:/bin",))
 
 
 def _hide_hybrid_cgroups() -> None:

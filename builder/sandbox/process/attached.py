@@ -73,7 +73,7 @@ def _through_pipes(
     (out, out_write), (err, err_write) = open_pipes()
     stack.callback(os.close, out)
     stack.callback(os.close, err)
-    # What goes to one place goes through one pipe, or its order would be lost; but pipes with names are two.
+    # What goes to one file goes through one pipe, or its order would be lost; but pipes with names are two.
     shared = open_pipes is output_pipes and os.path.sameopenfile(stdout, stderr)
     try:
         channel = fork_server.launch(request, stdin, out_write, out_write if shared else err_write)
@@ -124,13 +124,13 @@ class _Attendance:
 
     def follow(self, outputs: dict[int, Take], signals: int, inputs: dict[int, Take]) -> ExitStatus:
         inputs = {signals: partial(self._receive, signals), **inputs}
-        status = self._connection.follow(outputs, self._look, inputs)
+        status = self._connection.follow(outputs, self._before_wait, inputs)
         was_killed = self._deadline is not None and time.monotonic() >= self._deadline
         if was_killed and self._asked is not None and status.signal == signal.SIGKILL:
             return ExitStatus(128 + self._asked, self._asked)
         return status
 
-    def _look(self) -> int | None:
+    def _before_wait(self) -> int | None:
         """Kill the run when its time is up; how long there is nothing else to do, in milliseconds."""
         waits = [self._offer()]
         if self._deadline is not None:

@@ -98,10 +98,10 @@ def _own_group() -> str:
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         rows = [line.split(" ") for line in file.read().splitlines()]
     # Fields 4 and 5 are the root of the mount and where it is; the type follows the dash (man 5 proc).
-    places = [row[4] for row in rows if row[3] == "/" and row[row.index("-") + 1] == "cgroup2"]
-    if own is None or "/.." in own or not places:
+    mounted = [row[4] for row in rows if row[3] == "/" and row[row.index("-") + 1] == "cgroup2"]
+    if own is None or "/.." in own or not mounted:
         raise FileNotFoundError(errno.ENOENT, "no control groups of version 2")
-    return (places[0] + own).rstrip("/")
+    return (mounted[0] + own).rstrip("/")
 
 
 def _new_group(parent: str) -> tuple[str, int]:

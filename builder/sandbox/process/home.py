@@ -33,6 +33,6 @@ def with_home(env: Sequence[str], uid: int, root: int) -> tuple[str, ...]:
 def _read(root: int) -> bytes:
     descriptor = open_in_root(root, _PASSWD, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
-        look = os.fstat(descriptor)
+        status = os.fstat(descriptor)
         # The size keeps out what the kernel makes up, as /proc/kmsg, which a link could lead to.
-        return file.read(min(look.st_size, _MAX_BYTES)) if stat.S_ISREG(look.st_mode) else b""
+        return file.read(min(status.st_size, _MAX_BYTES)) if stat.S_ISREG(status.st_mode) else b""

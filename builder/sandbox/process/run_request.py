@@ -32,8 +32,8 @@ from builder.sandbox.spec import ExitStatus, OnOutput
 
 Take = Callable[[], bool]
 """Takes what a descriptor has; False when nothing more will come there."""
-Look = Callable[[], int | None]
-"""Looks after things before each wait; returns how many milliseconds that may take, None for as long as it does."""
+BeforeWait = Callable[[], int | None]
+"""Called before each wait; returns how many milliseconds that may take, None for as long as it does."""
 
 _NOTHING: Mapping[int, Take] = MappingProxyType({})
 _PIECE_BYTES = 65536
@@ -65,7 +65,7 @@ def run_request(
         outputs = {read: partial(_pass_on, read, number, on_output) for read, number in ((out, 1), (err, 2))}
         cancelled = False
 
-        def look() -> int:
+        def before_wait() -> int:
             nonlocal cancelled
             if cancel.is_set() and not cancelled:
                 cancelled = True
@@ -73,7 +73,7 @@ def run_request(
             return _CANCEL_POLL_MS
 
         try:
-            status = connection.follow(outputs, look)
+            status = connection.follow(outputs, before_wait)
         except SandboxError:
             if not cancelled:
                 raise
@@ -107,7 +107,9 @@ class Connection:
             remove_stub(stub, parent)
             os.close(parent)
 
-    def follow(self, outputs: Mapping[int, Take], look: Look, inputs: Mapping[int, Take] = _NOTHING) -> ExitStatus:
+    def follow(
+        self, outputs: Mapping[int, Take], before_wait: BeforeWait, inputs: Mapping[int, Take] = _NOTHING
+    ) -> ExitStatus:
         """Go on until the run has ended and all of `outputs` have, taking what comes there and at `inputs`.
 
         Raises SandboxError when the run could not be started.
@@ -118,7 +120,7 @@ class Connection:
             poll.register(descriptor, select.POLLIN)
         left = set(outputs)
         while left or self._status is None:
-            ready = {descriptor for descriptor, _ in poll.poll(look())}
+            ready = {descriptor for descriptor, _ in poll.poll(before_wait())}
             if self._channel.fileno() in ready:
                 self._receive()
                 if self._status is not None:

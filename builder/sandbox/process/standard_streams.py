@@ -22,8 +22,8 @@ def give_pipes(uid: int) -> None:
     Files and terminals stay whose they are: they are the caller's, and outlive the command.
     """
     for number in range(3):
-        look = os.fstat(number)
-        if stat.S_ISFIFO(look.st_mode) and look.st_uid != uid:
+        status = os.fstat(number)
+        if stat.S_ISFIFO(status.st_mode) and status.st_uid != uid:
             with suppress(OSError):  # an id that does not exist in this user namespace, a pipe of somebody else
                 os.fchown(number, uid, -1)
 

@@ -1,7 +1,7 @@
-"""What was put into a root without mounting, and the journal of it, by which another process can take it out again.
+"""What was added to a root without mounting, and the journal of it, by which another process can take it out again.
 
-one JSON line a placement, written before it is made:   {"number": 0, "parent": "etc", "name": "hosts", …}
-one more when it is there, since it is known by it:     {"settled": 0, "ident": [device, inode]}
+one JSON line an entry, written before it is added:     {"number": 0, "parent": "etc", "name": "hosts", …}
+one more when it is there, since it is known by it:     {"committed": 0, "ident": [device, inode]}
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from builder.sandbox.chroot.lent import Ident
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """One thing put into the root, as the journal has it."""
+class Entry:
+    """One thing added to the root, as the journal has it."""
 
     number: int
     parent: str
@@ -47,29 +47,29 @@ class Journal:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def begin(self, placement: Placement) -> None:
-        """Note what is about to be put in place. Raises OSError."""
-        self._write(asdict(placement))
+    def begin(self, entry: Entry) -> None:
+        """Note what is about to be added. Raises OSError."""
+        self._write(asdict(entry))
 
-    def settle(self, number: int, ident: Ident) -> None:
-        """Note what was put in place. Raises OSError."""
-        self._write({"settled": number, "ident": ident})
+    def commit(self, number: int, ident: Ident) -> None:
+        """Note what was added. Raises OSError."""
+        self._write({"committed": number, "ident": ident})
 
-    def read(self) -> Iterator[tuple[Placement, Ident | None]]:
-        """Yield each placement, and what was put there. What a killed run leaves of a cache is not given back."""
-        settled: dict[int, Ident] = {}
-        placements: list[Placement] = []
+    def read(self) -> Iterator[tuple[Entry, Ident | None]]:
+        """Yield each entry, and what was added for it. What a killed run leaves of a cache is not given back."""
+        committed: dict[int, Ident] = {}
+        entries: list[Entry] = []
         with suppress(FileNotFoundError), open(self._path, encoding="utf-8") as file:
             for text in file:
                 with suppress(ValueError):  # a torn last line: that was not begun
                     line = json.loads(text)
-                    if "settled" in line:
-                        settled[line["settled"]] = (line["ident"][0], line["ident"][1])
+                    if "committed" in line:
+                        committed[line["committed"]] = (line["ident"][0], line["ident"][1])
                     else:
                         parent = (line["parent_ident"][0], line["parent_ident"][1])
-                        placements.append(Placement(**{**line, "parent_ident": parent}))
-        for placement in placements:
-            yield replace(placement, return_to="", read_only=False), settled.get(placement.number)
+                        entries.append(Entry(**{**line, "parent_ident": parent}))
+        for entry in entries:
+            yield replace(entry, return_to="", read_only=False), committed.get(entry.number)
 
     def _write(self, line: object) -> None:
         with open(self._path, "a", encoding="utf-8") as file:
