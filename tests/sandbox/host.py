@@ -144,14 +144,14 @@ def facts(folder: str) -> list[tuple[str, int, int, int, str]]:
     found = []
     for path in [".", *listing(folder)]:
         full = os.path.join(folder, path)
-        look = os.lstat(full)
+        status = os.lstat(full)
         content = ""
-        if stat.S_ISLNK(look.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             content = os.readlink(full)
-        elif stat.S_ISREG(look.st_mode) and look.st_size < 10000:
+        elif stat.S_ISREG(status.st_mode) and status.st_size < 10000:
             with open(full, "rb") as file:
                 content = file.read().hex()
-        found.append((path, look.st_mode, look.st_uid, look.st_mtime_ns, content))
+        found.append((path, status.st_mode, status.st_uid, status.st_mtime_ns, content))
     return found
 
 

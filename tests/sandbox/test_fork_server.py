@@ -39,7 +39,7 @@ def opened() -> Iterator[ForkServer]:
 
 
 def say_and_wait(payload: bytes, channel: int) -> NoReturn:
-    """Send the exit before it comes, with all output closed, as the supervisor does, and end once hung up on.
+    """Send the exit before it comes, with all output closed, as the supervisor does; end once the channel is closed.
 
     What is to tell sends its process id instead.
     """
@@ -58,7 +58,7 @@ def launch(fork_server: ForkServer) -> socket.socket:
         os.close(null)
 
 
-def hear(channel: socket.socket) -> int:
+def receive_pid(channel: socket.socket) -> int:
     """The process id of a run that has begun."""
     answer = channel.recv(1000)
     assert answer, "the fork server closed the channel"
@@ -78,7 +78,7 @@ def run(fork_server: ForkServer) -> ExitStatus:
 def test_a_run_that_ends_in_the_moment_it_is_hung_up_on_leaves_the_fork_server_alive() -> None:
     with opened() as fork_server:
         first = launch(fork_server)
-        pid = hear(first)
+        pid = receive_pid(first)
         os.kill(fork_server.pid, signal.SIGSTOP)  # so that it learns of both at once
         os.waitpid(fork_server.pid, os.WUNTRACED)
         first.close()
@@ -88,7 +88,7 @@ def test_a_run_that_ends_in_the_moment_it_is_hung_up_on_leaves_the_fork_server_a
         assert has_ended(pid)
         os.kill(fork_server.pid, signal.SIGCONT)
         with launch(fork_server) as second:
-            assert hear(second) != pid
+            assert receive_pid(second) != pid
 
 
 @alone

@@ -74,9 +74,9 @@ def run(host: Host, script: str, **kinds: str) -> Left:
 def contents(tree: str) -> dict[str, str]:
     found = {}
     for path in listing(tree):
-        look = os.lstat(f"{tree}/{path}")
+        status = os.lstat(f"{tree}/{path}")
         if not path.startswith("bin/"):
-            found[path] = Path(tree, path).read_text() if stat.S_ISREG(look.st_mode) else ""
+            found[path] = Path(tree, path).read_text() if stat.S_ISREG(status.st_mode) else ""
     return found
 
 

@@ -49,13 +49,14 @@ def mount_scratch(rootfs: Rootfs, report: Report) -> Scratch:
         case OverlayRoot(_, upper, work):
             if not upper or not work:
                 raise SandboxError("the stack to run in has no upper or work directory")
-            disk = os.open(work, _OPEN_DIRECTORY)
+            disk = os.open(work, _OPEN_DIRECTORY)  # before the tmpfs covers it: overlay's work area must be on its disk
             mount("tmpfs", work, "tmpfs", MS_NOSUID, "mode=0700")
             return Scratch(work, disk)
         case DirectoryRoot(path):
             root = os.open(path, _OPEN_DIRECTORY)
             try:
                 point = open_mount_point(root, MountPoint(path="proc", directory=True), report)
+                # By descriptor: a link in the image cannot lead the mount elsewhere.
                 mount("tmpfs", descriptor_path(point), "tmpfs", MS_NOSUID, "mode=0700")
                 os.close(point)
             finally:
@@ -77,7 +78,8 @@ def mount_root(
             return _mount_stack(rootfs, scratch, points, user_namespace, flags)
         case DirectoryRoot(path):
             source = os.open(path, _OPEN_DIRECTORY)
-            bind(source, source, flags=flags, recursive=True)  # recursive: the scratch tmpfs is already below
+            # Onto itself: pivot_root(2) takes nothing but a mount point. Recursive: the scratch tmpfs is already below.
+            bind(source, source, flags=flags, recursive=True)
             os.close(source)
             return os.open(path, _OPEN_DIRECTORY)
 
@@ -87,7 +89,7 @@ def mount_stack_readonly(rootfs: OverlayRoot, point: str, *, user_namespace: boo
     layers = (rootfs.upper, *rootfs.lower) if rootfs.upper and os.listdir(rootfs.upper) else rootfs.lower
     if not layers:
         return point
-    if len(layers) == 1:
+    if len(layers) == 1:  # overlayfs mounts no fewer than two without an upper directory
         return layers[0]
     target = os.open(point, _OPEN_DIRECTORY)
     try:
@@ -109,12 +111,12 @@ def _mount_stack(
     if not os.listdir(rootfs.upper):  # overlayfs shows the upper directory's own mode and owner as those of "/"
         copy_metadata(descriptor, "", rootfs.upper)
     os.close(descriptor)
-    if os.path.ismount(view):
+    if os.path.ismount(view):  # the upper directory is part of it, and may not be of two mounts (overlayfs.rst)
         unmount(view)
     # A stack needs a directory at the bottom, even the one of an image that has no layer yet.
     lower = (stubs, *rootfs.lower) if used or not rootfs.lower else rootfs.lower
     overlay = os.path.join(scratch.disk_path(), "overlay")
-    os.mkdir(overlay, _PRIVATE_MODE)
+    os.mkdir(overlay, _PRIVATE_MODE)  # empty, as the kernel wants it: other scratch lies beside it
     target = os.open(root, _OPEN_DIRECTORY)
     mount_overlay(target, lower, rootfs.upper, overlay, user_namespace=user_namespace, flags=flags)
     os.close(target)

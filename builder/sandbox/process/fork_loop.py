@@ -103,8 +103,8 @@ class ForkLoop:
         self._poll.register(woken, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in self._poll.poll()}
-            # In this order: reaping forgets a run that may have been hung up on at the same time, and a request may
-            # bring a channel with the number of one that was closed just now.
+            # In this order: reaping forgets a run whose channel may have been closed at the same time, and a request
+            # may bring a channel with the number of one that was closed just now.
             for descriptor in ready & self._runs.keys():
                 self._handle_channel(descriptor)
             if woken in ready:

@@ -82,7 +82,7 @@ class ForkServer:
     def launch(self, request: Request, stdin: int, stdout: int, stderr: int) -> socket.socket:
         """Start a run and return its channel. Raises SandboxError when the fork server is gone."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # Not in the packet, whose size the machine limits (net.core.wmem_max): a spec may hold files and secrets.
+        # Not in the packet, whose size is limited (man 7 socket, wmem_default): a spec may hold files and secrets.
         memory = os.memfd_create("request")
         try:
             with open(os.dup(memory), "wb") as file:

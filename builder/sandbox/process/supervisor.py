@@ -29,9 +29,9 @@ def supervise(payload: bytes, channel: int, command: Command) -> NoReturn:
     """Start the command, wait for it, then kill every process it left; send its status over the channel."""
     # Blocked before the command starts, so that no request to stop can come too early to be seen.
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
-    prctl(PR_SET_PDEATHSIG, STOP)
+    prctl(PR_SET_PDEATHSIG, STOP)  # and not SIGKILL, which would leave nobody to kill the command's descendants
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    close_all_except(frozenset((0, 1, 2, channel)))
+    close_all_except(frozenset((0, 1, 2, channel)))  # the fork server's, which would outlive it here
     child = os.fork()
     if child == 0:
         command(payload, Channel(channel))
@@ -49,7 +49,7 @@ def _wait(child: int) -> int:
         number = signal.sigwait(_AWAITED)
         if number != signal.SIGCHLD:
             os.kill(child, signal.SIGKILL if number == STOP else number)
-        while True:
+        while True:  # one SIGCHLD may stand for several ends: it does not queue (man 7 signal)
             try:
                 finished, found = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -58,7 +58,7 @@ def _wait(child: int) -> int:
                 break
             if finished == child:
                 status, running = found, False
-    _kill_descendants()
+    _kill_descendants()  # daemons, too: a run is over when its command is
     return status
 
 
@@ -69,6 +69,7 @@ def _kill_descendants() -> None:
         for pid in _children(own):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # Each that ends leaves its children to us, and some were forked since the list was read: so once more.
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
@@ -86,6 +87,7 @@ def _children(parent: int) -> list[int]:
 def _parent(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name before it, in parentheses, may have spaces and parentheses of its own (man 5 proc).
             return int(file.read().rpartition(b")")[2].split()[1])
     except OSError:
         return 0
