@@ -1,15 +1,16 @@
-"""What all tests share: markers, and an empty store."""
+"""What all tests share: markers, the peers, and an empty store."""
 
 from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from builder.store.store import Store, open_store
+from tests.support.peers import FIXTURES, MISSING, is_required, peer, real_registry
 
 THINNED = {
     "tests/builds/test_differential.py": 12,
@@ -22,7 +23,20 @@ THINNED = {
 """Of long tables one row in so many is tried, always the same ones; THOROUGH=1 tries all."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "rule(id): the rule of the Dockerfile language that this test proves")
+    config.addinivalue_line("markers", "alone: this test compares times, and runs when no other does")
+    config.addinivalue_line(
+        "markers", "peers: this test needs what `make test-peers` installs or makes; set by fixture"
+    )
+
+
+# Before pytest's own hook, which selects by markers (-m).
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("peers")
     if os.environ.get("THOROUGH") == "1" or config.option.keyword or any("::" in word for word in config.args):
         return
     left_out = [item for item in items if _is_left_out(item.nodeid)]
@@ -35,12 +49,48 @@ def _is_left_out(node: str) -> bool:
     return zlib.crc32(node.encode()) % THINNED.get(node.partition("::")[0], 1) != 0
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "rule(id): the rule of the Dockerfile language that this test proves")
-    config.addinivalue_line("markers", "alone: this test compares times, and runs when no other does")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let nothing be skipped in CI for want of a program: CI installs what a test needs."""
+    report = yield
+    if is_required() and report.skipped and isinstance(report.longrepr, tuple) and MISSING.search(report.longrepr[2]):
+        report.outcome, report.longrepr = "failed", f"{report.longrepr[2]}; CI must have it"
+    return report
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(str(tmp_path / "store")) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def docker() -> str:
+    """The path of docker, whose daemon answers; so the others, and each skips where it is missing."""
+    return peer("docker")
+
+
+@pytest.fixture(scope="session")
+def buildah() -> str:
+    return peer("buildah")
+
+
+@pytest.fixture(scope="session")
+def podman() -> str:
+    return peer("podman")
+
+
+@pytest.fixture(scope="session")
+def skopeo() -> str:
+    return peer("skopeo")
+
+
+@pytest.fixture(scope="session")
+def umoci() -> str:
+    return peer("umoci")
+
+
+@pytest.fixture(scope="session")
+def shared_registry() -> str:
+    """The host of the real registry that .ci/peers has started on loopback."""
+    return real_registry()

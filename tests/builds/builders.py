@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,15 +134,6 @@ def common_options(staged: Staged, base: str) -> list[str]:
     if case.target:
         options += ["--target", case.target]
     return [*options, *case.options]
-
-
-def why_peer_is_absent(peer: str) -> str:
-    """Return why a peer can't be used here, or an empty string."""
-    if shutil.which(peer) is None:
-        return f"{peer} is not on the PATH"
-    question = ["docker", "version", "--format", "{{.Server.Version}}"] if peer == "docker" else [peer, "--version"]
-    done = run(question, {})
-    return "" if done.returncode == 0 else f"{peer} does not answer: {done.stdout.strip()[-200:]}"
 
 
 @functools.cache

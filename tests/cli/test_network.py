@@ -19,7 +19,10 @@ ASK = f"wget -qO- http://127.0.0.1:{PORT}/ || echo not reached"
 NOTE = "note: RUN shares this machine's network, without CAP_NET_RAW: neither pasta nor slirp4netns is installed"
 WORLD = (sys.executable, "-m", "tests.support.small_world")
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network of its own")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network of its own"),
+    pytest.mark.peers,  # pasta and slirp4netns
+]
 
 
 @pytest.fixture

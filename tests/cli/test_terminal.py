@@ -18,7 +18,8 @@ import pytest
 
 from tests.cli.program import CHECKOUT, Program
 from tests.crash.watch import debris, gone_within, processes_with
-from tests.sandbox.conftest import BUSYBOX, users
+from tests.sandbox.conftest import users
+from tests.support.busybox import BUSYBOX
 from tests.support.ordinary import as_user
 from tests.support.terminal import CTRL_C, HIDE_CURSOR, SHOW_CURSOR, Terminal
 

@@ -19,7 +19,7 @@ from builder.context.ignore import NOTHING_IGNORED
 from builder.context.tree import Node
 from builder.errors import Cancelled
 from builder.filesystem.entry import Entry
-from builder.solve.run.materialize import write_tree
+from builder.solve.run.materialize import materialize
 from tests.cli.program import Program
 from tests.crash.watch import Running, debris, verified
 
@@ -132,7 +132,7 @@ def test_an_endless_tree_ends_when_it_is_cancelled(tmp_path: Path) -> None:
                 cancel.set()
 
     with pytest.raises(Cancelled):
-        write_tree(nodes(), str(tmp_path / "tree"), owners=False, cancel=cancel)
+        materialize(nodes(), str(tmp_path / "tree"), owners=False, cancel=cancel)
     assert len(os.listdir(tmp_path / "tree")) == 100
 
 
@@ -144,5 +144,5 @@ def test_a_huge_file_ends_when_it_is_cancelled(tmp_path: Path) -> None:
     threading.Timer(0.2, cancel.set).start()
     tree = DirectoryTree(str(tmp_path / "context"), NOTHING_IGNORED)
     with pytest.raises(Cancelled):
-        write_tree(tree.walk(""), str(tmp_path / "tree"), owners=False, cancel=cancel)
+        materialize(tree.walk(""), str(tmp_path / "tree"), owners=False, cancel=cancel)
     (tmp_path / "tree" / "huge").unlink()

@@ -5,7 +5,6 @@ A peer that is missing skips its tests with the reason; with CI=true that is a f
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -19,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.builds.base_image import BaseImage, make_base_image
-from tests.builds.builders import pybuild_command, run, why_peer_is_absent
+from tests.builds.builders import pybuild_command, run
+from tests.support.peers import missing
 
 DOCKERFILE = """\
 FROM busybox-base
@@ -77,44 +77,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return made
 
 
-def need(peer: str) -> str:
-    """Return a peer's name when it can be used; otherwise skip, or fail in CI."""
-    reason = why_peer_is_absent(peer)
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(f"{reason}; CI must have it", pytrace=False)
-    if reason:
-        pytest.skip(reason)
-    return peer
-
-
 @pytest.fixture(scope="session")
-def skopeo() -> str:
-    return need("skopeo")
-
-
-@pytest.fixture(scope="session")
-def umoci() -> str:
-    return need("umoci")
-
-
-@pytest.fixture(scope="session")
-def podman() -> str:
-    return need("podman")
-
-
-@pytest.fixture(scope="session")
-def docker() -> str:
-    return need("docker")
-
-
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real docker-registry on a free port, for as long as the tests run; yields `127.0.0.1:PORT`."""
+def registry_program() -> str:
     program = shutil.which("docker-registry")
     if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("docker-registry is not on the PATH; CI must have it", pytrace=False)
-        pytest.skip("docker-registry is not on the PATH")
+        missing("docker-registry is not on the PATH")
+    return str(program)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory, registry_program: str) -> Iterator[str]:
+    """A real docker-registry on a free port, for as long as the tests run; yields `127.0.0.1:PORT`."""
     folder = tmp_path_factory.mktemp("registry")
     address = f"127.0.0.1:{free_port()}"
     config = folder / "config.yml"
@@ -124,7 +97,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         f'http: {{addr: "{address}"}}\n'
     )
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [registry_program, "serve", str(config)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
         try:
             wait_for(f"http://{address}/v2/")
             yield address

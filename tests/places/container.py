@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.places.people import Person
 from tests.support.ordinary import CHECKOUT
-from tests.support.peers import docker
+from tests.support.peers import peer
 
 LOADED = (
     "import ssl, sqlite3, ctypes, lzma, bz2, zlib, hashlib, _posixsubprocess; print(open('/proc/self/maps').read())"
@@ -41,7 +41,7 @@ def make_image() -> str:
 
     One process after the other: docker fails to import the same layer twice at a time.
     """
-    program, root = docker(), _root()
+    program, root = peer("docker"), _root()
     name = f"pybuild-places/python:{hashlib.sha256(root).hexdigest()[:12]}"
     with open(f"{tempfile.gettempdir()}/pybuild-places-{os.geteuid()}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,8 +12,7 @@ from dataclasses import replace
 import pytest
 
 from tests.sandbox.host import Host
-
-BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin") or ""
+from tests.support.busybox import BUSYBOX
 
 
 @pytest.fixture(scope="session")

@@ -29,9 +29,9 @@ from builder.solve.run.cache_mounts import CacheMounts
 from builder.solve.run.execute import RunTools, run_step
 from builder.solve.run.mounts import MountSources
 from tests.layer.archives import Member
-from tests.sandbox.conftest import BUSYBOX
 from tests.sandbox.host import Host
 from tests.snapshot.rig import Rig
+from tests.support.busybox import BUSYBOX
 
 for _name in ("ascii", "latin-1", "idna", "utf-8"):
     codecs.lookup(_name)  # now: an ordinary user may not be able to read the interpreter's own files

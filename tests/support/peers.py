@@ -1,8 +1,13 @@
-"""The real programs tests compare with: run when installed, skipped with a word when not, required in CI."""
+"""The real programs that tests compare with: run when they are here, skipped with a word when not, required in CI.
+
+`make test-peers` installs and starts them (.ci/peers). A test asks for one by naming its fixture (tests/conftest.py),
+which also gives it the marker `peers`.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -10,22 +15,46 @@ import urllib.request
 import pytest
 
 REGISTRY = "127.0.0.1:5000"
+"""Where .ci/peers starts the registry that all tests share."""
+
+FIXTURES = frozenset(
+    (
+        *("docker", "buildah", "podman", "skopeo", "umoci", "shared_registry", "registry_program"),
+        *("users", "several"),  # ordinary users that root makes for the time of a run (useradd)
+    )
+)
+"""Whoever asks for one of these, directly or through another, needs what `make test-peers` installs or makes."""
+
+MISSING = re.compile(r"not (available|installed|on the PATH)\b|does not answer|nor \w+ is installed|no OCI runtime")
+"""What the reasons of skips say when a machine only lacks a program."""
 
 
-def missing(what: str) -> None:
-    """Skip the test because `what` is not here; in CI that is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not available, and CI must have it")
-    pytest.skip(f"{what} is not available")
+def is_required() -> bool:
+    """Tell whether a missing program is a failure, as in CI."""
+    return os.environ.get("CI") == "true"
+
+
+def missing(reason: str) -> None:
+    """Skip the test, for what is not here; in CI that is a failure."""
+    if is_required():
+        pytest.fail(f"{reason}; CI must have it", pytrace=False)
+    pytest.skip(reason)
+
+
+def why_peer_is_absent(peer: str) -> str:
+    """Return why a peer can't be used here, or an empty string."""
+    if shutil.which(peer) is None:
+        return f"{peer} is not on the PATH"
+    question = ["docker", "version", "--format", "{{.Server.Version}}"] if peer == "docker" else [peer, "--version"]
+    done = subprocess.run(question, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    return "" if done.returncode == 0 else f"{peer} does not answer: {(done.stdout + done.stderr).strip()[-200:]}"
 
 
 def peer(name: str) -> str:
-    """Return the path of a peer program, or skip."""
-    found = shutil.which(name)
-    if found is None:
-        missing(name)
-    assert found is not None
-    return found
+    """Return the path of a peer that answers, or skip."""
+    if reason := why_peer_is_absent(name):
+        missing(reason)
+    return str(shutil.which(name))
 
 
 def run(*command: str, cwd: str | None = None, check: bool = True) -> str:
@@ -35,19 +64,11 @@ def run(*command: str, cwd: str | None = None, check: bool = True) -> str:
     return result.stdout + result.stderr
 
 
-def docker() -> str:
-    """Return docker if its daemon answers, or skip."""
-    path = peer("docker")
-    if subprocess.run([path, "info"], capture_output=True, timeout=60, check=False).returncode != 0:
-        missing("a docker daemon")
-    return path
-
-
 def real_registry() -> str:
     """Return the host of a real docker-registry on loopback, or skip."""
     try:
         with urllib.request.urlopen(f"http://{REGISTRY}/v2/", timeout=5) as answer:
             assert answer.status == 200
     except OSError:
-        missing(f"docker-registry on {REGISTRY}")
+        missing(f"docker-registry on {REGISTRY} is not available")
     return REGISTRY

@@ -11,7 +11,6 @@ Run as a program it goes there and executes its arguments: `python -m tests.supp
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -27,8 +26,8 @@ from dataclasses import dataclass
 from builder.linux.mount import make_private, mount
 from builder.linux.network import bring_loopback_up, enter_new_network
 from builder.linux.process import CLONE_NEWNET, CLONE_NEWNS, PR_SET_PDEATHSIG, close_all_except, prctl, unshare
+from tests.support.busybox import BUSYBOX
 
-BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin") or ""
 PORT = 8080
 ABSTRACT = "pybuild-test"
 _MACHINE4, _OUTSIDE4 = "10.77.0.2", "10.77.0.1"

@@ -20,7 +20,7 @@ from builder.store.store import Store, open_store
 from builder.store.verify import verify_store
 from builder.transport.resolver import Resolver
 from tests.image.test_assemble import assemble, planned
-from tests.support.peers import docker, peer, run
+from tests.support.peers import run
 from tests.support.registry import make_image
 from tests.transport.resolving import write_layout
 from tests.transport.writing import NAME, build, members, unpack, write
@@ -153,24 +153,22 @@ def archive(store: Store, tmp_path: Path) -> Path:
     return tmp_path / f"{name.partition(':')[0]}.tar"
 
 
-def test_docker_loads_the_hybrid_archive(archive: Path) -> None:
-    program, name = docker(), f"{archive.stem}:v1"
+def test_docker_loads_the_hybrid_archive(archive: Path, docker: str) -> None:
+    name = f"{archive.stem}:v1"
     try:
-        assert name in run(program, "load", "-i", str(archive))
-        told = json.loads(run(program, "image", "inspect", name))[0]
+        assert name in run(docker, "load", "-i", str(archive))
+        told = json.loads(run(docker, "image", "inspect", name))[0]
         assert len(told["RootFS"]["Layers"]) == 2
     finally:
-        run(program, "image", "rm", "-f", name, check=False)
+        run(docker, "image", "rm", "-f", name, check=False)
 
 
-def test_podman_loads_the_hybrid_archive(archive: Path, tmp_path: Path) -> None:
-    program = peer("podman")
+def test_podman_loads_the_hybrid_archive(archive: Path, tmp_path: Path, podman: str) -> None:
     place = ("--root", str(tmp_path / "podman"), "--runroot", str(tmp_path / "run"), "--storage-driver", "vfs")
-    loaded = run(program, *place, "load", "-i", str(archive))
+    loaded = run(podman, *place, "load", "-i", str(archive))
     assert f"docker.io/library/{archive.stem}:v1" in loaded
 
 
-def test_skopeo_reads_the_hybrid_archive_both_ways(archive: Path) -> None:
-    skopeo = peer("skopeo")
+def test_skopeo_reads_the_hybrid_archive_both_ways(archive: Path, skopeo: str) -> None:
     for place in (f"docker-archive:{archive}", f"oci-archive:{archive}:v1"):
         assert len(json.loads(run(skopeo, "inspect", place))["Layers"]) == 2

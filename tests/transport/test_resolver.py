@@ -15,7 +15,7 @@ from builder.plan.step import StepID
 from builder.store.store import Store
 from builder.store.verify import verify_store
 from tests.image.test_assemble import T1, assemble, file_layer, planned
-from tests.support.peers import peer, real_registry, run
+from tests.support.peers import run
 from tests.support.registry import DOCKER_MANIFEST, FakeImage, FakeRegistry, make_image, make_index, sha256
 from tests.transport.resolving import AMD64, failing, resolver, write_layout
 
@@ -179,11 +179,11 @@ def test_named_contexts_stand_in_for_images(store: Store, registry: FakeRegistry
 
 
 @pytest.fixture
-def pushed(tmp_path: Path) -> str:
+def pushed(tmp_path: Path, skopeo: str, shared_registry: str) -> str:
     """The name of an image that a real program has put into a real registry: the same bytes in every run."""
     write_layout(tmp_path / "pushed", make_image(architecture=host_platform().architecture))
-    name = f"{real_registry()}/pybuild-tests/hello:latest"
-    run(peer("skopeo"), "copy", "--dest-tls-verify=false", f"oci:{tmp_path}/pushed:latest", f"docker://{name}")
+    name = f"{shared_registry}/pybuild-tests/hello:latest"
+    run(skopeo, "copy", "--dest-tls-verify=false", f"oci:{tmp_path}/pushed:latest", f"docker://{name}")
     return name
 
 
@@ -198,8 +198,7 @@ def test_a_real_registry_gives_what_was_pushed_to_it(store: Store, pushed: str) 
     assert missing.hint == f"Did you mean {pushed}?"
 
 
-def test_skopeo_reads_the_store_as_it_is(store: Store, tmp_path: Path, pushed: str) -> None:
-    skopeo = peer("skopeo")
+def test_skopeo_reads_the_store_as_it_is(store: Store, tmp_path: Path, pushed: str, skopeo: str) -> None:
     here = resolver(store)
     found = here.resolve(pushed, host_platform())
     here.layers(found.manifest_digest)

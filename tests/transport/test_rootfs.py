@@ -14,7 +14,7 @@ from builder.filesystem.entry import Entry
 from builder.layer.whiteout import whiteout_entry
 from builder.store.store import Store
 from tests.image.test_assemble import assemble, commit_layer, planned
-from tests.support.peers import peer, run
+from tests.support.peers import run
 from tests.transport.writing import NAME, build, members, write
 
 
@@ -97,8 +97,7 @@ def test_a_link_that_waits_in_the_destination_is_not_followed_out_of_it(store: S
     assert os.listdir(tmp_path / "outside") == []
 
 
-def test_umoci_unpacks_what_we_wrote_to_the_tree_we_mean(store: Store, tmp_path: Path) -> None:
-    umoci = peer("umoci")
+def test_umoci_unpacks_what_we_wrote_to_the_tree_we_mean(store: Store, tmp_path: Path, umoci: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("umoci unpacks owners as root only")
     image = build(store)
