@@ -1,7 +1,12 @@
-# make demo    build the example image, look at its layers, run it, build it again from the cache
-# make test    install what the tests need and run them all
-# make check   formatting, lint, types and tests: what a change must pass (THOROUGH=1: every row of long tables)
-# make bench   pybuild beside docker build and buildah (both must be on the PATH)
+# make demo        build the example image, look at its layers, run it, build it again from the cache
+# make lint        formatting, lint and types: seconds
+# make unit        the tests of the pure rooms: seconds
+# make test        all tests that need no other program; changes nothing outside the checkout, and needs no root
+# make test-peers  install the programs that results are compared with, as root, in a root of their own; test with them
+# make check       all of that: what a change must pass (THOROUGH=1 PLACES=all: every row of long tables)
+# make bench       pybuild beside docker build and buildah (both must be on the PATH)
+#
+# TESTS=… takes a part: make test TESTS=tests/plan, or TESTS="tests/solve -k cache". CONTRIBUTING.md says more.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -9,7 +14,7 @@ BIN    := $(VENV)/bin
 STATE  ?= $(CURDIR)/.demo
 TESTS  ?= tests
 
-.PHONY: demo test check bench install peers clean
+.PHONY: install demo lint unit test test-peers check bench clean
 
 install: $(VENV)/.installed
 
@@ -25,14 +30,22 @@ $(VENV)/.installed-tests: $(VENV)/.installed
 demo: install
 	@BIN=$(BIN) STATE=$(STATE) sh fixtures/demo/demo.sh
 
-test: $(VENV)/.installed-tests
-	@sh .ci/test $(BIN) $(TESTS)
-
-check: $(VENV)/.installed-tests
+lint: $(VENV)/.installed-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(MAKE) test
+
+unit: $(VENV)/.installed-tests
+	@sh .ci/test $(BIN) unit
+
+test: $(VENV)/.installed-tests
+	@sh .ci/test $(BIN) own $(TESTS)
+
+test-peers: $(VENV)/.installed-tests
+	@sh .ci/test $(BIN) peers $(TESTS)
+
+check: lint
+	@sh .ci/test $(BIN) all $(TESTS)
 
 bench: $(VENV)/.installed-tests
 	$(BIN)/python -m benchmarks $(BENCH)
