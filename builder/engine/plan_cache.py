@@ -15,14 +15,12 @@ from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import Platform
 from builder.plan.plan import Plan
 from builder.plan.serialise import plan_from_json, plan_to_json
+from builder.store import formats
 
 if TYPE_CHECKING:
     from builder.context.load import BuildContext
     from builder.engine.request import BuildRequest
     from builder.store.documents import Documents
-
-PLAN_FORMAT = 5
-"""Raised when plans made from the same Dockerfile change."""
 
 
 class PlanCache:
@@ -48,7 +46,7 @@ class PlanCache:
 
     def _key(self, platform: Platform) -> Digest:
         document = {
-            "format": PLAN_FORMAT,
+            "format": formats.PLAN,
             "version": __version__,
             "dockerfile": str(digest_of(self._context.dockerfile)),
             "name": self._context.dockerfile_name,

@@ -24,6 +24,7 @@ from builder.oci.digest import Digest, digest_of
 from builder.oci.platform import host_platform
 from builder.oci.reference import LAYOUT_SCHEME, parse_layout_reference
 from builder.solve.known_isolation import takes_chroot_results
+from builder.store import formats
 from builder.store.checked import open_regular
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from builder.engine.request import BuildRequest
     from builder.oci.descriptor import Descriptor
     from builder.store.store import Store
-
-FORMAT = 3
 
 
 class SavedWarning(NamedTuple):
@@ -156,7 +155,7 @@ def receipt_key(
     return digest_of(
         encode(
             {
-                "receipt": FORMAT,
+                "receipt": formats.RECEIPT,
                 "version": __version__,
                 "context": os.path.realpath(request.context),
                 "file": request.dockerfile,

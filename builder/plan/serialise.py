@@ -1,6 +1,6 @@
 """Plan ↔ JSON, exactly: what is written comes back equal, presentation included.
 
-    {"version": 1, "plan": {"is": "Plan", "steps": [{"is": "RunStep", "id": 3, …}], …}}
+    {"is": "Plan", "steps": [{"is": "RunStep", "id": 3, …}], …}
 
 Every value is an object that says what it is; fields that have their default are left out. Tuples are arrays, and
 the only real JSON inside (members of image configs that we don't know) is wrapped as {"is": "json", "value": …}.
@@ -19,9 +19,6 @@ from builder.oci.digest import DiffID, Digest
 from builder.oci.platform import Platform
 from builder.plan import step as steps
 from builder.plan.plan import Plan, PlannedHistory, PlannedImage, Warning
-
-VERSION = 1
-"""Raised when a plan of today would mean something else tomorrow."""
 
 _CLASSES: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -46,16 +43,13 @@ _STRINGS: dict[str, type[str]] = {"Digest": Digest, "DiffID": DiffID}
 
 def plan_to_json(plan: Plan) -> bytes:
     """Return the plan as ASCII JSON."""
-    return json.dumps({"version": VERSION, "plan": _encode(plan)}, separators=(",", ":")).encode("ascii")
+    return json.dumps(_encode(plan), separators=(",", ":")).encode("ascii")
 
 
 def plan_from_json(data: bytes) -> Plan:
-    """Read a plan. Raises PlanError for anything that `plan_to_json` of this version didn't write."""
+    """Read a plan. Raises PlanError for anything that `plan_to_json` didn't write."""
     try:
-        document = json.loads(data)
-        if document["version"] != VERSION:
-            raise PlanError(f"the kept plan has version {document['version']}, not {VERSION}")
-        plan = _decode(document["plan"])
+        plan = _decode(json.loads(data))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PlanError(f"the kept plan can't be read: {error!r}") from error
     if not isinstance(plan, Plan):

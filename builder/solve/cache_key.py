@@ -26,10 +26,7 @@ from builder.context.paths import inside_root
 from builder.oci.canonical import encode
 from builder.oci.digest import ChainID, Digest, digest_of
 from builder.plan.step import CopyStep, InlineSource, Paths, RunStep, WorkdirStep
-
-VERSION = 2
-"""Raised whenever the bytes of a layer change for the same preimage, or what stands in it. Of 1 none says how a RUN was
-isolated, and files are listed in it."""
+from builder.store import formats
 
 LayerStep = RunStep | CopyStep | WorkdirStep
 
@@ -49,7 +46,7 @@ class KeyEnvironment:
 
 def definition(step: LayerStep, parent: ChainID, key_environment: KeyEnvironment) -> dict[str, Any]:
     """Return the preimage of `step` on top of `parent`, but for its inputs."""
-    document: dict[str, Any] = {"version": VERSION, "parent": str(parent)}
+    document: dict[str, Any] = {"version": formats.CACHE_KEY, "parent": str(parent)}
     if key_environment.epoch is not None:
         document["epoch"] = key_environment.epoch
     if key_environment.single_id:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from builder.oci.canonical import encode
 from builder.oci.digest import Digest, digest_of
+from builder.store import formats
 
 if TYPE_CHECKING:
     from builder.store.store import Store
@@ -60,7 +61,9 @@ def this_place() -> Digest:
     status = [line.decode("ascii", "replace") for line in _read("/proc/self/status") if line.startswith(_STATUS)]
     files = [b"".join(_read(path)).decode("ascii", "replace") for path in _FILES]
     ids = [os.geteuid(), os.getegid()]
-    return digest_of(encode({"isolation": 1, "ids": ids, "ns": namespaces, "status": status, "files": files}))
+    return digest_of(
+        encode({"isolation": formats.ISOLATION, "ids": ids, "ns": namespaces, "status": status, "files": files})
+    )
 
 
 def _read(path: str) -> list[bytes]:

@@ -13,7 +13,6 @@ from builder.oci.digest import Digest
 from builder.store.database import Database
 
 SCHEMA = "CREATE TABLE fact (key TEXT PRIMARY KEY, document BLOB NOT NULL) WITHOUT ROWID;"
-VERSION = 1
 
 
 class Facts:

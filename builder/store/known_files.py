@@ -14,7 +14,6 @@ from builder.filesystem.sound import Stamp
 from builder.store.database import Database
 
 SCHEMA = "CREATE TABLE file (stamp TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;"
-VERSION = 1
 WORTH_BYTES = 1 << 20
 """Smaller files are digested in the time that remembering them takes."""
 

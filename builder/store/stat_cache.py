@@ -23,7 +23,6 @@ CREATE TABLE context (id INTEGER PRIMARY KEY, device INTEGER, inode INTEGER, roo
 CREATE TABLE stamp (context INTEGER, path BLOB, stamp BLOB NOT NULL, digest BLOB NOT NULL,
     PRIMARY KEY (context, path)) WITHOUT ROWID;
 """
-VERSION = 1
 
 _STAMP = struct.Struct("<qIqIqQI")
 _NS = 1_000_000_000

@@ -26,7 +26,7 @@ from types import TracebackType
 
 from builder.errors import StoreError
 from builder.filesystem import sound
-from builder.store import atomic, documents, facts, known_files, layers, records, stat_cache
+from builder.store import atomic, documents, facts, formats, known_files, layers, records, stat_cache
 from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
@@ -43,7 +43,6 @@ from builder.store.stat_cache import StatCache
 from builder.store.temporary import TemporaryFiles
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-STATE_VERSION = 1
 _DIRECTORIES = ("blobs", "blobs/sha256", "indexes", "indexes/sha256", "snapshots", "mounts", "tmp", "trash", "leases")
 _POLL_SECONDS = 0.05
 _NEW = ".new-"
@@ -71,12 +70,12 @@ class Store:
         self.blobs = ContentStore(root, self.temporary, self.leases)
         self.names = ImageNames(root, self.temporary, self.reserve)
         schema = layers.SCHEMA + records.SCHEMA + documents.SCHEMA
-        self.database = Database(f"{root}/state.db", schema, STATE_VERSION, notify)
+        self.database = Database(f"{root}/state.db", schema, formats.STATE_DATABASE, notify)
         self.layers = Layers(root, self.blobs, self.database, self.leases)
         self.records = CacheRecords(self.database, self.layers, self.blobs)
         self.documents = Documents(self.database)
         self.origins = Origins(self.database)
-        self.known = Database(f"{root}/known.db", known_files.SCHEMA, known_files.VERSION, notify)
+        self.known = Database(f"{root}/known.db", known_files.SCHEMA, formats.KNOWN_DATABASE, notify)
         self.known_files = KnownFiles(self.known)
         self._load_known = self.known_files.load
         sound.consult(self._load_known)
@@ -88,7 +87,7 @@ class Store:
     @cached_property
     def contexts(self) -> Database:
         """The database of the stat cache."""
-        return Database(f"{self.root}/contexts.db", stat_cache.SCHEMA, stat_cache.VERSION, self._notify)
+        return Database(f"{self.root}/contexts.db", stat_cache.SCHEMA, formats.CONTEXTS_DATABASE, self._notify)
 
     @cached_property
     def facts(self) -> Facts:
@@ -97,7 +96,7 @@ class Store:
     @cached_property
     def explanations(self) -> Database:
         """The database of facts."""
-        return Database(f"{self.root}/facts.db", facts.SCHEMA, facts.VERSION, self._notify)
+        return Database(f"{self.root}/facts.db", facts.SCHEMA, formats.FACTS_DATABASE, self._notify)
 
     @property
     def indexes(self) -> str:

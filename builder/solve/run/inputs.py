@@ -36,6 +36,7 @@ from builder.solve.reason.facts import Seen
 from builder.solve.run.binds import Shown, seen_part
 from builder.solve.run.mounts import MountSources, MountTrees
 from builder.solve.run.sightings import content_of, visible_lines
+from builder.store import formats
 
 Sources = MountTrees | MountSources
 _NOTHING: Mapping[BindMount, Shown] = MappingProxyType({})
@@ -124,7 +125,7 @@ def _content(
         return seen_part(step, sources.context(source.name), source.name, subpath, sources).content
     layers = sources.layers(source.step)
     chain = chain_id_of(layer.diff_id for layer in layers)
-    key = digest_of(encode({"tree content": 2, "chain": chain, "path": subpath}))
+    key = digest_of(encode({"tree content": formats.MOUNTED_TREE, "chain": chain, "path": subpath}))
     known = memory.find(key) if memory is not None else None
     if known is not None:
         return known.decode("ascii")
