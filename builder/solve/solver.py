@@ -22,7 +22,7 @@ from builder.oci.digest import Digest
 from builder.plan.plan import Plan
 from builder.plan.step import CopyStep, ImageStep, RunStep, Step, dependencies
 from builder.solve import events
-from builder.solve.blame import errors_located_at
+from builder.solve.step_errors import errors_located_at
 from builder.solve.keyed_step import KeyedStep, keyed
 from builder.solve.known_isolation import CHROOT
 from builder.solve.reason.last_build import keys_by_place, last_key, place_names

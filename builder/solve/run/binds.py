@@ -24,7 +24,7 @@ from builder.filesystem.still import StillTree
 from builder.layer.view import MergedView
 from builder.plan.step import BindMount, RunStep, StepSource
 from builder.sandbox import spec
-from builder.solve.blame import failed
+from builder.solve.step_errors import failed
 from builder.solve.run.materialize import materialize
 from builder.solve.run.sightings import Sighting, look, look_at_copy
 from builder.store.os_errors import translated

@@ -26,7 +26,7 @@ from builder.sandbox.spec import Network as SandboxNetwork
 from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
-from builder.solve.blame import failed
+from builder.solve.step_errors import failed
 from builder.solve.run.binds import Shown
 from builder.solve.run.mounts import MountSources, RunMounts, open_mounts
 from builder.solve.run.output import Redactor, RunOutput

@@ -30,7 +30,7 @@ from builder.plan.step import (
     TmpfsMount,
 )
 from builder.snapshot.snapshotter import StackLayer
-from builder.solve.blame import failed
+from builder.solve.step_errors import failed
 from builder.solve.entry_line import shortened
 from builder.solve.reason.facts import Seen
 from builder.solve.run.binds import Shown, seen_part

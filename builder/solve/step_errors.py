@@ -1,4 +1,4 @@
-"""Errors of a step, with the step's place in the Dockerfile: what went wrong in a room that knows nothing of steps."""
+"""Errors of a step, located in the Dockerfile: what went wrong in a room that knows nothing of steps."""
 
 from __future__ import annotations
 
