@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from builder.engine.build_record import BuildRecord, Recorder, put_record
 from builder.engine.receipt import look_up
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
@@ -52,12 +53,13 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
         )
         stack.enter_context(store.lease())
         asked = look_up(request, store)
-        if asked is not None and asked.receipt is not None:
-            return _repeat(asked.receipt, store, names, sink, started)
+        if asked is not None and asked.receipt is not None and asked.record is not None:
+            return _repeat(asked.receipt, asked.record, store, names, sink, started)
         from builder.engine.session import BuildSession  # gate: a receipt spares all that a build needs
         from builder.engine.solving import build_platform
 
-        session = BuildSession.open(request, store, stack, sink)
+        recorder = Recorder(sink, begun_ns)
+        session = BuildSession.open(request, store, stack, recorder)
         check_annotations(request.annotations, session.platforms, makes_index=session.makes_index)
         outputs: tuple[OutputSpec, ...] = ()
         if request.outputs:
@@ -68,10 +70,6 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
             images = tuple(build_platform(session, platform) for platform in session.platforms)
         descriptor = _publish(session, images, names)
         written = write_outputs(session, outputs, descriptor, images, names) if outputs else ()
-        if asked is not None:
-            from builder.engine.receipt_writer import write_receipt
-
-            write_receipt(store, asked, request, images, descriptor, begun_ns)
         result = BuildResult(
             images=tuple(image.report() for image in images),
             descriptor=descriptor,
@@ -79,7 +77,12 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
             outputs=written,
             seconds=time.monotonic() - started,
         )
-        sink(events.ImageWritten(result.image_id, str(descriptor.digest), result.names))
+        recorder(events.ImageWritten(result.image_id, str(descriptor.digest), result.names))
+        record = put_record(store, recorder.record(result, tuple((str(i.platform), i.plan) for i in images)))
+        if asked is not None:
+            from builder.engine.receipt_writer import write_receipt
+
+            write_receipt(store, asked, request, images, descriptor, record, begun_ns)
         return result
 
 
@@ -98,22 +101,29 @@ def _publish(session: BuildSession, images: tuple[BuiltImage, ...], names: tuple
 
 
 def _repeat(
-    receipt: Receipt, store: Store, names: tuple[Reference, ...], sink: events.EventSink, started: float
+    receipt: Receipt,
+    record: BuildRecord,
+    store: Store,
+    names: tuple[Reference, ...],
+    sink: events.EventSink,
+    started: float,
 ) -> BuildResult:
     """Show the steps of a build that has nothing left to do, and give its image the names."""
-    for warning in receipt.warnings:
-        place = Location(*warning.place) if warning.place else None
-        sink(events.Warned(warning.rule, warning.message, place))
-    for image in receipt.images:
-        sink(events.BuildStarted(len(image.steps), receipt.target))
+    for warning in record.warnings():
+        location = Location(**warning["location"]) if "location" in warning else None
+        sink(events.Warned(warning["rule"], warning["message"], location))
+    images = tuple(image.all_cached() for image in record.images)
+    for image in images:
+        platform = image.platform if len(images) > 1 else ""
+        sink(events.BuildStarted(len(image.steps), record.target, platform=platform))
         for step in image.steps:
-            sink(events.StepCached(step.step, step.title, step.layer, step.size))
+            sink(events.StepCached(step.step, step.title, step.layer, step.size, step.key, platform))
     store.names.set_all((name, receipt.descriptor) for name in names)
     for key, keys in receipt.last:
         with suppress(StoreError):  # a store that can only be read answers all the same
             store.documents.put(Digest(key), keys.encode("utf-8", "surrogatepass"))
     result = BuildResult(
-        images=receipt.images,
+        images=images,
         descriptor=receipt.descriptor,
         names=tuple(str(name) for name in names),
         outputs=(),

@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from builder import __version__
-from builder.engine.result import ImageReport, StepReport
+from builder.engine.build_record import BuildRecord, find_record
 from builder.errors import PybuildError, ReferenceFormatError
 from builder.linux.single_id import one_id_only
 from builder.oci.canonical import MAX_DOCUMENT_BYTES, encode
@@ -34,18 +34,10 @@ if TYPE_CHECKING:
     from builder.store.store import Store
 
 
-class SavedWarning(NamedTuple):
-    """A warning as it is kept: `place` is (file, line, column, end line, end column), or None."""
-
-    rule: str
-    message: str
-    place: list[Any] | None
-
-
 class Receipt(NamedTuple):
-    images: tuple[ImageReport, ...]
+    record: Digest
+    """The record of the build that was made (build_record.py)."""
     descriptor: Descriptor
-    target: str
     bases: tuple[tuple[str, str], ...]
     """(name, digest of what it stood for) of every base image."""
     blobs: tuple[tuple[str, int], ...]
@@ -53,7 +45,6 @@ class Receipt(NamedTuple):
     roots: tuple[str, ...]
     """What of the context is read; empty when nothing is."""
     signature: str
-    warnings: tuple[SavedWarning, ...]
     last: tuple[tuple[str, str], ...]
     """What is kept of the steps of the last build, by the key it is kept under; one for each image."""
     in_chroot: bool = False
@@ -61,11 +52,12 @@ class Receipt(NamedTuple):
 
 
 class ReceiptKey(NamedTuple):
-    """What a build's receipt is kept under, and the one that holds, if any."""
+    """What a build's receipt is kept under, and the one that holds, if any, with the record it points at."""
 
     key: Digest
     ignore: IgnorePatterns | None
     receipt: Receipt | None = None
+    record: BuildRecord | None = None
 
 
 def look_up(request: BuildRequest, store: Store) -> ReceiptKey | None:
@@ -79,7 +71,8 @@ def look_up(request: BuildRequest, store: Store) -> ReceiptKey | None:
     receipt = find_receipt(store, asked.key, request.context, asked.ignore)
     if receipt is not None and receipt.in_chroot and not takes_chroot_results(request.isolation, store):
         receipt = None
-    return asked._replace(receipt=receipt)
+    record = find_record(store, receipt.record) if receipt is not None else None
+    return asked._replace(receipt=receipt, record=record) if record is not None else asked
 
 
 def is_current(request: BuildRequest, asked: ReceiptKey) -> bool:
@@ -104,15 +97,6 @@ def _asked(request: BuildRequest) -> ReceiptKey | None:
     ignore = found.patterns or None
     key = receipt_key(request, dockerfile.text, ignore, layouts, one_id_only())
     return ReceiptKey(key, ignore)
-
-
-def all_cached(receipt: Receipt) -> Receipt:
-    """Return the receipt as it will be shown: every step cached."""
-    images = tuple(
-        image._replace(steps=tuple(step._replace(cached=True, reason="", seconds=0.0) for step in image.steps))
-        for image in receipt.images
-    )
-    return receipt._replace(images=images)
 
 
 def _may_have_receipt(request: BuildRequest) -> bool:
@@ -208,17 +192,12 @@ def keep_receipt(store: Store, key: Digest, receipt: Receipt) -> None:
 def _read(data: bytes) -> Receipt:
     document = json.loads(data)
     return Receipt(
-        images=tuple(
-            ImageReport(platform, image_id, layers, size, tuple(StepReport(*step) for step in steps), tuple(unused))
-            for platform, image_id, layers, size, steps, unused in document["images"]
-        ),
+        record=Digest(document["record"]),
         descriptor=descriptor_from_json(document["descriptor"], "a receipt"),
-        target=document["target"],
         bases=tuple((name, digest) for name, digest in document["bases"]),
         blobs=tuple((digest, size) for digest, size in document["blobs"]),
         roots=tuple(document["roots"]),
         signature=document["signature"],
-        warnings=tuple(SavedWarning(*warning) for warning in document["warnings"]),
         last=tuple((key, text) for key, text in document["last"]),
         in_chroot=document["in_chroot"],
     )

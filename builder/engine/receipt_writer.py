@@ -8,8 +8,6 @@ from builder.context.signature import context_signature
 from builder.engine.receipt import (
     Receipt,
     ReceiptKey,
-    SavedWarning,
-    all_cached,
     is_current,
     keep_receipt,
     literal_prefix,
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from builder.engine.built_image import BuiltImage
     from builder.engine.request import BuildRequest
     from builder.oci.descriptor import Descriptor
+    from builder.oci.digest import Digest
     from builder.store.store import Store
 
 
@@ -32,6 +31,7 @@ def write_receipt(
     request: BuildRequest,
     images: tuple[BuiltImage, ...],
     descriptor: Descriptor,
+    record: Digest,
     begun_ns: int,
 ) -> None:
     """Keep a receipt for the next time, if all that was read from the context was settled at `begun_ns`, when the build
@@ -54,22 +54,16 @@ def write_receipt(
         manifest = built.image.manifest
         blobs += [built.image.descriptor, manifest.config, *manifest.layers]
     receipt = Receipt(
-        images=tuple(image.report() for image in images),
+        record=record,
         descriptor=descriptor,
-        target=plans[0].target,
         bases=tuple((name, str(base.digest)) for name, base in bases.items() if base is not None),
         blobs=tuple(dict.fromkeys((str(blob.digest), blob.size) for blob in blobs)),
         roots=roots,
         signature=signature,
-        warnings=tuple(
-            SavedWarning(warning.rule, warning.message, list(warning.location) if warning.location else None)
-            for plan in plans
-            for warning in plan.warnings
-        ),
         last=tuple(image.last for image in images),
         in_chroot=any(solved.in_chroot for image in images for solved in image.results.steps.values()),
     )
-    keep_receipt(store, asked.key, all_cached(receipt))
+    keep_receipt(store, asked.key, receipt)
 
 
 def _roots(plans: list[Plan]) -> tuple[str, ...] | None:

@@ -50,6 +50,10 @@ class ImageReport(NamedTuple):
     steps: tuple[StepReport, ...]
     unused_build_args: tuple[str, ...] = ()
 
+    def all_cached(self) -> ImageReport:
+        """Return the report of a build that has made the same again, and for which nothing was left to do."""
+        return self._replace(steps=tuple(step._replace(cached=True, reason="", seconds=0.0) for step in self.steps))
+
 
 class BuildResult(NamedTuple):
     """What a build made. `descriptor` names the manifest, or the index when there are several platforms."""

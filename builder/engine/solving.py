@@ -18,14 +18,11 @@ from builder.solve.context import RunSettings, SolveContext
 from builder.solve.reason.last_build import keys_by_place, last_key
 from builder.solve.solver import solve
 
-_STEPS_APART = 1_000_000
-"""What the step numbers of a build's second platform begin at, in its events; and so on."""
-
 
 def build_platform(session: BuildSession, platform: Platform) -> BuiltImage:
     """Build for one platform. Raises PybuildError."""
     plan = session.plan(platform)
-    sink = events.numbered_from(session.sink, session.platforms.index(platform) * _STEPS_APART)
+    sink = session.sink if len(session.platforms) == 1 else events.of_platform(session.sink, str(platform))
     for warning in plan.warnings:
         sink(events.Warned(warning.rule, warning.message, warning.location))
     context = solve_context(session, plan, platform, sink)

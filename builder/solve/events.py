@@ -1,6 +1,7 @@
 """A build as a stream of typed events. Displays, records and reports are readers of this one stream.
 
-Events of one step come in order: started, then output and progress, then one of cached, finished, failed, cancelled.
+`step` is a number of the plan for `platform`, which is empty in a build for one platform. Events of one step come in
+order: started, then output and progress, then one of cached, finished, failed, cancelled.
 Events of different steps interleave. Sinks are called from several threads and must not raise.
 
 They are NamedTuples, and not dataclasses, because a build that changes nothing spends a tenth of its time on making
@@ -21,6 +22,7 @@ class BuildStarted(NamedTuple):
     steps: int
     target: str = ""
     first: bool = False
+    platform: str = ""
 
 
 class StepStarted(NamedTuple):
@@ -29,6 +31,7 @@ class StepStarted(NamedTuple):
     step: int
     title: str
     reason: str = ""
+    platform: str = ""
 
 
 class StepOutput(NamedTuple):
@@ -36,6 +39,7 @@ class StepOutput(NamedTuple):
 
     step: int
     line: bytes
+    platform: str = ""
 
 
 class StepCached(NamedTuple):
@@ -44,6 +48,8 @@ class StepCached(NamedTuple):
     layer: str
     """Diff ID, or empty for a step that adds no layer of its own."""
     size: int = 0
+    key: str = ""
+    platform: str = ""
 
 
 class StepFinished(NamedTuple):
@@ -55,17 +61,21 @@ class StepFinished(NamedTuple):
     layer: str = ""
     files: int = 0
     size: int = 0
+    key: str = ""
+    platform: str = ""
 
 
 class StepErrored(NamedTuple):
     step: int
     title: str
     error: PybuildError
+    platform: str = ""
 
 
 class StepCancelled(NamedTuple):
     step: int
     title: str
+    platform: str = ""
 
 
 class Noted(NamedTuple):
@@ -103,19 +113,17 @@ Event = (
 EventSink = Callable[[Event], None]
 
 
-def numbered_from(sink: EventSink, first: int) -> EventSink:
-    """Return a sink that passes events on with `first` added to their step: several plans, one stream."""
-    if first == 0:
-        return sink
+def of_platform(sink: EventSink, platform: str) -> EventSink:
+    """Return a sink that says of each step which platform it is for: several plans, one stream."""
 
-    def renumbered(event: Event) -> None:
+    def told(event: Event) -> None:
         match event:
-            case StepStarted() | StepOutput() | StepCached() | StepFinished() | StepErrored() | StepCancelled():
-                sink(event._replace(step=event.step + first))
-            case _:
+            case Noted() | Warned() | ImageWritten():
                 sink(event)
+            case _:
+                sink(event._replace(platform=platform))
 
-    return renumbered
+    return told
 
 
 def ignore_events(event: Event) -> None:

@@ -22,11 +22,11 @@ from builder.oci.digest import Digest
 from builder.plan.plan import Plan
 from builder.plan.step import CopyStep, ImageStep, RunStep, Step, dependencies
 from builder.solve import events
-from builder.solve.step_errors import errors_located_at
 from builder.solve.keyed_step import KeyedStep, keyed
 from builder.solve.known_isolation import CHROOT
 from builder.solve.reason.last_build import keys_by_place, last_key, place_names
 from builder.solve.results import Results, StepResult, stack_of
+from builder.solve.step_errors import errors_located_at
 from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
@@ -103,9 +103,8 @@ class _Solver:
             key=str(record.key), in_chroot=record.key != keyed_step.key(),
         )  # fmt: skip
         self._keep(keyed_step.step, solved)
-        self.sink(
-            events.StepCached(keyed_step.step.id, keyed_step.step.title, str(layer.diff_id), layer.descriptor.size)
-        )
+        step = keyed_step.step
+        self.sink(events.StepCached(step.id, step.title, str(layer.diff_id), layer.descriptor.size, str(record.key)))
 
     def _keep(self, step: Step, solved: StepResult) -> None:
         with self._lock:
@@ -208,7 +207,9 @@ class _Solver:
             ),
         )  # fmt: skip
         self.sink(
-            events.StepFinished(step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size)
+            events.StepFinished(
+                step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size, str(record.key)
+            )
         )
 
     def _keep_facts(self, keyed_step: KeyedStep, key: Digest) -> None:

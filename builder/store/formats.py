@@ -13,8 +13,11 @@ CACHE_KEY = 2
 PLAN = 6
 """Kept plans (builder.engine.plan_cache), also raised when another plan is made of the same Dockerfile."""
 
-RECEIPT = 3
+RECEIPT = 4
 """Receipts (builder.engine.receipt)."""
+
+RECORD = 1
+"""Records of builds (builder.engine.build_record)."""
 
 MOUNTED_TREE = 2
 """Digests of what a mount of a stage shows (builder.solve.run.inputs)."""

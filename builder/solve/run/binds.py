@@ -24,9 +24,9 @@ from builder.filesystem.still import StillTree
 from builder.layer.view import MergedView
 from builder.plan.step import BindMount, RunStep, StepSource
 from builder.sandbox import spec
-from builder.solve.step_errors import failed
 from builder.solve.run.materialize import materialize
 from builder.solve.run.sightings import Sighting, look, look_at_copy
+from builder.solve.step_errors import failed
 from builder.store.os_errors import translated
 from builder.store.trash import discard
 

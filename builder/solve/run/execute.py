@@ -26,10 +26,10 @@ from builder.sandbox.spec import Network as SandboxNetwork
 from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
-from builder.solve.step_errors import failed
 from builder.solve.run.binds import Shown
 from builder.solve.run.mounts import MountSources, RunMounts, open_mounts
 from builder.solve.run.output import Redactor, RunOutput
+from builder.solve.step_errors import failed
 
 _SCRIPT_MODE = 0o755
 _PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")

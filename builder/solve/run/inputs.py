@@ -30,12 +30,12 @@ from builder.plan.step import (
     TmpfsMount,
 )
 from builder.snapshot.snapshotter import StackLayer
-from builder.solve.step_errors import failed
 from builder.solve.entry_line import shortened
 from builder.solve.reason.facts import Seen
 from builder.solve.run.binds import Shown, seen_part
 from builder.solve.run.mounts import MountSources, MountTrees
 from builder.solve.run.sightings import content_of, visible_lines
+from builder.solve.step_errors import failed
 from builder.store import formats
 
 Sources = MountTrees | MountSources

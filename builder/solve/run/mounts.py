@@ -33,11 +33,11 @@ from builder.plan.step import (
 )
 from builder.sandbox import spec
 from builder.snapshot.snapshotter import Snapshotter, StackLayer
-from builder.solve.step_errors import failed
 from builder.solve.run.binds import ContextCopies, Shown, bind, existing_path, seen_part
 from builder.solve.run.cache_mounts import CacheMounts, CacheRequest
 from builder.solve.run.materialize import materialize
 from builder.solve.run.sightings import Sightings
+from builder.solve.step_errors import failed
 
 
 class MountTrees(NamedTuple):

@@ -1,0 +1,84 @@
+"""The record of a build: what it did can be read later, and what a receipt points at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from builder.engine.build import build
+from builder.engine.build_record import find_record, put_record, record_of
+from builder.engine.request import BuildRequest
+from builder.oci.digest import digest_of
+from builder.solve import events as e
+from builder.solve.event_json import event_from_json
+from builder.store.store import open_store
+
+DOCKERFILE = """\
+FROM scratch AS one
+COPY a /a
+FROM scratch
+COPY --from=one /a /b
+COPY nothing* /c/
+"""
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> BuildRequest:
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "a").write_text("a")
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    return BuildRequest(root=str(tmp_path / "store"), context=str(context), tags=("it:1",))
+
+
+def test_a_build_leaves_what_it_did(request_: BuildRequest) -> None:
+    seen: list[e.Event] = []
+    result = build(request_, seen.append)
+    with open_store(request_.root) as store:
+        record = record_of(store, result.descriptor.digest)
+        assert record is not None
+        assert record.images == result.images
+        assert (record.manifest, record.names) == (str(result.descriptor.digest), result.names)
+        assert [event_from_json(event) for _, event in record.events] == seen
+        assert [seconds for seconds, _ in record.events] == sorted(seconds for seconds, _ in record.events)
+        assert [(line.step, line.line) for line in record.steps] == [(0, 2), (1, 4), (2, 5)]
+        for step in record.images[0].steps:
+            assert store.records.preimage(digest_of(b"") if not step.key else step.key) is not None  # type: ignore[arg-type]
+    assert [warning["rule"] for warning in record.warnings()] == ["UnmatchedWildcard"]
+
+
+def test_a_build_that_is_cached_leaves_a_record_of_its_own(request_: BuildRequest) -> None:
+    first = build(request_)
+    (Path(request_.context) / "Dockerfile").write_text(DOCKERFILE + "LABEL x=y\n")
+    second = build(request_)
+    with open_store(request_.root) as store:
+        records = [record_of(store, result.descriptor.digest) for result in (first, second)]
+    assert [record is not None and record.images[0].steps[0].cached for record in records] == [False, True]
+
+
+def test_platforms_have_their_own_steps(request_: BuildRequest) -> None:
+    result = build(request_._replace(platforms=("linux/amd64", "linux/arm64")))
+    with open_store(request_.root) as store:
+        record = record_of(store, result.descriptor.digest)
+    assert record is not None
+    of = [event["platform"] for _, event in record.events if event["event"].startswith("step-")]
+    assert set(of) == {"linux/amd64", "linux/arm64"}
+    assert {event["step"] for _, event in record.events if "step" in event} == {0, 1, 2}
+    assert {line.platform for line in record.steps} == {"linux/amd64", "linux/arm64"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[1", b'{"format": 99, "version": ""}', b'{"format":1,"version":""}'])
+def test_a_record_that_cannot_be_read_is_none(request_: BuildRequest, damage: bytes) -> None:
+    result = build(request_)
+    with open_store(request_.root) as store:
+        record = record_of(store, result.descriptor.digest)
+        assert record is not None
+        digest = put_record(store, record)
+        assert find_record(store, digest) == record
+        store.documents.put(digest, damage)
+        assert find_record(store, digest) is None
+        assert record_of(store, result.descriptor.digest) is None
+        assert record_of(store, digest_of(b"another")) is None
+    assert json.loads(json.dumps(record.warnings()))
