@@ -91,7 +91,8 @@ def error_from_json(document: dict[str, Any]) -> PybuildError:
 
 
 def _location(document: dict[str, Any]) -> Location:
-    return Location(**({"file": "", "line": 0} | document))
+    known: dict[str, Any] = {"file": "", "line": 0}
+    return Location(**known | document)
 
 
 def _encoded(value: Any) -> Any:
