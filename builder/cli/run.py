@@ -35,8 +35,8 @@ def run_command(argv: list[str]) -> int:
     arguments = parser.parse_args(options)
     if not rest:
         raise UsageError("'pybuild run' needs an image", hint="'pybuild images' lists those there are.")
-    from builder.engine.build import run_image
-    from builder.engine.request import ContainerRequest
+    from builder.containers.request import ContainerRequest
+    from builder.containers.run import run_image
 
     return run_image(
         ContainerRequest(

@@ -6,17 +6,59 @@ user that the image does not know is an error.
 
 from __future__ import annotations
 
-from builder.engine.request import ContainerRequest
-from builder.errors import UsageError
+from contextlib import ExitStack
+
+from builder.containers.request import ContainerRequest
+from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.config import RuntimeConfig
+from builder.oci.platform import host_platform, parse_platform
+from builder.oci.reference import parse_reference
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
+from builder.solve import events
 from builder.solve.accounts import find_user
-from builder.solve.context import SolveContext
-from builder.solve.results import Stack
+from builder.solve.context import NoContexts, RunSettings, SolveContext
+from builder.solve.results import Stack, stack_of
+from builder.solve.worker import Worker
+from builder.store.store import open_store
+from builder.transport.resolver import Resolver
 
 
-def run_container(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig, context: SolveContext) -> int:
-    """Run the process on this process's stdin, stdout and stderr; return its exit code. Raises PybuildError."""
+def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
+    """Run a container from an image, pulling it when it isn't here; return the exit code of its process.
+
+    The process has this process's stdin, stdout and stderr. Raises PybuildError.
+    """
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
+        stack.enter_context(store.lease())
+        resolver = Resolver(store)
+        platform = parse_platform(request.platform) if request.platform else host_platform()
+        image = resolver.resolve(_image_name(request.image), platform)
+        layers = resolver.layers(image.manifest_digest)
+        worker = Worker(store, request.isolation)
+        stack.callback(worker.close)
+        solve_context = SolveContext(
+            store=store,
+            cache=store.records,
+            resolver=resolver,
+            contexts=NoContexts(),
+            settings=RunSettings(network=request.network),
+            worker=worker,
+            sink=sink,
+            build_name="",
+        )
+        stack.callback(solve_context.close)
+        return _run_process(request, stack_of(layers), image.config.runtime, solve_context)
+
+
+def _image_name(text: str) -> str:
+    try:
+        return str(parse_reference(text))
+    except ReferenceFormatError:
+        return text  # an image ID
+
+
+def _run_process(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig, context: SolveContext) -> int:
     argv = _argv(request, runtime)
     context.worker.open(context.sink, needs_network=request.network == "default")
     view = context.views.view(stack)

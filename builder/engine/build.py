@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from builder.engine.built_image import BuiltImage
     from builder.engine.checks import CheckReport
     from builder.engine.receipt import Receipt
-    from builder.engine.request import ContainerRequest
     from builder.engine.session import BuildSession
     from builder.oci.descriptor import Descriptor
     from builder.plan.outline import Outline, Targets
@@ -180,45 +179,6 @@ def _opened(request: BuildRequest, sink: events.EventSink = events.ignore_events
         store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
         stack.enter_context(store.lease())
         yield BuildSession.open(request, store, stack, sink)
-
-
-def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
-    """Run a container from an image, pulling it when it isn't here; return the exit code of its process."""
-    from builder.containers.run import run_container
-    from builder.oci.platform import host_platform, parse_platform
-    from builder.solve.context import NoContexts, RunSettings, SolveContext
-    from builder.solve.results import stack_of
-    from builder.solve.worker import Worker
-    from builder.transport.resolver import Resolver
-
-    with ExitStack() as stack:
-        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
-        stack.enter_context(store.lease())
-        resolver = Resolver(store)
-        platform = parse_platform(request.platform) if request.platform else host_platform()
-        image = resolver.resolve(_image_name(request.image), platform)
-        layers = resolver.layers(image.manifest_digest)
-        worker = Worker(store, request.isolation)
-        stack.callback(worker.close)
-        solve_context = SolveContext(
-            store=store,
-            cache=store.records,
-            resolver=resolver,
-            contexts=NoContexts(),
-            settings=RunSettings(network=request.network),
-            worker=worker,
-            sink=sink,
-            build_name="",
-        )
-        stack.callback(solve_context.close)
-        return run_container(request, stack_of(layers), image.config.runtime, solve_context)
-
-
-def _image_name(text: str) -> str:
-    try:
-        return str(parse_reference(text))
-    except ReferenceFormatError:
-        return text  # an image ID
 
 
 def _destination(tag: str) -> Reference:

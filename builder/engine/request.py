@@ -64,23 +64,3 @@ class BuildRequest(NamedTuple):
         """Leave out the secrets."""
         shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "secrets")
         return f"BuildRequest({', '.join(shown)})"
-
-
-class ContainerRequest(NamedTuple):
-    """What `pybuild run` asks for. `entrypoint` and `user` None leave the image's; an empty entrypoint clears it."""
-
-    root: str
-    image: str
-    command: tuple[str, ...] = ()
-    entrypoint: str | None = None
-    env: Mapping[str, str] = _NONE
-    workdir: str = ""
-    user: str | None = None
-    network: Network = "default"
-    hostname: str = ""
-    hosts: tuple[tuple[str, str], ...] = ()
-    isolation: str | None = None
-    platform: str = ""
-    init: bool = False
-    """Whether the command gets a process 1 above it that reaps and passes signals on."""
-    large_layers: bool = False
