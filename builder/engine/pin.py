@@ -7,14 +7,18 @@ not in the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from builder.dockerfile.instructions import Stage
 from builder.dockerfile.parser import parse_dockerfile
-from builder.errors import Location, PlanError, PybuildError, ReferenceFormatError
+from builder.errors import Location, PlanError, PybuildError, ReferenceFormatError, SourceError
 from builder.oci.digest import Digest
+from builder.oci.platform import host_platform
 from builder.oci.reference import Reference, parse_reference
+from builder.store.store import open_store
+from builder.transport.resolver import Resolver
 
 FindDigest = Callable[[Reference], Digest]
 """Tells the digest that a name stands for, of the index when there is one. Raises PybuildError."""
@@ -27,6 +31,34 @@ class Pin(NamedTuple):
     pinned: str
     location: Location
     reason: str = ""
+
+
+def resolve_pins(text: str, file: str, root: str | None) -> tuple[Pin, ...]:
+    """Find the pins of a file by way of the store at `root`; with None, no digests are asked for.
+
+    Raises as `find_pins` does; the errors have the text, so that its lines can be shown.
+    """
+    try:
+        if root is None:
+            return find_pins(text, file, None)
+        with _base_digests(root) as find_digest:
+            return find_pins(text, file, find_digest)
+    except SourceError as error:
+        error.source = text
+        raise
+
+
+@contextmanager
+def _base_digests(root: str) -> Iterator[FindDigest]:
+    """Give a function that tells which digest an image name stands for, in its registry today."""
+    with open_store(root) as store, store.lease():
+        resolver = Resolver(store, pull=True)
+
+        def find_digest(reference: Reference) -> Digest:
+            resolver.resolve(str(reference), host_platform())
+            return store.names.get(reference).digest
+
+        yield find_digest
 
 
 def find_pins(text: str, file: str, find_digest: FindDigest | None) -> tuple[Pin, ...]:

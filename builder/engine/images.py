@@ -1,0 +1,155 @@
+"""The verbs of the images that a store holds: list, describe, tell the history of, tag, remove.
+
+In: the store's path and what people type: a name, an image ID or a unique beginning of one, a digest. Out: values. The
+words of a removal are docker's (`Untagged: …`, `Deleted: …`), since scripts read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from builder.errors import PybuildError
+from builder.image import describe, listing
+from builder.image.timestamp import parse_timestamp
+from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.reference import parse_reference
+from builder.store.store import Notify, Store, open_store
+
+
+class ListedImage(NamedTuple):
+    """One image under one of its names."""
+
+    name: str
+    """In full; empty for a dangling image."""
+    id: str
+    digest: str
+    """Of what the name stands for: a manifest or an index."""
+    platform: str
+    created: str
+    """As the config has it: RFC 3339, where it is well-formed."""
+    created_ns: int | None
+    """Nanoseconds since 1970; None for what is no time."""
+    size: int
+    """Bytes of all layers as they are stored, each once, whether or not other images share them."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `images --json` says of it."""
+        document = self._asdict()
+        del document["created_ns"]
+        return document
+
+
+class HistoryStep(NamedTuple):
+    """One record of an image's history and the layer it made; a layer that no record tells of has none."""
+
+    created_by: str
+    comment: str
+    created: str
+    layer: int = 0
+    """Counted from 1, base first; 0 where none was made, and then all below is empty."""
+    diff_id: str = ""
+    size: int = 0
+    """Bytes as they are stored."""
+    files: int = 0
+    entries: int = 0
+    """Of the tar, directories and whiteouts included."""
+    digest: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `history --json` says of it."""
+        document = self._asdict()
+        if not self.digest:
+            del document["digest"]
+        return document
+
+
+class Removal(NamedTuple):
+    """What came of removing one name or ID. `lines` are docker's; empty when nothing was removed."""
+
+    lines: tuple[str, ...] = ()
+    error: PybuildError | None = None
+
+
+def list_images(root: str, name: str = "", *, dangling: bool = True, notify: Notify) -> tuple[ListedImage, ...]:
+    """Return the images of the store at `root`, by name; `dangling` adds those without one, last.
+
+    A `name` without a tag means all its tags. Raises StoreError, ReferenceFormatError.
+    """
+    with open_store(root, notify=notify) as store:
+        images = [_listed(image) for image in listing.list_images(store)]
+    return tuple(image for image in _called(images, name) if image.name or dangling)
+
+
+def _listed(image: listing.ListedImage) -> ListedImage:
+    return ListedImage(
+        name=image.name,
+        id=str(image.id),
+        digest=str(image.descriptor.digest),
+        platform=str(image.platform),
+        created=image.created,
+        created_ns=parse_timestamp(image.created),
+        size=image.size,
+    )
+
+
+def _called(images: Sequence[ListedImage], name: str) -> Iterator[ListedImage]:
+    """Yield the images of the name that somebody typed, under any tag when they typed none; all for no name."""
+    if not name:
+        yield from images
+        return
+    wanted = parse_reference(name)
+    has_tag = ":" in name.rpartition("/")[2]  # parsing gives `latest` to a name without one
+    for image in images:
+        if not image.name:
+            continue
+        if image.name == str(wanted) if has_tag else parse_reference(image.name).name == wanted.name:
+            yield image
+
+
+def describe_images(root: str, names: Sequence[str], *, notify: Notify) -> tuple[dict[str, Any], ...]:
+    """Return everything about each image as JSON, keys as `docker image inspect` has them. Raises StoreError."""
+    with open_store(root, notify=notify) as store:
+        return tuple(describe.describe_image(store, name) for name in names)
+
+
+def read_documents(root: str, names: Sequence[str], *, config: bool = False, notify: Notify) -> Iterator[bytes]:
+    """Yield the manifest or index of each image, or its config, byte for byte as it is stored. Raises StoreError."""
+    with open_store(root, notify=notify) as store:
+        for name in names:
+            digest = listing.get_image(store, name).id if config else listing.find_descriptor(store, name).digest
+            yield store.blobs.read(digest, MAX_DOCUMENT_BYTES)
+
+
+def image_history(root: str, name: str, *, notify: Notify) -> tuple[HistoryStep, ...]:
+    """Return how an image was made, in the order of the Dockerfile; layers that no record tells of come last.
+
+    Raises StoreError.
+    """
+    with open_store(root, notify=notify) as store:
+        return tuple(HistoryStep(**row) for row in describe.layer_rows(store, name))
+
+
+def tag_image(root: str, image: str, names: Sequence[str], *, notify: Notify) -> None:
+    """Give an image further names, all or none. Raises StoreError, ReferenceFormatError."""
+    with open_store(root, notify=notify) as store, store.lease():
+        listing.tag_image(store, image, list(names))
+
+
+def remove_images(root: str, names: Sequence[str], *, force: bool = False, notify: Notify) -> Iterator[Removal]:
+    """Remove names, and images that have no name left; yield what came of each, going on after a failure.
+
+    With `force`, an ID may have several names, and one that is missing is no error. Raises StoreError when there is no
+    store to be had.
+    """
+    with open_store(root, notify=notify) as store:
+        for name in names:
+            yield _remove(store, name, force)
+
+
+def _remove(store: Store, name: str, force: bool) -> Removal:
+    try:
+        return Removal(tuple(listing.remove_image(store, name, force=force)))
+    except PybuildError as error:
+        is_missing = error.message.startswith("no such image")
+        return Removal(error=None if force and is_missing else error)
