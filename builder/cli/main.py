@@ -1,19 +1,30 @@
-"""The door: picks the command, shows errors, turns them into exit codes. The only place that ends the process."""
+"""The door: picks the verb, shows errors, turns them into exit codes. The only place that ends the process."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from builder.cli.process import Terminated, end_now, prepare_process
 from builder.errors import PybuildError, StepFailed, UsageError
 
-COMMANDS = (
-    "build", "images", "inspect", "history", "tag", "rmi", "run", "prune", "info", "version",
-    "parse", "plan", "context", "pin",
-)  # fmt: skip
+_VERBS = {
+    "build": "build",
+    "images": "images", "inspect": "images", "history": "images", "tag": "images", "rmi": "images",
+    "run": "run",
+    "prune": "prune",
+    "info": "info", "version": "info",
+    "parse": "dockerfiles", "pin": "dockerfiles",
+    "plan": "plan",
+    "context": "context",
+}  # fmt: skip
+"""Verb → module of cli/verbs that has its `<verb>_command`. By name, so that only the one that is used is imported: a
+cached build must not pay for the others.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,45 +100,27 @@ def _send_nowhere(*numbers: int) -> None:
 
 def _dispatch(words: list[str]) -> int:
     root, rest = _leading_root(words)
-    name = rest[0] if rest else ""
-    if name in COMMANDS:
-        handler = _handler(name)
-        return handler(root + rest[1:])
-    from builder.cli.build import build_command
-
-    return build_command(words)
+    if rest and rest[0] in _VERBS:
+        return _command(rest[0])(root + rest[1:])
+    return _command("build")(words)
 
 
 def _leading_root(words: list[str]) -> tuple[list[str], list[str]]:
-    """Split off a --root that stands before the command."""
-    if words[:1] == ["--root"] and len(words) > 2 and words[2] in COMMANDS:
+    """Split off a --root that stands before the verb."""
+    if words[:1] == ["--root"] and len(words) > 2 and words[2] in _VERBS:
         return words[:2], words[2:]
-    if words and words[0].startswith("--root=") and words[1:2] and words[1] in COMMANDS:
+    if words and words[0].startswith("--root=") and words[1:2] and words[1] in _VERBS:
         return words[:1], words[1:]
     return [], words
 
 
-def _handler(name: str) -> Callable[[list[str]], int]:
-    # Each command is imported only when it is used: a cached build must not pay for the others.
-    if name == "build":
-        from builder.cli.build import build_command
-
-        return build_command
-    if name in {"parse", "plan", "context", "pin"}:
-        from builder.cli import language_commands
-
-        return language_commands.HANDLERS[name]
-    if name == "run":
-        from builder.cli.run import run_command
-
-        return run_command
-    from builder.cli import image_commands
-
-    return image_commands.HANDLERS[name]
+def _command(verb: str) -> Callable[[list[str]], int]:
+    command: Callable[[list[str]], int] = getattr(import_module(f"builder.cli.verbs.{_VERBS[verb]}"), f"{verb}_command")
+    return command
 
 
 def _report(error: PybuildError) -> int:
-    from builder.cli.diagnostics import render_error
+    from builder.cli.display.diagnostics import render_error  # the warm path: only of failures
 
     error.hint = error.hint or _hint_of_cause(error)
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
@@ -143,8 +136,6 @@ def _report(error: PybuildError) -> int:
 
 def _hint_of_cause(error: BaseException) -> str:
     """What to try against the system's own no, wherever it was met and translated."""
-    import errno
-
     hints = {
         errno.ENOSPC: "Free some space, for example with 'pybuild prune', or choose another store with --root.",
         errno.EROFS: "Choose another store with --root.",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.epoch import MAX_EPOCH
 from builder.oci.platform import parse_platform
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?", re.IGNORECASE)
+# Patterns are text: compiling them would cost every cached build, and few command lines need one.
+_SIZE = r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?"
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _HOST_GATEWAY = "host-gateway"  # an address that only the sandbox knows (sandbox/spec.py)
 # The names of setrlimit(2)'s resources as docker spells them.
@@ -18,9 +20,7 @@ _LIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
     "rttime", "sigpending", "stack",
 )  # fmt: skip
-
-
-_LIMIT = re.compile(r"-1|[0-9]{1,19}")
+_LIMIT = r"-1|[0-9]{1,19}"
 _MAX_NUMBER = (1 << 63) - 1
 """The largest number that the kernel's interfaces take."""
 _SHOWN_CHARACTERS = 80
@@ -33,7 +33,7 @@ def _short(text: str) -> str:
 
 def parse_size(text: str, what: str) -> int:
     """Parse `64m`, `1g`, `65536` as bytes. Raises UsageError."""
-    match = _SIZE.fullmatch(text.strip())
+    match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE)
     if not match:
         raise UsageError(f"{what} {text!r} is not a size", hint="Write a number with b, k, m or g, for example 64m.")
     size = float(match[1]) * _UNITS[match[2].lower()]
@@ -51,7 +51,7 @@ def parse_ulimits(words: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
         if name not in _LIMITS or not equals:
             raise UsageError(f"--ulimit {word!r} is not TYPE=SOFT[:HARD]", hint=f"TYPE is one of {', '.join(_LIMITS)}.")
         limits = (soft, hard if colon else soft)
-        if not all(_LIMIT.fullmatch(limit) and int(limit) <= _MAX_NUMBER for limit in limits):
+        if not all(re.fullmatch(_LIMIT, limit) and int(limit) <= _MAX_NUMBER for limit in limits):
             raise UsageError(
                 f"--ulimit {_short(word)}: the limits must be whole numbers below 2^63, or -1 for none",
             )
@@ -67,18 +67,17 @@ def parse_hosts(words: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
     `host-gateway` in place of an address is kept. What is valid is what docker takes.
     """
-    if not any(words):
-        return ()
-    import csv  # only when a host is given, as ipaddress: they take their time
+    return tuple(_host(cell, word) for word in words for cell in _cells(word, "--add-host"))
 
-    result = []
-    for word in words:
-        try:
-            cells = next(csv.reader([word], strict=True), [])
-        except csv.Error as error:
-            raise UsageError(f"--add-host {word!r}: {error}") from error
-        result += [_host(cell, word) for cell in cells]
-    return tuple(result)
+
+def _cells(word: str, flag: str) -> list[str]:
+    """Split a word at its commas; quotes protect them (RFC 4180, as docker does). Raises UsageError."""
+    import csv  # the warm path: only for flags of this form
+
+    try:
+        return next(csv.reader([word], strict=True), [])
+    except csv.Error as error:
+        raise UsageError(f"{flag} {word!r}: {error}") from error
 
 
 def _host(text: str, word: str) -> tuple[str, str]:
@@ -88,7 +87,7 @@ def _host(text: str, word: str) -> tuple[str, str]:
         raise UsageError(f"--add-host {word!r} has no host name", hint="Write HOST:IP.")
     if address == _HOST_GATEWAY:
         return name.lower(), address
-    import ipaddress
+    import ipaddress  # the warm path: only for a host with an address
 
     bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
     try:
@@ -127,14 +126,8 @@ def parse_build_args(words: Sequence[str], environment: Mapping[str, str]) -> di
 
 def parse_fields(word: str, flag: str) -> dict[str, str]:
     """Parse a `key=value,key=value` word (CSV: quotes protect commas); keys in lower case. Raises UsageError."""
-    import csv  # only for flags of this form
-
-    try:
-        cells = next(csv.reader([word], strict=True), [])
-    except csv.Error as error:
-        raise UsageError(f"{flag} {word!r}: {error}") from error
     result: dict[str, str] = {}
-    for cell in cells:
+    for cell in _cells(word, flag):
         key, equals, value = cell.partition("=")
         if not equals:
             raise UsageError(f"{flag} {word!r}: {cell!r} is not key=value")
@@ -227,8 +220,6 @@ def parse_ssh(words: Iterable[str], environment: Mapping[str, str]) -> dict[str,
 
     A lone ID means the agent of SSH_AUTH_SOCK. Key files are refused: they need an agent, which `ssh-add` fills.
     """
-    import stat
-
     result: dict[str, str] = {}
     for word in words:
         identifier, _, path = word.partition("=")

@@ -25,7 +25,7 @@ from builder.solve import events
 from builder.store.store import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from builder.engine.built_image import BuiltImage
     from builder.engine.checks import CheckReport
@@ -189,19 +189,3 @@ def _destination(tag: str) -> Reference:
     if reference.digest is not None:
         raise UsageError(f"--tag {tag!r} has a digest; a build makes the digest", hint="Write name:tag.")
     return reference
-
-
-@contextmanager
-def base_digests(root: str) -> Iterator[Callable[[Reference], Digest]]:
-    """Give a function that tells which digest an image name stands for, in its registry today."""
-    from builder.oci.platform import host_platform
-    from builder.transport.resolver import Resolver
-
-    with open_store(root) as store, store.lease():
-        resolver = Resolver(store, pull=True)
-
-        def find_digest(reference: Reference) -> Digest:
-            resolver.resolve(str(reference), host_platform())
-            return store.names.get(reference).digest
-
-        yield find_digest

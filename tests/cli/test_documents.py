@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builder.cli.plain import EVENT_NAMES
+from builder.cli.display.documents import EVENT_NAMES
 from builder.dockerfile.words import WordError
 from builder.errors import PybuildError
 from tests.cli.program import CHECKOUT, Program

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli import diagnostics, image_commands  # noqa: F401  (somebody else cannot read them later)
+from builder.cli.display import diagnostics  # noqa: F401  (somebody else cannot read them later)
 from builder.cli.main import main
+from builder.cli.verbs import images  # noqa: F401  (somebody else cannot read them later)
 from builder.image import listing  # noqa: F401
 from tests.cli.program import Program
 

@@ -31,7 +31,7 @@ BUILDS = int(os.environ.get("PYBUILD_TEST_BUILDS", "4"))
 BASE = 'FROM scratch AS base\nSHELL ["/bin/busybox", "sh", "-c"]\nCOPY busybox /bin/busybox\n'
 RUN = "RUN {}\n".format
 
-FAST = "import builder.cli.tty as tty; tty._REFRESH_PER_SECOND = 1e6"
+FAST = "import builder.cli.display.tty as tty; tty._REFRESH_PER_SECOND = 1e6"
 SLOW_CLONE = f"""{FAST}
 from builder.linux import process
 class Slow(list): _as_parameter_ = property(sum)

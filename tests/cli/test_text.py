@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.cli.text import clipped
+from builder.cli.display.text import clipped
 
 
 @pytest.mark.parametrize(

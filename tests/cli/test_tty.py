@@ -6,7 +6,7 @@ import io
 import threading
 import time
 
-from builder.cli.tty import TtyDisplay
+from builder.cli.display.tty import TtyDisplay
 from builder.errors import PybuildError
 from builder.solve import events as e
 

@@ -6,8 +6,10 @@ import os
 
 from builder.cli.arguments import add_large_layers, new_parser
 from builder.cli.options import parse_build_args, parse_hosts
+from builder.containers.request import ContainerRequest
+from builder.containers.run import run_image
+from builder.engine.location import store_root
 from builder.errors import UsageError
-from builder.store.location import store_root
 
 
 def run_command(argv: list[str]) -> int:
@@ -35,9 +37,6 @@ def run_command(argv: list[str]) -> int:
     arguments = parser.parse_args(options)
     if not rest:
         raise UsageError("'pybuild run' needs an image", hint="'pybuild images' lists those there are.")
-    from builder.containers.request import ContainerRequest
-    from builder.containers.run import run_image
-
     return run_image(
         ContainerRequest(
             root=store_root(arguments.root, os.environ),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.store import location
-from builder.store.location import store_root
+from builder.engine import location
+from builder.engine.location import store_root
 
 HOME = {"HOME": "/home/x"}
 

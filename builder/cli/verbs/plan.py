@@ -1,15 +1,41 @@
-"""The forecast of a build as a table, and as JSON."""
+"""`pybuild plan`: the steps of a build with their cache keys, and what the cache has of them, as a table or JSON."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-from builder.cli.text import clean, clipped, short_digest
+from builder.cli.arguments import build_parser, parse_build_arguments
+from builder.cli.display.plain import WarningsDisplay
+from builder.cli.display.text import clean, clipped, short_digest
+from builder.cli.request import request_from
+from builder.engine.build import dry_run
+from builder.errors import UsageError
 from builder.plan.step import dependencies
 from builder.solve.dry_run import DryRun, StepStatus
 
 _WORDS = {"hit": "HIT", "miss": "MISS", "waits": "waits", "present": "here", "fetch": "fetch"}
+
+
+def plan_command(argv: list[str]) -> int:
+    """Print the steps of a build with their cache keys; nothing is executed."""
+    parser = build_parser()
+    parser.prog, parser.usage = "pybuild plan", "pybuild plan [OPTIONS] PATH"
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    arguments = parse_build_arguments(parser, argv)
+    if arguments.path is None:
+        raise UsageError("'pybuild plan' needs a context: PATH, URL or -")
+    result = dry_run(request_from(arguments), WarningsDisplay(sys.stderr))
+    if arguments.json:
+        print(json.dumps(plan_to_json(result), indent=2))
+    else:
+        width = os.get_terminal_size().columns if sys.stdout.isatty() else 0
+        for line in plan_lines(result, width):
+            print(f"{line[: width - 1]}…" if 0 < width < len(line) else line)
+    return 0
 
 
 def plan_lines(forecasts: tuple[DryRun, ...], width: int = 0) -> Iterator[str]:
@@ -17,15 +43,15 @@ def plan_lines(forecasts: tuple[DryRun, ...], width: int = 0) -> Iterator[str]:
 
     With a `width`, in columns, titles are cut so that the reasons are seen.
     """
-    for dry_run in forecasts:
+    for forecast in forecasts:
         if len(forecasts) > 1:
-            yield f"platform {dry_run.plan.platform}"
+            yield f"platform {forecast.plan.platform}"
         yield f"{'#':>3}  {'needs':<9} {'cache':<6} {'key':<13} step"
-        for found in dry_run.steps:
+        for found in forecast.steps:
             yield _line(found, width)
-        outcomes = [found.outcome for found in dry_run.steps if found.outcome in {"hit", "miss", "waits"}]
+        outcomes = [found.outcome for found in forecast.steps if found.outcome in {"hit", "miss", "waits"}]
         yield f"{outcomes.count('hit')} of {len(outcomes)} steps are in the cache"
-        if skipped := dry_run.plan.skipped:
+        if skipped := forecast.plan.skipped:
             yield f"not needed, and so not built: {', '.join(map(clean, skipped))}"
 
 
@@ -43,12 +69,12 @@ def plan_to_json(forecasts: tuple[DryRun, ...]) -> list[dict[str, Any]]:
     """Return a document for each platform."""
     return [
         {
-            "platform": str(dry_run.plan.platform),
-            "target": dry_run.plan.target,
-            "skipped_stages": list(dry_run.plan.skipped),
-            "steps": [_step_to_json(found) for found in dry_run.steps],
+            "platform": str(forecast.plan.platform),
+            "target": forecast.plan.target,
+            "skipped_stages": list(forecast.plan.skipped),
+            "steps": [_step_to_json(found) for found in forecast.steps],
         }
-        for dry_run in forecasts
+        for forecast in forecasts
     ]
 
 

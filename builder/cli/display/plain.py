@@ -1,24 +1,21 @@
-"""Displays for pipes, logs and machines: plain lines, JSON lines, silence.
+"""The display for pipes and logs: plain lines.
 
 Plain follows the habit of docker's: `#4 [2/3] RUN make`, `#4 0.31 output`, `#4 DONE 0.4s`. A step that the cache could
 not serve says why on the line below its title. Nothing is clipped.
-
-rawjson prints one object a line: `{"event": "step-started", …}` with the fields of the event, errors as data.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import TextIO
 
-from builder.cli.text import clean, last_written, short_digest, size_text
+from builder.cli.display.text import clean, last_written, short_digest, size_text
 from builder.solve import events as e
 
 
 class PlainDisplay:
-    """Prints each event as lines to `stream`; `verbose` False leaves out the output of steps."""
+    """Prints each event as lines to `stream`, at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -32,9 +29,6 @@ class PlainDisplay:
             for line in self._lines(event):
                 self._stream.write(line + "\n")
             self._stream.flush()
-
-    def close(self) -> None:
-        """Nothing is pending: every event was printed when it came."""
 
     def _number(self, step: int) -> int:
         return self._numbers.setdefault(step, len(self._numbers) + 1)
@@ -79,69 +73,3 @@ class WarningsDisplay:
     def __call__(self, event: e.Event) -> None:
         if isinstance(event, e.Warned):
             self._plain(event)
-
-
-class JsonDisplay:
-    """Prints each event as one JSON object a line."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def __call__(self, event: e.Event) -> None:
-        import json
-
-        line = json.dumps(event_to_json(event), ensure_ascii=True)
-        with self._lock:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-
-    def close(self) -> None:
-        """Nothing is pending."""
-
-
-class QuietDisplay:
-    """Shows nothing but warnings that would otherwise be lost: none; errors are the caller's."""
-
-    def __call__(self, event: e.Event) -> None:
-        return
-
-    def close(self) -> None:
-        """Nothing is pending."""
-
-
-EVENT_NAMES: dict[type, str] = {
-    e.BuildStarted: "build-started",
-    e.StepStarted: "step-started",
-    e.StepOutput: "step-output",
-    e.StepCached: "step-cached",
-    e.StepFinished: "step-finished",
-    e.StepErrored: "step-failed",
-    e.StepCancelled: "step-cancelled",
-    e.Noted: "note",
-    e.Warned: "warning",
-    e.ImageWritten: "image-written",
-}
-
-
-def event_to_json(event: e.Event) -> dict[str, object]:
-    """Return the event's name and fields as JSON values; output lines are text with replacement characters."""
-    from builder.cli.diagnostics import error_to_json, warning_to_json
-
-    document: dict[str, object] = {"event": EVENT_NAMES[type(event)], "time": round(time.time(), 6)}
-    match event:
-        case e.StepOutput(step, line):
-            return document | {"step": step, "line": line.decode("utf-8", "replace")}
-        case e.StepErrored(step, title, error):
-            return document | {"step": step, "title": title, "error": error_to_json(error)}
-        case e.Warned():
-            return document | warning_to_json(event)
-        case _:
-            return document | event._asdict()
-
-
-def new_plain_display(mode: str, stream: TextIO) -> Callable[[e.Event], None]:
-    """Return the display for `plain`, `rawjson` or `quiet`."""
-    if mode == "quiet":
-        return QuietDisplay()
-    return JsonDisplay(stream) if mode == "rawjson" else PlainDisplay(stream)

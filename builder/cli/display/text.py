@@ -1,6 +1,9 @@
-"""How values look on a screen: sizes, digests, ages, and text from outside without its control characters."""
+"""How values look on a screen: sizes, digests, ages, tables, and text from outside without its control characters."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t"}
 # Bidirectional overrides can make a line read as something else (Trojan Source, CVE-2021-42574).
@@ -57,3 +60,22 @@ def clipped(title: str, width: int, rest: int) -> str:
     """
     room = max(_LEAST_TITLE, width - rest)
     return title if len(title) <= room else title[: room - 1] + "…"
+
+
+def table_lines(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()
+) -> Iterator[str]:
+    """Yield the head and the rows with aligned columns; those numbered in `right` are flush right."""
+    cells = [[clean(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for row in cells:
+        line = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
+        yield "   ".join(line).rstrip()
+
+
+def print_note(sentence: str) -> None:
+    """Say something that is neither an answer nor an error."""
+    print(f"pybuild: note: {sentence}", file=sys.stderr)

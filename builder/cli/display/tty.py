@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from builder.cli.text import clean, clipped, last_written, size_text
+from builder.cli.display.text import clean, clipped, last_written, size_text
 from builder.solve import events as e
 
 _OUTPUT_LINES = 4

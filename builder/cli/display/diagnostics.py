@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builder.cli.text import clean, last_written
+from builder.cli.display.text import clean, last_written
 from builder.dockerfile.source import excerpt as excerpt_lines
 from builder.errors import Location, PybuildError, SourceError, StepFailed
-from builder.solve.events import Warned
 
 _TAIL_LINES = 20
 
@@ -73,30 +72,3 @@ def excerpt(source: str, location: Location, *, colour: bool = False) -> Iterato
         if line.underline:
             first, end = line.underline
             yield "      | " + " " * first + "^" * (end - first)
-
-
-def location_to_json(location: Location | None) -> dict[str, object] | None:
-    """Return a location as an object, without the members that are unknown."""
-    return {key: value for key, value in location._asdict().items() if value} if location else None
-
-
-def warning_to_json(warning: Warned) -> dict[str, object]:
-    """Return a warning as data."""
-    return {"rule": warning.rule, "message": warning.message, "location": location_to_json(warning.location)}
-
-
-def error_to_json(error: PybuildError) -> dict[str, object]:
-    """Return an error as data: what `--progress=rawjson` and `--metadata-file` carry."""
-    document: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "exit_code": error.exit_code}
-    if error.hint:
-        document["hint"] = error.hint
-    if isinstance(error, SourceError):
-        if error.location:
-            document["location"] = location_to_json(error.location)
-        if error.others:
-            document["others"] = [error_to_json(other) for other in error.others]
-    if isinstance(error, StepFailed):
-        document["step"] = error.step
-        document["command_exit_code"] = error.command_exit_code
-        document["tail"] = list(error.tail)
-    return document

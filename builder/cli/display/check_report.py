@@ -1,59 +1,17 @@
-"""`pybuild --check` (and `--call=check|outline|targets`): what is to be said of a Dockerfile, without building it.
-
-Text, JSON (buildx's shape) or SARIF 2.1.0 (for editors and code hosts). 1 when there is any finding or error, unless
-`--call=check,ignorestatus=true`.
-"""
+"""A check report as lines for people, as JSON in buildx's shape, and as SARIF 2.1.0 for editors and code hosts."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from builder import __version__
-from builder.cli.diagnostics import error_to_json, excerpt, render_error
-from builder.cli.plain import WarningsDisplay
+from builder.cli.display.diagnostics import excerpt, render_error
+from builder.cli.display.documents import error_to_json
 from builder.dockerfile.source import encode_source
-from builder.engine.build import check
 from builder.engine.checks import CheckReport
-from builder.engine.request import BuildRequest
-from builder.errors import Location, SourceError, UsageError
+from builder.errors import Location, SourceError
 from builder.lint.finding import Finding
-
-_METHODS = ("check", "lint", "outline", "targets")
-
-
-def check_command(arguments: argparse.Namespace, request: BuildRequest) -> int:
-    """Print what was asked for; return the exit code."""
-    method, options = _call(arguments)
-    if method in {"outline", "targets"}:
-        from builder.cli.outline import outline_command
-
-        return outline_command(method, options.get("format", "text"), request)
-    report = check(request, WarningsDisplay(sys.stderr), advice=options.get("advice") == "true")
-    kind = arguments.check_format or options.get("format", "text")
-    if kind == "json":
-        print(json.dumps(report_to_json(report), indent=2))
-    elif kind == "sarif":
-        print(json.dumps(report_to_sarif(report), indent=2))
-    elif kind == "text":
-        for line in report_lines(report):
-            print(line)
-    else:
-        raise UsageError(f"--format {kind!r} is none of text, json, sarif")
-    failed = bool(report.findings) or report.error is not None
-    return 1 if failed and options.get("ignorestatus") != "true" else 0
-
-
-def _call(arguments: argparse.Namespace) -> tuple[str, dict[str, str]]:
-    name, _, rest = arguments.call.partition(",")
-    method = "check" if arguments.check and name in ("", "build") else name
-    if method not in _METHODS:
-        raise UsageError(f"--call {method!r} is none of build, check, outline, targets")
-    options = dict(item.partition("=")[::2] for item in rest.split(",") if item)
-    return method, options
 
 
 def report_lines(report: CheckReport) -> Iterator[str]:

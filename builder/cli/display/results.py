@@ -1,0 +1,82 @@
+"""What a build leaves behind: the last lines, and the files that a user asks for, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+
+from builder.cli.display.text import short_digest, size_text
+from builder.engine.result import BuildResult, ImageReport
+from builder.errors import PybuildError
+from builder.oci.reference import parse_reference
+
+
+def summary_lines(result: BuildResult) -> Iterator[str]:
+    """Yield the lines; warnings about unused build arguments come first, since they are easily missed."""
+    for image in result.images:
+        unused = ", ".join(image.unused_build_args)
+        if unused:
+            yield f"warning: --build-arg {unused}: no ARG of the build uses it"
+            break
+    for image in result.images:
+        yield _image_line(image, several=len(result.images) > 1)
+    if len(result.images) > 1:
+        yield f"index {result.descriptor.digest}"
+    for name in result.names:
+        yield f"tagged {parse_reference(name).familiar}"
+    yield from result.outputs
+    yield f"done in {result.seconds:.2f}s"
+
+
+def _image_line(image: ImageReport, *, several: bool) -> str:
+    solved = [step for step in image.steps if step.layer]
+    cached = sum(step.cached for step in solved)
+    platform = f" {image.platform}" if several else ""
+    return (
+        f"image {short_digest(image.image_id)}{platform}: {image.layers} layers, {size_text(image.size)}; "
+        f"steps: {cached} cached, {len(solved) - cached} executed"
+    )
+
+
+def check_writable(path: str) -> None:
+    """Raise PybuildError now when a result could not be written at the end."""
+    directory = os.path.dirname(path) or "."
+    if not os.path.exists(path) and not os.access(directory, os.W_OK | os.X_OK):
+        reason = "permission denied" if os.path.isdir(directory) else "no such directory"
+        raise PybuildError(f"cannot write {path}: {reason}")
+
+
+def write_json(path: str, document: object) -> None:
+    """Write a document as `write_file` does, indented, its keys sorted."""
+    write_file(path, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Write beside, then rename; a device or a pipe is written to as it is. Raises PybuildError, OSError.
+
+    A file that is there keeps its mode and, where that is allowed, its owner; a link to it stays one.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb") as file:
+            file.write(data)
+        return
+    target = os.path.realpath(path)
+    temporary = f"{target}.{os.getpid()}.part"
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            if os.path.exists(target):
+                _take_over(file.fileno(), os.stat(target))
+        os.replace(temporary, target)
+    except OSError as error:
+        raise PybuildError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _take_over(descriptor: int, old: os.stat_result) -> None:
+    """Give a file the owner and mode of the one that it takes the place of."""
+    with suppress(PermissionError):
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))

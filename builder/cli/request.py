@@ -1,0 +1,92 @@
+"""The parsed arguments of a build → what is asked of the engine. Anything wrong raises UsageError (exit code 2)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from builder.cli import options
+from builder.engine.location import store_root
+from builder.engine.request import BuildRequest
+from builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from builder.oci.annotations import Annotation
+
+_ISOLATIONS = ("", "native", "oci", "chroot")
+
+
+def request_from(arguments: argparse.Namespace) -> BuildRequest:
+    """Turn parsed arguments into a request. Raises UsageError for whatever has the wrong form."""
+    environment = os.environ
+    if arguments.network not in {"", "default", "host", "none"}:
+        raise UsageError(f"invalid network mode {arguments.network!r}", hint="It is default, host or none.")
+    if arguments.jobs < 0:
+        raise UsageError(f"--jobs {arguments.jobs} is negative")
+    isolation = "" if arguments.isolation == "default" else arguments.isolation
+    if isolation not in _ISOLATIONS:
+        raise UsageError(f"invalid isolation {arguments.isolation!r}", hint="It is native, oci or chroot.")
+    _check_format(arguments)
+    return BuildRequest(
+        root=store_root(arguments.root, environment),
+        context=arguments.path,
+        dockerfile=arguments.file or None,
+        tags=tuple(dict.fromkeys(arguments.tag)),
+        target=arguments.target,
+        build_args=_build_args(arguments),
+        build_contexts=options.parse_pairs(arguments.build_context, "--build-context"),
+        labels=options.parse_pairs(arguments.label, "--label", need_value=False),
+        platforms=options.parse_platforms(arguments.platform),
+        timestamp=_timestamp(arguments),
+        no_cache=arguments.no_cache,
+        no_cache_filter=tuple(name for value in arguments.no_cache_filter for name in value.split(",") if name),
+        pull=arguments.pull,
+        jobs=arguments.jobs,
+        network=arguments.network or "default",
+        secrets=options.parse_secrets(filter(None, arguments.secret), environment),
+        ssh=options.parse_ssh(filter(None, arguments.ssh), environment),
+        hosts=options.parse_hosts(arguments.add_host),
+        shm_size=options.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
+        ulimits=options.parse_ulimits(arguments.ulimit),
+        allow=options.parse_entitlements(arguments.allow),
+        isolation=isolation or None,
+        outputs=tuple(text for text in arguments.output if text),
+        large_layers=arguments.allow_large_layers,
+        annotations=_annotations(arguments),
+    )
+
+
+def _check_format(arguments: argparse.Namespace) -> None:
+    """Refuse a --format without --check, unless it is podman's name for what is made anyway."""
+    if arguments.check_format == "docker":
+        raise UsageError(
+            "--format docker is not supported: images are OCI's, with HEALTHCHECK and SHELL in their config",
+            hint="Leave it out; -o type=docker,dest=FILE writes an archive for 'docker load'.",
+        )
+    if arguments.check_format not in ("", "oci") and not arguments.check:
+        raise UsageError("--format goes with --check")
+
+
+def _annotations(arguments: argparse.Namespace) -> tuple[Annotation, ...]:
+    if not arguments.annotation:
+        return ()
+    from builder.oci.annotations import parse_annotation  # the warm path: only who asks needs it
+
+    return tuple(annotation for text in arguments.annotation for annotation in parse_annotation(text))
+
+
+def _build_args(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the build arguments; SOURCE_DATE_EPOCH of the environment is one, unless it is given otherwise."""
+    build_args = options.parse_build_args(arguments.build_arg, os.environ)
+    if value := os.environ.get("SOURCE_DATE_EPOCH", ""):
+        build_args.setdefault("SOURCE_DATE_EPOCH", value)
+    return build_args
+
+
+def _timestamp(arguments: argparse.Namespace) -> str | None:
+    """Return what --timestamp says: `git`, or digits."""
+    text: str | None = arguments.timestamp
+    if text is not None and text != "git":
+        options.parse_epoch(text, "--timestamp")
+    return text

@@ -1,0 +1,151 @@
+"""`pybuild images | inspect | history | tag | rmi`: what the store holds, and what it is called."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from builder.cli.arguments import add_root, new_parser
+from builder.cli.display.diagnostics import render_error
+from builder.cli.display.text import age_text, print_note, short_digest, size_text, table_lines
+from builder.engine import images
+from builder.engine.location import store_root
+from builder.oci.reference import parse_reference
+
+_STEP_COLUMNS = 56
+
+
+def images_command(argv: list[str]) -> int:
+    """List the images of the store."""
+    parser = _parser("images", "List the images in the store.")
+    parser.add_argument("name", nargs="?", help="only images of this name")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs")
+    parser.add_argument("-a", "--all", action="store_true", help="dangling images too")
+    parser.add_argument("--digests", action="store_true", help="show manifest digests")
+    parser.add_argument("--no-trunc", action="store_true", help="show whole IDs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(argv)
+    found = images.list_images(
+        _root(arguments), arguments.name or "", dangling=arguments.all or not arguments.quiet, notify=print_note
+    )
+    if arguments.json:
+        print(json.dumps([image.to_json() for image in found], indent=2))
+    elif arguments.quiet:
+        for identifier in dict.fromkeys(image.id for image in found):
+            print(identifier if arguments.no_trunc else short_digest(identifier))
+    else:
+        _print_images(found, arguments)
+    return 0
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = new_parser(f"pybuild {name}", description)
+    add_root(parser)
+    return parser
+
+
+def _root(arguments: argparse.Namespace) -> str:
+    return store_root(arguments.root, os.environ)
+
+
+def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Namespace) -> None:
+    head = ["REPOSITORY", "TAG", *(["DIGEST"] if arguments.digests else []), "IMAGE ID", "CREATED", "SIZE"]
+    rows = []
+    for image in found:
+        name, tag = "<none>", "<none>"
+        if image.name:
+            reference = parse_reference(image.name)
+            tag = reference.tag or "<none>"
+            name = reference.familiar.removesuffix(f":{reference.tag}").partition("@")[0]
+        identifier = image.id if arguments.no_trunc else short_digest(image.id)
+        digest = [image.digest] if arguments.digests else []
+        age = "N/A" if image.created_ns is None else age_text(time.time() - image.created_ns / 1e9)
+        rows.append([name, tag, *digest, identifier, age, size_text(image.size)])
+    for line in table_lines(head, rows):
+        print(line)
+
+
+def inspect_command(argv: list[str]) -> int:
+    """Print what an image is, as JSON."""
+    parser = _parser("inspect", "Print an image's digests, config and layers as JSON.")
+    parser.add_argument("image", nargs="+")
+    parser.add_argument("--raw", action="store_true", help="the manifest (or index) exactly as it is stored")
+    parser.add_argument("--config", action="store_true", help="the image config exactly as it is stored")
+    arguments = parser.parse_args(argv)
+    root, names = _root(arguments), arguments.image
+    if arguments.raw or arguments.config:
+        sys.stdout.flush()
+        for data in images.read_documents(root, names, config=arguments.config, notify=print_note):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        return 0
+    print(json.dumps(images.describe_images(root, names, notify=print_note), indent=2))
+    return 0
+
+
+def history_command(argv: list[str]) -> int:
+    """Show how an image was made: each record of its history, and the layer it stands for."""
+    parser = _parser("history", "Show the steps of an image, and the layer each one made.")
+    parser.add_argument("image")
+    parser.add_argument("--layers", action="store_true", help="only the steps that made layers")
+    parser.add_argument("--no-trunc", action="store_true", help="do not shorten anything")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args(argv)
+    steps = images.image_history(_root(arguments), arguments.image, notify=print_note)
+    if arguments.layers:
+        steps = tuple(step for step in steps if step.layer)
+    if arguments.json:
+        print(json.dumps([step.to_json() for step in steps], indent=2))
+        return 0
+    rows = [_history_row(step, whole=arguments.no_trunc) for step in steps]
+    for line in table_lines(["STEP", "LAYER", "FILES", "SIZE", "DIFF ID"], rows, right=frozenset({1, 2, 3})):
+        print(line)
+    return 0
+
+
+def _history_row(step: images.HistoryStep, *, whole: bool) -> list[str]:
+    words = step.created_by.replace("\n", " ") or _remark(step.comment)
+    if not whole and len(words) > _STEP_COLUMNS:
+        words = words[: _STEP_COLUMNS - 1] + "…"
+    if not step.layer:
+        return [words, "-", "", "", ""]
+    digest = step.diff_id if whole else short_digest(step.diff_id)
+    return [words, str(step.layer), str(step.files), size_text(step.size), digest]
+
+
+def _remark(comment: str) -> str:
+    """Say something of a record without a command: images that were imported often tell where they came from."""
+    told = comment and not comment.endswith(".exporter.image.v0")  # of builders, for layers that nothing tells of
+    return f"({comment if told else 'no command recorded'})"
+
+
+def tag_command(argv: list[str]) -> int:
+    """Give an image another name."""
+    parser = _parser("tag", "Give an image further names.")
+    parser.add_argument("image")
+    parser.add_argument("name", nargs="+")
+    arguments = parser.parse_args(argv)
+    images.tag_image(_root(arguments), arguments.image, arguments.name, notify=print_note)
+    return 0
+
+
+def rmi_command(argv: list[str]) -> int:
+    """Remove names, and images that have no name left. Goes on after a failure, and then returns 1."""
+    parser = _parser("rmi", "Remove images.")
+    parser.add_argument("image", nargs="+")
+    parser.add_argument(
+        "-f", "--force", action="store_true", help="also when an ID has several names; ignore missing images"
+    )
+    arguments = parser.parse_args(argv)
+    code = 0
+    for removal in images.remove_images(_root(arguments), arguments.image, force=arguments.force, notify=print_note):
+        for line in removal.lines:
+            print(line)
+        if removal.error is not None:
+            print(render_error(removal.error), file=sys.stderr)
+            code = 1
+    return code
