@@ -18,14 +18,14 @@ ROOMS: dict[str, set[str]] = {
     "oci": set(),
     "linux": set(),
     "web": set(),
-    "filesystem": {"linux", "oci"},
-    "dockerfile": {"oci", "suggest", "web.address"},
+    "filesystem": {"linux"},
+    "dockerfile": {"suggest", "web.address"},
     "lint": {"dockerfile", "oci", "suggest"},
     "plan": {"dockerfile", "oci", "suggest", "web.address"},
     "registry": {"oci", "web"},
     "store": {"filesystem", "oci"},
     "layer": {"filesystem", "oci"},
-    "sandbox.mounts": {"filesystem", "linux", "sandbox.spec"},
+    "sandbox.mounts": {"linux", "sandbox.spec"},
     "sandbox.process": {
         *{"filesystem", "linux", "sandbox.mounts"},
         *{"sandbox.namespace", "sandbox.refusal", "sandbox.spec"},
@@ -34,16 +34,16 @@ ROOMS: dict[str, set[str]] = {
     "sandbox": {"filesystem", "linux", "sandbox.network", "sandbox.process"},
     "cache": {"oci", "store"},
     "context": {"dockerfile.git_url", "filesystem", "layer", "oci", "store", "suggest", "web"},
-    "snapshot": {"filesystem", "layer", "linux", "oci", "sandbox.namespace", "sandbox.spec", "store"},
-    "image": {"filesystem", "layer", "oci", "plan", "store"},
+    "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},
+    "image": {"layer", "oci", "plan", "store"},
     "transport": {"filesystem", "image", "layer", "oci", "plan", "registry", "store", "suggest"},
 }
-for _kind in ("native", "oci", "chroot"):
-    ROOMS[f"sandbox.{_kind}"] = {
-        *{"filesystem", "linux", "sandbox.mounts", "sandbox.network", "sandbox.process"},
-        *{"sandbox.namespace", "sandbox.spec", "sandbox.spec_json"},
-    }
-    ROOMS["sandbox"] |= {f"sandbox.{_kind}"}
+ROOMS["sandbox.native"] = ROOMS["sandbox.oci"] = {
+    *{"linux", "sandbox.mounts", "sandbox.network", "sandbox.process"},
+    *{"sandbox.namespace", "sandbox.spec", "sandbox.spec_json"},
+}
+ROOMS["sandbox.chroot"] = ROOMS["sandbox.native"] - {"sandbox.namespace"} | {"filesystem"}
+ROOMS["sandbox"] |= {"sandbox.native", "sandbox.oci", "sandbox.chroot"}
 ROOMS["solve.copy"] = {
     *{"context", "filesystem", "layer", "oci", "plan.step", "plan.epoch", "store", "web.address"},
     *{"solve.accounts", "solve.commit", "solve.context", "solve.entry_line", "solve.events", "solve.op"},
@@ -64,12 +64,16 @@ ROOMS["solve"] = {
 }
 ROOMS["engine"] = {
     *{"context", "dockerfile", "image", "lint", "linux", "oci", "plan", "snapshot", "store", "transport"},
+    *{"layer.compression", "sandbox.choose", "sandbox.namespace"},
     *{"solve", "solve.copy.timestamps", "solve.reason.last_build"},
 }
 ROOMS["containers"] = {"oci", "plan.step", "sandbox.spec", "solve", "store.store", "transport.resolver"}
-ROOMS["cli.display"] = {"dockerfile.source", "engine", "oci", "plan.step", "solve.dry_run", "solve.events"}
-ROOMS["cli.verbs"] = {"cli", "cli.display", "containers", "engine", "oci", "plan.outline", "solve.events"}
-ROOMS["cli"] = {"cli.display", "cli.verbs", "engine", "oci", "suggest"}
+ROOMS["cli.display"] = {"dockerfile.source", "engine", "lint.finding", "oci", "solve.event_json", "solve.events"}
+ROOMS["cli.verbs"] = {
+    *{"cli", "cli.display", "containers", "engine", "oci"},
+    *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},
+}
+ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest"}  # the verbs are picked by name (main.py)
 ROOMS["__main__"] = {"cli"}
 
 PURE = {"oci", "plan", "dockerfile", "lint", "suggest"}

@@ -29,13 +29,18 @@ NAMES: dict[type[e.Event], str] = {
 _EVENTS = {name: kind for kind, name in NAMES.items()}
 
 
+def name_of(event: e.Event) -> str:
+    """Return what an event is called where machines read it."""
+    return NAMES[type(event)]
+
+
 def event_to_json(event: e.Event) -> dict[str, Any]:
     """Return an event as an object."""
     defaults = event._field_defaults
-    document: dict[str, Any] = {"event": NAMES[type(event)]}
+    document: dict[str, Any] = {"event": name_of(event)}
     for name, value in event._asdict().items():
         if name not in defaults or value != defaults[name]:
-            document[name] = _encoded(value)
+            document[name] = encoded(value)
     return document
 
 
@@ -72,6 +77,7 @@ def error_to_json(error: PybuildError) -> dict[str, Any]:
     if isinstance(error, StepFailed):
         document["step"] = error.step
         document["command_exit_code"] = error.command_exit_code
+        document["tail"] = list(error.tail)
     return document
 
 
@@ -87,6 +93,7 @@ def error_from_json(document: dict[str, Any]) -> PybuildError:
         error.others = tuple(other for other in others if isinstance(other, SourceError))
     if isinstance(error, StepFailed):
         error.step, error.command_exit_code = document["step"], document["command_exit_code"]
+        error.tail = tuple(document["tail"])
     return error
 
 
@@ -95,7 +102,8 @@ def _location(document: dict[str, Any]) -> Location:
     return Location(**known | document)
 
 
-def _encoded(value: Any) -> Any:
+def encoded(value: Any) -> Any:
+    """Return a field of an event as JSON."""
     match value:
         case bytes():
             return value.decode("utf-8", "surrogateescape")

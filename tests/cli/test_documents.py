@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from builder.cli.display.documents import EVENT_NAMES
 from builder.dockerfile.words import WordError
 from builder.errors import PybuildError
+from builder.solve.event_json import NAMES
 from tests.cli.program import CHECKOUT, Program
 
 PLACE = {"file": "Dockerfile", "line": 1, "column": 1, "end_line": 1, "end_column": 5}
@@ -120,4 +120,4 @@ def test_the_page_of_errors_names_every_kind_and_every_event() -> None:
         kinds |= more
     ours = {kind.__name__ for kind in kinds - {PybuildError} if kind.__module__.startswith("builder.")}
     assert {name for name in ours if f"`{name}`" not in page} == set()
-    assert {name for name in EVENT_NAMES.values() if f"| `{name}` |" not in page} == set()
+    assert {name for name in NAMES.values() if f"| `{name}` |" not in page} == set()

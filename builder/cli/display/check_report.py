@@ -7,11 +7,11 @@ from typing import Any
 
 from builder import __version__
 from builder.cli.display.diagnostics import excerpt, render_error
-from builder.cli.display.documents import error_to_json
 from builder.dockerfile.source import encode_source
 from builder.engine.checks import CheckReport
 from builder.errors import Location, SourceError
 from builder.lint.finding import Finding
+from builder.solve.event_json import error_to_json
 
 
 def report_lines(report: CheckReport) -> Iterator[str]:

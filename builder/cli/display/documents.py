@@ -1,4 +1,4 @@
-"""What machines read: events, warnings and errors as data (docs/errors.md), and the display that prints them.
+"""What machines read: events and warnings as data (docs/errors.md), and the display that prints them.
 
 `--progress=rawjson` prints one object a line: `{"event": "step-started", …}` with the fields of the event.
 """
@@ -10,21 +10,8 @@ import threading
 import time
 from typing import TextIO
 
-from builder.errors import Location, PybuildError, SourceError, StepFailed
 from builder.solve import events as e
-
-EVENT_NAMES: dict[type, str] = {
-    e.BuildStarted: "build-started",
-    e.StepStarted: "step-started",
-    e.StepOutput: "step-output",
-    e.StepCached: "step-cached",
-    e.StepFinished: "step-finished",
-    e.StepErrored: "step-failed",
-    e.StepCancelled: "step-cancelled",
-    e.Noted: "note",
-    e.Warned: "warning",
-    e.ImageWritten: "image-written",
-}
+from builder.solve.event_json import encoded, location_to_json, name_of
 
 
 class JsonDisplay:
@@ -35,29 +22,10 @@ class JsonDisplay:
         self._lock = threading.Lock()
 
     def __call__(self, event: e.Event) -> None:
-        line = json.dumps(event_to_json(event), ensure_ascii=True)
+        line = json.dumps(_shown(event), ensure_ascii=True)
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
-
-
-def event_to_json(event: e.Event) -> dict[str, object]:
-    """Return the event's name and fields as JSON values; output lines are text with replacement characters."""
-    document: dict[str, object] = {"event": EVENT_NAMES[type(event)], "time": round(time.time(), 6)}
-    match event:
-        case e.StepOutput(step, line):
-            return document | {"step": step, "line": line.decode("utf-8", "replace")}
-        case e.StepErrored(step, title, error):
-            return document | {"step": step, "title": title, "error": error_to_json(error)}
-        case e.Warned():
-            return document | warning_to_json(event)
-        case _:
-            return document | event._asdict()
-
-
-def location_to_json(location: Location | None) -> dict[str, object] | None:
-    """Return a location as an object, without the members that are unknown."""
-    return {key: value for key, value in location._asdict().items() if value} if location else None
 
 
 def warning_to_json(warning: e.Warned) -> dict[str, object]:
@@ -65,18 +33,10 @@ def warning_to_json(warning: e.Warned) -> dict[str, object]:
     return {"rule": warning.rule, "message": warning.message, "location": location_to_json(warning.location)}
 
 
-def error_to_json(error: PybuildError) -> dict[str, object]:
-    """Return an error as data: what `--progress=rawjson` and `--metadata-file` carry."""
-    document: dict[str, object] = {"kind": type(error).__name__, "message": error.message, "exit_code": error.exit_code}
-    if error.hint:
-        document["hint"] = error.hint
-    if isinstance(error, SourceError):
-        if error.location:
-            document["location"] = location_to_json(error.location)
-        if error.others:
-            document["others"] = [error_to_json(other) for other in error.others]
-    if isinstance(error, StepFailed):
-        document["step"] = error.step
-        document["command_exit_code"] = error.command_exit_code
-        document["tail"] = list(error.tail)
+def _shown(event: e.Event) -> dict[str, object]:
+    """Return all fields of an event, but for a platform where there is only one; output is text that can be printed."""
+    document: dict[str, object] = {"event": name_of(event), "time": round(time.time(), 6)}
+    for name, value in event._asdict().items():
+        if name != "platform" or value:
+            document[name] = value.decode("utf-8", "replace") if isinstance(value, bytes) else encoded(value)
     return document

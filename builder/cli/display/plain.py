@@ -19,8 +19,8 @@ class PlainDisplay:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._numbers: dict[int, int] = {}
-        self._started: dict[int, float] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._started: dict[tuple[str, int], float] = {}
         self._first = False
         self._lock = threading.Lock()
 
@@ -30,28 +30,32 @@ class PlainDisplay:
                 self._stream.write(line + "\n")
             self._stream.flush()
 
-    def _number(self, step: int) -> int:
+    def _number(self, step: tuple[str, int]) -> int:
+        """Return the number that lines of a step begin with: the plans of two platforms number theirs alike."""
         return self._numbers.setdefault(step, len(self._numbers) + 1)
 
     def _lines(self, event: e.Event) -> list[str]:
         match event:
-            case e.StepStarted(step, title, reason):
-                self._started[step] = time.monotonic()
-                head = f"#{self._number(step)} {clean(title)}"
+            case e.StepStarted(step, title, reason, platform):
+                self._started[platform, step] = time.monotonic()
+                number = self._number((platform, step))
                 # Of a first build every step would say the same.
-                return [head, f"#{self._number(step)} ({clean(reason)})"] if reason and not self._first else [head]
-            case e.StepOutput(step, line):
-                elapsed = time.monotonic() - self._started.get(step, time.monotonic())
-                return [f"#{self._number(step)} {elapsed:.3f} {clean(last_written(line.decode('utf-8', 'replace')))}"]
-            case e.StepCached(step, title):
-                return [f"#{self._number(step)} {clean(title)}", f"#{self._number(step)} CACHED"]
-            case e.StepFinished(step, _, seconds, layer, files, size):
+                said = [f"#{number} ({clean(reason)})"] if reason and not self._first else []
+                return [f"#{number} {clean(title)}", *said]
+            case e.StepOutput(step, line, platform):
+                elapsed = time.monotonic() - self._started.get((platform, step), time.monotonic())
+                text = clean(last_written(line.decode("utf-8", "replace")))
+                return [f"#{self._number((platform, step))} {elapsed:.3f} {text}"]
+            case e.StepCached(step, title, platform=platform):
+                number = self._number((platform, step))
+                return [f"#{number} {clean(title)}", f"#{number} CACHED"]
+            case e.StepFinished(step, _, seconds, layer, files, size, platform=platform):
                 made = f" {short_digest(layer)} {files} files {size_text(size)}" if layer else ""
-                return [f"#{self._number(step)} DONE {seconds:.1f}s{made}"]
-            case e.StepErrored(step, _, error):
-                return [f"#{self._number(step)} ERROR: {clean(error.message)}"]
-            case e.StepCancelled(step, _):
-                return [f"#{self._number(step)} CANCELED"]
+                return [f"#{self._number((platform, step))} DONE {seconds:.1f}s{made}"]
+            case e.StepErrored(step, _, error, platform):
+                return [f"#{self._number((platform, step))} ERROR: {clean(error.message)}"]
+            case e.StepCancelled(step, _, platform):
+                return [f"#{self._number((platform, step))} CANCELED"]
             case e.Noted(text):
                 return [f"note: {clean(text)}"]
             case e.Warned(rule, message, location):

@@ -45,7 +45,8 @@ class TtyDisplay:
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False, soft_wrap=False)
-        self._running: dict[int, _Running] = {}
+        self._running: dict[tuple[str, int], _Running] = {}
+        """By platform and step: the plans of two platforms number theirs alike."""
         self._changed = threading.Condition()
         """Guards what is counted here; notified when nothing runs any more."""
         self._has_clock = False
@@ -90,21 +91,23 @@ class TtyDisplay:
         match event:
             case e.BuildStarted(steps, _, first):
                 self._total, self._first = steps, first
-            case e.StepStarted(step, title, reason):
-                self._running[step] = _Running(title, "" if self._first else reason)  # it would be the same for all
-            case e.StepOutput(step, line):
-                if step in self._running:
-                    self._running[step].lines.append(clean(last_written(line.decode("utf-8", "replace"))))
-            case e.StepCached(step, title):
-                self._finish(step, title, "✔", "green", "cached")
+            case e.StepStarted(step, title, reason, platform):
+                # Of a first build every step would say the same.
+                self._running[platform, step] = _Running(title, "" if self._first else reason)
+            case e.StepOutput(step, line, platform):
+                if (platform, step) in self._running:
+                    text = clean(last_written(line.decode("utf-8", "replace")))
+                    self._running[platform, step].lines.append(text)
+            case e.StepCached(step, title, platform=platform):
+                self._finish((platform, step), title, "✔", "green", "cached")
                 self._cached += 1
-            case e.StepFinished(step, title, seconds, layer, files, size):
+            case e.StepFinished(step, title, seconds, layer, files, size, platform=platform):
                 made = f"{seconds:.1f}s" + (f"  +{files} files  {size_text(size)}" if layer else "")
-                self._finish(step, title, "✔", "green", made)
-            case e.StepErrored(step, title, _):
-                self._finish(step, title, "✘", "bold red", "failed")
-            case e.StepCancelled(step, title):
-                self._finish(step, title, "-", "yellow", "cancelled")
+                self._finish((platform, step), title, "✔", "green", made)
+            case e.StepErrored(step, title, _, platform):
+                self._finish((platform, step), title, "✘", "bold red", "failed")
+            case e.StepCancelled(step, title, platform):
+                self._finish((platform, step), title, "-", "yellow", "cancelled")
             case e.Noted(text):
                 self._say(Text(f"note: {clean(text)}", style="dim"))
             case e.Warned(rule, message, location):
@@ -114,7 +117,7 @@ class TtyDisplay:
             case e.ImageWritten():
                 pass
 
-    def _finish(self, step: int, title: str, mark: str, style: str, result: str) -> None:
+    def _finish(self, step: tuple[str, int], title: str, mark: str, style: str, result: str) -> None:
         running = self._running.pop(step, None)
         self._done += 1
         reason = f"  ({running.reason})" if running and running.reason else ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from builder.cli.arguments import build_parser, parse_build_arguments
-from builder.cli.display.documents import JsonDisplay, error_to_json, warning_to_json
+from builder.cli.display.documents import JsonDisplay, warning_to_json
 from builder.cli.display.plain import PlainDisplay
 from builder.cli.display.results import check_writable, summary_lines, write_file, write_json
 from builder.cli.display.text import clean
@@ -22,6 +22,7 @@ from builder.engine.build import build
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
 from builder.errors import PybuildError, UsageError
+from builder.solve.event_json import error_to_json
 from builder.solve.events import Event, Warned, ignore_events
 
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
