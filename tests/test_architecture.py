@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
         *{"sandbox.namespace", "sandbox.refusal", "sandbox.spec"},
     },
     "sandbox.network": {"linux", "sandbox.mounts", "sandbox.namespace", "sandbox.process", "sandbox.spec"},
-    "sandbox": {"filesystem", "linux", "sandbox.network", "sandbox.process"},
+    "sandbox": {"filesystem", "linux", "oci.run_options", "sandbox.network", "sandbox.process"},
     "cache": {"oci", "store"},
     "context": {"dockerfile.git_url", "filesystem", "layer", "oci", "store", "suggest", "web"},
     "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},

@@ -10,6 +10,7 @@ from builder.cli import options
 from builder.engine.location import store_root
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
+from builder.oci.run_options import RunOptions
 
 if TYPE_CHECKING:
     from builder.oci.annotations import Annotation
@@ -46,9 +47,11 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         network=arguments.network or "default",
         secrets=options.parse_secrets(filter(None, arguments.secret), environment),
         ssh=options.parse_ssh(filter(None, arguments.ssh), environment),
-        hosts=options.parse_hosts(arguments.add_host),
-        shm_size=options.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
-        ulimits=options.parse_ulimits(arguments.ulimit),
+        run=RunOptions(
+            add_hosts=options.parse_hosts(arguments.add_host),
+            shm_size=options.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
+            ulimits=options.parse_ulimits(arguments.ulimit),
+        ),
         allow=options.parse_entitlements(arguments.allow),
         isolation=isolation or None,
         outputs=tuple(text for text in arguments.output if text),

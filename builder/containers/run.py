@@ -13,6 +13,7 @@ from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.config import RuntimeConfig
 from builder.oci.platform import host_platform, parse_platform
 from builder.oci.reference import parse_reference
+from builder.oci.run_options import RunOptions
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
 from builder.solve import events
 from builder.solve.accounts import find_user
@@ -77,7 +78,7 @@ def _run_process(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig
                 groups=account.groups,
                 network=request.network,
                 hostname=request.hostname or DEFAULT_HOSTNAME,
-                add_hosts=request.hosts,
+                options=RunOptions(add_hosts=request.hosts),
             ),
             stdin=0,
             stdout=1,

@@ -149,9 +149,7 @@ def receipt_key(
                 "host": str(host_platform()),
                 "layouts": layouts,
                 "timestamp": request.timestamp,
-                "hosts": [list(host) for host in request.hosts],
-                "shm_size": request.shm_size,
-                "ulimits": [list(limit) for limit in request.ulimits],
+                "run": request.run,
                 "allow": sorted(request.allow),
                 "single_id": single_id,
             }

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from builder.oci.run_options import NO_OPTIONS, RunOptions
+
 if TYPE_CHECKING:
     from builder.oci.annotations import Annotation
     from builder.plan.step import Network
@@ -38,9 +40,7 @@ class BuildRequest(NamedTuple):
     network: Network = "default"
     secrets: Mapping[str, bytes] = _NONE
     ssh: Mapping[str, str] = _NONE
-    hosts: tuple[tuple[str, str], ...] = ()
-    shm_size: int | None = None
-    ulimits: tuple[tuple[str, int, int], ...] = ()
+    run: RunOptions = NO_OPTIONS
     allow: frozenset[str] = frozenset()
     isolation: str | None = None
     outputs: tuple[str, ...] = ()

@@ -48,9 +48,7 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
     request = session.request
     settings = RunSettings(
         network=request.network,
-        hosts=request.hosts,
-        shm_size=request.shm_size,
-        ulimits=request.ulimits,
+        run=request.run,
         hostname=plan.hostname,
         secrets=request.secrets,
         ssh=request.ssh,

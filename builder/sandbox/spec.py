@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from builder.oci.run_options import NO_OPTIONS, RunOptions
+
 Network = Literal["default", "shared", "host", "none"]
 """The build's own; this machine's without CAP_NET_RAW, which "default" is where there is no own; with it; loopback."""
 
@@ -138,17 +140,11 @@ class SandboxSpec:
     mounts: tuple[Mount, ...] = ()
     network: Network = "default"
     hostname: str = DEFAULT_HOSTNAME
-    add_hosts: tuple[tuple[str, str], ...] = ()
-    """(host, address) pairs for /etc/hosts; HOST_GATEWAY as an address is this machine."""
+    options: RunOptions = NO_OPTIONS
+    """In `add_hosts` HOST_GATEWAY as an address is this machine."""
 
     resolv_conf: str = ""
     """The text of /etc/resolv.conf; "" for this machine's."""
-
-    shm_size: int | None = None
-    """Bytes of /dev/shm; None for Docker's 64 MiB."""
-
-    ulimits: tuple[tuple[str, int, int], ...] = ()
-    """(name, soft, hard); -1 is unlimited."""
 
     insecure: bool = False
     """All capabilities and the host's devices (`RUN --security=insecure`)."""

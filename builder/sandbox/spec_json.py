@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from dataclasses import fields
 from typing import Any
 
+from builder.oci.run_options import RunOptions
 from builder.sandbox.spec import (
     BindMount,
     CacheMount,
@@ -21,7 +22,7 @@ from builder.sandbox.spec import (
 _TYPES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (OverlayRoot, DirectoryRoot, BindMount, CacheMount, TmpfsMount, SecretMount, SshMount, SandboxSpec)
-}
+} | {"RunOptions": RunOptions}
 
 
 def to_json(spec: SandboxSpec) -> bytes:
@@ -39,9 +40,11 @@ def from_json(text: bytes) -> SandboxSpec:
 def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return {"": b64encode(value).decode("ascii")}
+    name = type(value).__name__
+    if isinstance(value, RunOptions):
+        return {"": name, **{key: _plain(item) for key, item in value._asdict().items()}}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    name = type(value).__name__
     if name in _TYPES:
         return {"": name, **{one.name: _plain(getattr(value, one.name)) for one in fields(_TYPES[name])}}
     return value

@@ -25,6 +25,7 @@ from typing import Any, assert_never
 from builder.context.paths import inside_root
 from builder.oci.canonical import encode
 from builder.oci.digest import ChainID, Digest, digest_of
+from builder.oci.run_options import NO_OPTIONS, RunOptions
 from builder.plan.step import CopyStep, InlineSource, Paths, RunStep, WorkdirStep
 from builder.store import formats
 
@@ -38,10 +39,7 @@ class KeyEnvironment:
     epoch: int | None = None
     single_id: bool = False
     hostname: str = ""
-    hosts: tuple[str, ...] = ()
-    """Names of extra hosts; addresses don't count (as BuildKit)."""
-    shm_size: int | None = None
-    ulimits: tuple[tuple[str, int, int], ...] = ()
+    run: RunOptions = NO_OPTIONS
 
 
 def definition(step: LayerStep, parent: ChainID, key_environment: KeyEnvironment) -> dict[str, Any]:
@@ -119,13 +117,7 @@ def _run(step: RunStep, key_environment: KeyEnvironment) -> dict[str, Any]:
     }
     if step.script:
         document |= {"script": step.script, "script_path": step.script_path}
-    if key_environment.hosts:
-        document["hosts"] = sorted(key_environment.hosts)
-    if key_environment.shm_size is not None:
-        document["shm_size"] = key_environment.shm_size
-    if key_environment.ulimits:
-        document["ulimits"] = [list(limit) for limit in key_environment.ulimits]
-    return document
+    return document | key_environment.run.key_document()
 
 
 def _copy(step: CopyStep) -> dict[str, Any]:

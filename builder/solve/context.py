@@ -13,6 +13,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import PlanError
+from builder.oci.run_options import NO_OPTIONS, RunOptions
 from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
 from builder.solve.cache_key import KeyEnvironment
 from builder.solve.events import EventSink, Warned
@@ -58,9 +59,7 @@ class RunSettings:
     """What the user asked for all RUN steps."""
 
     network: Network = "default"
-    hosts: tuple[tuple[str, str], ...] = ()
-    shm_size: int | None = None
-    ulimits: tuple[tuple[str, int, int], ...] = ()
+    run: RunOptions = NO_OPTIONS
     hostname: str = ""
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     ssh: Mapping[str, str] = field(default_factory=dict)
@@ -101,9 +100,7 @@ class SolveContext:
             epoch=self.epoch,
             single_id=self.worker.single_id,
             hostname=settings.hostname,
-            hosts=tuple(name for name, _ in settings.hosts),
-            shm_size=settings.shm_size,
-            ulimits=settings.ulimits,
+            run=settings.run,
         )
 
     @property
@@ -172,9 +169,7 @@ class SolveContext:
             network=self.settings.network,
             host_network="host" if "network.host" in self.settings.allow else "shared",
             hostname=self.settings.hostname or DEFAULT_HOSTNAME,
-            add_hosts=self.settings.hosts,
-            shm_size=self.settings.shm_size,
-            ulimits=self.settings.ulimits,
+            options=self.settings.run,
         )
 
     def mount_trees(self) -> MountTrees:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from builder.oci.run_options import RunOptions
 from builder.sandbox.spec import DirectoryRoot
 from tests.sandbox.host import Host, in_place, top, write
 
@@ -174,17 +175,20 @@ def test_loopback_is_up_without_a_network(host: Host) -> None:
 
 
 def test_hosts_has_the_hosts_asked_for(any_host: Host) -> None:
-    out = any_host.run("cat /etc/hosts", add_hosts=(("db", "10.0.0.7"),)).out
+    out = any_host.run("cat /etc/hosts", options=RunOptions(add_hosts=(("db", "10.0.0.7"),))).out
     assert out == "127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.7\tdb\n"
 
 
 def test_shm_has_the_size_asked_for(host: Host) -> None:
-    assert host.run("df -k /dev/shm | tail -1", shm_size=1 << 20).out.split()[1] == "1024"
+    assert host.run("df -k /dev/shm | tail -1", options=RunOptions(shm_size=1 << 20)).out.split()[1] == "1024"
     assert host.run("df -k /dev/shm | tail -1").out.split()[1] == "65536"
 
 
 def test_limits_are_set(any_host: Host) -> None:
-    assert any_host.run("ulimit -n; ulimit -Hn", ulimits=(("nofile", 111, 222),)).out.split() == ["111", "222"]
+    assert any_host.run("ulimit -n; ulimit -Hn", options=RunOptions(ulimits=(("nofile", 111, 222),))).out.split() == [
+        "111",
+        "222",
+    ]
 
 
 def test_the_umask_is_022(any_host: Host) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder.linux.capabilities import effective_mask, mask, set_capabilities
+from builder.oci.run_options import RunOptions
 from builder.sandbox.choose import choose_isolation, open_sandbox
 from builder.sandbox.namespace import BuildNamespace, NoNamespace
 from builder.sandbox.network import build_network as room
@@ -306,5 +307,10 @@ def test_info_tries_the_network(root_connected: Host, tmp_path: Path) -> None:
 
 def test_the_address_of_this_machine_is_docker_s_word_only_where_there_is_a_way_to_it(root_connected: Host) -> None:
     hosts = (("gate", "host-gateway"),)
-    assert "127.0.0.1\tgate\n" in root_connected.run("cat /etc/hosts", network="host", add_hosts=hosts).out
-    assert root_connected.run("true", add_hosts=hosts).error.startswith("host-gateway has no address")
+    assert (
+        "127.0.0.1\tgate\n"
+        in root_connected.run("cat /etc/hosts", network="host", options=RunOptions(add_hosts=hosts)).out
+    )
+    assert root_connected.run("true", options=RunOptions(add_hosts=hosts)).error.startswith(
+        "host-gateway has no address"
+    )

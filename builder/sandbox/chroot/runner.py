@@ -121,7 +121,7 @@ def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Reque
         gid=spec.gid,
         groups=spec.groups,
         network=spec.network,
-        ulimits=spec.ulimits,
+        options=spec.options,
         insecure=spec.insecure,
     )
     payload = json.dumps(terminal).encode() + b"\n" + to_json(bare)
@@ -169,7 +169,7 @@ def _emulated_root(spec: SandboxSpec) -> Iterator[_EmulatedRoot]:
             dev = _lend_dev(mounts)
             servers = spec.resolv_conf or resolv_conf()
             _write(mounts, RESOLV_CONF, servers.encode(errors="surrogateescape"), 0o644)
-            text = hosts(spec.hostname, spec.add_hosts)
+            text = hosts(spec.hostname, spec.options.add_hosts)
             _write(mounts, HOSTS, text.encode(errors="surrogateescape"), 0o644)
             for mount in sorted(spec.mounts, key=lambda one: os.path.normpath("/" + one.target).split("/")):
                 relays += _emulate(mounts, mount)
@@ -292,7 +292,7 @@ def _become_command(payload: bytes, channel: Channel) -> NoReturn:
         os.fchdir(root)
         os.chroot(".")
         os.close(root)
-        set_limits(spec.ulimits)
+        set_limits(spec.options.ulimits)
         os.umask(_UMASK)
         reset_signals()
         begin_session(terminal=json.loads(terminal))

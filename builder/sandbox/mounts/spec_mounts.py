@@ -98,7 +98,7 @@ class Preparation:
         flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
         servers = (self._spec.resolv_conf or resolv_conf()).encode(errors="surrogateescape")
         yield self._file(RESOLV_CONF, servers, 0o644, flags, optional=True)
-        text = hosts(self._spec.hostname, self._spec.add_hosts)
+        text = hosts(self._spec.hostname, self._spec.options.add_hosts)
         yield self._file(HOSTS, text.encode(errors="surrogateescape"), 0o644, flags, optional=True)
 
     def apt_attachment(self, root: int) -> list[Attachment]:

@@ -72,7 +72,7 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=devices)
     for point in SYSTEM_POINTS:
         os.close(open_mount_point(root, point, channel.send))
-    shm_bytes = DEFAULT_SHM_BYTES if spec.shm_size is None else spec.shm_size
+    shm_bytes = DEFAULT_SHM_BYTES if spec.options.shm_size is None else spec.options.shm_size
     host_devices = spec.insecure and not user_namespace
     mount_dev(root, shm_bytes=shm_bytes, conditions=conditions, host_devices=host_devices)
     mount_sys(root, user_namespace=user_namespace, writable=spec.insecure)
@@ -117,7 +117,7 @@ def _enter(spec: SandboxSpec, conditions: Conditions, manner: Manner) -> None:
     set_hostname(spec.hostname)
     if spec.network == "none":
         bring_loopback_up()
-    set_limits(spec.ulimits)
+    set_limits(spec.options.ulimits)
     reset_signals()
     begin_session(terminal=manner.terminal)
     if manner.init:

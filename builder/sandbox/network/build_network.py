@@ -124,12 +124,12 @@ class BuildNetwork:
 
 def _with_gateway(spec: SandboxSpec, address: str) -> SandboxSpec:
     """Put the machine's address, "" where a run cannot reach it, in place of HOST_GATEWAY. Raises SandboxError."""
-    if HOST_GATEWAY not in (found for _, found in spec.add_hosts):
+    if HOST_GATEWAY not in (found for _, found in spec.options.add_hosts):
         return spec
     if not address:
         raise SandboxError(
             f"{HOST_GATEWAY} has no address: the network of RUN does not lead to this machine",
             hint="With --network host it is 127.0.0.1.",
         )
-    hosts = tuple((name, address if found == HOST_GATEWAY else found) for name, found in spec.add_hosts)
-    return replace(spec, add_hosts=hosts)
+    hosts = tuple((name, address if found == HOST_GATEWAY else found) for name, found in spec.options.add_hosts)
+    return replace(spec, options=spec.options._replace(add_hosts=hosts))

@@ -89,7 +89,7 @@ def _process(spec: SandboxSpec, single_id: bool, terminal: TerminalSize | None) 
         "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
         "rlimits": [
             {"type": f"RLIMIT_{name.upper()}", "soft": _limit(soft), "hard": _limit(hard)}
-            for name, soft, hard in spec.ulimits
+            for name, soft, hard in spec.options.ulimits
         ],
         "noNewPrivileges": False,
     }
@@ -100,7 +100,7 @@ def _limit(value: int) -> int:
 
 
 def _system_mounts(spec: SandboxSpec, user_namespace: bool, single_id: bool) -> list[dict[str, object]]:
-    shm = DEFAULT_SHM_BYTES if spec.shm_size is None else spec.shm_size
+    shm = DEFAULT_SHM_BYTES if spec.options.shm_size is None else spec.options.shm_size
     pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"] + ([] if single_id else ["gid=5"])
     access = "rw" if spec.insecure else "ro"
     if user_namespace:

@@ -19,6 +19,7 @@ from builder.errors import LayerError, MountError, SandboxError, StepFailed
 from builder.filesystem.accounts import Account
 from builder.layer.view import MergedView
 from builder.oci.digest import DiffID
+from builder.oci.run_options import NO_OPTIONS, RunOptions
 from builder.plan.step import BindMount, Network, RunStep
 from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import DEFAULT_HOSTNAME, ExitStatus, SandboxSpec
@@ -47,9 +48,7 @@ class RunTools:
     host_network: Literal["host", "shared"] = "host"
     """What a step gets that asks for this machine's network."""
     hostname: str = DEFAULT_HOSTNAME
-    add_hosts: tuple[tuple[str, str], ...] = ()
-    shm_size: int | None = None
-    ulimits: tuple[tuple[str, int, int], ...] = ()
+    options: RunOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +143,7 @@ def sandbox_spec(
         mounts=mounts.mounts,
         network=_network(step, tools),
         hostname=tools.hostname,
-        add_hosts=tools.add_hosts,
-        shm_size=tools.shm_size,
-        ulimits=tools.ulimits,
+        options=tools.options,
         insecure=step.security == "insecure",
         files=script,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import Cancelled, Location, StepFailed
+from builder.oci.run_options import RunOptions
 from tests.sandbox.host import Host
 from tests.solve.site import Site, at_site, names
 
@@ -187,7 +188,7 @@ def test_a_heredoc_script_is_found_and_leaves_nothing(root_host: Host, isolation
 
 def test_extra_hosts_are_seen_and_not_kept(any_host: Host) -> None:
     def work(site: Site) -> tuple[str, list[str]]:
-        site.tools["add_hosts"] = (("registry.test", "10.1.2.3"),)
+        site.tools["options"] = RunOptions(add_hosts=(("registry.test", "10.1.2.3"),))
         entries = site.run("cat /etc/hosts")
         return site.output, names(entries)
 
