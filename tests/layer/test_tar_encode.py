@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.filesystem.entry import Entry, Kind
-from builder.layer.tar_encode import END, encode_header, split_name
+from builder.layer.tar_encode import END, _encode_any, encode_header, fits_name
 from tests.layer.archives import TYPE_BY_KIND
 
 _WORDS = st.text("abcdefghijklmnopqrstuvwxyz0123456789._- ", min_size=1, max_size=40).filter(
@@ -114,12 +114,23 @@ def test_gnu_tar_restores_extended_attributes_without_complaint(tmp_path: Path) 
 
 
 def test_a_name_is_split_at_the_first_slash_that_leaves_a_name_that_fits() -> None:
-    assert split_name(b"p/" * 60 + b"end") == (b"p/" * 11 + b"p", b"p/" * 48 + b"end")
+    header = encode_header(Entry("p/" * 60 + "end", "file"), 0)
+    assert (header[:100], header[345:500]) == (
+        (b"p/" * 48 + b"end").ljust(100, b"\0"),
+        (b"p/" * 11 + b"p").ljust(155, b"\0"),
+    )
 
 
-def test_a_name_without_a_slash_in_the_right_place_is_not_split() -> None:
-    assert split_name(b"x" * 101) == (b"", None)
-    assert split_name(b"x" * 156 + b"/y") == (b"", None)
+@pytest.mark.parametrize(
+    "name", [b"x" * 101, b"x" * 156 + b"/y", b"x" * 120 + b"/", b"\xc3\xbc", b"x/" * 60 + b"\xc3\xbc"]
+)
+def test_a_name_without_a_slash_in_the_right_place_or_beyond_ascii_does_not_fit(name: bytes) -> None:
+    assert not fits_name(name)
+
+
+@given(entries(_ASCII_PATHS, large=False))
+def test_what_is_encoded_in_a_hurry_is_what_tarfile_encodes(entry: Entry) -> None:
+    assert encode_header(entry, entry.mtime) == _encode_any(entry, entry.mtime)
 
 
 def test_the_root_directory_is_written_as_a_dot() -> None:
