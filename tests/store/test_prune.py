@@ -14,7 +14,8 @@ import pytest
 from builder.errors import StoreError
 from builder.oci.descriptor import Descriptor
 from builder.oci.media_type import OCI_LAYER
-from builder.store.prune import prune
+from builder.store.prune import carry_out, prune
+from builder.store.prune_plan import PrunePolicy, what_to_prune
 from builder.store.store import Store, open_store
 from tests.store.test_records import make_record
 
@@ -38,6 +39,21 @@ def test_layers_of_cache_records_stay_until_the_records_go(store: Store) -> None
     assert report.blobs == (record.layer.diff_id,)
     assert store.records.find(record.key) is None
     assert not os.path.exists(store.layers.index_path(record.layer.diff_id))
+
+
+def test_a_plan_takes_nothing_until_it_is_carried_out(store: Store) -> None:
+    stray = store.blobs.put(b"nobody's")
+    record = make_record(store, "x")
+    store.records.put(record)
+    assert record.layer is not None
+    plan = what_to_prune(store, PrunePolicy(unused_for=0))
+    assert (plan.rubbish, plan.records) == ((stray,), ((record.key, "name"),))
+    assert plan.blobs == (record.layer.diff_id,)
+    assert what_to_prune(store, PrunePolicy(unused_for=0)) == plan
+    assert store.blobs.has(stray)
+    carry_out(store, plan)
+    assert what_to_prune(store, PrunePolicy(unused_for=0)).all_blobs == ()
+    assert store.records.find(record.key) is None
 
 
 def test_the_least_recently_used_records_go_first_until_the_rest_fits(store: Store) -> None:
