@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,7 +34,7 @@ from builder.sandbox.process.fork_server import ForkServer, Request
 from builder.sandbox.process.home import with_home
 from builder.sandbox.process.privileges import drop_privileges, prepare, reset_signals, set_limits
 from builder.sandbox.process.run_request import run_request
-from builder.sandbox.process.ssh_relay import SshRelay
+from builder.sandbox.process.ssh_relay import SshRelay, listen_at
 from builder.sandbox.process.standard_streams import Pipe, named_output_pipes
 from builder.sandbox.process.supervisor import supervise
 from builder.sandbox.spec import (
@@ -266,19 +265,12 @@ def _inside(tree: str, subpath: str, target: str) -> str:
 
 def _listen(mounts: EmulatedMounts, mount: SshMount) -> SshRelay:
     made = mounts.new_path()
-    folder = os.open(os.path.dirname(made), _OPEN_DIRECTORY)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-            # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
-            listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(made)}")
-            listener.listen(16)
-            with suppress(PermissionError):
-                os.chown(made, mount.uid, mount.gid)
-            os.chmod(made, mount.mode)
-            mounts.lend(made, mount.target)
-            return SshRelay(os.dup(listener.fileno()), mount.socket)
-    finally:
-        os.close(folder)
+    with listen_at(made) as listener:
+        with suppress(PermissionError):
+            os.chown(made, mount.uid, mount.gid)
+        os.chmod(made, mount.mode)
+        mounts.lend(made, mount.target)
+        return SshRelay(os.dup(listener.fileno()), mount.socket)
 
 
 def _become_command(payload: bytes, channel: Channel) -> NoReturn:

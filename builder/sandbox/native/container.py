@@ -29,7 +29,7 @@ from builder.sandbox.mounts.standard_mounts import (
     mount_sys,
 )
 from builder.sandbox.process.cgroups import enter_own_groups, mount_cgroups
-from builder.sandbox.process.channel import SETUP_FAILED, AgentSockets, Channel
+from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.command import execute
 from builder.sandbox.process.entry import begin_session, change_directory, forbid_imports, make_directory
 from builder.sandbox.process.home import with_home
@@ -66,7 +66,7 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     user_namespace = conditions.user_namespace
     scratch = mount_scratch(spec.rootfs, channel.send)
     preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)
-    attachments = preparation.attachments(AgentSockets(channel).listen)
+    attachments = preparation.attachments(channel.listen)
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
     devices = spec.insecure or bool(conditions.device_guard)
     root = mount_root(spec.rootfs, scratch, points, user_namespace=user_namespace, devices=devices)

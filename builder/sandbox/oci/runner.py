@@ -31,7 +31,7 @@ from builder.sandbox.network.keeper import or_keeper
 from builder.sandbox.network.source import NetworkSource
 from builder.sandbox.oci.bundle import Source, config
 from builder.sandbox.process.attached import are_terminal, run_attached_request
-from builder.sandbox.process.channel import SETUP_FAILED, AgentSockets, Channel
+from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.command import TRIAL, candidates, execute, report_not_found
 from builder.sandbox.process.entry import begin_session, make_directory_in
 from builder.sandbox.process.fork_server import ForkServer, Request
@@ -160,7 +160,7 @@ def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: 
     scratch = Scratch(bundle, work)
     userns = conditions.user_namespace
     preparation = Preparation(spec, scratch, user_namespace=userns, single_id=conditions.single_id)
-    attachments = preparation.attachments(AgentSockets(channel).listen)
+    attachments = preparation.attachments(channel.listen)
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
     root = mount_root(spec.rootfs, scratch, points, user_namespace=userns, devices=spec.insecure)
     attachments += preparation.apt_attachment(root)

@@ -10,8 +10,8 @@ import socket
 from dataclasses import dataclass
 
 from builder.errors import SandboxError
-from builder.linux.mount import descriptor_path
 from builder.sandbox.process.messages import AgentListener, RunMessage, SetupFailure, run_message_from_json, to_json
+from builder.sandbox.process.ssh_relay import listen_at
 from builder.sandbox.refusal import errno_of
 from builder.sandbox.spec import SshMount
 
@@ -31,6 +31,11 @@ class Channel:
         with socket.socket(fileno=os.dup(self.descriptor)) as channel:
             socket.send_fds(channel, [to_json(message)], descriptors)
 
+    def listen(self, path: str, mount: SshMount) -> None:
+        """Make a socket at `path` that stands for an SSH agent's; the waiting thread answers it. Raises OSError."""
+        with listen_at(path) as listener:
+            self.send(AgentListener(mount.socket), listener.fileno())
+
     def report_failure(self, error: Exception) -> None:
         """Say that the command is not started, because of `error`. Raises OSError."""
         message, hint = str(error) or type(error).__name__, ""
@@ -48,21 +53,3 @@ def receive(channel: socket.socket) -> tuple[RunMessage, list[int]] | None:
     except ConnectionError:  # closed over there with something of ours unread (man 7 unix)
         return None
     return (run_message_from_json(packet), descriptors) if packet else None
-
-
-class AgentSockets:
-    """Makes sockets that stand for an SSH agent's; the waiting thread answers them (ssh_relay.py)."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-
-    def listen(self, path: str, mount: SshMount) -> None:
-        folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-                # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
-                listener.bind(f"{descriptor_path(folder)}/{os.path.basename(path)}")
-                listener.listen(16)
-                self._channel.send(AgentListener(mount.socket), listener.fileno())
-        finally:
-            os.close(folder)

@@ -6,11 +6,31 @@ with the run. One thread a connection and direction; agents are asked a handful 
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from contextlib import suppress
 
+from builder.linux.mount import descriptor_path
+
 _PIECE_BYTES = 16384
+_BACKLOG = 16
+
+
+def listen_at(path: str) -> socket.socket:
+    """Return a socket that listens at `path`, which must not exist. Raises OSError."""
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # By descriptor: the path of a socket has room for 107 bytes only (man 7 unix).
+        listener.bind(f"{descriptor_path(folder)}/{os.path.basename(path)}")
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.close(folder)
+    return listener
 
 
 class SshRelay:
