@@ -184,6 +184,6 @@ def write(path: str, text: str) -> str:
     return path
 
 
-def top(rootfs: Any) -> str:
+def top(rootfs: Rootfs) -> str:
     """Where a test may change what the run will see."""
-    return rootfs.upper if isinstance(rootfs, OverlayRoot) else rootfs.path  # type: ignore[no-any-return]
+    return rootfs.upper if isinstance(rootfs, OverlayRoot) else rootfs.path

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import SandboxError
+from builder.layer.view import MergedView
 from builder.linux.mount import mount, unmount
 from builder.sandbox.choose import IsolationChoice, choose_isolation
 from builder.sandbox.namespace import BuildNamespace, NoNamespace
@@ -86,9 +87,7 @@ def test_an_isolation_that_nobody_knows_is_an_error_that_names_the_others(tmp_pa
     assert "native, oci, chroot" in caught.value.hint
 
 
-def _empty_view() -> object:
-    from builder.layer.view import MergedView
-
+def _empty_view() -> MergedView:
     return MergedView([])
 
 

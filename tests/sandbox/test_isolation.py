@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from builder.oci.run_options import RunOptions
+from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import DirectoryRoot
 from tests.sandbox.host import Host, in_place, top, write
 
@@ -48,7 +49,7 @@ def test_cve_2021_3602_no_process_of_the_builder_can_be_read(host: Host) -> None
 def test_the_fork_server_shows_no_environment_even_outside(root_host: Host) -> None:
     os.environ["PYBUILD_LEAK"] = "leaked"
 
-    def work(sandbox: object, _: object) -> bytes:
+    def work(sandbox: Sandbox, _: object) -> bytes:
         pid = sandbox._fork_server.pid  # type: ignore[attr-defined]
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().strip(b"\0")
@@ -225,12 +226,12 @@ def test_attack_home_of_an_image_whose_passwd_leads_elsewhere(any_host: Host, ta
 
 
 def test_cve_2024_9676_a_pipe_as_passwd_does_not_hang(root_host: Host) -> None:
-    def work(sandbox: object, _: object) -> object:
-        from tests.sandbox.host import run_in
+    def work(sandbox: Sandbox, _: object) -> object:
+        from tests.sandbox.host import run_in, top
 
         rootfs = root_host.new_root()
-        os.makedirs(rootfs.upper + "/etc")
-        os.mkfifo(rootfs.upper + "/etc/passwd")
+        os.makedirs(top(rootfs) + "/etc")
+        os.mkfifo(top(rootfs) + "/etc/passwd")
         return run_in(sandbox, root_host, rootfs=rootfs, argv=("/bin/sh", "-c", "echo $HOME"))
 
     assert root_host.do(work).out == "/\n"
@@ -247,11 +248,11 @@ def test_a_module_in_the_image_is_not_imported(root_host: Host) -> None:
     """The set-up is a Python program that changes its root: what it would import afterwards is the image's."""
     import encodings
 
-    def work(sandbox: object, _: object) -> object:
-        from tests.sandbox.host import run_in
+    def work(sandbox: Sandbox, _: object) -> object:
+        from tests.sandbox.host import run_in, top
 
         rootfs = root_host.new_root()
-        folder = rootfs.upper + os.path.dirname(encodings.__file__)
+        folder = top(rootfs) + os.path.dirname(encodings.__file__)
         os.makedirs(folder)
         for name in ("idna", "ascii", "cp1252", "punycode"):
             with open(f"{folder}/{name}.py", "w", encoding="utf-8") as file:
@@ -274,7 +275,7 @@ def test_insecure_has_all_capabilities_and_devices(root_host: Host) -> None:
 def test_a_directory_root_works_as_well_and_stays_clean(root_host: Host) -> None:
     from tests.sandbox.host import facts, run_in
 
-    def work(sandbox: object, _: object) -> object:
+    def work(sandbox: Sandbox, _: object) -> object:
         area = root_host.folder + "/plain"
         os.system(f"cp -a {root_host.base()} {area}")
         before = facts(area)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from builder.sandbox.spec import (
     BindMount,
     CacheMount,
     DirectoryRoot,
+    Mount,
     SecretMount,
     SshMount,
     TmpfsMount,
@@ -34,7 +36,7 @@ def test_cve_2024_23652_a_source_does_not_lead_outside(any_host: Host, path: str
     assert "/m" in outcome.error
 
 
-MOUNTS = {
+MOUNTS: dict[str, Callable[[str, str], Mount]] = {
     "bind": lambda area, target: BindMount(source=DirectoryRoot(area + "/s"), target=target),
     "cache": lambda area, target: CacheMount(source=area + "/s", target=target),
     "tmpfs": lambda area, target: TmpfsMount(target=target),

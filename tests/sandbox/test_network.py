@@ -230,13 +230,13 @@ def test_none_is_refused_where_it_cannot_be_had(root_host: Host) -> None:
 
     def work(_: Sandbox, namespace: BuildNamespace) -> tuple[Outcome, Outcome]:
         set_capabilities(effective_mask() & ~mask(frozenset({"SYS_ADMIN"})))
-        sandbox, _ = open_sandbox("chroot", namespace=NoNamespace("a plain container"), store=host.folder)
+        chroot, _ = open_sandbox("chroot", namespace=NoNamespace("a plain container"), store=host.folder)
         try:
             return tuple(  # type: ignore[return-value]
-                run_in(sandbox, host, argv=("/bin/echo", "ran"), network=network) for network in ("none", "default")
+                run_in(chroot, host, argv=("/bin/echo", "ran"), network=network) for network in ("none", "default")
             )
         finally:
-            sandbox.close()
+            chroot.close()
 
     none, default = host.do(work)
     assert (none.out, none.error) == ("", "a network without connections cannot be had here: Operation not permitted")
@@ -267,7 +267,7 @@ def test_a_program_that_fails_is_an_error_and_never_the_machines_network(
 
     def work(sandbox: Sandbox, _: BuildNamespace) -> list[Outcome]:
         found = []
-        for _ in range(3):
+        for _again in range(3):
             found.append(run_in(sandbox, host, argv=("/bin/echo", "ran")))
             time.sleep(0.1)
         return [*found, run_in(sandbox, host, argv=("/bin/echo", "ran"), network="none")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,11 @@ def limited_to(count: int) -> None:
         unshare(CLONE_NEWNS)
 
 
-PLACES = {"plain": become_plain, "forbidden": lambda: limited_to(0), "used up": lambda: limited_to(1)}
+PLACES: dict[str, Callable[[], None]] = {
+    "plain": become_plain,
+    "forbidden": lambda: limited_to(0),
+    "used up": lambda: limited_to(1),
+}
 
 
 def test_root_of_a_plain_container_is_refused(root_host: Host) -> None:

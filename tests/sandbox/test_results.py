@@ -11,8 +11,9 @@ import time
 import pytest
 
 from builder.errors import Cancelled
+from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import ExitStatus, SandboxSpec
-from tests.sandbox.host import Host, run_in
+from tests.sandbox.host import Host, run_in, top
 
 
 @pytest.mark.rule("X11")
@@ -48,11 +49,11 @@ def test_a_file_that_may_not_be_executed_is_126(host: Host) -> None:
 
 
 def test_a_missing_interpreter_is_said_to_be_missing(root_host: Host) -> None:
-    def work(sandbox: object, _: object) -> object:
+    def work(sandbox: Sandbox, _: object) -> object:
         rootfs = root_host.new_root()
-        with open(rootfs.upper + "/script", "w", encoding="utf-8") as file:
+        with open(top(rootfs) + "/script", "w", encoding="utf-8") as file:
             file.write("#!/usr/bin/nothing\n")
-        os.chmod(rootfs.upper + "/script", 0o755)
+        os.chmod(top(rootfs) + "/script", 0o755)
         return run_in(sandbox, root_host, rootfs=rootfs, argv=("/script",))
 
     outcome = root_host.do(work)
@@ -66,7 +67,7 @@ def test_the_path_of_the_image_decides(host: Host) -> None:
 
 
 def test_output_arrives_while_the_command_runs(host: Host) -> None:
-    def work(sandbox: object, _: object) -> float:
+    def work(sandbox: Sandbox, _: object) -> float:
         arrived: list[float] = []
         spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", "echo a; sleep 1; echo b"))
         sandbox.run(spec, on_output=lambda *_: arrived.append(time.monotonic()), cancel=threading.Event())
@@ -76,7 +77,7 @@ def test_output_arrives_while_the_command_runs(host: Host) -> None:
 
 
 def test_stdout_and_stderr_keep_their_order_where_it_can_be_told(host: Host) -> None:
-    def work(sandbox: object, _: object) -> list[int]:
+    def work(sandbox: Sandbox, _: object) -> list[int]:
         order: list[int] = []
         script = "for i in 1 2 3; do echo o; sleep 0.2; echo e >&2; sleep 0.2; done"
         spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", script))
@@ -99,7 +100,7 @@ def test_processes_left_behind_are_killed(any_host: Host) -> None:
 
 
 def test_cancel_kills_everything_at_once(any_host: Host) -> None:
-    def work(sandbox: object, _: object) -> float:
+    def work(sandbox: Sandbox, _: object) -> float:
         cancel = threading.Event()
         threading.Timer(0.3, cancel.set).start()
         spec = SandboxSpec(
@@ -115,7 +116,7 @@ def test_cancel_kills_everything_at_once(any_host: Host) -> None:
 
 
 def test_an_error_in_the_callers_output_function_ends_the_run(host: Host) -> None:
-    def work(sandbox: object, _: object) -> bool:
+    def work(sandbox: Sandbox, _: object) -> bool:
         def fail(*_: object) -> None:
             raise ZeroDivisionError
 
@@ -151,7 +152,7 @@ def test_a_killed_main_process_leaves_no_processes_and_no_mounts(hosts: dict[str
 
 
 def test_two_hundred_runs_at_once(host: Host) -> None:
-    def work(sandbox: object, _: object) -> list[int]:
+    def work(sandbox: Sandbox, _: object) -> list[int]:
         codes: list[int] = []
 
         def one(index: int) -> None:
@@ -168,7 +169,7 @@ def test_two_hundred_runs_at_once(host: Host) -> None:
 
 
 def test_attached_the_command_has_the_callers_descriptors(host: Host) -> None:
-    def work(sandbox: object, _: object) -> tuple[ExitStatus, bytes]:
+    def work(sandbox: Sandbox, _: object) -> tuple[ExitStatus, bytes]:
         in_read, in_write = os.pipe()
         out_read, out_write = os.pipe()
         os.write(in_write, b"hello")
@@ -184,7 +185,7 @@ def test_attached_the_command_has_the_callers_descriptors(host: Host) -> None:
 
 
 def test_attached_an_interrupt_reaches_the_command(host: Host) -> None:
-    def work(sandbox: object, _: object) -> ExitStatus:
+    def work(sandbox: Sandbox, _: object) -> ExitStatus:
         os.setpgid(0, 0)  # the group a terminal would send the signal to; the fork server is in the old one
         return ExitStatus(0)
 
@@ -195,13 +196,13 @@ def test_attached_an_interrupt_reaches_the_command(host: Host) -> None:
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it waits for the one that runs the command
 
-        def attached(sandbox: object, _: object) -> int:
+        def attached(sandbox: Sandbox, _: object) -> int:
             null = os.open(os.devnull, os.O_RDWR)
             script = f"trap 'exit 33' INT; sleep {ATTACHED} & wait"
             spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", script), env=("PATH=/bin",))
             return sandbox.run_attached(spec, stdin=null, stdout=null, stderr=null).code
 
-        os._exit(host.do(attached))
+        os._exit(int(host.do(attached)))
     wait_until(lambda: bool(alive(ATTACHED)))
     os.killpg(child, signal.SIGINT)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 33

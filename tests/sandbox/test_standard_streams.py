@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from builder.sandbox.runner import Sandbox
-from tests.sandbox.host import Host, Outcome, run_in
+from tests.sandbox.host import Host, Outcome, run_in, top
 
 OWNERS = [(0, 0), (1000, 1000), (4321, 1234)]
 WAYS = [
@@ -63,6 +63,6 @@ def test_nothing_of_them_stays_in_the_root(chroot_host: Host) -> None:
     def work(sandbox: Sandbox, _: object) -> bool:
         rootfs = chroot_host.new_root()
         run_in(sandbox, chroot_host, rootfs=rootfs, argv=("/bin/sh", "-c", "echo > /dev/stdout"))
-        return any(stat.S_ISFIFO(os.lstat(os.path.join(p, n)).st_mode) for p, _, ns in os.walk(rootfs.path) for n in ns)
+        return any(stat.S_ISFIFO(os.lstat(os.path.join(p, n)).st_mode) for p, _, ns in os.walk(top(rootfs)) for n in ns)
 
     assert not chroot_host.do(work)
