@@ -30,7 +30,8 @@ def built(pybuild: Program) -> Program:
 
 def layer_blob(program: Program, name: str = "it", number: int = -1) -> Path:
     document = json.loads(program("inspect", name).succeeded().out)[0]
-    return program.store / "blobs/sha256" / document["Layers"][number]["Digest"].removeprefix("sha256:")
+    digest: str = document["Layers"][number]["Digest"]
+    return program.store / "blobs/sha256" / digest.removeprefix("sha256:")
 
 
 def edit(path: Path, at: int, *, keep_time: bool = False) -> None:

@@ -125,13 +125,13 @@ def test_verify_sees_damage_in_every_kind_of_file(runs: Program) -> None:
     blob = layer_blob(runs)
     index = runs.store / "indexes/sha256" / blob.name
     (tree,) = runs.store.glob(f"snapshots/{blob.name}.*/fs")
-    places: list[tuple[Callable[[], None], str]] = [
+    places: list[tuple[Callable[[], object], str]] = [
         (lambda: edit(blob, 700), "has other bytes"),
         (lambda: edit(index, index.stat().st_size - 20), "index"),
         (lambda: edit(tree / "made/copy", 3), "/made/copy"),
         (lambda: (tree / "made/link").unlink(), "/made/link"),
-        (lambda: (tree / "made/more").write_text("x") and None, "/made/more"),
-        (lambda: (runs.store / "index.json").write_bytes(b"{") and None, "image names"),
+        (lambda: (tree / "made/more").write_text("x"), "/made/more"),
+        (lambda: (runs.store / "index.json").write_bytes(b"{"), "image names"),
         (lambda: overwritten(runs.store / "contexts.db"), "contexts.db"),
     ]
     for damage, said in places:

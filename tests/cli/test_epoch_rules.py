@@ -120,7 +120,7 @@ def test_every_time_in_an_image_is_the_epoch_or_earlier(pybuild: Program) -> Non
     with tarfile.open(pybuild.folder / "x.tar") as image:
         texts = [image.extractfile(member) for member in image.getmembers() if member.name.startswith("blobs/")]
         blobs = [file.read() for file in texts if file]
-    times = {}
+    times: dict[str, float] = {}
     for blob in blobs:
         if blob.startswith(b"{"):
             history = json.loads(blob).get("history", [])

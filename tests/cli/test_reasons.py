@@ -67,6 +67,11 @@ def change_two(folder: Path) -> None:
     (folder / "d/two.txt").chmod(0o755)
 
 
+def link_to_another(folder: Path) -> None:
+    (folder / "d/sub/x").unlink()
+    os.link(folder / "d/one.txt", folder / "d/sub/x")
+
+
 FILES: dict[str, tuple[Act, str]] = {
     "mode": (lambda folder: (folder / "d/two.txt").chmod(0o755), "two.txt: mode 0644 → 0755"),
     "mode of a directory": (lambda folder: (folder / "d/sub").chmod(0o700), "sub: mode 0755 → 0700"),
@@ -78,9 +83,7 @@ FILES: dict[str, tuple[Act, str]] = {
     "link": (relink, "link: link one.txt → two.txt"),
     "kind": (turn_into_directory, "two.txt: file → directory"),
     "hard link": (
-        lambda folder: (
-            (folder / "d/sub/x").unlink(), os.link(folder / "d/one.txt", folder / "d/sub/x"),
-        ), "sub/x: now a hard link to one.txt"),
+link_to_another, "sub/x: now a hard link to one.txt"),
     "two things": (change_two, "two.txt changed and 1 more"),
     "below": (lambda folder: (folder / "d/sub/x").chmod(0o600), "sub/x: mode 0644 → 0600"),
 }  # fmt: skip

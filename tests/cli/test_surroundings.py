@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_no_image_depends_on_what_surrounds_the_build(runs: Program, isolation: 
     for path, mode in (("sub", 0o755), ("sub/deep", 0o750), ("sub/deep/file", 0o640), ("secret", 0o600)):
         (folder / path).chmod(mode)
     shutil.make_archive(str(folder / "inside"), "tar", folder / "sub")
-    made = {}
+    made: dict[str, Any] = {}
     for name, (before, env) in (SURROUNDINGS if isolation == "native" else SEVERAL).items():
         (folder / "Dockerfile").write_text(DOCKERFILE)
         store = runs.store.parent / f"store-{len(made)}"
