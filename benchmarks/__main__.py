@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.contestants import Contestant, Measure, clean_up, contestants, versions
 from benchmarks.workloads import WORKLOADS, Workload
 from tests.builds.base_image import make_base_image
-from tests.builds.oracle import remove_tree
+from tests.support.remove import remove_tree
 
 Results = dict[str, dict[str, list[Measure]]]
 

@@ -20,8 +20,8 @@ from typing import Protocol
 
 from tests.builds.base_image import BaseImage
 from tests.builds.builders import give_base_to_peer, must, pybuild_command
-from tests.builds.oracle import remove_tree
 from tests.support.peers import why_peer_is_absent
+from tests.support.remove import remove_tree
 
 TAG = "pybuild-benchmark:latest"
 BASE_TAG = "benchmark-base:latest"

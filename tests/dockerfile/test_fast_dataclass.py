@@ -54,6 +54,6 @@ def test_what_a_maker_made_can_not_be_changed() -> None:
 def test_a_maker_takes_by_position_only_what_the_class_does() -> None:
     assert make_word("a", PLACE).location == PLACE
     with pytest.raises(TypeError):
-        make_instruction("RUN")  # type: ignore[misc]
+        make_instruction("RUN")  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         make_instruction()  # type: ignore[call-arg]

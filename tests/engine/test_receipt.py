@@ -15,8 +15,11 @@ from builder.context.signature import context_signature
 from builder.engine import build as engine
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
+from builder.engine.session import BuildSession
 from builder.image import assemble as assembling
 from builder.oci.descriptor import Descriptor
+from builder.oci.platform import Platform
+from builder.plan.plan import Plan
 from builder.solve import events
 from builder.store import settled as settled_files
 
@@ -37,11 +40,14 @@ class Project:
 
     def build(self, monkeypatch: pytest.MonkeyPatch, **options: object) -> tuple[BuildResult, bool]:
         asked: list[str] = []
-        from builder.engine.session import BuildSession
-
         plan = BuildSession.plan
         with monkeypatch.context() as patch:
-            patch.setattr(BuildSession, "plan", lambda self, platform: asked.append("plan") or plan(self, platform))
+
+            def counted(self: BuildSession, platform: Platform) -> Plan:
+                asked.append("plan")
+                return plan(self, platform)
+
+            patch.setattr(BuildSession, "plan", counted)
             request = BuildRequest(root=str(self.root), context=str(self.context), tags=("x:1",), **options)  # type: ignore[arg-type]
             return engine.build(request), bool(asked)
 

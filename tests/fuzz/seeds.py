@@ -113,7 +113,7 @@ def _tars() -> Iterator[bytes]:
     for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         for mode in ("w", "w:gz"):
             buffer = io.BytesIO()
-            with tarfile.open(fileobj=buffer, mode=mode, format=kind) as archive:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=buffer, mode=mode, format=kind) as archive:
                 for name, entry_type in (("d", tarfile.DIRTYPE), ("d/l", tarfile.SYMTYPE), ("d/h", tarfile.LNKTYPE)):
                     member = tarfile.TarInfo(name)
                     member.type, member.linkname = entry_type, "d/f" if entry_type != tarfile.DIRTYPE else ""

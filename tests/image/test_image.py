@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import ImageError, ReferenceFormatError, StoreError
+from builder.image.assemble import assemble
 from builder.image.image import choose_platform, load_image
 from builder.image.listing import find_descriptor, get_image, list_images, remove_image, tag_image
 from builder.image.multi import assemble_index, walk_manifests
@@ -24,7 +25,7 @@ from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.plan.step import StepID
 from builder.store.prune import prune
 from builder.store.store import Store
-from tests.image.test_assemble import T1, assemble, file_layer, planned
+from tests.image.test_assemble import T1, file_layer, planned
 
 
 def entry(platform: str, text: str = "", media_type: str = OCI_MANIFEST, attests: str = "") -> Descriptor:

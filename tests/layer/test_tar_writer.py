@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import ContextError, LayerError
-from builder.filesystem.entry import Entry
+from builder.filesystem.entry import Entry, Kind
 from builder.filesystem.resolve import Root
 from builder.layer.content import Content, FileContent, SlicedContent
 from builder.layer.index import open_index
 from builder.layer.index_layer import build_index
-from builder.layer.index_writer import LayerStatistics
+from builder.layer.statistics import LayerStatistics
 from builder.layer.tar_reader import read_tar
 from builder.layer.tar_writer import BLOCK_BYTES, write_layer
 from builder.layer.whiteout import whiteout_entry
@@ -82,7 +82,7 @@ def test_every_content_is_found_at_the_offset_in_the_index(tmp_path: Path) -> No
             found = index.find(entry.path)
             assert found is not None
             assert data[found.offset : found.offset + entry.size] == content
-            assert found.entry.digest == hashlib.sha256(content).hexdigest()  # type: ignore[arg-type]
+            assert found.entry.digest == hashlib.sha256(content).hexdigest()
 
 
 def test_a_digest_that_is_known_is_taken_over_and_not_computed(tmp_path: Path) -> None:
@@ -159,9 +159,9 @@ def test_a_real_file_with_the_name_of_a_whiteout_is_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["directory", "symlink", "fifo"])
-def test_nothing_else_may_have_the_name_of_a_whiteout(tmp_path: Path, kind: str) -> None:
+def test_nothing_else_may_have_the_name_of_a_whiteout(tmp_path: Path, kind: Kind) -> None:
     with pytest.raises(LayerError, match=r"names beginning with '\.wh\.'"):
-        written(tmp_path, [(Entry("d/.wh.x", kind, link="y" if kind == "symlink" else ""), None)])  # type: ignore[arg-type]
+        written(tmp_path, [(Entry("d/.wh.x", kind, link="y" if kind == "symlink" else ""), None)])
 
 
 def test_a_path_twice_is_refused(tmp_path: Path) -> None:

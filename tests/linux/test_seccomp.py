@@ -40,7 +40,7 @@ def answer(program: bytes, architecture: int, call: int, *arguments: int) -> int
             case 0x05:
                 position += operand
             case 0x06:
-                return operand
+                return int(operand)
             case 0x15:
                 position += when_true if accumulator == operand else when_false
             case 0x35:

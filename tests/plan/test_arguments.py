@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from builder.oci.config import RuntimeConfig
@@ -11,7 +13,7 @@ from tests.plan.planning import created_by, plan_of, refused, steps_of
 from tests.plan.resolver import AMD64, ARM64, image_config
 
 
-def environment(text: str, **options: object) -> dict[str, str]:
+def environment(text: str, **options: Any) -> dict[str, str]:
     """Return the variables of the last RUN, without PATH."""
     step = steps_of(plan_of(text, **options), RunStep)[-1]
     return {name: value for name, _, value in (pair.partition("=") for pair in step.env) if name != "PATH"}

@@ -102,7 +102,7 @@ def test_the_first_stage_of_the_name_counts_and_a_build_context_before_it() -> N
     text = f"{SOURCE}FROM scratch AS src\nADD https://other.org/b /\nFROM x\n"
     assert planned(text, Clock(), "src").epoch_source == HttpSource(URL)
     assert planned(text, Clock(), "src", build_args={"SOURCE_DATE_EPOCH": "src"}).epoch_source == HttpSource(URL)
-    contexts = {"build_args": {"SOURCE_DATE_EPOCH": "src"}, "named_contexts": {"src": "/somewhere"}}
+    contexts: dict[str, Any] = {"build_args": {"SOURCE_DATE_EPOCH": "src"}, "named_contexts": {"src": "/somewhere"}}
     assert planned(text, Clock(), **contexts).epoch_source == ContextSource("src")
 
 
@@ -110,7 +110,7 @@ def test_the_first_stage_of_the_name_counts_and_a_build_context_before_it() -> N
 def test_context_is_the_main_one_and_an_image_has_no_time() -> None:
     assert planned("FROM x\n", Clock(), "context").epoch_source == ContextSource("")
     clock = Clock()
-    options = {"build_args": {"SOURCE_DATE_EPOCH": "i"}, "named_contexts": {"i": "docker-image://x"}}
+    options: dict[str, Any] = {"build_args": {"SOURCE_DATE_EPOCH": "i"}, "named_contexts": {"i": "docker-image://x"}}
     plan = planned("ARG SOURCE_DATE_EPOCH\nFROM x\nARG SOURCE_DATE_EPOCH\nRUN c\n", clock, **options)
     assert (plan.epoch, clock.asked, seen_by_run(plan)) == ("", [], [])
 

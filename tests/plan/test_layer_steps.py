@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from builder.plan.step import (
@@ -21,7 +23,7 @@ from tests.plan.planning import created_by, plan_of, refused, rules, run_of, ste
 from tests.plan.resolver import image_config
 
 
-def copy_of(text: str, **options: object) -> CopyStep:
+def copy_of(text: str, **options: Any) -> CopyStep:
     return steps_of(plan_of(f"FROM scratch\n{text}", **options), CopyStep)[-1]
 
 

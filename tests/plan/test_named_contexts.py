@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from builder.oci.config import RuntimeConfig
@@ -39,7 +41,7 @@ def test_scratch_and_context_are_never_replaced(name: str) -> None:
 def test_the_value_for_a_platform_comes_first() -> None:
     named = {"x": "docker-image://general", "x::linux/arm64": "docker-image://special"}
     for platform, wanted in ((ARM64, "special"), (None, "general")):
-        options = {"platform": platform} if platform else {}
+        options: dict[str, Any] = {"platform": platform} if platform else {}
         plan = plan_of("FROM x\n", named_contexts=named, **options)
         assert steps_of(plan, ImageStep)[0].reference == f"docker.io/library/{wanted}:latest"
 

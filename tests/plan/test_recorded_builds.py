@@ -34,10 +34,10 @@ def planned(case: Case) -> Plan:
             options["explicit_platform"] = True
     named = {n: f"docker-image://{v}" if v == BASE_NAME else f"/dir/{v}" for n, v in case.contexts.items()}
     build_args = {name: value.replace("$URL", "http://127.0.0.1:0") for name, value in case.build_args.items()}
-    text = (case.folder / "Dockerfile").read_bytes()
     platforms = {"platform": AMD64, "build_platform": AMD64}
     options |= platforms | {"build_args": build_args, "target": case.target, "named_contexts": named}
-    return make_plan(parse_dockerfile(text, "Dockerfile"), PlanOptions(**options), FakeResolver({BASE_NAME: BASE}))
+    dockerfile = parse_dockerfile((case.folder / "Dockerfile").read_bytes(), "Dockerfile")
+    return make_plan(dockerfile, PlanOptions(**options), FakeResolver({BASE_NAME: BASE}))
 
 
 def peer_made(case: Case) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ BASE = (
     Member("data/link", "symlink", link="sub"),
 )
 Changes = list[tuple[Entry, bytes | None]]
-Make = Callable[[Callable[[Path], None]], Changes]
+Make = Callable[[Callable[[Path], object]], Changes]
 
 
 @pytest.fixture(params=["overlay", "copying"])
@@ -47,17 +47,17 @@ def changes_of(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     }
     snapshotter: Snapshotter = kinds[request.param](rig.place)
 
-    def make(act: Callable[[Path], None]) -> Changes:
+    def make(act: Callable[[Path], object]) -> Changes:
         return run(rig, snapshotter, act)
 
     return make
 
 
-def run(rig: Rig, snapshotter: Snapshotter, act: Callable[[Path], None]) -> Changes:
+def run(rig: Rig, snapshotter: Snapshotter, act: Callable[[Path], object]) -> Changes:
     return run_on(rig, snapshotter, [rig.layer(BASE)], act)
 
 
-def run_on(rig: Rig, snapshotter: Snapshotter, layers: list[StackLayer], act: Callable[[Path], None]) -> Changes:
+def run_on(rig: Rig, snapshotter: Snapshotter, layers: list[StackLayer], act: Callable[[Path], object]) -> Changes:
     active: ActiveSnapshot = snapshotter.prepare(layers, view_of(layers))
     with rig.mounted(active.rootfs) as tree:
         act(Path(tree))
@@ -118,6 +118,11 @@ def test_the_same_size_and_time_with_other_bytes_is_a_change(changes_of: Make) -
     assert changes_of(act)[1][1] == b"TEXT"
 
 
+def come_and_go(path: Path) -> None:
+    (path / "stub").touch()
+    (path / "stub").unlink()
+
+
 TIMES_OF_DIRECTORIES: dict[str, Callable[[Path], object]] = {
     "now": os.utime,
     "long ago": lambda path: os.utime(path, (1_000_000_001, 1_000_000_001)),
@@ -125,7 +130,7 @@ TIMES_OF_DIRECTORIES: dict[str, Callable[[Path], object]] = {
     "before 1970": lambda path: os.utime(path, (-1, -1)),
     "after 2038": lambda path: os.utime(path, (1 << 32, 1 << 32)),
     "the modification alone": lambda path: os.utime(path, ns=(os.stat(path).st_atime_ns, 1_000_000_001_500_000_000)),
-    "by a name that came and went": lambda path: ((path / "stub").touch(), (path / "stub").unlink()),
+    "by a name that came and went": come_and_go,
 }
 
 

@@ -42,7 +42,7 @@ def test_whatever_a_run_does_its_layer_gives_what_it_left(host: Host, kind: str)
             snapshotter: Snapshotter = KINDS[kind](rig.place)
             layers: list[StackLayer] = [rig.layer(BASE), rig.layer(MIDDLE)]
             generator = Random(seed)
-            for _ in range(2):
+            for _layer in range(2):
                 made, left = run(rig, snapshotter, layers, random_operations(generator))
                 layers.append(made)
                 view, again = look_at_view(view_of(layers)), seen_mounted(rig, snapshotter, layers)

@@ -7,12 +7,15 @@ import random
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builder.errors import DigestMismatch, LayerError
+from builder.layer.view import MergedView
 from builder.snapshot import unpacked
 from builder.snapshot.overlay import OverlaySnapshotter
+from builder.snapshot.snapshotter import StackLayer
 from builder.snapshot.unpacked import UnpackedLayers
 from tests.layer.archives import Member, is_mount_allowed
 from tests.snapshot.rig import Rig, look_at, view_of
@@ -38,10 +41,10 @@ def test_processes_that_want_the_same_layer_unpack_it_once(tmp_path: Path) -> No
                 inner = UnpackedLayers(place)
                 unpack = inner._unpack
 
-                def counted(*arguments: object, do: object = unpack) -> None:
+                def counted(layer: StackLayer, path: str, below: MergedView | None, do: Any = unpack) -> None:
                     with open(log, "a") as file:
                         file.write("unpacked\n")
-                    do(*arguments)  # type: ignore[operator]
+                    do(layer, path, below)
 
                 inner._unpack = counted  # type: ignore[method-assign]
                 path = inner.directory(layers, 0)

@@ -171,7 +171,7 @@ class FakeRegistry:
         self.realm = ""
         self.extra_headers: dict[str, str] = {}
         self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._server.handle_error = lambda *_: None  # type: ignore[assignment]  # clients break off: that is the test
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients break off: that is the test
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @property

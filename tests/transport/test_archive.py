@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import TransportError
+from builder.image.assemble import assemble
 from builder.image.image import load_image
 from builder.image.multi import assemble_index
 from builder.layer.compression import open_decompressed
@@ -19,7 +20,7 @@ from builder.oci.platform import Platform, host_platform
 from builder.store.store import Store, open_store
 from builder.store.verify import verify_store
 from builder.transport.resolver import Resolver
-from tests.image.test_assemble import assemble, planned
+from tests.image.test_assemble import planned
 from tests.support.peers import run
 from tests.support.registry import make_image
 from tests.transport.resolving import write_layout

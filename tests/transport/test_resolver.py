@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ImageError
+from builder.image.assemble import assemble
 from builder.layer.compression import open_decompressed
 from builder.oci.media_type import OCI_MANIFEST
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.plan.step import StepID
 from builder.store.store import Store
 from builder.store.verify import verify_store
-from tests.image.test_assemble import T1, assemble, file_layer, planned
+from tests.image.test_assemble import T1, file_layer, planned
 from tests.support.peers import run
 from tests.support.registry import DOCKER_MANIFEST, FakeImage, FakeRegistry, make_image, make_index, sha256
 from tests.transport.resolving import AMD64, failing, resolver, write_layout

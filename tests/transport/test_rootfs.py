@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from builder.filesystem.entry import Entry
+from builder.image.assemble import assemble
 from builder.layer.whiteout import whiteout_entry
 from builder.store.store import Store
-from tests.image.test_assemble import assemble, commit_layer, planned
+from tests.image.test_assemble import commit_layer, planned
 from tests.support.peers import run
 from tests.transport.writing import NAME, build, members, write
 

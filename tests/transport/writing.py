@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 from builder.filesystem.entry import Entry
+from builder.image.assemble import assemble
 from builder.layer.whiteout import whiteout_entry
 from builder.oci.config import ImageConfig
 from builder.oci.descriptor import Descriptor
@@ -16,7 +17,7 @@ from builder.plan.step import StepID
 from builder.store.store import Store
 from builder.transport.export import write_output
 from builder.transport.output import parse_output
-from tests.image.test_assemble import T1, assemble, commit_layer, planned
+from tests.image.test_assemble import T1, commit_layer, planned
 
 NAME = "demo:v1"
 

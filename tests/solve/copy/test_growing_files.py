@@ -27,11 +27,16 @@ SIZES = [0, 5, 3 << 20]
 class MovingTree(DirectoryTree):
     """A context in which something happens to the file `log` each time it has been listed."""
 
+    told: list[str]
+
     def __init__(self, path: Path, act: Callable[[Path], object], digest: str = "") -> None:
-        self.told: list[str] = []
+        self.told = []
         super().__init__(str(path), grew=self.told.append)
         self._act = act
         self._digest = digest
+
+    def __enter__(self) -> MovingTree:
+        return self
 
     def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
         nodes = list(super().walk(path, deep=deep, prune=prune))

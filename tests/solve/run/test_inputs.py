@@ -69,7 +69,7 @@ class Place:
         (self.context / "src/link").symlink_to("a.c")
         (self.context / "other").write_text("o")
         self.ignore = ""
-        self.stage = STAGE
+        self.stage: tuple[Member, ...] = STAGE
         self.rig = Rig(root / "bench")
         self.memory: Memory | None = None
         self.secrets: dict[str, bytes] = {}
@@ -102,6 +102,16 @@ def test_no_mounts_are_no_inputs(place: Place) -> None:
     assert place.inputs() == "{}"
 
 
+def retarget(src: Path) -> None:
+    (src / "link").unlink()
+    (src / "link").symlink_to("b.c")
+
+
+def turn_into_file(src: Path) -> None:
+    (src / "link").unlink()
+    (src / "link").write_text("a.c")
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "content": lambda src: (src / "a.c").write_text("b"),
     "mode": lambda src: (src / "a.c").chmod(0o600),
@@ -109,8 +119,8 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a new directory": lambda src: (src / "d").mkdir(),
     "a removed file": lambda src: (src / "a.c").unlink(),
     "a name": lambda src: (src / "a.c").rename(src / "c.c"),
-    "a link's target": lambda src: ((src / "link").unlink(), (src / "link").symlink_to("b.c")),
-    "a file for a link": lambda src: ((src / "link").unlink(), (src / "link").write_text("a.c")),
+    "a link's target": retarget,
+    "a file for a link": turn_into_file,
     "the directory's own mode": lambda src: src.chmod(0o700),
 }
 
