@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from builder.sandbox.namespace import enter_build_namespace
 from builder.store import prune
+from builder.store.prune_plan import Left
 from builder.store.store import Notify, open_store
 
 
@@ -26,7 +27,7 @@ class Pruned(NamedTuple):
     """Freed on the disk: blobs, unpacked layers, leftovers."""
     builds: int
     """Builds that were running."""
-    left: prune.Left
+    left: Left
     """What would have gone, had running builds not used it."""
 
 

@@ -24,7 +24,9 @@ PATH = st.lists(st.text(alphabet="ab-", min_size=1, max_size=2), min_size=1, max
 
 
 def spec_of(rules: str) -> DockerIgnoreSpec:
-    return DockerIgnoreSpec.from_lines("dockerignore", rules.removeprefix("\ufeff").split("\n"))
+    spec = DockerIgnoreSpec.from_lines("dockerignore", rules.removeprefix("\ufeff").split("\n"))
+    assert isinstance(spec, DockerIgnoreSpec)
+    return spec
 
 
 @pytest.mark.parametrize("case", [case for case in TABLE["cases"] if "seen" in case], ids=lambda case: case["rules"])

@@ -230,7 +230,7 @@ def test_none_is_refused_where_it_cannot_be_had(root_host: Host) -> None:
 
     def work(_: Sandbox, namespace: BuildNamespace) -> tuple[Outcome, Outcome]:
         set_capabilities(effective_mask() & ~mask(frozenset({"SYS_ADMIN"})))
-        chroot, _ = open_sandbox("chroot", namespace=NoNamespace("a plain container"), store=host.folder)
+        chroot, _choice = open_sandbox("chroot", namespace=NoNamespace("a plain container"), store=host.folder)
         try:
             return tuple(  # type: ignore[return-value]
                 run_in(chroot, host, argv=("/bin/echo", "ran"), network=network) for network in ("none", "default")
