@@ -39,14 +39,17 @@ def until_cancelled(
 
 
 class Committed(NamedTuple):
-    """A layer in the store, and the digests that were found while it was written: path → sha256 in hex."""
+    """A layer in the store, the digests that were found while it was written (path → sha256 in hex), and what is to be
+    said of it whenever it is used.
+    """
 
     layer: LayerRecord
     hashed: Mapping[str, str]
+    warnings: tuple[Warned, ...] = ()
 
 
 def commit_step(step: Step, items: Iterable[tuple[Entry, Content | None]], context: SolveContext) -> Committed:
-    """Write the layer of a step, and warn of the values of secrets that are in it."""
+    """Write the layer of a step; its warnings are of the values of secrets that are in it."""
     if not context.settings.secrets:
         return commit_layer(context.store, items, epoch=context.epoch)
     from builder.solve.secret_watch import watch_for
@@ -54,15 +57,13 @@ def commit_step(step: Step, items: Iterable[tuple[Entry, Content | None]], conte
 
     watch = watch_for(context.settings.secrets)
     committed = commit_layer(context.store, items, epoch=context.epoch, watch=watch)
-    if watch is not None and watch.found:
-        with open_layer_index(context.store, committed.layer) as index:
-            for name, path in watch.places(index).items():
-                where = f" (/{path})" if path else ""
-                message = (
-                    f"the value of secret {name} is in the layer of {step.title}{where}: whoever has the image has it"
-                )
-                context.warn(Warned("SecretInLayer", message, step.location))
-    return committed
+    if watch is None or not watch.found:
+        return committed
+    with open_layer_index(context.store, committed.layer) as index:
+        found = [(name, f" (/{path})" if path else "") for name, path in watch.places(index).items()]
+    said = f"is in the layer of {step.title}"
+    messages = (f"the value of secret {name} {said}{where}: whoever has the image has it" for name, where in found)
+    return committed._replace(warnings=tuple(Warned("SecretInLayer", each, step.location) for each in messages))
 
 
 def commit_layer(

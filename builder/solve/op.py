@@ -38,6 +38,8 @@ class Inputs(NamedTuple):
 class Executed(NamedTuple):
     layer: LayerRecord
     inputs: Inputs
+    warnings: tuple[Warned, ...] = ()
+    """What is to be said of the layer, also when a later build takes it from the cache."""
 
 
 class Op(Protocol):

@@ -31,6 +31,7 @@ from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.solve.context import SolveContext
+    from builder.solve.op import Executed
     from builder.solve.reason.explain import Explainer
     from builder.store.layers import LayerRecord
 
@@ -102,9 +103,18 @@ class _Solver:
             stack=keyed_step.parent.with_layer(layer), layer=layer, created=record.created, cached=True,
             key=str(record.key), in_chroot=record.key != keyed_step.key(),
         )  # fmt: skip
-        self._keep(keyed_step.step, solved)
         step = keyed_step.step
+        self._keep(step, solved)
+        self._say_again(step, record)
         self.sink(events.StepCached(step.id, step.title, str(layer.diff_id), layer.descriptor.size, str(record.key)))
+
+    def _say_again(self, step: Step, record: CacheRecord) -> None:
+        """Say what is to be said of a layer whenever it is used; that of a secret in it, where one is given again."""
+        if self.context.settings.secrets:
+            from builder.solve.reason.facts import facts_from_bytes  # most builds have no secrets
+
+            for rule, message in facts_from_bytes(self.context.store.facts.find(record.key)).warnings:
+                self.context.warn(events.Warned(rule, message, step.location))
 
     def _keep(self, step: Step, solved: StepResult) -> None:
         with self._lock:
@@ -187,6 +197,8 @@ class _Solver:
         executed = keyed_step.op.execute(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
         layer = executed.layer
         keyed_step.replace_inputs(executed)
+        for warning in executed.warnings:
+            self.context.warn(warning)
         key, preimage_ = keyed_step.identity(in_chroot=in_chroot)
         record = CacheRecord(
             key=key,
@@ -197,7 +209,7 @@ class _Solver:
             description=f"{self.context.build_name}\0{place_names(self.plan)[step.id]}",
         )
         seconds = time.monotonic() - started
-        self._keep_facts(keyed_step, record.key)
+        self._keep_facts(keyed_step, record.key, executed)
         self.context.cache.put(record)
         self._keep(
             step,
@@ -212,11 +224,13 @@ class _Solver:
             )
         )
 
-    def _keep_facts(self, keyed_step: KeyedStep, key: Digest) -> None:
+    def _keep_facts(self, keyed_step: KeyedStep, key: Digest, executed: Executed) -> None:
         from builder.solve.reason.facts import facts_to_bytes
 
         assert self._explainer is not None, "the reason was asked for before the step was executed"
-        self.context.store.facts.put(key, facts_to_bytes(self._explainer.facts(keyed_step)))
+        warnings = tuple((warning.rule, warning.message) for warning in executed.warnings)
+        facts = self._explainer.facts(keyed_step)._replace(warnings=warnings)
+        self.context.store.facts.put(key, facts_to_bytes(facts))
 
     def _reason(self, keyed_step: KeyedStep, in_chroot: bool) -> str:
         """Say why the step has to run; where it can be compared with an earlier one, its inputs are read for that."""

@@ -46,3 +46,13 @@ def test_a_binary_secret_is_found(runs: Program) -> None:
     (runs.folder.parent / "tok").write_bytes(b"\0\1\2\3\4\5\n")
     outcome = runs.build(f"FROM base\nRUN {MOUNT} cp /run/secrets/tok /k\n", "--secret=id=tok,src=../tok").succeeded()
     assert "SecretInLayer" in outcome.err
+
+
+@pytest.mark.parametrize("instruction", [f"RUN {MOUNT} cp /run/secrets/tok /kept", "COPY copy /app/"])
+@pytest.mark.parametrize("more", [(), ("--label=a=b",), ("--build-context=other=.",)], ids=["same", "label", "context"])
+def test_it_is_said_again_when_the_step_is_cached(runs: Program, instruction: str, more: tuple[str, ...]) -> None:
+    (runs.folder / "copy").write_text(f"password: {VALUE}\n")
+    built(runs, instruction)
+    outcome = runs.build(f"FROM base\n{instruction}\n", "--secret=id=tok,src=../tok", *more).succeeded()
+    assert "CACHED" in outcome.err
+    assert outcome.err.count("SecretInLayer") == 1

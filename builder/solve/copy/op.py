@@ -30,7 +30,7 @@ class CopyOp:
 
         layer = CopyLayer(self._selection(), self.context.views.view(self.parent))
         committed = commit_step(self.step, until_cancelled(layer.items(), cancel), self.context)
-        return Executed(committed.layer, layer.inputs(committed.hashed))
+        return Executed(committed.layer, layer.inputs(committed.hashed), committed.warnings)
 
     def _selection(self) -> CopySelection:
         return CopySelection(
@@ -57,4 +57,5 @@ class WorkdirOp:
         from builder.solve.copy.workdir import workdir_layer_items  # as above
 
         items = workdir_layer_items(self.step, self.context.views.view(self.parent), made_at=self.context.now())
-        return Executed(commit_step(self.step, items, self.context).layer, self.read_inputs())
+        committed = commit_step(self.step, items, self.context)
+        return Executed(committed.layer, self.read_inputs(), committed.warnings)

@@ -4,7 +4,8 @@
  "below": [["sha256:…", "[2/3] COPY d /d"], …],                 layers the step stands on, and what made them
  "variables": [["destination", "V", "1"], …],                   which variables its words used
  "ignored": {"": ["*.log"]},                                    the ignore rules of contexts it reads
- "seen": [[{"label": "d", …}, 1234], …]}                        what it read, and the length of its lines
+ "seen": [[{"label": "d", …}, 1234], …],                        what it read, and the length of its lines
+ "warnings": [["SecretInLayer", "the value of …"]]}             what is to be said of the layer whenever it is used
 newline, the lines (entry_line.py) of all that was seen; the whole compressed
 """
 
@@ -49,6 +50,8 @@ class Facts(NamedTuple):
     """Field, name, value."""
     ignored: Mapping[str, tuple[str, ...]] = {}
     seen: tuple[Seen, ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
+    """Rule and message of what is to be said of the layer whenever it is used."""
 
     def values(self, field: str) -> dict[str, str]:
         """Return the variables that the words of a field used."""
@@ -89,6 +92,7 @@ def _facts(head: dict[str, Any], lines: bytes) -> Facts:
         variables=_tuples(head["variables"]),
         ignored={name: tuple(rules) for name, rules in head["ignored"].items()},
         seen=tuple(seen),
+        warnings=_tuples(head.get("warnings", ())),
     )
 
 

@@ -35,9 +35,9 @@ class RunOp:
         while True:
             with run_step(self.step, layers, tools, emit, cancel) as done:
                 if self._held_still(done.shown):
-                    layer = commit_step(self.step, until_cancelled(done.changes(), cancel), self.context).layer
-                    done.keep(layer.diff_id)
-                    return Executed(layer, self._inputs(dict(done.shown)))
+                    committed = commit_step(self.step, until_cancelled(done.changes(), cancel), self.context)
+                    done.keep(committed.layer.diff_id)
+                    return Executed(committed.layer, self._inputs(dict(done.shown)), committed.warnings)
 
     def _inputs(self, shown: Mapping[BindMount, Shown]) -> Inputs:
         """Return the inputs; of mounts that are in `shown`, what they have shown."""
