@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from builder.cli.arguments import build_parser, parse_build_arguments
-from builder.cli.display.documents import JsonDisplay, warning_to_json
 from builder.cli.display.plain import PlainDisplay
 from builder.cli.display.results import check_writable, summary_lines, write_file, write_json
 from builder.cli.display.text import clean
@@ -22,7 +21,6 @@ from builder.engine.build import build
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
 from builder.errors import PybuildError, UsageError
-from builder.solve.event_json import error_to_json
 from builder.solve.events import Event, Warned, ignore_events
 
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
@@ -39,7 +37,7 @@ def build_command(argv: list[str]) -> int:
         )
     request = request_from(arguments)
     if arguments.check or arguments.call.partition(",")[0] not in ("", "build"):
-        from builder.cli.verbs.check import check_command  # a verb of its own behind a flag: it brings the parser
+        from builder.cli.verbs.check import check_command  # a verb behind a flag, which brings the checks
 
         return check_command(arguments, request)
     for path in filter(None, (arguments.iidfile, arguments.metadata_file)):
@@ -72,6 +70,8 @@ def _build_reported(
     try:
         return build(request, sink)
     except PybuildError as error:
+        from builder.solve.event_json import error_to_json  # the warm path: only of failures
+
         if arguments.metadata_file:
             write_json(arguments.metadata_file, {"error": error_to_json(error)} | _warnings_to_json(warnings))
         if _progress(arguments) == "rawjson":
@@ -94,7 +94,7 @@ def display_for(arguments: argparse.Namespace) -> Iterator[Callable[[Event], Non
     """Give the event sink that --progress asks for, and close it whatever happens."""
     match _progress(arguments):
         case "tty":
-            from builder.cli.display.tty import TtyDisplay  # rich: only for a terminal
+            from builder.cli.display.tty import TtyDisplay  # rich: the slowest import of all
 
             display = TtyDisplay(sys.stderr)
             try:
@@ -102,6 +102,8 @@ def display_for(arguments: argparse.Namespace) -> Iterator[Callable[[Event], Non
             finally:
                 display.close()
         case "rawjson":
+            from builder.cli.display.documents import JsonDisplay  # the warm path: only where a machine reads
+
             yield JsonDisplay(sys.stderr)
         case "quiet":
             yield ignore_events  # errors are the caller's
@@ -125,4 +127,6 @@ def _write_results(arguments: argparse.Namespace, result: BuildResult, warnings:
 def _warnings_to_json(warnings: list[Warned]) -> dict[str, object]:
     if not warnings:
         return {}
+    from builder.cli.display.documents import warning_to_json  # the warm path: most builds have none
+
     return {"pybuild.warnings": [warning_to_json(warning) for warning in warnings]}
