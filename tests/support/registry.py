@@ -151,7 +151,7 @@ class _Server(ThreadingHTTPServer):
         self._connections.append(request)
         super().process_request(request, client_address)
 
-    def shutdown(self) -> None:
+    def hang_up(self) -> None:
         for connection in self._connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -195,7 +195,7 @@ class FakeRegistry:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        self._server.shutdown()
+        self._server.hang_up()
         self._server.server_close()
         self._thread.join()
 
