@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from builder.errors import ReferenceFormatError, UsageError
-from builder.oci.epoch import MAX_EPOCH
+from builder.oci.canonical import MAX_EPOCH
 from builder.oci.platform import parse_platform
 
 # Patterns are text: compiling them would cost every cached build, and few command lines need one.

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from builder.errors import ImageError
 from builder.image import timestamp
 from builder.image.history import aligned, extended
 from builder.oci import canonical, media_type
-from builder.oci.config import ImageConfig, RuntimeConfig
+from builder.oci.config import ImageConfig
 from builder.oci.descriptor import Descriptor
 from builder.oci.manifest import Manifest
 from builder.plan.plan import PlannedImage
@@ -32,15 +31,6 @@ _OCI_TWINS = {
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":
         "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
 }  # fmt: skip
-
-# Members that describe the base itself, or the container it was committed from: untrue for what is built on it.
-_NOT_INHERITED = frozenset({"id", "parent", "container", "container_config", "docker_version", "Size", "throwaway"})
-_NOT_INHERITED_RUNTIME = frozenset(
-    {
-        "Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce",
-        "Image", "NetworkDisabled", "MacAddress",
-    }
-)  # fmt: skip
 
 
 def assemble(
@@ -94,22 +84,11 @@ def final_config(
     history = extended(padded, image.history, created, epoch=epoch, now=now)
     moment_created = now if epoch is not None or not history else history[-1].created
     return replace(
-        base,
+        base.inherited(),
         created=moment_created,
         diff_ids=tuple(layer.diff_id for layer in layers),
         history=history,
-        runtime=_inherited_runtime(base.runtime),
-        extra={key: value for key, value in base.extra.items() if _is_inherited(key)},
     )
-
-
-def _is_inherited(key: str) -> bool:
-    return key not in _NOT_INHERITED and not key.startswith("moby.buildkit.")
-
-
-def _inherited_runtime(runtime: RuntimeConfig) -> RuntimeConfig:
-    extra: dict[str, Any] = {key: value for key, value in runtime.extra.items() if key not in _NOT_INHERITED_RUNTIME}
-    return replace(runtime, extra=extra)
 
 
 def _in_manifest(descriptor: Descriptor) -> Descriptor:

@@ -9,6 +9,8 @@ from builder.errors import ImageError
 
 MAX_DOCUMENT_BYTES = 4 << 20
 """Largest manifest, index or config accepted: what registries accept and container-libs reads."""
+MAX_EPOCH = 253_402_300_799
+"""Seconds since 1970: the last of the year 9999. RFC 3339, which images write their times in, has none after it."""
 
 
 def encode(document: Any) -> bytes:

@@ -18,6 +18,20 @@ _MAX_NUMBER = 2**63 - 1
 """Durations and counts are int64 in the Go types that define the document."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+# What a base says of itself and is untrue of an image on top of it: docker's classic builder and `docker import` wrote
+# how it was made, `docker commit` of which container, and BuildKit what it knows of its cache (`moby.buildkit.…`).
+# BuildKit's Dockerfile frontend loses these too: it reads a base into the image-spec's members and writes those only.
+_OF_THE_BASE = frozenset(
+    {"comment", "container", "container_config", "docker_version", "id", "parent", "Size", "throwaway"}
+)
+_OF_THE_BASE_PREFIX = "moby.buildkit."
+_RUNTIME_OF_THE_BASE = frozenset(
+    {
+        "Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce",
+        "Image", "NetworkDisabled", "MacAddress",
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healthcheck:
@@ -131,6 +145,16 @@ class ImageConfig:
     def with_runtime(self, **changes: Any) -> ImageConfig:
         """Return a copy with members of the runtime config replaced."""
         return replace(self, runtime=replace(self.runtime, **changes))
+
+    def inherited(self) -> ImageConfig:
+        """Return a copy without what only concerns this image, or the container that it was made in."""
+        runtime = {key: value for key, value in self.runtime.extra.items() if key not in _RUNTIME_OF_THE_BASE}
+        extra = {
+            key: value
+            for key, value in self.extra.items()
+            if key not in _OF_THE_BASE and not key.startswith(_OF_THE_BASE_PREFIX)
+        }
+        return replace(self, runtime=replace(self.runtime, extra=runtime), extra=extra)
 
 
 _RUNTIME_KEYS = frozenset(

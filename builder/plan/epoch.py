@@ -19,7 +19,7 @@ from typing import Protocol
 
 from builder.dockerfile.instructions import Add, Arg, Dockerfile, Stage
 from builder.errors import Location, PlanError
-from builder.oci.epoch import MAX_EPOCH
+from builder.oci.canonical import MAX_EPOCH
 from builder.plan.arguments import BUILD_ARG, EPOCH
 from builder.plan.copies import fetched_source
 from builder.plan.inputs import SCRATCH, ContextInput, NamedContexts

@@ -5,23 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builder.errors import Cancelled, Location, PlanError, PybuildError
-from builder.oci.config import ImageConfig, RuntimeConfig
+from builder.oci.config import ImageConfig
 from builder.oci.platform import Platform
 from builder.plan.inputs import ImageInput
 from builder.plan.plan import ImageResolver, ResolvedImage
 from builder.plan.stages import StageGraph
-
-# What docker's classic builder and `docker import` wrote about the making of an image, and other builders about their
-# cache: it says nothing of an image on top of it.
-_STALE_CONFIG = frozenset(
-    {
-        "comment", "container", "container_config", "docker_version", "id", "parent", "moby.buildkit.cache.v0",
-        "moby.buildkit.buildinfo.v1",
-    }
-)  # fmt: skip
-_STALE_RUNTIME = frozenset(
-    {"Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image"}
-)
 
 
 class BaseImages:
@@ -56,11 +44,4 @@ class BaseImages:
 
 def inherited_config(config: ImageConfig) -> ImageConfig:
     """Return the config a build begins with: the base's, without its date and what only concerned its own making."""
-    runtime: RuntimeConfig = config.runtime
-    extra = {key: value for key, value in runtime.extra.items() if key not in _STALE_RUNTIME}
-    return replace(
-        config,
-        created="",
-        runtime=replace(runtime, extra=extra, on_build=()),
-        extra={key: value for key, value in config.extra.items() if key not in _STALE_CONFIG},
-    )
+    return replace(config.inherited(), created="").with_runtime(on_build=())
