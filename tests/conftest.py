@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from builder.store.store import Store, open_store
 from tests.support.peers import FIXTURES, MISSING, is_required, peer, real_registry
@@ -24,6 +25,8 @@ THINNED = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("pybuild", deadline=None)  # a busy machine is no finding
+    settings.load_profile("pybuild")
     config.addinivalue_line("markers", "rule(id): the rule of the Dockerfile language that this test proves")
     config.addinivalue_line("markers", "alone: this test compares times, and runs when no other does")
     config.addinivalue_line(
