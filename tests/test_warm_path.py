@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.support.settle import wait_until_settled
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,7 +75,7 @@ def context(tmp_path: Path) -> Path:
     (folder / "Dockerfile").write_text(
         "FROM scratch\nWORKDIR /app\nCOPY src /src\nCOPY --chown=1:2 --chmod=600 src/deep/f1 there/\nENV A=b\nCMD x\n"
     )
-    time.sleep(2.1)  # younger files are not believed to be unchanged (store/stat_cache.py)
+    wait_until_settled(folder)
     return folder
 
 

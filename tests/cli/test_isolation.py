@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 
 import pytest
 
 from builder.store.temporary import TemporaryFiles
 from tests.cli.program import Program
+from tests.support.settle import wait_until_settled
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root may change its root directory")
 
@@ -93,7 +93,7 @@ def test_a_plan_says_of_such_a_place_what_a_build_will_do(plain: PlainContainer)
 
 def test_a_receipt_of_a_chroot_answers_for_nobody_who_asks_for_more(runs: Program, plain: PlainContainer) -> None:
     runs.build(DOCKERFILE, "--isolation=chroot").succeeded()
-    time.sleep(2.1)  # younger files get no receipt
+    wait_until_settled(runs.folder)  # younger files get no receipt
     for _ in range(2):
         plain.build(None, "-t", "x").succeeded()
     assert "CACHED" not in runs.build(None).succeeded().err.split("RUN echo made")[1].split("\n")[1]

@@ -45,6 +45,6 @@ def test_only_three_characters_make_a_pattern(path: str, expected: bool) -> None
 
 def test_attack_many_stars_against_a_long_name_take_no_time() -> None:
     tokens = parse_glob("*a" * 100 + "b")
-    started = time.perf_counter()
+    started = time.process_time()
     assert not match_glob(tokens, "a" * 5000)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

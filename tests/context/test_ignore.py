@@ -126,10 +126,10 @@ def test_attack_patterns_that_make_backtracking_explode_take_linear_time(pattern
 
 def test_attack_a_large_ignore_file_is_compiled_in_a_moment() -> None:
     text = "\n".join(f"**/d{number}*/x?y[a-z]/**" for number in range(2000))
-    started = time.perf_counter()
+    started = time.process_time()
     patterns = parse_ignore(text, ".dockerignore")
     patterns.enter("d7/xAyz/q", patterns.ROOT)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 PATTERN = st.text(alphabet="ab*/?.[]^-\\", min_size=1, max_size=10)

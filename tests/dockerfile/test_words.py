@@ -157,10 +157,10 @@ def test_quoting_follows_go(text: str, quoted: str) -> None:
 
 
 def timed(word: str, lookup: Lookup) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     with contextlib.suppress(WordError):
         expand(word, lookup)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 DEEP = 100_000

@@ -22,6 +22,7 @@ from builder.oci.platform import Platform
 from builder.plan.plan import Plan
 from builder.solve import events
 from builder.store import settled as settled_files
+from tests.support.settle import wait_until_settled
 
 
 class Project:
@@ -56,7 +57,7 @@ class Project:
 def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project that has been built, with files old enough for the build to have left a receipt."""
     project = Project(tmp_path)
-    time.sleep(2.2)
+    wait_until_settled(project.context)
     project.build(monkeypatch)
     return project
 
@@ -179,8 +180,8 @@ def test_a_base_that_moved_voids_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     project.write("FROM scratch\nLABEL v=1\n")
     base = BuildRequest(root=str(project.root), context=str(project.context), tags=("base:1",))
     engine.build(base)
-    time.sleep(2.2)
     project.write("FROM base:1\nENV A=1\n")
+    wait_until_settled(project.context)
     project.build(monkeypatch)
     assert not project.build(monkeypatch)[1]
     project.write("FROM scratch\nLABEL v=2\n")

@@ -73,12 +73,12 @@ BOMBS = {
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS.keys())
 def test_a_hostile_dockerfile_is_planned_or_refused_in_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     dockerfile = parse_dockerfile(text, "Dockerfile")
-    parsed = time.perf_counter()
+    parsed = time.process_time()
     error = ""
     try:
         make_plan(dockerfile, PlanOptions(platform=AMD64), FakeResolver(anything=True))
     except SourceError as caught:
         error = caught.message
-    assert time.perf_counter() - parsed < 10 + (parsed - start), error
+    assert time.process_time() - parsed < 10 + (parsed - start), error

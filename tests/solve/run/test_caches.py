@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
+import pytest
+
 from builder.errors import StepFailed
 from builder.plan.step import CacheMount, StepID, StepSource
 from tests.sandbox.host import Host
@@ -112,6 +114,7 @@ def test_a_read_only_cache_refuses_writes(host: Host) -> None:
     assert at_site(host, work) == "refused"
 
 
+@pytest.mark.alone
 def test_steps_that_run_at_once_share_a_cache(root_host: Host) -> None:
     def work(site: Site) -> float:
         import time
