@@ -1,4 +1,4 @@
-"""Wait until the status of files is believed (store/settled.py): a moment, or two seconds where the file system needs it."""
+"""Wait until the status of files is believed (store/settled.py): two seconds, or a moment where that is enough."""
 
 from __future__ import annotations
 
