@@ -38,20 +38,20 @@ def plan_command(argv: list[str]) -> int:
     return 0
 
 
-def plan_lines(forecasts: tuple[DryRun, ...], width: int = 0) -> Iterator[str]:
+def plan_lines(dry_runs: tuple[DryRun, ...], width: int = 0) -> Iterator[str]:
     """Yield a line per step: number, what it stands on, hit or miss, key, title, reason.
 
     With a `width`, in columns, titles are cut so that the reasons are seen.
     """
-    for forecast in forecasts:
-        if len(forecasts) > 1:
-            yield f"platform {forecast.plan.platform}"
+    for dry_run in dry_runs:
+        if len(dry_runs) > 1:
+            yield f"platform {dry_run.plan.platform}"
         yield f"{'#':>3}  {'needs':<9} {'cache':<6} {'key':<13} step"
-        for found in forecast.steps:
+        for found in dry_run.steps:
             yield _line(found, width)
-        outcomes = [found.outcome for found in forecast.steps if found.outcome in {"hit", "miss", "waits"}]
+        outcomes = [found.outcome for found in dry_run.steps if found.outcome in {"hit", "miss", "waits"}]
         yield f"{outcomes.count('hit')} of {len(outcomes)} steps are in the cache"
-        if skipped := forecast.plan.skipped:
+        if skipped := dry_run.plan.skipped:
             yield f"not needed, and so not built: {', '.join(map(clean, skipped))}"
 
 
@@ -65,16 +65,16 @@ def _line(found: StepStatus, width: int) -> str:
     return f"{start}{clipped(title, width, len(start) + len(reason)) if width else title}{reason}"
 
 
-def plan_to_json(forecasts: tuple[DryRun, ...]) -> list[dict[str, Any]]:
+def plan_to_json(dry_runs: tuple[DryRun, ...]) -> list[dict[str, Any]]:
     """Return a document for each platform."""
     return [
         {
-            "platform": str(forecast.plan.platform),
-            "target": forecast.plan.target,
-            "skipped_stages": list(forecast.plan.skipped),
-            "steps": [_step_to_json(found) for found in forecast.steps],
+            "platform": str(dry_run.plan.platform),
+            "target": dry_run.plan.target,
+            "skipped_stages": list(dry_run.plan.skipped),
+            "steps": [_step_to_json(found) for found in dry_run.steps],
         }
-        for forecast in forecasts
+        for dry_run in dry_runs
     ]
 
 
