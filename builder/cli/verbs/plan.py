@@ -43,15 +43,15 @@ def plan_lines(dry_runs: tuple[DryRun, ...], width: int = 0) -> Iterator[str]:
 
     With a `width`, in columns, titles are cut so that the reasons are seen.
     """
-    for dry_run in dry_runs:
+    for each in dry_runs:
         if len(dry_runs) > 1:
-            yield f"platform {dry_run.plan.platform}"
+            yield f"platform {each.plan.platform}"
         yield f"{'#':>3}  {'needs':<9} {'cache':<6} {'key':<13} step"
-        for found in dry_run.steps:
+        for found in each.steps:
             yield _line(found, width)
-        outcomes = [found.outcome for found in dry_run.steps if found.outcome in {"hit", "miss", "waits"}]
+        outcomes = [found.outcome for found in each.steps if found.outcome in {"hit", "miss", "waits"}]
         yield f"{outcomes.count('hit')} of {len(outcomes)} steps are in the cache"
-        if skipped := dry_run.plan.skipped:
+        if skipped := each.plan.skipped:
             yield f"not needed, and so not built: {', '.join(map(clean, skipped))}"
 
 
@@ -69,12 +69,12 @@ def plan_to_json(dry_runs: tuple[DryRun, ...]) -> list[dict[str, Any]]:
     """Return a document for each platform."""
     return [
         {
-            "platform": str(dry_run.plan.platform),
-            "target": dry_run.plan.target,
-            "skipped_stages": list(dry_run.plan.skipped),
-            "steps": [_step_to_json(found) for found in dry_run.steps],
+            "platform": str(each.plan.platform),
+            "target": each.plan.target,
+            "skipped_stages": list(each.plan.skipped),
+            "steps": [_step_to_json(found) for found in each.steps],
         }
-        for dry_run in dry_runs
+        for each in dry_runs
     ]
 
 
