@@ -24,13 +24,11 @@ from builder.context.reading import unreadable
 from builder.context.tree import Node, Prune
 from builder.context.walk import Found, seen, walk_ignored
 from builder.errors import ContextError
-from builder.filesystem.entry import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, SYMLINK, Entry
+from builder.filesystem.entry import BLOCK, CHARACTER, DIRECTORY, FIFO, FILE, SYMLINK, Entry, tree_key
 from builder.filesystem.links import follow_links
 from builder.filesystem.resolve import Root
-from builder.filesystem.tree_order import tree_key
 from builder.layer.content import FileContent
-from builder.store.settled import is_settled
-from builder.store.stat_cache import StampedFile, stamp_of
+from builder.store.stat_cache import StampedFile, is_settled, stamp_of
 
 _LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _SECOND_NS = 1_000_000_000

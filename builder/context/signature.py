@@ -2,7 +2,7 @@
 
 Equal signatures mean that nothing has changed, as far as the clock of the file system can tell: names, modes, sizes,
 inodes and both times of each file. That is what the stat cache believes, too; and like it, a signature is only given
-for files that are settled (store/settled.py), directories included, so that what was there and is gone is not missed
+for files that are settled (store/stat_cache.py), directories included, so that what was there and is gone is not missed
 either.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.own_store import store_inside
 from builder.filesystem.still import StillTree, listing
+from builder.store.stat_cache import is_settled
 
 Settled = Callable[[os.stat_result], bool]
 
@@ -34,8 +35,6 @@ def context_signature(
     """
     settled: Settled | None = None
     if before_ns is not None:
-        from builder.store.settled import is_settled  # whoever asks if a signature still holds needs none of it
-
         settled = functools.partial(is_settled, moment_ns=before_ns)
     with StillTree(directory) as tree:
         scan = _Scan(tree, ignore, store_inside(directory, store), settled)

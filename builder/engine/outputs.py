@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.engine.built_image import BuiltImage
 from builder.engine.session import BuildSession
-from builder.image.multi import assemble_index
+from builder.image.assemble import assemble_index
 from builder.oci.annotations import INDEX_PLACES, select
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference

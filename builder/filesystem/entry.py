@@ -1,10 +1,14 @@
-"""One file system object, as a tar header and a stat(2) both know it.
+"""One file system object, as a tar header and a stat(2) both know it; and the order that trees are walked in.
+
+Tree order is depth first, names sorted by bytes. Contexts, layers and their indexes all keep to it, so that two of them
+can be compared in one pass without holding either.
 
 A NamedTuple rather than a dataclass: a context has tens of thousands of them, and creating one is five times cheaper.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Final, Literal, NamedTuple
 
 Kind = Literal["file", "directory", "symlink", "hardlink", "character", "block", "fifo"]
@@ -40,3 +44,8 @@ class Entry(NamedTuple):
     """Sorted by name."""
     digest: str = ""
     """sha256 of a file's content in hex, when known."""
+
+
+def tree_key(path: str) -> bytes:
+    """Return what tree order sorts by: as if "/" came before every other byte."""
+    return os.fsencode(path).replace(b"/", b"\0")

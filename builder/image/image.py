@@ -1,4 +1,4 @@
-"""One image: descriptor, manifest and config, read from blobs and checked; and the choice from an index by platform.
+"""One image: descriptor, manifest and config, read from blobs and checked; and what is in an index of several.
 
 In: blobs and a descriptor of a manifest or index. Out: `Image`. Layers are not touched (image-spec manifest.md,
 image-index.md).
@@ -6,6 +6,7 @@ image-index.md).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -129,3 +130,19 @@ def _checked(manifest: Manifest, what: str) -> Manifest:
     if unknown is not None:
         raise ImageError(f"{what} has a layer of the type {unknown.media_type}, which is no file system layer")
     return manifest
+
+
+def is_index(descriptor: Descriptor) -> bool:
+    return descriptor.media_type in INDEX_TYPES
+
+
+def walk_manifests(blobs: BlobReader, descriptor: Descriptor) -> Iterator[Descriptor]:
+    """Yield the manifests an index leads to, in its order; a manifest yields itself."""
+    if not is_index(descriptor):
+        yield descriptor
+        return
+    data = blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
+    document = parse_manifest(data, descriptor.media_type, f"index {descriptor.digest}")
+    if isinstance(document, Index):
+        for child in document.manifests:
+            yield from walk_manifests(blobs, child) if child.digest != descriptor.digest else ()

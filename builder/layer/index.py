@@ -16,9 +16,9 @@ from typing import NamedTuple
 from zlib import crc32
 
 from builder.errors import StoreError
-from builder.filesystem.entry import Entry
+from builder.filesystem.entry import Entry, tree_key
 from builder.layer import index_format
-from builder.layer.statistics import LayerStatistics
+from builder.layer.index_format import LayerStatistics
 from builder.layer.whiteout import OPAQUE, PREFIX
 from builder.oci.digest import DiffID
 
@@ -99,7 +99,7 @@ class LayerIndex:
 
     def find(self, path: str) -> IndexEntry | None:
         """Return the entry of exactly this path ("" is the root directory), or None."""
-        key = _key(path)
+        key = tree_key(path)
         self._touch(1)
         number = self._bisect(key, 0)
         if number == self._count:
@@ -271,9 +271,5 @@ def _checksum(descriptor: int) -> int:
     return checksum
 
 
-def _key(path: str) -> bytes:
-    return os.fsencode(path).replace(b"/", b"\0")
-
-
 def _prefix(path: str) -> bytes:
-    return _key(path) + b"\0" if path else b""
+    return tree_key(path) + b"\0" if path else b""

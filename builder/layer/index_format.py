@@ -99,6 +99,14 @@ def is_directory(data: bytes) -> bool:
     return data[_KIND_AT] == _CODE_BY_KIND["directory"]
 
 
+class LayerStatistics(NamedTuple):
+    """Members of the tar, those that are no directories, and bytes in regular files."""
+
+    entries: int
+    files: int
+    bytes_: int
+
+
 class Header(NamedTuple):
     """What an index file says of itself."""
 

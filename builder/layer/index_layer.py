@@ -8,10 +8,10 @@ from typing import Protocol
 
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry
+from builder.layer.index_format import LayerStatistics
 from builder.layer.index_writer import IndexWriter
 from builder.layer.limits import LIMITS, Limits
 from builder.layer.paths import LayerPaths, place_entry
-from builder.layer.statistics import LayerStatistics
 from builder.layer.tar_reader import SCATTERED, Readable, TarMember, read_tar
 from builder.oci.digest import DiffID
 

@@ -20,8 +20,8 @@ from zlib import crc32
 from builder.errors import LayerError, StoreError
 from builder.filesystem.entry import Entry
 from builder.layer import index_format
+from builder.layer.index_format import LayerStatistics
 from builder.layer.paths import twice_of_two_kinds
-from builder.layer.statistics import LayerStatistics
 from builder.layer.whiteout import OPAQUE, PREFIX
 
 _RUN_RECORDS = 32_768

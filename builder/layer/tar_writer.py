@@ -16,9 +16,9 @@ from typing import NamedTuple
 from builder.errors import ContextError, LayerError
 from builder.filesystem.entry import Entry
 from builder.layer.content import IN_MEMORY_BYTES, Content, FileContent, SliceCheck, SlicedContent, open_content
+from builder.layer.index_format import LayerStatistics
 from builder.layer.index_writer import IndexWriter
 from builder.layer.paths import refuse_long_path
-from builder.layer.statistics import LayerStatistics
 from builder.layer.tar_encode import BLOCK, END, encode_header
 from builder.layer.whiteout import PREFIX, refuse_reserved_name
 

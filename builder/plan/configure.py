@@ -29,7 +29,7 @@ from builder.dockerfile.instructions import (
     Word,
 )  # fmt: skip
 from builder.dockerfile.ports import parse_port
-from builder.dockerfile.signals import check_stop_signal
+from builder.dockerfile.values import check_stop_signal
 from builder.errors import PlanError
 from builder.oci.config import Healthcheck
 from builder.plan import arguments, history

@@ -9,6 +9,7 @@ serves here is found by `detect.py`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from typing import Literal, Protocol
 
 from builder.layer.view import MergedView, ViewLayer
 from builder.oci.digest import DiffID
+from builder.sandbox.namespace import BuildNamespace, HostRoot, MappedRoot, NoNamespace, SingleIdRoot
 from builder.sandbox.spec import Rootfs
 from builder.snapshot.changes import Change
+from builder.store.store import Store
 
 Ids = Literal["exact", "ignore"]
 """Whether unpacked files get the owners that the layer names, or all belong to the one id there is."""
@@ -78,3 +81,23 @@ class Snapshotter(Protocol):
     def open_stack(self, layers: Sequence[StackLayer], view: MergedView) -> AbstractContextManager[Rootfs]:
         """Give a tree of `layers` to read from (RUN --mount=from=…) until the block ends."""
         ...
+
+
+def place_of(store: Store, namespace: BuildNamespace) -> Place:
+    """Return where and how `store` keeps snapshots."""
+    ids: Ids = "exact"
+    match namespace:
+        case SingleIdRoot():
+            ids = "ignore"
+        case NoNamespace():
+            ids = "exact" if os.geteuid() == 0 else "ignore"
+        case HostRoot() | MappedRoot():
+            pass
+    return Place(
+        snapshots=store.snapshots,
+        trash=store.trash,
+        temporary=store.temporary.path,
+        ids=ids,
+        pin=store.leases.pin,
+        user_namespace=namespace.user_namespace,
+    )

@@ -72,7 +72,7 @@ class Worker:
         from builder.sandbox.namespace import enter_build_namespace
         from builder.snapshot.copying import CopyingSnapshotter
         from builder.snapshot.overlay import OverlaySnapshotter
-        from builder.snapshot.place import place_of
+        from builder.snapshot.snapshotter import place_of
 
         here = this_place()
         with trial_area(self.store) as area:

@@ -75,7 +75,7 @@ class CheckedFile:
         if not believe or sound.known_digest(status) != digest:
             from builder.store.known_files import WORTH_BYTES
             from builder.store.pipeline import Digester  # queues and threads: not for a cached build
-            from builder.store.settled import is_settled
+            from builder.store.stat_cache import is_settled
 
             self._lasting = status.st_size >= WORTH_BYTES and is_settled(status, time.time_ns())
             self._hashing = Digester(digest.algorithm)

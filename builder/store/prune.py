@@ -16,12 +16,11 @@ from dataclasses import dataclass
 
 from builder.errors import StoreError
 from builder.oci.digest import Digest
-from builder.store.mounted import has_mounts
 from builder.store.os_errors import translated
 from builder.store.prune_plan import Left, PrunePlan, PrunePolicy, what_to_prune
 from builder.store.reachability import needed_blobs
 from builder.store.store import Store
-from builder.store.trash import discard, empty_trash, remove_tree
+from builder.store.trash import discard, empty_trash, has_mounts, remove_tree
 
 _DAY_SECONDS = 86_400
 PLAN_SECONDS = 30 * _DAY_SECONDS

@@ -25,6 +25,12 @@ CREATE INDEX record_description ON record (description, created);
 CREATE INDEX record_layer ON record (diff_id);
 """
 
+FACTS_SCHEMA = "CREATE TABLE fact (key TEXT PRIMARY KEY, document BLOB NOT NULL) WITHOUT ROWID;"
+"""Key of a record → bytes that explain it later (solve/reason/facts.py).
+
+In a database of its own, which no cached build opens: losing it loses no result, only how exactly a miss is explained.
+"""
+
 _USED_STEP_SECONDS = 86_400
 """How exact the last use is known: finer would make every cached build write."""
 
@@ -134,3 +140,25 @@ class CacheRecords:
             created=created,
             description=description,
         )
+
+
+class Facts:
+    """The facts of all cache records of a store, beside their preimages (docs/decisions/0013)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, key: Digest) -> bytes | None:
+        row = self._database.row("SELECT document FROM fact WHERE key = ?", (key,))
+        return bytes(row[0]) if row else None
+
+    def put(self, key: Digest, document: bytes) -> None:
+        self._database.change(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (key, document))
+        )
+
+    def delete(self, keys: Iterable[Digest]) -> None:
+        """Forget the facts of records that are deleted."""
+        gone = [(key,) for key in keys if self.find(key) is not None]
+        if gone:
+            self._database.change(lambda connection: connection.executemany("DELETE FROM fact WHERE key = ?", gone))

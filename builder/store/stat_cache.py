@@ -3,18 +3,24 @@
     stamp    (context, path) → mtime, ctime, size, inode, mode; sha256
 
 A context is the directory with its device and inode number; it lives in a database of its own, so that writing 50,000
-rows keeps no build waiting. Only files that were settled when they were scanned are believed (settled.py). Rows stream
-in tree order: a scan is a merge join.
+rows keeps no build waiting. Only files that were settled when they were scanned are believed
+(`is_settled`, git's "racy" rule). Rows stream in tree order: a scan is a merge join.
+
+A change leaves a file's status as it was when it falls into the same tick of the file system's clock as the one before.
+File systems of this kernel stamp with its own clock, whose ticks take at most 10 ms. Others may count in seconds (FAT
+even in pairs of them) or by the clock of another machine.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from builder.filesystem.entry import tree_key
 from builder.store.database import Database
 
 SCHEMA = """
@@ -23,6 +29,16 @@ CREATE TABLE context (id INTEGER PRIMARY KEY, device INTEGER, inode INTEGER, roo
 CREATE TABLE stamp (context INTEGER, path BLOB, stamp BLOB NOT NULL, digest BLOB NOT NULL,
     PRIMARY KEY (context, path)) WITHOUT ROWID;
 """
+
+YOUNG_NS = 2_000_000_000
+"""How long a file must have been left alone on any file system."""
+
+YOUNG_BY_OUR_CLOCK_NS = 50_000_000
+"""The same where the kernel's own clock makes the stamps."""
+
+_BY_OUR_CLOCK = frozenset({"ext4", "xfs", "btrfs", "tmpfs", "overlay", "f2fs"})
+_COARSE_NS = 1_000_000
+"""A stamp that is a multiple of this may come from a file system that keeps no more (ext4 with small inodes)."""
 
 _STAMP = struct.Struct("<qIqIqQI")
 _NS = 1_000_000_000
@@ -81,7 +97,7 @@ class ContextStamps:
         row = None
         if (context := self._find_id()) is not None:
             row = self._database.row(
-                "SELECT stamp, digest FROM stamp WHERE context = ? AND path = ?", (context, _key(path))
+                "SELECT stamp, digest FROM stamp WHERE context = ? AND path = ?", (context, tree_key(path))
             )
         return row[1].hex() if row and row[0] == stamp_of(status) else None
 
@@ -94,7 +110,7 @@ class ContextStamps:
         bounds: list[Any] = []
         if under:
             statement += " AND (path = ? OR (path > ? AND path < ?))"
-            key = _key(under)
+            key = tree_key(under)
             bounds = [key, key + b"\0", key + b"\1"]
         for key, stamp, digest in self._database.walk(f"{statement} ORDER BY path", [*arguments, *bounds]):
             yield StampedFile(os.fsdecode(key.replace(b"\0", b"/")), stamp, digest.hex())
@@ -112,7 +128,7 @@ class ContextStamps:
 
     def delete(self, paths: Iterable[str]) -> None:
         """Forget files that are no more."""
-        keys = [_key(path) for path in paths]
+        keys = [tree_key(path) for path in paths]
         if keys and (context := self._find_id()) is not None:
 
             def delete(connection: Any) -> None:
@@ -136,7 +152,7 @@ class ContextStamps:
             self._id = row[0]
             connection.executemany(
                 "INSERT OR REPLACE INTO stamp VALUES (?, ?, ?, ?)",
-                [(row[0], _key(file.path), file.stamp, bytes.fromhex(file.digest)) for file in batch],
+                [(row[0], tree_key(file.path), file.stamp, bytes.fromhex(file.digest)) for file in batch],
             )
 
         self._database.change(put)
@@ -150,10 +166,36 @@ class ContextStamps:
         return self._id
 
 
-def _key(path: str) -> bytes:
-    """Return the sort key of tree order: a directory's content follows it before any sibling."""
-    return os.fsencode(path).replace(b"/", b"\0")
-
-
 def _signed(number: int) -> int:
     return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def is_settled(status: os.stat_result, moment_ns: int) -> bool:
+    """Say whether a file was old enough at `moment_ns` (before it was read) for its status to be believed."""
+    age_ns = moment_ns - max(status.st_mtime_ns, status.st_ctime_ns)
+    if age_ns >= YOUNG_NS:
+        return True
+    return (
+        age_ns >= YOUNG_BY_OUR_CLOCK_NS
+        and status.st_ctime_ns % _COARSE_NS != 0
+        and status.st_dev in devices_by_our_clock()
+    )
+
+
+@functools.cache
+def devices_by_our_clock(mountinfo: str = "/proc/self/mountinfo") -> frozenset[int]:
+    """Return the devices whose file systems are stamped by this kernel's clock (proc_pid_mountinfo(5), fields 3 and 9).
+
+    Empty when it cannot be told. File systems that use device numbers of their own, as btrfs may, are left out.
+    """
+    found = set()
+    try:
+        with open(mountinfo, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                mount, _, file_system = line.partition(" - ")
+                if file_system.split(" ", 1)[0] in _BY_OUR_CLOCK:
+                    major, _, minor = mount.split(" ", 3)[2].partition(":")
+                    found.add(os.makedev(int(major), int(minor)))
+    except (OSError, ValueError, IndexError):
+        return frozenset()
+    return frozenset(found)

@@ -26,18 +26,17 @@ from types import TracebackType
 
 from builder.errors import StoreError
 from builder.filesystem import sound
-from builder.store import atomic, documents, facts, formats, known_files, layers, records, stat_cache
+from builder.store import atomic, documents, formats, known_files, layers, records, stat_cache
 from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
 from builder.store.documents import Documents, Origins
-from builder.store.facts import Facts
 from builder.store.known_files import KnownFiles
 from builder.store.layers import Layers
 from builder.store.leases import Leases
 from builder.store.names import ImageNames, empty_index
 from builder.store.os_errors import store_error, translated
-from builder.store.records import CacheRecords
+from builder.store.records import CacheRecords, Facts
 from builder.store.reserve import Reserve
 from builder.store.stat_cache import StatCache
 from builder.store.temporary import TemporaryFiles
@@ -96,7 +95,7 @@ class Store:
     @cached_property
     def explanations(self) -> Database:
         """The database of facts."""
-        return Database(f"{self.root}/facts.db", facts.SCHEMA, formats.FACTS_DATABASE, self._notify)
+        return Database(f"{self.root}/facts.db", records.FACTS_SCHEMA, formats.FACTS_DATABASE, self._notify)
 
     @property
     def indexes(self) -> str:

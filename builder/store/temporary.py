@@ -14,9 +14,8 @@ import os
 from itertools import count
 from threading import Lock
 
-from builder.store.mounted import has_mounts
 from builder.store.os_errors import translated
-from builder.store.trash import remove_tree
+from builder.store.trash import has_mounts, remove_tree
 
 
 class TemporaryFiles:

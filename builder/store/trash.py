@@ -15,6 +15,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+_MOUNTINFO = "/proc/self/mountinfo"
+_ESCAPES = ((b"\\", rb"\134"), (b" ", rb"\040"), (b"\t", rb"\011"), (b"\n", rb"\012"))
+_MOUNT_POINT = 4
+"""Field of a line of mountinfo, from 0 (proc_pid_mountinfo(5))."""
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OWNER_ALL = 0o700
 
@@ -136,3 +140,21 @@ def _exists(root: int, name: bytes) -> bool:
     except OSError:
         return False
     return True
+
+
+def has_mounts(directory: str) -> bool:
+    """Say whether a file system is mounted at or below `directory`; True also when a readable /proc doesn't tell.
+
+    Then it must not be deleted, as it may be the user's. A build mounts in a mount namespace of its own, which ends
+    with it, kill -9 included; so there is never anything, unless somebody mounted it by hand, or a sandbox could get
+    no namespace.
+    """
+    wanted = os.fsencode(os.path.realpath(directory))
+    for plain, escaped in _ESCAPES:
+        wanted = wanted.replace(plain, escaped)
+    try:
+        with open(_MOUNTINFO, "rb") as file:
+            points = [line.split(b" ")[_MOUNT_POINT] for line in file]
+    except (OSError, IndexError):
+        return os.path.exists("/proc/self")
+    return any(point == wanted or point.startswith(wanted + b"/") for point in points)

@@ -17,7 +17,7 @@ from typing import Any
 
 from builder.errors import DigestMismatch, TransportError
 from builder.filesystem.entry import Entry
-from builder.image.multi import is_index
+from builder.image.image import is_index
 from builder.layer.tar_encode import BLOCK, END, encode_header
 from builder.oci import canonical
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor

@@ -9,7 +9,7 @@ import os
 
 from builder.errors import DigestMismatch, LayerError
 from builder.layer.index import LayerIndex, open_index, seal_index
-from builder.layer.statistics import LayerStatistics
+from builder.layer.index_format import LayerStatistics
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
 from builder.store.layers import LayerRecord

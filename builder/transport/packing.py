@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from builder.image.image import Image, load_image
-from builder.image.multi import assemble_index, is_index, walk_manifests
+from builder.image.assemble import assemble_index
+from builder.image.image import Image, is_index, load_image, walk_manifests
 from builder.layer.compression import Compressor, open_stored
 from builder.oci import canonical
 from builder.oci.annotations import Annotation, select
@@ -70,7 +70,7 @@ def pack_image(
     BlobNotFound when a layer is not in the store.
     """
     images = []
-    for manifest in walk_manifests(store, descriptor):
+    for manifest in walk_manifests(store.blobs, descriptor):
         image = load_image(store.blobs, manifest)
         jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
         packed = _pack_all(store, jobs, packing, reproducible)

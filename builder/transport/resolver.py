@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -37,21 +36,11 @@ _WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _SHORT_ID = re.compile(r"(?:docker\.io/library/)?([0-9a-f]{4,64})(?::latest)?")
 
 
-@dataclass(frozen=True, slots=True)
-class PlatformMismatch:
-    """A name stands for an image of another platform than asked for, and there is no other: worth a warning."""
-
-    reference: str
-    wanted: Platform
-    found: Platform
-
-
 class Resolver:
     """Resolves names for one build. Safe for threads.
 
     `pull` asks registries even for names the store knows. `named` maps image names, as people write them, to
-    `docker-image://` or `oci-layout://` values (--build-context). `notify` gets a line for what takes time,
-    `progress` a digest and a number of bytes just fetched.
+    `docker-image://` or `oci-layout://` values (--build-context). `notify` gets a line for what takes time.
     """
 
     def __init__(
@@ -61,18 +50,15 @@ class Resolver:
         pull: bool = False,
         named: Mapping[str, str] | None = None,
         notify: Callable[[str], None] = lambda line: None,
-        progress: Callable[[Digest, int], None] | None = None,
         client: RegistryClient | None = None,
         cancel: Event | None = None,
     ) -> None:
         self.cancel = cancel or Event()
         """Set to end what is being fetched, with Cancelled."""
-        self.mismatches: list[PlatformMismatch] = []
         self._store = store
         self._pull = pull
         self._named = {_familiar(name): value for name, value in (named or {}).items()}
         self._notify = notify
-        self._progress = progress
         self._client = client
         self._resolved: dict[tuple[str, Platform], ResolvedImage] = {}
         self._places: dict[Digest, str] = {}
@@ -83,9 +69,6 @@ class Resolver:
         key = (reference, platform)
         if key not in self._resolved:
             image = self._resolve(self._redirected(reference), platform)
-            found = image.config.platform
-            if found.os and platform.accepts(found) is None:
-                self.mismatches.append(PlatformMismatch(reference, platform, found))
             self._resolved[key] = ResolvedImage(
                 reference=reference, manifest_digest=image.descriptor.digest, config=image.config
             )
@@ -203,7 +186,7 @@ class Resolver:
         return self._source(place)
 
     def _source(self, place: str) -> Source:
-        return open_source(place, self._registry, self._progress)
+        return open_source(place, self._registry)
 
     def _registry(self) -> RegistryClient:
         if self._client is None:

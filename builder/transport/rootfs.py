@@ -13,9 +13,8 @@ from threading import Thread
 from typing import NoReturn
 
 from builder.errors import StoreError, TransportError
-from builder.filesystem.entry import Entry
-from builder.image.image import load_image
-from builder.image.multi import is_index, walk_manifests
+from builder.filesystem.entry import Entry, tree_key
+from builder.image.image import is_index, load_image, walk_manifests
 from builder.layer.apply import apply_layer
 from builder.layer.compression import open_stored
 from builder.layer.content import Content
@@ -88,7 +87,8 @@ def _stacks(store: Store, image: Descriptor) -> dict[str, tuple[LayerRecord, ...
     if not is_index(image):
         return {"": _layers(store, image)}
     return {
-        str(manifest.platform).replace("/", "_"): _layers(store, manifest) for manifest in walk_manifests(store, image)
+        str(manifest.platform).replace("/", "_"): _layers(store, manifest)
+        for manifest in walk_manifests(store.blobs, image)
     }
 
 
@@ -143,11 +143,7 @@ def _earlier_name(view: MergedView, found: ViewEntry) -> str | None:
     target = view.find(link)
     if target is None or (target.layer_number, target.offset) != (found.layer_number, found.offset):
         return None
-    return link if _order(link) < _order(found.entry.path) else None
-
-
-def _order(path: str) -> bytes:
-    return os.fsencode(path).replace(b"/", b"\0")
+    return link if tree_key(link) < tree_key(found.entry.path) else None
 
 
 def _tar_path(store: Store, layer: LayerRecord) -> Callable[[], str]:

@@ -55,13 +55,10 @@ class Source(Protocol):
 class RegistrySource:
     """A repository of a registry."""
 
-    def __init__(
-        self, reference: Reference, client: RegistryClient, progress: Callable[[Digest, int], None] | None = None
-    ) -> None:
+    def __init__(self, reference: Reference, client: RegistryClient) -> None:
         self.place = reference.name
         self._reference = reference
         self._client = client
-        self._progress = progress
 
     def manifest(self, name: str) -> ManifestBytes:
         reference = Reference(self._reference.registry, self._reference.repository)
@@ -70,9 +67,7 @@ class RegistrySource:
         return ManifestBytes(fetched.data, fetched.media_type, fetched.digest)
 
     def blob(self, descriptor: Descriptor, sink: Ingest) -> None:
-        report = self._progress
-        progress = None if report is None else lambda count: report(descriptor.digest, count)
-        self._client.fetch_blob(self._reference, descriptor, sink, progress)
+        self._client.fetch_blob(self._reference, descriptor, sink)
 
 
 class LayoutSource:
@@ -138,13 +133,11 @@ class LayoutSource:
         return TransportError(f"the image layout {self.path}: {what}: {reason}")
 
 
-def open_source(
-    place: str, client: Callable[[], RegistryClient], progress: Callable[[Digest, int], None] | None = None
-) -> Source:
+def open_source(place: str, client: Callable[[], RegistryClient]) -> Source:
     """Return the source a place names. `client` is called only for registries."""
     if place.startswith(LAYOUT_SCHEME):
         return LayoutSource(place.removeprefix(LAYOUT_SCHEME))
-    return RegistrySource(parse_reference(place), client(), progress)
+    return RegistrySource(parse_reference(place), client())
 
 
 def check_layout(path: str) -> None:

@@ -12,7 +12,7 @@ from builder.context.directory import DirectoryTree
 from builder.context.ignore import parse_ignore
 from builder.context.reading import hash_node, read_node
 from builder.errors import ContextError
-from builder.filesystem.tree_order import tree_key
+from builder.filesystem.entry import tree_key
 from builder.store.stat_cache import StampedFile
 
 

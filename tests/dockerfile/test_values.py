@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.dockerfile.durations import parse_duration
 from builder.dockerfile.ports import parse_port
-from builder.dockerfile.signals import check_stop_signal
+from builder.dockerfile.values import check_stop_signal, parse_duration
 from builder.errors import PlanError
 
 

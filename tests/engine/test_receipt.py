@@ -21,7 +21,7 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.platform import Platform
 from builder.plan.plan import Plan
 from builder.solve import events
-from builder.store import settled as settled_files
+from builder.store import stat_cache
 from tests.support.settle import wait_until_settled
 
 
@@ -191,7 +191,7 @@ def test_a_base_that_moved_voids_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_young_files_get_no_receipt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settled_files, "devices_by_our_clock", frozenset)  # two seconds, as on any file system
+    monkeypatch.setattr(stat_cache, "devices_by_our_clock", frozenset)  # two seconds, as on any file system
     project = Project(tmp_path)
     project.build(monkeypatch)
     assert project.build(monkeypatch)[1]

@@ -30,13 +30,13 @@ from builder.context.glob import PatternError, match_glob, parse_glob
 from builder.context.http import file_name
 from builder.context.ignore import IgnorePatterns, parse_ignore
 from builder.context.load import parse_repository
-from builder.dockerfile.durations import parse_duration
 from builder.dockerfile.git_url import GitReferenceError, parse_git_ref
 from builder.dockerfile.instructions import Dockerfile, Word
 from builder.dockerfile.lines import decode
 from builder.dockerfile.mounts import check_mount, parse_mount
 from builder.dockerfile.parser import parse_dockerfile, parse_partially, to_json
 from builder.dockerfile.ports import parse_port
+from builder.dockerfile.values import parse_duration
 from builder.dockerfile.words import WordError, expand, expand_words
 from builder.errors import (
     DockerfileSyntaxError,

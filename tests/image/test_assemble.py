@@ -14,7 +14,6 @@ from builder.filesystem.entry import Entry
 from builder.image.assemble import assemble
 from builder.image.history import PADDING_COMMENT
 from builder.image.image import load_image
-from builder.image.validate import validate_image
 from builder.layer.index_layer import build_index
 from builder.layer.tar_writer import write_layer
 from builder.oci.config import History, ImageConfig, RuntimeConfig, parse_config
@@ -26,6 +25,7 @@ from builder.plan.plan import PlannedHistory, PlannedImage
 from builder.plan.step import StepID
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
+from tests.support.validate import validate_image
 
 AMD64 = Platform("linux", "amd64")
 T1, T2 = "2024-01-01T00:00:01Z", "2024-01-01T00:00:02Z"

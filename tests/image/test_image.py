@@ -11,12 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import ImageError, ReferenceFormatError, StoreError
-from builder.image.assemble import assemble
-from builder.image.image import choose_platform, load_image
+from builder.image.assemble import assemble, assemble_index
+from builder.image.image import choose_platform, load_image, walk_manifests
 from builder.image.listing import find_descriptor, get_image, list_images, remove_image, tag_image
-from builder.image.multi import assemble_index, walk_manifests
 from builder.image.timestamp import format_timestamp, now, parse_timestamp
-from builder.image.validate import validate_image
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import digest_of
 from builder.oci.manifest import Index
@@ -26,6 +24,7 @@ from builder.plan.step import StepID
 from builder.store.prune import prune
 from builder.store.store import Store
 from tests.image.test_assemble import T1, file_layer, planned
+from tests.support.validate import validate_image
 
 
 def entry(platform: str, text: str = "", media_type: str = OCI_MANIFEST, attests: str = "") -> Descriptor:
@@ -202,7 +201,7 @@ def test_an_index_of_platforms_is_one_image_with_many_faces(store: Store) -> Non
     index = assemble_index(store, [here])
     store.names.set("docker.io/library/all:1", index)
     assert validate_image(store.blobs, index) == ()
-    assert [item.digest for item in walk_manifests(store, index)] == [here.digest]
+    assert [item.digest for item in walk_manifests(store.blobs, index)] == [here.digest]
     assert load_image(store.blobs, index, host_platform()).descriptor.digest == here.digest
     assert get_image(store, "all:1").id == get_image(store, "x:1").id
 

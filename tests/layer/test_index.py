@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import LayerError
-from builder.filesystem.entry import Entry
-from builder.filesystem.tree_order import tree_key
+from builder.filesystem.entry import Entry, tree_key
 from builder.layer import index_writer
 from builder.layer.index import open_index, seal_index
 from builder.layer.index_layer import build_index

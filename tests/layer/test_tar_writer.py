@@ -18,8 +18,8 @@ from builder.filesystem.entry import Entry, Kind
 from builder.filesystem.resolve import Root
 from builder.layer.content import Content, FileContent, SlicedContent
 from builder.layer.index import open_index
+from builder.layer.index_format import LayerStatistics
 from builder.layer.index_layer import build_index
-from builder.layer.statistics import LayerStatistics
 from builder.layer.tar_reader import read_tar
 from builder.layer.tar_writer import BLOCK_BYTES, write_layer
 from builder.layer.whiteout import whiteout_entry

@@ -14,7 +14,7 @@ from builder.filesystem import sound
 from builder.oci.digest import Digest
 from builder.store import pipeline
 from builder.store.known_files import WORTH_BYTES
-from builder.store.settled import YOUNG_NS
+from builder.store.stat_cache import YOUNG_NS
 from builder.store.store import open_store
 
 LARGE = b"x" * WORTH_BYTES

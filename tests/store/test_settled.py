@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.store import settled
-from builder.store.settled import YOUNG_BY_OUR_CLOCK_NS, YOUNG_NS, devices_by_our_clock, is_settled
+from builder.store import stat_cache
+from builder.store.stat_cache import YOUNG_BY_OUR_CLOCK_NS, YOUNG_NS, devices_by_our_clock, is_settled
 
 NOW = 1_700_000_000_123_456_789
 OURS, OTHER = os.makedev(8, 1), os.makedev(0, 99)
@@ -24,7 +24,7 @@ MOUNTINFO = """\
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settled, "devices_by_our_clock", lambda: frozenset({OURS}))
+    monkeypatch.setattr(stat_cache, "devices_by_our_clock", lambda: frozenset({OURS}))
 
 
 def status(*, mtime_ns: int, ctime_ns: int, device: int) -> os.stat_result:

@@ -1,4 +1,4 @@
-"""Wait until the status of files is believed (store/settled.py): two seconds, or a moment where that is enough."""
+"""Wait until the status of files is believed (store/stat_cache.py): two seconds, or a moment where that is enough."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from builder.store.settled import YOUNG_NS, is_settled
+from builder.store.stat_cache import YOUNG_NS, is_settled
 
 
 def wait_until_settled(*folders: Path) -> None:

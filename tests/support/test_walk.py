@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.filesystem.tree_order import tree_key
+from builder.filesystem.entry import tree_key
 from tests.support.walk import read_xattrs, walk_entries
 
 

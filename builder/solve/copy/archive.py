@@ -17,9 +17,8 @@ from builder.context.paths import join
 from builder.context.reading import check_node, open_node, unreadable
 from builder.context.tree import Node, changed
 from builder.errors import ContextError
-from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
+from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry, tree_key
 from builder.filesystem.links import follow_links
-from builder.filesystem.tree_order import tree_key
 from builder.layer.content import Content
 from builder.layer.view import MergedView, ViewEntry
 

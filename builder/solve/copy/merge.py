@@ -7,8 +7,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from builder.context.tree import Node
-from builder.filesystem.entry import Entry
-from builder.filesystem.tree_order import tree_key
+from builder.filesystem.entry import Entry, tree_key
 from builder.layer.content import Content
 from builder.solve.copy.destination import check_kinds
 

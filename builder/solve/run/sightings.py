@@ -24,7 +24,7 @@ from builder.context.tree import Node, Tree
 from builder.filesystem.entry import FILE, HARDLINK, SYMLINK, Entry
 from builder.snapshot.metadata import belongs_into_image
 from builder.solve.entry_line import entry_line
-from builder.store.settled import is_settled
+from builder.store.stat_cache import is_settled
 
 Status = tuple[str, "os.stat_result | None"]
 """A path in the context, and what stat(2) said of it; None where nothing can change it."""
