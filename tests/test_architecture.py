@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "cache": {"oci", "store"},
     "context": {"dockerfile.git_url", "filesystem", "layer", "oci", "store", "suggest", "web"},
     "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},
-    "image": {"layer", "oci", "plan", "store"},
+    "image": {"oci", "plan", "store"},
     "transport": {"filesystem", "image", "layer", "oci", "plan", "registry", "store", "suggest"},
 }
 ROOMS["sandbox.native"] = ROOMS["sandbox.oci"] = {
