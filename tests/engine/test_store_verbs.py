@@ -11,6 +11,7 @@ from builder.engine.info import describe_machine
 from builder.engine.prune import delete_store, prune_store
 from builder.engine.request import BuildRequest
 from builder.errors import StoreError
+from tests.support.alone import alone
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def root(tmp_path: Path) -> str:
     return path
 
 
+@alone  # an ordinary user prunes in a namespace, which a process with one thread may enter
 def test_a_dry_run_counts_what_goes_and_takes_nothing(root: str, notes: list[str]) -> None:
     tried = prune_store(root, everything=True, dry_run=True, notify=notes.append)
     assert (tried.images, tried.records, tried.blobs) == (1, 1, 3)
@@ -38,12 +40,14 @@ def test_a_dry_run_counts_what_goes_and_takes_nothing(root: str, notes: list[str
     assert (again.images, again.records, again.blobs, again.left.blobs) == (0, 0, 0, 0)
 
 
+@alone
 def test_the_cache_stays_unless_everything_is_to_go(root: str, notes: list[str]) -> None:
     pruned = prune_store(root, notify=notes.append)
     assert (pruned.images, pruned.records) == (1, 0)
     assert describe_machine(root, notify=notes.append).store.records == 1
 
 
+@alone
 def test_a_store_is_deleted_with_all_it_holds(root: str, notes: list[str]) -> None:
     assert delete_store(root, notify=notes.append) == root
     assert not Path(root).exists()
