@@ -45,13 +45,22 @@ ROOMS["sandbox.native"] = ROOMS["sandbox.oci"] = {
 ROOMS["sandbox.chroot"] = ROOMS["sandbox.native"] - {"sandbox.namespace"} | {"filesystem"}
 ROOMS["sandbox"] |= {"sandbox.native", "sandbox.oci", "sandbox.chroot"}
 ROOMS["solve.copy"] = {
-    *{"context", "filesystem", "layer", "oci", "plan.step", "plan.epoch", "store", "web.address"},
+    *{"context", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "plan.epoch", "store", "web.address"},
     *{"solve.accounts", "solve.commit", "solve.context", "solve.entry_line", "solve.events", "solve.op"},
     *{"solve.reason.facts", "solve.results"},
 }
 ROOMS["solve.run"] = {
-    *{"context", "dockerfile.arrays", "filesystem", "layer", "oci", "plan.step", "sandbox.runner", "sandbox.spec"},
-    *{"snapshot", "solve.accounts", "solve.commit", "solve.context", "solve.entry_line", "solve.events", "solve.op"},
+    *{"context", "dockerfile.arrays", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "sandbox.runner"},
+    *{
+        "sandbox.spec",
+        "snapshot",
+        "solve.accounts",
+        "solve.commit",
+        "solve.context",
+        "solve.entry_line",
+        "solve.events",
+        "solve.op",
+    },
     *{"solve.reason.facts", "solve.results", "solve.step_errors", "store"},
 }
 ROOMS["solve.reason"] = {
@@ -59,8 +68,8 @@ ROOMS["solve.reason"] = {
     *{"solve.keyed_step", "solve.results", "solve.run.inputs"},
 }
 ROOMS["solve"] = {
-    *{"cache", "context", "filesystem", "layer", "oci", "plan", "sandbox", "snapshot", "store", "transport"},
-    *{"solve.copy", "solve.reason", "solve.run"},
+    *{"cache", "context", "filesystem", "layer", "linux.cancel", "oci", "plan", "sandbox", "snapshot", "store"},
+    *{"transport", "solve.copy", "solve.reason", "solve.run"},
 }
 ROOMS["engine"] = {
     *{"context", "dockerfile", "image", "lint", "linux", "oci", "plan", "snapshot", "store", "transport"},

@@ -60,7 +60,13 @@ def among(modules: set[str], unwanted: tuple[str, ...]) -> list[str]:
     return sorted(found - ASKED_BY_ALL if os.geteuid() == 0 else found - ASKED_BY_ALL - ASKED_BY_USERS)
 
 
-ASKED_BY_ALL = {"builder.linux", "builder.linux.single_id", "builder.dockerfile", "builder.dockerfile.git_url"}
+ASKED_BY_ALL = {
+    "builder.linux",
+    "builder.linux.cancel",
+    "builder.linux.single_id",
+    "builder.dockerfile",
+    "builder.dockerfile.git_url",
+}
 """Whether there is more than one user id decides the keys of a build, and an address whether its context is fetched."""
 ASKED_BY_USERS = {"builder.linux.subordinate_ids"}
 """How many ids an ordinary user has stands in files; this reads them, and loads no ctypes."""

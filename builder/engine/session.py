@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Event
 from typing import TYPE_CHECKING
 
 from builder.context.load import BuildContext, load_context
 from builder.engine.plan_cache import PlanCache
 from builder.engine.request import BuildRequest
 from builder.errors import SourceError
+from builder.linux.cancel import Cancel
 from builder.linux.single_id import one_id_only
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.plan.plan import Plan
@@ -42,7 +42,7 @@ class BuildSession:
     sink: events.EventSink
     stack: ExitStack
     worker: Worker
-    cancel: Event
+    cancel: Cancel
     """Set once the build is to end: whoever works looks at it."""
     timestamps: Timestamps
     """What knows the times that SOURCE_DATE_EPOCH can name."""
@@ -60,7 +60,7 @@ class BuildSession:
                 warn=lambda rule, text: sink(events.Warned(rule, text)),
             )
         )
-        cancel = Event()
+        cancel = Cancel()
         resolver = Resolver(
             store,
             cancel=cancel,

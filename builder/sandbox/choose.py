@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from builder.errors import SandboxError
 from builder.filesystem.remove import remove_tree
+from builder.linux.cancel import Cancel
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.source import NetworkSource, OwnNetwork, SharedNetwork, choose_network
@@ -218,7 +218,7 @@ def _try_network(network: BuildNetwork) -> str:
             return f"this machine's, without CAP_NET_RAW: {reason}"
         case OwnNetwork(program=program):
             try:
-                network.join(threading.Event())
+                network.join(Cancel())
             except SandboxError as error:
                 return error.message
             return f"one of the build's own, through {program}"
@@ -228,7 +228,7 @@ def _trial(sandbox: Sandbox, rootfs: Rootfs) -> None:
     """Run a command that does not exist. Raises SandboxError when that fails otherwise than it should."""
     pieces: list[bytes] = []
     spec = SandboxSpec(rootfs=rootfs, argv=(TRIAL,), network="host")
-    status = sandbox.run(spec, on_output=lambda _, data: pieces.append(data), cancel=threading.Event())
+    status = sandbox.run(spec, on_output=lambda _, data: pieces.append(data), cancel=Cancel())
     output = b"".join(pieces).decode(errors="replace").strip()
     is_missed = _misses_trial(output) if sandbox.name == "oci" else status.code == NOT_FOUND
     if not is_missed:

@@ -6,9 +6,9 @@ a result; that it could not be started at all is a SandboxError.
 
 from __future__ import annotations
 
-import threading
 from typing import Protocol
 
+from builder.linux.cancel import Cancel
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.spec import ExitStatus, OnOutput, SandboxSpec
 
@@ -20,7 +20,7 @@ class Sandbox(Protocol):
     network: BuildNetwork
     """What runs get that ask for no network in particular; it may be started before the first of them."""
 
-    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: Cancel) -> ExitStatus:
         """Run to the end. Raises SandboxError when it cannot be started, Cancelled once `cancel` has killed it."""
         ...
 

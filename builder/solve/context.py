@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import PlanError
+from builder.linux.cancel import Cancel
 from builder.oci.run_options import NO_OPTIONS, RunOptions
 from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
 from builder.solve.cache_key import KeyEnvironment
@@ -79,7 +79,7 @@ class SolveContext:
     worker: Worker
     sink: EventSink
     build_name: str
-    cancel: Event = field(default_factory=Event)
+    cancel: Cancel = field(default_factory=Cancel)
     """Set once anything has failed or the user has had enough: whoever works looks at it."""
     epoch: int | None = None
     """What clamps all times, in seconds since 1970."""

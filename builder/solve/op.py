@@ -8,10 +8,10 @@ are in copy/op.py and run/op.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from builder.linux.cancel import Cancel
     from builder.solve.events import Warned
     from builder.solve.reason.facts import Seen
     from builder.store.layers import LayerRecord
@@ -49,6 +49,6 @@ class Op(Protocol):
         """Return what the step will read. Raises PybuildError."""
         ...
 
-    def execute(self, emit: Emit, cancel: Event) -> Executed:
+    def execute(self, emit: Emit, cancel: Cancel) -> Executed:
         """Make the layer and write it to the store. Raises PybuildError, Cancelled."""
         ...

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.errors import Cancelled, PybuildError, StoreError
+from builder.linux.cancel import Cancel
 from builder.oci.canonical import decode, encode
 from builder.oci.digest import Digest
 from builder.plan.plan import Plan
@@ -52,7 +53,7 @@ class _Solver:
     context: SolveContext
     sink: events.EventSink
     jobs: int
-    cancel: threading.Event
+    cancel: Cancel
     """Set once anything has failed or the user has had enough: whoever works looks at it."""
     _flight: dict[Digest, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

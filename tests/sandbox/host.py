@@ -11,12 +11,12 @@ import itertools
 import os
 import pwd
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from builder.errors import PybuildError
+from builder.linux.cancel import Cancel
 from builder.linux.user_namespace import enter_user_namespace
 from builder.sandbox.choose import open_sandbox
 from builder.sandbox.namespace import BuildNamespace, enter_build_namespace
@@ -121,7 +121,7 @@ def run_in(sandbox: Sandbox, host: Host, **fields: Any) -> Outcome:
     status = ExitStatus(-1)
     spec = SandboxSpec(**{"rootfs": rootfs, "env": (PATH,), **fields})
     try:
-        status = sandbox.run(spec, on_output=lambda fd, data: output[fd].append(data), cancel=threading.Event())
+        status = sandbox.run(spec, on_output=lambda fd, data: output[fd].append(data), cancel=Cancel())
     except PybuildError as failure:
         error = failure.message
     out, err = (b"".join(output[number]).decode(errors="replace") for number in (1, 2))

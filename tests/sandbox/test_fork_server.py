@@ -15,6 +15,7 @@ import pytest
 
 from builder.errors import SandboxError
 from builder.linux import threads
+from builder.linux.cancel import Cancel
 from builder.linux.process import close_all_except
 from builder.sandbox.namespace import enter_build_namespace
 from builder.sandbox.process import fork_server as room
@@ -71,7 +72,7 @@ def has_ended(pid: int) -> bool:
 
 
 def run(fork_server: ForkServer) -> ExitStatus:
-    return run_request(fork_server, ENDING, on_output=lambda *_: None, cancel=threading.Event())
+    return run_request(fork_server, ENDING, on_output=lambda *_: None, cancel=Cancel())
 
 
 @alone

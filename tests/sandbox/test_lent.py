@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from builder.errors import MountError
+from builder.linux.cancel import Cancel
 from builder.sandbox.chroot.emulated_mounts import EmulatedMounts
 from builder.sandbox.spec import BindMount, CacheMount, DirectoryRoot, Mount, SecretMount, SshMount, TmpfsMount
 from tests.sandbox.host import Host, Outcome, listing, run_in, write
@@ -241,10 +242,9 @@ def test_it_is_an_error_of_its_own_kind(chroot_host: Host) -> None:
 
     def work(sandbox: Any, _: object) -> str:
         spec = SandboxSpec(rootfs=chroot_host.new_root(), argv=("/bin/rm", "/etc/hosts"), env=("PATH=/bin",))
-        import threading
 
         try:
-            sandbox.run(spec, on_output=lambda *_: None, cancel=threading.Event())
+            sandbox.run(spec, on_output=lambda *_: None, cancel=Cancel())
         except MountError as error:
             return error.hint
         return "no error"

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from builder.errors import Cancelled
+from builder.linux.cancel import Cancel
 from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import ExitStatus, SandboxSpec
 from tests.sandbox.host import Host, run_in, top
@@ -70,7 +71,7 @@ def test_output_arrives_while_the_command_runs(host: Host) -> None:
     def work(sandbox: Sandbox, _: object) -> float:
         arrived: list[float] = []
         spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", "echo a; sleep 1; echo b"))
-        sandbox.run(spec, on_output=lambda *_: arrived.append(time.monotonic()), cancel=threading.Event())
+        sandbox.run(spec, on_output=lambda *_: arrived.append(time.monotonic()), cancel=Cancel())
         return arrived[-1] - arrived[0]
 
     assert host.do(work) > 0.5
@@ -81,7 +82,7 @@ def test_stdout_and_stderr_keep_their_order_where_it_can_be_told(host: Host) -> 
         order: list[int] = []
         script = "for i in 1 2 3; do echo o; sleep 0.2; echo e >&2; sleep 0.2; done"
         spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", script))
-        sandbox.run(spec, on_output=lambda number, _: order.append(number), cancel=threading.Event())
+        sandbox.run(spec, on_output=lambda number, _: order.append(number), cancel=Cancel())
         return order
 
     assert host.do(work) == [1, 2, 1, 2, 1, 2]
@@ -101,7 +102,7 @@ def test_processes_left_behind_are_killed(any_host: Host) -> None:
 
 def test_cancel_kills_everything_at_once(any_host: Host) -> None:
     def work(sandbox: Sandbox, _: object) -> float:
-        cancel = threading.Event()
+        cancel = Cancel()
         threading.Timer(0.3, cancel.set).start()
         spec = SandboxSpec(
             rootfs=any_host.new_root(), argv=("/bin/sh", "-c", f"trap '' TERM INT; sleep {LONG} & sleep {LONG}")
@@ -122,7 +123,7 @@ def test_an_error_in_the_callers_output_function_ends_the_run(host: Host) -> Non
 
         spec = SandboxSpec(rootfs=host.new_root(), argv=("/bin/sh", "-c", f"echo x; sleep {LONG}"))
         with pytest.raises(ZeroDivisionError):
-            sandbox.run(spec, on_output=fail, cancel=threading.Event())
+            sandbox.run(spec, on_output=fail, cancel=Cancel())
         return True
 
     assert host.do(work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import os
 import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from builder.context.ignore import NOTHING_IGNORED, parse_ignore
 from builder.errors import StepFailed
 from builder.filesystem.entry import Entry
 from builder.layer.content import FileContent
+from builder.linux.cancel import Cancel
 from builder.oci.platform import Platform
 from builder.plan.step import RunStep, StepID
 from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
@@ -74,7 +74,7 @@ class Site:
     tools: dict[str, Any] = field(default_factory=dict)
     layers: list[StackLayer] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
-    cancel: threading.Event = field(default_factory=threading.Event)
+    cancel: Cancel = field(default_factory=Cancel)
 
     def step(self, command: str, **fields: Any) -> RunStep:
         argv = fields.pop("argv", ("/bin/sh", "-c", command))

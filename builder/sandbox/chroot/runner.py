@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import NoReturn
 
 from builder.errors import MountError, SandboxError
 from builder.linux.beneath import open_in_root
+from builder.linux.cancel import Cancel
 from builder.linux.process import PR_SET_PDEATHSIG, close_on_exec_from, prctl
 from builder.sandbox.chroot.copying import copy_tree
 from builder.sandbox.chroot.emulated_mounts import EmulatedMounts
@@ -74,7 +74,7 @@ class ChrootSandbox:
         self._fork_server = ForkServer(child, namespaces=False)
         self.network = BuildNetwork(self._fork_server, network)
 
-    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: Cancel) -> ExitStatus:
         """Run to the end; see Sandbox. Raises MountError when what was lent can't be kept out of the result."""
         spec, network = self.network.connect(spec, cancel)
         with _emulated_root(spec) as root:
@@ -93,7 +93,7 @@ class ChrootSandbox:
         self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
     ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox. The supervisor is what `init` asks for in any case."""
-        spec, network = self.network.connect(spec, threading.Event())
+        spec, network = self.network.connect(spec, Cancel())
         with _emulated_root(spec) as root:
             streams = (stdin, stdout, stderr)
             terminal = are_terminal(streams)

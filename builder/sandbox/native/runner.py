@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import asdict
 from typing import NoReturn
 
+from builder.linux.cancel import Cancel
 from builder.sandbox.mounts.standard_mounts import Conditions
 from builder.sandbox.namespace import BuildNamespace, HostRoot, SingleIdRoot
 from builder.sandbox.native.container import become_container
@@ -44,7 +44,7 @@ class NativeSandbox:
             raise
         self.network = BuildNetwork(self._fork_server, network)
 
-    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: Cancel) -> ExitStatus:
         """Run to the end; see Sandbox."""
         request = self._request(*self.network.connect(spec, cancel), Manner())
         return run_request(self._fork_server, request, on_output=on_output, cancel=cancel)
@@ -55,7 +55,7 @@ class NativeSandbox:
         """Run on the caller's descriptors; see Sandbox."""
         streams = (stdin, stdout, stderr)
         manner = Manner(terminal=are_terminal(streams), init=init)
-        request = self._request(*self.network.connect(spec, threading.Event()), manner)
+        request = self._request(*self.network.connect(spec, Cancel()), manner)
         return run_attached_request(self._fork_server, request, streams, uid=spec.uid)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from builder.errors import Cancelled, SandboxError
+from builder.linux.cancel import Cancel
 from builder.sandbox.mounts.mount_points import Stub
 from builder.sandbox.network.keeper import keeper_payload
 from builder.sandbox.network.source import NetworkSource, OwnNetwork, SharedNetwork
@@ -25,7 +26,6 @@ from builder.sandbox.process.messages import AgentListener, Exit, NetworkNamespa
 from builder.sandbox.spec import HOST_GATEWAY, SandboxSpec
 
 _LONGEST_SECONDS = 30.0
-_POLL_MS = 50
 _LOOPBACK = "127.0.0.1"
 _WAY_OUT = "Without it, RUN can have this machine's network (--network host) or none (--network none)."
 
@@ -60,7 +60,7 @@ class BuildNetwork:
                 finally:
                     os.close(null)
 
-    def connect(self, spec: SandboxSpec, cancel: threading.Event) -> tuple[SandboxSpec, int | None]:
+    def connect(self, spec: SandboxSpec, cancel: Cancel) -> tuple[SandboxSpec, int | None]:
         """Return what `spec` means here, and a descriptor of the namespace to join. Raises SandboxError, Cancelled."""
         if spec.network != "default":
             return _with_gateway(spec, _LOOPBACK), None
@@ -69,12 +69,13 @@ class BuildNetwork:
         namespace = self.join(cancel)
         return _with_gateway(replace(spec, resolv_conf=self.source.resolv_conf), ""), namespace
 
-    def join(self, cancel: threading.Event) -> int:
+    def join(self, cancel: Cancel) -> int:
         """Wait for the network; a descriptor of its namespace, which stays this object's. Raises as `connect`."""
         self.start()
         with self._lock:
             deadline = time.monotonic() + _LONGEST_SECONDS
-            while self._receive(0 if self._namespace is not None else _POLL_MS) or self._namespace is None:
+            # Once it is there the keeper may still have something to say: that it has ended, and why.
+            while self._receive(0.0 if self._namespace is not None else deadline, cancel) or self._namespace is None:
                 if cancel.is_set():
                     raise Cancelled("the build was stopped")
                 if time.monotonic() > deadline:
@@ -90,12 +91,14 @@ class BuildNetwork:
                 os.close(self._namespace)
             self._keeper = self._namespace = self._failure = None
 
-    def _receive(self, milliseconds: int) -> bool:
-        """Take in what the keeper says within that time; whether it said something. Raises SandboxError."""
+    def _receive(self, deadline: float, cancel: Cancel) -> bool:
+        """Take in what the keeper says, waiting until `deadline`; whether it said something. Raises SandboxError."""
         assert self._keeper is not None, "it was started"
         poll = select.poll()
         poll.register(self._keeper, select.POLLIN)
-        if self._failure is None and poll.poll(milliseconds):
+        poll.register(cancel, select.POLLIN)
+        milliseconds = max(0.0, deadline - time.monotonic()) * 1000
+        if self._failure is None and self._keeper.fileno() in dict(poll.poll(milliseconds)):
             received = receive(self._keeper)
             if received is None:
                 raise self._fork_server.gone()

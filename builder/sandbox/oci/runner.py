@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -19,6 +18,7 @@ from typing import NoReturn
 
 from builder.errors import SandboxError
 from builder.linux.beneath import open_in_root
+from builder.linux.cancel import Cancel
 from builder.linux.mount import MS_NOSUID, MS_RDONLY, bind, mount, unmount
 from builder.linux.process import CLONE_NEWNS, PR_SET_PDEATHSIG, close_on_exec_from, prctl, unshare
 from builder.sandbox.mounts.mount_points import open_mount_point
@@ -68,7 +68,7 @@ class OciSandbox:
         self._fork_server = ForkServer(child, namespaces=False)
         self.network = BuildNetwork(self._fork_server, network)
 
-    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: threading.Event) -> ExitStatus:
+    def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: Cancel) -> ExitStatus:
         """Run to the end; see Sandbox."""
         with _request(*self.network.connect(spec, cancel), terminal=False) as request:
             return run_request(self._fork_server, request, on_output=on_output, cancel=cancel)
@@ -83,7 +83,7 @@ class OciSandbox:
                 hint="Leave out --init, or use --isolation native.",
             )
         streams = (stdin, stdout, stderr)
-        connected = self.network.connect(spec, threading.Event())
+        connected = self.network.connect(spec, Cancel())
         with _request(*connected, terminal=are_terminal(streams)) as request:
             return run_attached_request(self._fork_server, request, streams, uid=spec.uid)
 

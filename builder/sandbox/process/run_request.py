@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from builder.errors import Cancelled, SandboxError
+from builder.linux.cancel import Cancel
 from builder.sandbox.mounts.mount_points import Stub, remove_stub
 from builder.sandbox.process.channel import receive
 from builder.sandbox.process.fork_server import ForkServer, Request
@@ -37,7 +37,6 @@ BeforeWait = Callable[[], int | None]
 
 _NOTHING: Mapping[int, Take] = MappingProxyType({})
 _PIECE_BYTES = 65536
-_CANCEL_POLL_MS = 50
 
 
 def run_request(
@@ -45,7 +44,7 @@ def run_request(
     request: Request,
     *,
     on_output: OnOutput,
-    cancel: threading.Event,
+    cancel: Cancel,
     open_pipes: Callable[[], tuple[Pipe, Pipe]] = output_pipes,
 ) -> ExitStatus:
     """Launch a request with stdin empty and its output read; the status. Raises as Sandbox.run."""
@@ -65,15 +64,14 @@ def run_request(
         outputs = {read: partial(_pass_on, read, number, on_output) for read, number in ((out, 1), (err, 2))}
         cancelled = False
 
-        def before_wait() -> int:
+        def stop() -> bool:
             nonlocal cancelled
-            if cancel.is_set() and not cancelled:
-                cancelled = True
-                connection.shutdown()
-            return _CANCEL_POLL_MS
+            cancelled = True
+            connection.shutdown()
+            return False
 
         try:
-            status = connection.follow(outputs, before_wait)
+            status = connection.follow(outputs, inputs={cancel.fileno(): stop})
         except SandboxError:
             if not cancelled:
                 raise
@@ -108,7 +106,10 @@ class Connection:
             os.close(parent)
 
     def follow(
-        self, outputs: Mapping[int, Take], before_wait: BeforeWait, inputs: Mapping[int, Take] = _NOTHING
+        self,
+        outputs: Mapping[int, Take],
+        before_wait: BeforeWait = lambda: None,
+        inputs: Mapping[int, Take] = _NOTHING,
     ) -> ExitStatus:
         """Go on until the run has ended and all of `outputs` have, taking what comes there and at `inputs`.
 

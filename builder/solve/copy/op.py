@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Event
 from typing import TYPE_CHECKING
 
+from builder.linux.cancel import Cancel
 from builder.plan.step import CopyStep, WorkdirStep
 from builder.solve.commit import commit_step, until_cancelled
 from builder.solve.copy.selection import CopySelection, read_inputs
@@ -25,7 +25,7 @@ class CopyOp:
     def read_inputs(self) -> Inputs:
         return read_inputs(self._selection())
 
-    def execute(self, emit: Emit, cancel: Event) -> Executed:
+    def execute(self, emit: Emit, cancel: Cancel) -> Executed:
         from builder.solve.copy.layer import CopyLayer  # layers and accounts: a COPY that is cached writes nothing
 
         layer = CopyLayer(self._selection(), self.context.views.view(self.parent))
@@ -53,7 +53,7 @@ class WorkdirOp:
     def read_inputs(self) -> Inputs:
         return Inputs({})
 
-    def execute(self, emit: Emit, cancel: Event) -> Executed:
+    def execute(self, emit: Emit, cancel: Cancel) -> Executed:
         from builder.solve.copy.workdir import workdir_layer_items  # as above
 
         items = workdir_layer_items(self.step, self.context.views.view(self.parent), made_at=self.context.now())

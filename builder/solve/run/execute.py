@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Event
 from typing import Literal
 
 from builder.errors import LayerError, MountError, SandboxError, StepFailed
 from builder.filesystem.accounts import Account
 from builder.layer.view import MergedView
+from builder.linux.cancel import Cancel
 from builder.oci.digest import DiffID
 from builder.oci.run_options import NO_OPTIONS, RunOptions
 from builder.plan.step import BindMount, Network, RunStep
@@ -72,7 +72,7 @@ class FinishedRun:
 
 @contextmanager
 def run_step(
-    step: RunStep, parent: Sequence[StackLayer], tools: RunTools, emit: Callable[[bytes], None], cancel: Event
+    step: RunStep, parent: Sequence[StackLayer], tools: RunTools, emit: Callable[[bytes], None], cancel: Cancel
 ) -> Iterator[FinishedRun]:
     """Run the command of `step` on the layers `parent`, base first; `emit` gets lines of output without line ends.
 
@@ -107,7 +107,7 @@ def _execute(
     account: Account,
     tools: RunTools,
     emit: Callable[[bytes], None],
-    cancel: Event,
+    cancel: Cancel,
 ) -> RunMounts:
     with ExitStack() as stack:
         mounts = open_mounts(step, tools.sources, stack, cancel)

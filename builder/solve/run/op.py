@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from threading import Event
 from typing import TYPE_CHECKING
 
+from builder.linux.cancel import Cancel
 from builder.plan.step import BindMount, ContextSource, RunStep
 from builder.solve.commit import commit_step, until_cancelled
 from builder.solve.events import Warned
@@ -28,7 +28,7 @@ class RunOp:
     def read_inputs(self) -> Inputs:
         return self._inputs({})
 
-    def execute(self, emit: Emit, cancel: Event) -> Executed:
+    def execute(self, emit: Emit, cancel: Cancel) -> Executed:
         from builder.solve.run.execute import run_step  # sandboxes and snapshots: not for a cached build
 
         layers, tools = self.context.views.stack_layers(self.parent), self.context.run_tools()
