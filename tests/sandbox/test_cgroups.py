@@ -73,8 +73,9 @@ def test_nobody_learns_in_which_group_the_builder_is(root_host: Host) -> None:
 
 def test_a_fault_is_no_word_on_whether_there_can_be_a_guard(root_host: Host) -> None:
     def work(*_: object) -> str:
-        in_use = len(os.listdir("/proc/self/fd")) - 1  # without that of the listing
-        resource.setrlimit(resource.RLIMIT_NOFILE, (in_use, in_use))
+        lowest = os.dup(0)  # no number below it is free
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, lowest))
         try:
             guard = new_device_guard()
         except SandboxError as error:

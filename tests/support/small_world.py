@@ -99,8 +99,9 @@ def _fork(work: Callable[[socket.socket], None]) -> tuple[socket.socket, int]:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             close_all_except(frozenset((0, 1, 2, there.fileno())))
             work(there)
-            while True:
-                signal.pause()
+            # A parent that has become another user cannot signal us when it dies (man 2 kill); its socket tells us.
+            while there.recv(1):
+                pass
         except BaseException:
             traceback.print_exc()
         finally:

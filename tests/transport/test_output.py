@@ -112,3 +112,21 @@ def test_nothing_is_written_to_a_terminal(store: Store) -> None:
     finally:
         os.close(master)
         os.close(terminal)
+
+
+def test_what_killed_writers_left_beside_an_output_goes_with_the_next(tmp_path: Path) -> None:
+    target = tmp_path / "image.tar"
+    others = [
+        tmp_path / name
+        for name in (".image.tar.notours", ".image.tar.0123456789", ".image.tar", "x.image.tar.01234567")
+    ]
+    for path in (*others, tmp_path / ".image.tar.01234567", tmp_path / ".image.tar.89abcdef"):
+        path.write_text("kept")
+    with open_destination(str(target)) as write:
+        write(b"1")
+        (living,) = {path.name for path in tmp_path.iterdir()} - {path.name for path in others}
+        with open_destination(str(target)) as write_again:
+            write_again(b"2")
+        assert (tmp_path / living).exists(), "its writer lives"
+    assert target.read_bytes() == b"1"
+    assert {path.name for path in tmp_path.iterdir()} == {"image.tar", *(path.name for path in others)}
