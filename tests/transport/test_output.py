@@ -14,6 +14,7 @@ from builder.image.image import load_image
 from builder.oci.annotations import Annotation
 from builder.oci.reference import parse_reference
 from builder.store.store import Store
+from builder.transport.destination import open_destination
 from builder.transport.output import (
     ArchiveOutput,
     CacheOnlyOutput,
