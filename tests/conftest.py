@@ -14,11 +14,13 @@ from builder.store.store import Store, open_store
 from tests.support.peers import FIXTURES, MISSING, is_required, peer, real_registry
 
 THINNED = {
-    "tests/builds/test_differential.py": 12,
-    "tests/builds/test_recorded.py": 6,
+    "tests/builds/test_differential.py": 16,
+    "tests/builds/test_recorded.py": 8,
     "tests/cli/test_foreign_flags.py": 4,
     "tests/cli/test_reasons.py": 3,
+    "tests/sandbox/test_isolation.py": 2,
     "tests/sandbox/test_lent.py": 2,
+    "tests/sandbox/test_mounts.py": 2,
     "tests/sandbox/test_standard_streams.py": 2,
 }
 """Of long tables one row in so many is tried, always the same ones; THOROUGH=1 tries all."""
