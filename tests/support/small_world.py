@@ -11,6 +11,7 @@ Run as a program it goes there and executes its arguments: `python -m tests.supp
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import stat
@@ -97,11 +98,11 @@ def _fork(work: Callable[[socket.socket], None]) -> tuple[socket.socket, int]:
     if pid == 0:
         try:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            close_all_except(frozenset((0, 1, 2, there.fileno())))
+            parent = os.pidfd_open(os.getppid())
+            close_all_except(frozenset((0, 1, 2, there.fileno(), parent)))
             work(there)
-            # A parent that has become another user cannot signal us when it dies (man 2 kill); its socket tells us.
-            while there.recv(1):
-                pass
+            # A parent that has become another user cannot signal us when it dies (man 2 kill).
+            select.select([parent], [], [])
         except BaseException:
             traceback.print_exc()
         finally:
