@@ -4,7 +4,7 @@ descriptors 0-2    open: a descriptor that was closed would otherwise be given t
 file names         UTF-8 with surrogateescape, whatever the locale: so are the names in a Dockerfile and a tar
 SIGTERM, SIGHUP    like Ctrl-C: the build is cancelled, commands are killed, temporary files removed
 a second signal    ends the process where it stands, and so do a few seconds: for the store that is a kill -9, which it
-                   stands, and the kernel kills what was started (fork server.py)
+                   stands, and the kernel kills what was started (fork_server.py)
 SIGCHLD            as usual: where it was ignored, children could not be waited for
 """
 

@@ -17,7 +17,7 @@ from builder.engine.build_record import BuildRecord, Recorder, put_record
 from builder.engine.receipt import look_up
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
-from builder.errors import Location, ReferenceFormatError, StoreError, UsageError
+from builder.errors import ReferenceFormatError, StoreError, UsageError
 from builder.oci.annotations import check_annotations
 from builder.oci.digest import Digest
 from builder.oci.reference import Reference, parse_reference
@@ -109,8 +109,7 @@ def _repeat(
 ) -> BuildResult:
     """Show the steps of a build that has nothing left to do, and give its image the names."""
     for warning in record.warnings():
-        location = Location(**warning["location"]) if "location" in warning else None
-        sink(events.Warned(warning["rule"], warning["message"], location))
+        sink(warning)
     images = tuple(image.all_cached() for image in record.images)
     for image in images:
         platform = image.platform if len(images) > 1 else ""

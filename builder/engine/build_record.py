@@ -23,6 +23,7 @@ from builder.engine.result import ImageReport, StepReport
 from builder.errors import StoreError
 from builder.oci.canonical import encode
 from builder.oci.digest import Digest, digest_of
+from builder.solve.events import StepOutput, Warned
 from builder.store import formats
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class StepLine(NamedTuple):
-    """Where a step of the plan for a platform stands; line 0 where nothing in the Dockerfile says it."""
+    """Where a step of the plan for a platform stands; one that the Dockerfile does not spell out has none."""
 
     platform: str
     step: int
@@ -53,9 +54,14 @@ class BuildRecord(NamedTuple):
     events: tuple[tuple[float, dict[str, Any]], ...]
     """(seconds since the build began, event as builder.solve.event_json has it), in the order they came in."""
 
-    def warnings(self) -> tuple[dict[str, Any], ...]:
-        """Return the events that are warnings."""
-        return tuple(event for _, event in self.events if event["event"] == "warning")
+    def warnings(self) -> tuple[Warned, ...]:
+        """Return what was warned of."""
+        said = [event for _, event in self.events if event["event"] == "warning"]
+        if not said:
+            return ()
+        from builder.solve.event_json import event_from_json  # the warm path: most builds have none
+
+        return tuple(event for event in map(event_from_json, said) if isinstance(event, Warned))
 
 
 class Recorder:
@@ -68,8 +74,6 @@ class Recorder:
         self._events: list[tuple[float, Event]] = []
 
     def __call__(self, event: Event) -> None:
-        from builder.solve.events import StepOutput
-
         if not isinstance(event, StepOutput):
             with self._lock:
                 self._events.append((round((time.time_ns() - self._began_ns) / 1e9, 6), event))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from builder.engine.built_image import BuiltImage
 from builder.engine.session import BuildSession
 from builder.image.assemble import assemble
@@ -11,7 +9,7 @@ from builder.image.image import load_image
 from builder.image.timestamp import format_timestamp
 from builder.oci.annotations import MANIFEST_PLACES, select
 from builder.oci.platform import Platform
-from builder.plan.plan import Plan, Warning
+from builder.plan.plan import Plan
 from builder.plan.predefined import CACHE_MOUNT_NS
 from builder.solve import events
 from builder.solve.context import RunSettings, SolveContext
@@ -37,8 +35,6 @@ def build_platform(session: BuildSession, platform: Platform) -> BuiltImage:
     inside, outside = (select(session.request.annotations, place, platform) for place in MANIFEST_PLACES)
     descriptor = assemble(session.store, plan.image, layers, created, epoch=context.epoch, annotations=inside)
     descriptor = descriptor._replace(annotations=outside)
-    if context.warnings:
-        plan = replace(plan, warnings=(*plan.warnings, *(Warning(*warning) for warning in context.warnings)))
     last = (str(last_key(context.build_name)), keys_by_place(plan, results).decode("utf-8", "surrogatepass"))
     return BuiltImage(platform, plan, results, load_image(session.store.blobs, descriptor), last)
 

@@ -89,8 +89,7 @@ class SolveContext:
     _sources: MountSources | None = None
     _remote: RemoteSources | None = None
     _sightings: Sightings | None = None
-    warnings: list[Warned] = field(default_factory=list)
-    """What steps warned of, so that a build that repeats this one can say it again."""
+    _warned: set[Warned] = field(default_factory=set)
 
     @property
     def key_environment(self) -> KeyEnvironment:
@@ -113,10 +112,9 @@ class SolveContext:
 
     def warn(self, warning: Warned) -> None:
         """Say it, once: a step whose record turns out not to hold is looked at twice."""
-        if warning in self.warnings:
-            return
-        self.warnings.append(warning)
-        self.sink(warning)
+        if warning not in self._warned:
+            self._warned.add(warning)
+            self.sink(warning)
 
     def open(self, missing: Iterable[Step]) -> None:
         """Get ready to execute `missing`. Raises SandboxError when nothing can execute a RUN among them, PlanError."""

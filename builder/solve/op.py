@@ -1,5 +1,6 @@
-"""What executes one kind of step, bound to the step and the file system below it. The kinds
-are in copy/op.py and run/op.py.
+"""What executes one kind of step, bound to the step and the file system below it.
+
+The kinds are in copy/op.py and run/op.py.
 
     read_inputs()  ─▶  Inputs      for the cache key, before anything runs
     execute()      ─▶  Executed    the layer, and the inputs as they were when it was made

@@ -10,9 +10,10 @@ import pytest
 from builder.engine.build import build
 from builder.engine.build_record import find_record, put_record, record_of
 from builder.engine.request import BuildRequest
+from builder.errors import Location
 from builder.oci.digest import digest_of
 from builder.solve import events as e
-from builder.solve.event_json import event_from_json
+from builder.solve.event_json import event_from_json, event_to_json
 from builder.store.store import open_store
 
 DOCKERFILE = """\
@@ -46,7 +47,7 @@ def test_a_build_leaves_what_it_did(request_: BuildRequest) -> None:
         assert [(line.step, line.line) for line in record.steps] == [(0, 2), (1, 4), (2, 5)]
         for step in record.images[0].steps:
             assert store.records.preimage(digest_of(b"") if not step.key else step.key) is not None  # type: ignore[arg-type]
-    assert [warning["rule"] for warning in record.warnings()] == ["UnmatchedWildcard"]
+    assert [warning.rule for warning in record.warnings()] == ["UnmatchedWildcard"]
 
 
 def test_a_build_that_is_cached_leaves_a_record_of_its_own(request_: BuildRequest) -> None:
@@ -67,6 +68,20 @@ def test_platforms_have_their_own_steps(request_: BuildRequest) -> None:
     assert set(of) == {"linux/amd64", "linux/arm64"}
     assert {event["step"] for _, event in record.events if "step" in event} == {0, 1, 2}
     assert {line.platform for line in record.steps} == {"linux/amd64", "linux/arm64"}
+
+
+@pytest.mark.parametrize(
+    "location", [None, Location("Dockerfile", 3, 1, 3, 9), Location("Dockerfile", 0), Location("", 7), Location("", 0)]
+)
+def test_warnings_come_back_as_they_were_said(request_: BuildRequest, location: Location | None) -> None:
+    said = e.Warned("SomeRule", "some message", location)
+    digest = build(request_).descriptor.digest
+    with open_store(request_.root) as store:
+        record = record_of(store, digest)
+        assert record is not None
+        kept = find_record(store, put_record(store, record._replace(events=((0.0, event_to_json(said)),))))
+    assert kept is not None
+    assert kept.warnings() == (said,)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[1", b'{"format": 99, "version": ""}', b'{"format":1,"version":""}'])

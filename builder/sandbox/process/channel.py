@@ -10,12 +10,18 @@ import socket
 from dataclasses import dataclass
 
 from builder.errors import SandboxError
-from builder.sandbox.process.messages import AgentListener, RunMessage, SetupFailure, run_message_from_json, to_json
+from builder.sandbox.process.messages import (
+    PACKET_BYTES,
+    AgentListener,
+    RunMessage,
+    SetupFailure,
+    run_message_from_json,
+    to_json,
+)
 from builder.sandbox.process.ssh_relay import listen_at
 from builder.sandbox.refusal import errno_of
 from builder.sandbox.spec import SshMount
 
-_MESSAGE_BYTES = 65536
 SETUP_FAILED = 125
 """Exit code of a child that could not start its command; the reason went over the channel."""
 
@@ -49,7 +55,7 @@ class Channel:
 def receive(channel: socket.socket) -> tuple[RunMessage, list[int]] | None:
     """Wait for the next message and its descriptors; None when nobody has the other end any more."""
     try:
-        packet, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+        packet, descriptors, _, _ = socket.recv_fds(channel, PACKET_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
     except ConnectionError:  # closed over there with something of ours unread (man 7 unix)
         return None
     return (run_message_from_json(packet), descriptors) if packet else None

@@ -30,6 +30,7 @@ from builder.linux.process import (
 )
 from builder.sandbox.process.channel import SETUP_FAILED
 from builder.sandbox.process.messages import (
+    PACKET_BYTES,
     Broken,
     Exit,
     Launch,
@@ -43,7 +44,6 @@ from builder.sandbox.process.messages import (
 from builder.sandbox.process.network_entry import enter_network
 from builder.sandbox.spec import STOP
 
-_MESSAGE_BYTES = 65536
 _DESCRIPTORS = 6
 _REASON_CHARACTERS = 1024
 _IGNORED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGPIPE)
@@ -117,7 +117,7 @@ class ForkLoop:
     def _accept(self) -> bool:
         """Take one request; False when the main process has closed its end."""
         packet, descriptors, _, _ = socket.recv_fds(
-            self._control, _MESSAGE_BYTES, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
+            self._control, PACKET_BYTES, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
         )  # fmt: skip
         if not packet:
             return False
@@ -156,7 +156,7 @@ class ForkLoop:
         """Pass on the signal that the waiting thread has sent, or end the run when it has closed its writing side."""
         run = self._runs[descriptor]
         try:
-            packet = run.channel.recv(_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+            packet = run.channel.recv(PACKET_BYTES, socket.MSG_DONTWAIT)
         except OSError:  # it has closed the reading one, too
             packet = b""
         if packet:

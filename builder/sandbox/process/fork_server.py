@@ -23,9 +23,8 @@ from builder.errors import SandboxError
 from builder.linux.process import CLONE_NEWPID, clone, reap
 from builder.sandbox.namespace import check_alone
 from builder.sandbox.process.fork_loop import Child, become_fork_server
-from builder.sandbox.process.messages import Broken, Launch, Ready, ServerState, state_from_json, to_json
+from builder.sandbox.process.messages import PACKET_BYTES, Broken, Launch, Ready, ServerState, state_from_json, to_json
 
-_MESSAGE_BYTES = 65536
 _READY_SECONDS = 30.0
 """How long a fork server may take to begin, which is a thousandth of this on an idle machine."""
 _END_SECONDS = 2.0
@@ -138,7 +137,7 @@ class ForkServer:
 
     def _receive(self, flags: int = 0) -> ServerState | None:
         """Return the next message of the fork server; None when its end is closed. Raises OSError."""
-        packet = self._control.recv(_MESSAGE_BYTES, flags)
+        packet = self._control.recv(PACKET_BYTES, flags)
         return state_from_json(packet) if packet else None
 
     def _last_reason(self) -> str:

@@ -17,6 +17,9 @@ from typing import Any, get_args
 
 from builder.sandbox.mounts.mount_points import Stub
 
+PACKET_BYTES = 65536
+"""More than any message takes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
