@@ -77,7 +77,15 @@ ROOMS["engine"] = {
     *{"solve", "solve.copy.timestamps", "solve.reason.last_build"},
 }
 ROOMS["containers"] = {"oci", "plan.step", "sandbox.spec", "solve", "store.store", "transport.resolver"}
-ROOMS["cli.display"] = {"dockerfile.source", "engine", "lint.finding", "oci", "solve.event_json", "solve.events"}
+ROOMS["cli.display"] = {
+    "dockerfile.source",
+    "engine",
+    "filesystem.unfinished",
+    "lint.finding",
+    "oci",
+    "solve.event_json",
+    "solve.events",
+}
 ROOMS["cli.verbs"] = {
     *{"cli", "cli.display", "containers", "engine", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},

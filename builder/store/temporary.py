@@ -14,6 +14,7 @@ import os
 from itertools import count
 from threading import Lock
 
+from builder.filesystem.unfinished import abandoned
 from builder.store.os_errors import translated
 from builder.store.trash import has_mounts, remove_tree
 
@@ -86,13 +87,7 @@ class TemporaryFiles:
 
 def _remove_unowned(path: str) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        with abandoned(path):
+            return not has_mounts(path) and remove_tree(path)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return not has_mounts(path) and remove_tree(path)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)

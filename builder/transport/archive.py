@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from builder.errors import DigestMismatch, TransportError
 from builder.filesystem.entry import Entry
+from builder.filesystem.unfinished import replacing
 from builder.image.image import is_index
 from builder.layer.tar_encode import BLOCK, END, encode_header
 from builder.oci import canonical
@@ -148,20 +148,11 @@ def _export_blob(store: Store, blob: Descriptor, directory: str) -> None:
     if _is_there(target, blob):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    temporary = f"{target}.{os.urandom(4).hex()}"
-    try:
-        # A copy and never a hard link: whoever edits the export must not edit the store.
-        with store.blobs.stream(blob.digest) as source, open(temporary, "xb") as copy:
-            while block := source.read(_BLOCK_BYTES):
-                copy.write(block)
-            copy.flush()
-            os.fchmod(copy.fileno(), 0o644)
-            os.fsync(copy.fileno())
-        os.rename(temporary, target)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    # A copy and never a hard link: whoever edits the export must not edit the store.
+    with replacing(target) as copy, store.blobs.stream(blob.digest) as source:
+        os.fchmod(copy.fileno(), 0o644)
+        while block := source.read(_BLOCK_BYTES):
+            copy.write(block)
 
 
 def _is_there(target: str, blob: Descriptor) -> bool:
@@ -197,9 +188,5 @@ def _superseded(entry: Any, own: list[Any], taken: set[str | None]) -> bool:
 
 
 def _put(path: str, data: bytes) -> None:
-    temporary = f"{path}.{os.urandom(4).hex()}"
-    with open(temporary, "xb") as file:
+    with replacing(path) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, path)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from builder.cli.display.text import short_digest, size_text
 from builder.engine.result import BuildResult, ImageReport
 from builder.errors import PybuildError
+from builder.filesystem.unfinished import replacing
 from builder.oci.reference import parse_reference
 
 
@@ -64,13 +65,11 @@ def write_file(path: str, data: bytes) -> None:
             file.write(data)
         return
     target = os.path.realpath(path)
-    temporary = f"{target}.{os.getpid()}.part"
     try:
-        with open(temporary, "wb") as file:
+        with replacing(target, sync=False) as file:
             file.write(data)
             if os.path.exists(target):
                 _take_over(file.fileno(), os.stat(target))
-        os.replace(temporary, target)
     except OSError as error:
         raise PybuildError(f"cannot write {path}: {error.strerror}") from error
 

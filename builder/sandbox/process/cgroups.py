@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
+from builder.filesystem.unfinished import abandoned
 from builder.linux.device_filter import attach_device_filter
 from builder.linux.mount import MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT, descriptor_path, mount
 from builder.linux.process import CLONE_NEWCGROUP, unshare
@@ -125,13 +126,8 @@ def _sweep(parent: str) -> None:
     """Remove what killed builders left."""
     for name in os.listdir(parent):
         if name.startswith(_PREFIX):
-            with suppress(OSError):
-                group = os.open(f"{parent}/{name}", _OPEN_DIRECTORY)
-                try:
-                    fcntl.flock(group, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.rmdir(f"{parent}/{name}")
-                finally:
-                    os.close(group)
+            with suppress(OSError), abandoned(f"{parent}/{name}"):
+                os.rmdir(f"{parent}/{name}")
 
 
 def mount_cgroups(root: int) -> None:
