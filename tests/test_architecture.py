@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,8 +100,13 @@ IMPURE_MODULES = {"subprocess", "socket", "threading", "sqlite3", "urllib3", "ti
 PURE_EXCEPTIONS = {"dockerfile/grammar.py", "oci/platform.py"}
 
 
-def sources() -> Iterator[tuple[str, str, ast.Module]]:
-    """Yield path, room and syntax tree of every file; a room is named by its folder, a loose file by itself."""
+@functools.cache
+def sources() -> tuple[tuple[str, str, ast.Module], ...]:
+    """Return path, room and syntax tree of every file; a room is named by its folder, a loose file by itself."""
+    return tuple(_sources())
+
+
+def _sources() -> Iterator[tuple[str, str, ast.Module]]:
     for path in sorted(BUILDER.rglob("*.py")):
         relative = path.relative_to(BUILDER)
         room = ".".join(relative.parent.parts) or relative.stem

@@ -83,7 +83,7 @@ def error_to_json(error: PybuildError) -> dict[str, Any]:
 
 def error_from_json(document: dict[str, Any]) -> PybuildError:
     """Return an error with what `error_to_json` says of it. Raises KeyError, TypeError, ValueError."""
-    kind = getattr(errors, document["kind"])
+    kind = getattr(errors, document["kind"], None)
     if not (isinstance(kind, type) and issubclass(kind, PybuildError)):
         raise ValueError(f"{document['kind']!r} is no error of ours")
     error: PybuildError = kind(document["message"], hint=document.get("hint", ""))

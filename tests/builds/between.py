@@ -16,37 +16,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.builds.base_image import BaseImage, make_base_image
-from tests.builds.builders import CHECKOUT, common_options, run
-from tests.builds.cases import BASE_NAME, Staged, case_names, load_case, stage_case
-from tests.builds.oracle import offered_files
-from tests.support.remove import remove_tree
+from tests.builds.builders import CHECKOUT, common_options, program_of, run
+from tests.builds.cases import BASE_NAME, Staged, case_names, load_case
+from tests.builds.oracle import laid_out
 
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from builder.cli.main import main; sys.exit(main())"
 _FAILED = "failed with"
 
 
 def compare(name: str, checkouts: tuple[Path, Path], base: BaseImage) -> str:
     """Return how a case differs; an empty text when it does not."""
-    case = load_case(name)
-    folder = Path(tempfile.mkdtemp(prefix="pybuild-between-"))
-    os.chmod(folder, 0o755)
-    try:
-        with offered_files(case, folder) as url:
-            staged_folder = folder / "staged"
-            staged_folder.mkdir()
-            staged = stage_case(case, staged_folder, url=url)
-            first, second = (_build(checkout, staged, folder, base) for checkout in checkouts)
-    finally:
-        remove_tree(folder)
+    with laid_out(load_case(name), "pybuild-between-") as (staged, folder):
+        places = (folder / "first", folder / "second")
+        first, second = (_build(checkout, staged, place, base) for checkout, place in zip(checkouts, places))
     return "" if first == second else f"{name}: {first} | {second}"
 
 
-def _build(checkout: Path, staged: Staged, folder: Path, base: BaseImage) -> str:
-    store, identity = folder / f"store-{checkout.name}", folder / f"id-{checkout.name}"
+def _build(checkout: Path, staged: Staged, place: Path, base: BaseImage) -> str:
+    store, identity = place / "store", place / "id"
+    place.mkdir()
     options = common_options(staged, f"oci-layout://{base.layout}@{base.manifest_digest}")
     epoch = () if "--timestamp" in " ".join(options) else ("--timestamp=0",)
     command = [
-        *(sys.executable, "-c", _PROGRAM, str(checkout)),
+        *program_of(checkout),
         *(*options, *epoch, "--root", str(store), "--progress", "plain", "--iidfile", str(identity)),
         str(staged.context),
     ]

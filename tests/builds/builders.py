@@ -62,7 +62,12 @@ def pybuild_command() -> list[str]:
     beside = Path(sys.executable).with_name("pybuild")
     if beside.exists():
         return [str(beside)]
-    code = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from builder.cli.main import main; sys.exit(main())"
+    return program_of(CHECKOUT)
+
+
+def program_of(checkout: Path) -> list[str]:
+    """Return how to run the pybuild of a checkout with this Python."""
+    code = f"import sys; sys.path.insert(0, {str(checkout)!r}); from builder.cli.main import main; sys.exit(main())"
     return [sys.executable, "-c", code]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.builds.base_image import BaseImage
 from tests.builds.builders import BUILDERS, Built, Failed, peer_version
-from tests.builds.cases import Case, copy_tree, stage_case
+from tests.builds.cases import Case, Staged, copy_tree, stage_case
 from tests.builds.images import read_image
 from tests.builds.loopback import serve
 from tests.builds.results import Result, result_of
@@ -28,24 +28,30 @@ HARNESS_FILES = ("cases.py", "results.py", "tree.py", "images.py", "builders.py"
 
 def build_case(case: Case, builder: str, base: BaseImage) -> Result:
     """Build a case; the result of a failed build is {"failed": exit code, "log": output}."""
-    folder = Path(tempfile.mkdtemp(prefix=f"pybuild-case-{builder}-"))
-    os.chmod(folder, 0o755)
-    try:
-        with offered_files(case, folder) as url:
-            staged_folder = folder / "staged"
-            staged_folder.mkdir()
-            outcome = BUILDERS[builder](stage_case(case, staged_folder, url=url), folder, base)
-        match outcome:
+    with laid_out(case, f"pybuild-case-{builder}-") as (staged, folder):
+        match BUILDERS[builder](staged, folder, base):
             case Failed(code, log):
                 return {"failed": code, "log": log}
             case Built(image, log):
                 return result_of(read_image(image), base) | {"log": log}
+
+
+@contextmanager
+def laid_out(case: Case, prefix: str) -> Iterator[tuple[Staged, Path]]:
+    """Stage a case, serving what it offers; give it and a temporary folder that anybody may read."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    os.chmod(folder, 0o755)
+    try:
+        with _offered_files(case, folder) as url:
+            staged_folder = folder / "staged"
+            staged_folder.mkdir()
+            yield stage_case(case, staged_folder, url=url), folder
     finally:
         remove_tree(folder)
 
 
 @contextmanager
-def offered_files(case: Case, folder: Path) -> Iterator[str]:
+def _offered_files(case: Case, folder: Path) -> Iterator[str]:
     """Serve the www/ of a case, when it has one."""
     if not (case.folder / "www").exists():
         yield ""

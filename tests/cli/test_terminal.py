@@ -98,6 +98,7 @@ def succeeded(terminal: Terminal) -> bytes:
     return terminal.said
 
 
+@pytest.mark.timeout(300 + 10 * BUILDS)
 @pytest.mark.usefixtures("busy")
 def test_build_after_build_with_a_run_ends(desk: Desk) -> None:
     for number in range(BUILDS):

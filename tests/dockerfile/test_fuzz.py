@@ -20,7 +20,7 @@ from tests.dockerfile.test_differential import assert_same
 from tests.dockerfile.writing import anything, soups, valid_files
 
 EXAMPLES = int(os.environ.get("PYBUILD_FUZZ_EXAMPLES", "300"))
-quickly = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 
 
 def parse(source: bytes | str) -> Dockerfile | list[DockerfileSyntaxError]:

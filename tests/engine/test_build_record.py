@@ -11,7 +11,7 @@ from builder.engine.build import build
 from builder.engine.build_record import find_record, put_record, record_of
 from builder.engine.request import BuildRequest
 from builder.errors import Location
-from builder.oci.digest import digest_of
+from builder.oci.digest import Digest, digest_of
 from builder.solve import events as e
 from builder.solve.event_json import event_from_json, event_to_json
 from builder.store.store import open_store
@@ -46,7 +46,8 @@ def test_a_build_leaves_what_it_did(request_: BuildRequest) -> None:
         assert [seconds for seconds, _ in record.events] == sorted(seconds for seconds, _ in record.events)
         assert [(line.step, line.line) for line in record.steps] == [(0, 2), (1, 4), (2, 5)]
         for step in record.images[0].steps:
-            assert store.records.preimage(digest_of(b"") if not step.key else step.key) is not None  # type: ignore[arg-type]
+            assert step.key
+            assert store.records.preimage(Digest(step.key)) is not None
     assert [warning.rule for warning in record.warnings()] == ["UnmatchedWildcard"]
 
 

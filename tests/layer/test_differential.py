@@ -67,7 +67,7 @@ def unpack_in_turn(directory: Path, layers: list[bytes]) -> Path:
 
 @needs_root
 @given(stacks)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 def test_view_overlayfs_and_applied_tree_show_the_same(stack: list[list[Member]]) -> None:
     layers = [pack(members) for members in stack]
     with scratch() as directory, ExitStack() as held:

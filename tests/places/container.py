@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.places.people import Person
+from tests.support.busybox import BUSYBOX
 from tests.support.ordinary import CHECKOUT
 from tests.support.peers import peer
 
@@ -59,7 +60,7 @@ def _root() -> bytes:
         for name in ("bin", "lib", "lib64"):
             _add(archive, name, tarfile.SYMTYPE, link=f"usr/{name}")
         _add(archive, "etc/passwd", tarfile.REGTYPE, PASSWD)
-        archive.add("/bin/busybox", "usr/bin/busybox")
+        archive.add(BUSYBOX, "usr/bin/busybox")
         for name in ("sh", "cat", "sleep", "mkdir", "rm", "umask", "cp", "env", "ls", "seq"):
             _add(archive, f"usr/bin/{name}", tarfile.SYMTYPE, link="busybox")
         for path, target in _links(Path(sys.executable)):

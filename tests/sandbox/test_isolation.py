@@ -13,7 +13,7 @@ import pytest
 from builder.oci.run_options import RunOptions
 from builder.sandbox.runner import Sandbox
 from builder.sandbox.spec import DirectoryRoot
-from tests.sandbox.host import Host, in_place, top, write
+from tests.sandbox.host import Host, facts, in_place, run_in, top, write
 
 DOCKER_CAPABILITIES = "00000000a80425fb"
 
@@ -227,8 +227,6 @@ def test_attack_home_of_an_image_whose_passwd_leads_elsewhere(any_host: Host, ta
 
 def test_cve_2024_9676_a_pipe_as_passwd_does_not_hang(root_host: Host) -> None:
     def work(sandbox: Sandbox, _: object) -> object:
-        from tests.sandbox.host import run_in, top
-
         rootfs = root_host.new_root()
         os.makedirs(top(rootfs) + "/etc")
         os.mkfifo(top(rootfs) + "/etc/passwd")
@@ -249,8 +247,6 @@ def test_a_module_in_the_image_is_not_imported(root_host: Host) -> None:
     import encodings
 
     def work(sandbox: Sandbox, _: object) -> object:
-        from tests.sandbox.host import run_in, top
-
         rootfs = root_host.new_root()
         folder = top(rootfs) + os.path.dirname(encodings.__file__)
         os.makedirs(folder)
@@ -273,8 +269,6 @@ def test_insecure_has_all_capabilities_and_devices(root_host: Host) -> None:
 
 
 def test_a_directory_root_works_as_well_and_stays_clean(root_host: Host) -> None:
-    from tests.sandbox.host import facts, run_in
-
     def work(sandbox: Sandbox, _: object) -> object:
         area = root_host.folder + "/plain"
         os.system(f"cp -a {root_host.base()} {area}")

@@ -43,7 +43,7 @@ MIDDLE = (
 )
 
 needs_overlay = pytest.mark.skipif(not is_mount_allowed(), reason="mounting overlayfs needs root (CI has it)")
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,6 @@ class Rig:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode() if isinstance(text, str) else text)
             path.chmod(mode)
-            import os
-
             os.utime(path, (mtime, mtime))
 
     def tree(self) -> DirectoryTree:
@@ -61,11 +60,15 @@ class Rig:
         """Make the layer of one step, put it on the stack and return its entries by path."""
         step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
         with self.tree() as tree:
-            layer = CopyLayer(self.selection(step, tree), self.below(step))
-            index, hashed = self._keep(layer.items)
-            self.inputs = layer.inputs(hashed).document
-            again = read_inputs(self.selection(step, tree)).document
-            assert self.inputs == again, "one pass and two passes make the same key"
+            return self.execute(step, tree)
+
+    def execute(self, step: CopyStep, tree: Tree) -> dict[str, Entry]:
+        """As `put`, of a step and a context that there are already."""
+        layer = CopyLayer(self.selection(step, tree), self.below(step))
+        index, hashed = self._keep(layer.items)
+        self.inputs = layer.inputs(hashed).document
+        again = read_inputs(self.selection(step, tree)).document
+        assert self.inputs == again, "one pass and two passes make the same key"
         return entries(index)
 
     def inputs_of(self, *words: str, **fields: Any) -> Any:

@@ -16,7 +16,6 @@ from builder.context.directory import DirectoryTree
 from builder.context.ignore import NOTHING_IGNORED, parse_ignore
 from builder.errors import StepFailed
 from builder.filesystem.entry import Entry
-from builder.layer.content import FileContent
 from builder.linux.cancel import Cancel
 from builder.oci.platform import Platform
 from builder.plan.step import RunStep, StepID
@@ -134,13 +133,6 @@ def open_site(
         owners=ids == "exact",
     )
     return Site(rig, sandbox, snapshotter, sources, layers=[rig.layer(busybox_members())])
-
-
-def content_of(changes: Sequence[tuple[Entry, object]], path: str) -> bytes:
-    for entry, content in changes:
-        if entry.path == path and isinstance(content, FileContent):
-            return Path(content.path).read_bytes()
-    raise AssertionError(path)
 
 
 At = Callable[[Site], Any]

@@ -33,7 +33,7 @@ def test_a_blob_comes_back_byte_for_byte(store: Store) -> None:
     assert stat.S_IMODE(os.stat(store.blobs.path(digest)).st_mode) == 0o644
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.binary(max_size=3000), max_size=12))
 def test_any_sequence_of_writes_is_one_blob(tmp_path_factory: pytest.TempPathFactory, blocks: list[bytes]) -> None:
     with open_store(str(tmp_path_factory.getbasetemp() / "any")) as store, store.blobs.ingest() as blob:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,9 +38,14 @@ def digested(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(pipeline, "Digester", digester)
     now_ns = time.time_ns() + YOUNG_NS
-    monkeypatch.setattr("builder.store.checked.time.time_ns", lambda: now_ns)
+    stop_clock(monkeypatch, now_ns)
     yield begun
     forget()
+
+
+def stop_clock(monkeypatch: pytest.MonkeyPatch, now_ns: int) -> None:
+    """Let it be `now_ns` for whoever opens a blob, and for nobody else."""
+    monkeypatch.setattr("builder.store.checked.time", SimpleNamespace(time_ns=lambda: now_ns))
 
 
 def forget() -> None:
@@ -111,8 +117,7 @@ def test_it_is_digested_again_where_it_must_be(
 ) -> None:
     digest, path = put(root, LARGE[1:] if case == "small" else LARGE)
     if case == "young":
-        status = path.stat()
-        monkeypatch.setattr("builder.store.checked.time.time_ns", lambda: status.st_ctime_ns)
+        stop_clock(monkeypatch, path.stat().st_ctime_ns)
     read(root, digest)
     digested.clear()
     if case == "checked by verify":

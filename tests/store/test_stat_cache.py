@@ -47,7 +47,7 @@ def test_walking_below_a_directory_does_not_take_its_neighbours(store: Store, tm
 _NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=4)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sets(st.lists(_NAMES, min_size=1, max_size=4).map("/".join), max_size=20))
 def test_walking_is_in_tree_order_whatever_the_names(tmp_path_factory: pytest.TempPathFactory, paths: set[str]) -> None:
     base = tmp_path_factory.mktemp("context")

@@ -10,8 +10,9 @@ from builder.store.stat_cache import YOUNG_NS, is_settled
 
 
 def wait_until_settled(*folders: Path) -> None:
-    """Return once all below and above `folders` has been left alone long enough."""
-    paths = {path for folder in folders for path in (folder, *folder.rglob("*"), *folder.resolve().parents)}
+    """Return once `folders` and all below have been left alone long enough."""
     deadline_ns = time.time_ns() + 2 * YOUNG_NS
-    while not all(is_settled(os.lstat(path), time.time_ns()) for path in paths) and time.time_ns() < deadline_ns:
-        time.sleep(0.01)
+    for path in (path for folder in folders for path in (folder, *folder.rglob("*"))):
+        while not is_settled(os.lstat(path), time.time_ns()):
+            assert time.time_ns() < deadline_ns, f"{path} does not come to rest"
+            time.sleep(0.01)

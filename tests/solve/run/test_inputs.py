@@ -40,7 +40,6 @@ STAGE = (
     Member("etc", "directory"),
 )
 MAIN = ContextSource()
-Inputs = Callable[..., str]
 
 
 class Memory:
