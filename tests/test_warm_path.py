@@ -101,6 +101,18 @@ def test_a_build_whose_steps_are_all_cached_imports_nothing_that_builds(context:
     assert among(again, NEVER_WARM) == []
 
 
+@pytest.mark.parametrize("words", [["version"], ["parse", "Dockerfile"]], ids=lambda words: words[0])
+def test_what_needs_no_store_does_not_bring_it(context: Path, words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _BUILD, json.dumps(words)],
+        cwd=context, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0
+    unwanted = ("sqlite3", "builder.store", "builder.sandbox", "builder.transport", "builder.snapshot")
+    assert among(set(modules), unwanted) == []
+
+
 def test_a_cached_build_of_a_changed_label_writes_no_layer(context: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     build(store, "-t", "warm", str(context))

@@ -13,12 +13,11 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from builder.engine.build_record import BuildRecord, Recorder, put_record
+from builder.engine.build_record import BuildRecord, Recorder, keep_record
 from builder.engine.receipt import look_up
 from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
-from builder.errors import ReferenceFormatError, StoreError, UsageError
-from builder.oci.annotations import check_annotations
+from builder.errors import PybuildError, ReferenceFormatError, StoreError, UsageError
 from builder.oci.digest import Digest
 from builder.oci.reference import Reference, parse_reference
 from builder.solve import events
@@ -56,6 +55,7 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
             return _repeat(asked.receipt, asked.record, store, names, sink, started)
         from builder.engine.session import BuildSession  # gate: a receipt spares all that a build needs
         from builder.engine.solving import build_platform
+        from builder.oci.annotations import check_annotations
 
         recorder = Recorder(sink, begun_ns)
         session = BuildSession.open(request, store, stack, recorder)
@@ -77,11 +77,12 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
             seconds=time.monotonic() - started,
         )
         recorder(events.ImageWritten(result.image_id, str(descriptor.digest), result.names))
-        record = put_record(store, recorder.record(result, tuple((str(i.platform), i.plan) for i in images)))
+        record = keep_record(store, recorder.record(result, tuple((str(i.platform), i.plan) for i in images)))
         if asked is not None:
             from builder.engine.receipt_writer import write_receipt
 
-            write_receipt(store, asked, request, images, descriptor, record, begun_ns)
+            with suppress(PybuildError, OSError):  # it spares the next build something, and this one is done
+                write_receipt(store, asked, request, images, descriptor, record, begun_ns)
         return result
 
 

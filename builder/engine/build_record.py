@@ -54,6 +54,14 @@ class BuildRecord(NamedTuple):
     events: tuple[tuple[float, dict[str, Any]], ...]
     """(seconds since the build began, event as builder.solve.event_json has it), in the order they came in."""
 
+    def is_repeated_by(self, other: BuildRecord) -> bool:
+        """Say whether `other` is of the same build once more, for which nothing was left to do."""
+        return (
+            other.images == tuple(image.all_cached() for image in self.images)
+            and (other.target, other.steps) == (self.target, self.steps)
+            and set(other.warnings()) == set(self.warnings())
+        )
+
     def warnings(self) -> tuple[Warned, ...]:
         """Return what was warned of."""
         said = [event for _, event in self.events if event["event"] == "warning"]
@@ -102,6 +110,15 @@ class Recorder:
         )
 
 
+def keep_record(store: Store, record: BuildRecord) -> Digest:
+    """Keep a record; of a build that found nothing left to do, the one before it stays. Return the digest of either."""
+    last = _last_of(store, record.manifest)
+    before = None if last is None else find_record(store, last)
+    if last is not None and before is not None and before.is_repeated_by(record):
+        return last
+    return put_record(store, record)
+
+
 def put_record(store: Store, record: BuildRecord) -> Digest:
     """Keep a record, and that it is the last one of its manifest; return its digest."""
     document = {"format": formats.RECORD, "version": __version__} | record._asdict()
@@ -116,16 +133,23 @@ def put_record(store: Store, record: BuildRecord) -> Digest:
 def find_record(store: Store, digest: Digest) -> BuildRecord | None:
     """Return a record by its digest; None when it is gone, damaged or of another format."""
     data = store.documents.find(digest)
+    if data is None or digest_of(data) != digest:
+        return None
     try:
-        return None if data is None else _read(data)
+        return _read(data)
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def record_of(store: Store, manifest: Digest) -> BuildRecord | None:
     """Return the record of the last build that made a manifest or index."""
-    digest = store.documents.find(_key_of(str(manifest)))
-    return None if digest is None else find_record(store, Digest(digest.decode("ascii")))
+    digest = _last_of(store, manifest)
+    return None if digest is None else find_record(store, digest)
+
+
+def _last_of(store: Store, manifest: str) -> Digest | None:
+    found = store.documents.find(_key_of(manifest))
+    return None if found is None else Digest(found.decode("ascii", "replace"))
 
 
 def _key_of(manifest: str) -> Digest:

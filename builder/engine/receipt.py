@@ -135,7 +135,7 @@ def receipt_key(
     layouts: list[Digest],
     single_id: bool,
 ) -> Digest:
-    """Return the key of a build's receipt: everything asked but for names, secrets and what displays show."""
+    """Return the key of a build's receipt: everything asked but for names, what secrets are, and what displays show."""
     return digest_of(
         encode(
             {
@@ -151,6 +151,7 @@ def receipt_key(
                 "timestamp": request.timestamp,
                 "run": request.run,
                 "allow": sorted(request.allow),
+                "secrets": bool(request.secrets),  # with them more is said of layers
                 "single_id": single_id,
             }
         )

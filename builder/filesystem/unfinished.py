@@ -1,22 +1,22 @@
 """Files that appear whole or not at all: written beside their place, then renamed to it.
 
-    DIR/.NAME.<8 hex digits>    while it is written
+    DIR/.pybuild-<16 hex digits>.part    while DIR/NAME is written
 
 Whoever makes something unfinished holds a shared lock on it, which ends with the process, kill -9 included (flock(2)).
-So what can be locked exclusively belongs to nobody any more. Files of that kind go when the same file is written next.
+So what can be locked exclusively belongs to nobody any more. Such files go when something is written beside them next.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 _BUFFER_BYTES = 1 << 20
-_MARK_BYTES = 4
-"""Length of what tells unfinished files of one name apart."""
+_UNFINISHED = re.compile(r"\.pybuild-[0-9a-f]{16}\.part")
 
 
 @contextmanager
@@ -26,9 +26,9 @@ def replacing(path: str, *, sync: bool = True) -> Iterator[BinaryIO]:
     It has the permissions that the umask gives, and with `sync` its content is on the disk before its name is. Raises
     OSError.
     """
-    directory, name = os.path.dirname(path) or ".", os.path.basename(path)
-    _sweep(directory, f".{name}.")
-    temporary, lock = _new_file(f"{directory}/.{name}.")
+    directory = os.path.dirname(path) or "."
+    _sweep(directory)
+    temporary, lock = _new_file(directory)
     try:
         with open(os.dup(lock), "wb", buffering=_BUFFER_BYTES) as file:
             yield file
@@ -55,10 +55,10 @@ def abandoned(path: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _new_file(beginning: str) -> tuple[str, int]:
+def _new_file(directory: str) -> tuple[str, int]:
     """Create a file of a name of its own; return its path and a locked descriptor of it. Raises OSError."""
     while True:
-        path = f"{beginning}{os.urandom(_MARK_BYTES).hex()}"
+        path = f"{directory}/.pybuild-{os.urandom(8).hex()}.part"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         with suppress(OSError):  # a file system without locks: there nobody sweeps either
             fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -67,12 +67,9 @@ def _new_file(beginning: str) -> tuple[str, int]:
         os.close(descriptor)  # another writer has swept it before it was locked
 
 
-def _sweep(directory: str, beginning: str) -> None:
+def _sweep(directory: str) -> None:
     """Remove the files that killed writers have left."""
     with suppress(OSError):  # who may write to a directory may yet not see what is in it
-        for name in os.listdir(directory):
-            mark = name.removeprefix(beginning)
-            if mark == name or len(mark) != 2 * _MARK_BYTES or set(mark) - set("0123456789abcdef"):
-                continue
+        for name in filter(_UNFINISHED.fullmatch, os.listdir(directory)):
             with suppress(OSError), abandoned(f"{directory}/{name}"):  # or it is not ours, or went meanwhile
                 os.unlink(f"{directory}/{name}")

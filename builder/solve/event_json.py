@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from builder import errors
-from builder.errors import Location, PybuildError, SourceError, StepFailed
+from builder.errors import Location, PybuildError, RegistryError, SourceError, StepFailed
 from builder.solve import events as e
 
 NAMES: dict[type[e.Event], str] = {
@@ -74,6 +74,8 @@ def error_to_json(error: PybuildError) -> dict[str, Any]:
             document["location"] = location_to_json(error.location)
         if error.others:
             document["others"] = [error_to_json(other) for other in error.others]
+    if isinstance(error, RegistryError):
+        document |= {name: value for name, value in (("status", error.status), ("code", error.code)) if value}
     if isinstance(error, StepFailed):
         document["step"] = error.step
         document["command_exit_code"] = error.command_exit_code
@@ -91,6 +93,8 @@ def error_from_json(document: dict[str, Any]) -> PybuildError:
         error.location = _location(document["location"]) if "location" in document else None
         others = (error_from_json(other) for other in document.get("others", ()))
         error.others = tuple(other for other in others if isinstance(other, SourceError))
+    if isinstance(error, RegistryError):
+        error.status, error.code = document.get("status", 0), document.get("code", "")
     if isinstance(error, StepFailed):
         error.step, error.command_exit_code = document["step"], document["command_exit_code"]
         error.tail = tuple(document["tail"])

@@ -114,7 +114,13 @@ class _Solver:
         if self.context.settings.secrets:
             from builder.solve.reason.facts import facts_from_bytes  # most builds have no secrets
 
-            for rule, message in facts_from_bytes(self.context.store.facts.find(record.key)).warnings:
+            try:
+                facts = self.context.store.facts.find(record.key)
+            except StoreError as error:
+                said = f"whether cached layers hold the value of a secret cannot be told: {error.message}"
+                self.context.warn(events.Warned("SecretInLayer", said))
+                return
+            for rule, message in facts_from_bytes(facts).warnings:
                 self.context.warn(events.Warned(rule, message, step.location))
 
     def _keep(self, step: Step, solved: StepResult) -> None:

@@ -9,7 +9,9 @@ changes its stamp; what a disk loses without one, `info --verify` finds, which b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
+from builder.errors import StoreError
 from builder.filesystem.sound import Stamp
 from builder.store.database import Database
 
@@ -25,7 +27,13 @@ class KnownFiles:
         self._database = database
 
     def load(self) -> dict[Stamp, str]:
-        return {_parsed(text): digest for text, digest in self._database.rows("SELECT stamp, digest FROM file")}
+        """Return what is known; nothing when that cannot be read, for whoever asks can find it out again."""
+        found = {}
+        with suppress(StoreError):
+            for text, digest in self._database.rows("SELECT stamp, digest FROM file"):
+                if known := _parsed(text):
+                    found[known] = digest
+        return found
 
     def put(self, found: Mapping[Stamp, str]) -> None:
         rows = [(_text(stamp), digest) for stamp, digest in found.items()]
@@ -46,6 +54,10 @@ def _text(stamp: Stamp) -> str:
     return " ".join(map(str, stamp))
 
 
-def _parsed(text: str) -> Stamp:
-    device, inode, size, mtime_ns, ctime_ns = map(int, text.split())
+def _parsed(text: str) -> Stamp | None:
+    """Return the stamp that `_text` wrote; None for what it did not."""
+    try:
+        device, inode, size, mtime_ns, ctime_ns = map(int, text.split())
+    except ValueError:
+        return None
     return (device, inode, size, mtime_ns, ctime_ns)

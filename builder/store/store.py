@@ -146,6 +146,7 @@ class Store:
     def close(self) -> None:
         with suppress(StoreError):  # when a record was last used is not worth failing for
             self.records.flush()
+        with suppress(StoreError):
             self.known_files.put(sound.part_with(self._load_known))
         self.temporary.close()
         self.database.close()

@@ -150,7 +150,9 @@ def test_podman_s_words_have_their_effect(pybuild: Program) -> None:
 
 def test_debug_shows_the_traceback_of_an_internal_error(pybuild: Program) -> None:
     hidden = {"PYTHONSTARTUP": None, "PYBUILD_DEBUG": None}
-    text = "import builder.engine.build\ndef broken(*_):\n    raise KeyError('broken')\nbuilder.engine.build = broken\n"
+    text = (
+        "import builder.engine.build as engine\ndef broken(*_):\n    raise KeyError('broken')\nengine.build = broken\n"
+    )
     text += "from builder.cli.main import main\nraise SystemExit(main())\n"
     script = pybuild.folder.parent / "broken.py"
     script.write_text(text)

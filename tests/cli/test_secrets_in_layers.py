@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from tests.cli.program import Outcome, Program
+from tests.support.settle import wait_until_settled
 
 VALUE = "s3cr3t-of-mine"
 MOUNT = "--mount=type=secret,id=tok"
@@ -46,6 +49,27 @@ def test_a_binary_secret_is_found(runs: Program) -> None:
     (runs.folder.parent / "tok").write_bytes(b"\0\1\2\3\4\5\n")
     outcome = runs.build(f"FROM base\nRUN {MOUNT} cp /run/secrets/tok /k\n", "--secret=id=tok,src=../tok").succeeded()
     assert "SecretInLayer" in outcome.err
+
+
+def test_it_is_said_again_though_somebody_built_without_the_secret_meanwhile(runs: Program) -> None:
+    (runs.folder / "copy").write_text(f"password: {VALUE}\n")
+    built(runs, "COPY copy /app/")
+    (runs.folder / "copy").touch()
+    assert "SecretInLayer" not in runs.build("FROM base\nCOPY copy /app/\n").succeeded().err
+    wait_until_settled(runs.folder)
+    assert "SecretInLayer" not in runs.build("FROM base\nCOPY copy /app/\n").succeeded().err
+    assert "SecretInLayer" in built(runs, "COPY copy /app/").err
+
+
+def test_that_it_cannot_be_told_is_said_too(runs: Program) -> None:
+    (runs.folder / "copy").write_text(f"password: {VALUE}\n")
+    built(runs, "COPY copy /app/")
+    with sqlite3.connect(runs.store / "facts.db") as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    outcome = runs.build("FROM base\nCOPY copy /app/\n", "--secret=id=tok,src=../tok", "--label=a=b").succeeded()
+    (line,) = [line for line in outcome.err.splitlines() if "SecretInLayer" in line]
+    assert "whether cached layers hold the value of a secret cannot be told" in line
 
 
 @pytest.mark.parametrize("instruction", [f"RUN {MOUNT} cp /run/secrets/tok /kept", "COPY copy /app/"])

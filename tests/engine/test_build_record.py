@@ -60,6 +60,60 @@ def test_a_build_that_is_cached_leaves_a_record_of_its_own(request_: BuildReques
     assert [record is not None and record.images[0].steps[0].cached for record in records] == [False, True]
 
 
+def test_a_build_that_found_nothing_to_do_leaves_the_record_of_the_one_that_did(request_: BuildRequest) -> None:
+    first = build(request_)
+    with open_store(request_.root) as store:
+        before = record_of(store, first.descriptor.digest)
+        documents = store.database.rows("SELECT key, document FROM plan WHERE document LIKE '%began%'")
+    for _ in range(3):
+        (Path(request_.context) / "a").touch()
+        assert build(request_._replace(annotations=(), outputs=("type=cacheonly",))).descriptor == first.descriptor
+    with open_store(request_.root) as store:
+        assert record_of(store, first.descriptor.digest) == before
+        assert store.database.rows("SELECT key, document FROM plan WHERE document LIKE '%began%'") == documents
+    (Path(request_.context) / "Dockerfile").write_text("\n" + DOCKERFILE)
+    assert build(request_).descriptor == first.descriptor
+    with open_store(request_.root) as store:
+        after = record_of(store, first.descriptor.digest)
+    assert before is not None
+    assert after is not None
+    assert [line.line for line in after.steps] == [line.line + 1 for line in before.steps], "its steps stand elsewhere"
+
+
+def test_a_record_in_which_anything_has_changed_is_none(request_: BuildRequest) -> None:
+    manifest = build(request_).descriptor.digest
+    with open_store(request_.root) as store:
+        record = record_of(store, manifest)
+        assert record is not None
+        digest = put_record(store, record)
+        document = store.documents.find(digest)
+        assert document is not None
+        for position in range(0, len(document), 7):
+            changed = bytearray(document)
+            changed[position] ^= 1
+            store.documents.put(digest, bytes(changed))
+            assert find_record(store, digest) is None
+            assert record_of(store, manifest) is None
+
+
+@pytest.mark.parametrize("pointer", [b"", b"\xff\xfe", b"sha256:00"])
+def test_a_manifest_whose_record_cannot_be_told_has_none(request_: BuildRequest, pointer: bytes) -> None:
+    result = build(request_)
+    with open_store(request_.root) as store:
+        record = record_of(store, result.descriptor.digest)
+        assert record is not None
+        digest = put_record(store, record)
+        store.database.change(
+            lambda connection: connection.execute(
+                "UPDATE plan SET document = ? WHERE document = ?", (pointer, digest.encode())
+            )
+        )
+        assert record_of(store, result.descriptor.digest) is None
+    assert build(request_._replace(outputs=("type=cacheonly",))).descriptor == result.descriptor
+    with open_store(request_.root) as store:
+        assert record_of(store, result.descriptor.digest) is not None, "it is made anew"
+
+
 def test_platforms_have_their_own_steps(request_: BuildRequest) -> None:
     result = build(request_._replace(platforms=("linux/amd64", "linux/arm64")))
     with open_store(request_.root) as store:
@@ -95,6 +149,8 @@ def test_a_record_that_cannot_be_read_is_none(request_: BuildRequest, damage: by
         assert find_record(store, digest) == record
         store.documents.put(digest, damage)
         assert find_record(store, digest) is None
+        store.documents.put(digest_of(damage), damage)
+        assert find_record(store, digest_of(damage)) is None
         assert record_of(store, result.descriptor.digest) is None
         assert record_of(store, digest_of(b"another")) is None
     assert json.loads(json.dumps(record.warnings()))

@@ -19,9 +19,11 @@ from builder.engine.session import BuildSession
 from builder.image import assemble as assembling
 from builder.oci.descriptor import Descriptor
 from builder.oci.platform import Platform
+from builder.oci.reference import parse_reference
 from builder.plan.plan import Plan
 from builder.solve import events
 from builder.store import stat_cache
+from builder.store.store import open_store
 from tests.support.settle import wait_until_settled
 
 
@@ -237,6 +239,27 @@ def test_what_changed_while_it_was_built_gets_no_receipt(settled: Project, monke
         settled.build(monkeypatch)
     settled.write("FROM scratch\nCOPY a /first\n")
     assert settled.build(monkeypatch)[1]
+
+
+def test_a_dockerfile_that_went_meanwhile_does_not_undo_a_build_that_is_done(
+    settled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled.write("FROM scratch\nCOPY a /first\n")
+    seen: list[events.Event] = []
+
+    def show(event: events.Event) -> None:
+        seen.append(event)
+        if isinstance(event, events.StepFinished):
+            (settled.context / "Dockerfile").unlink()
+
+    result = engine.build(BuildRequest(root=str(settled.root), context=str(settled.context), tags=("x:1",)), show)
+    assert isinstance(seen[-1], events.ImageWritten)
+    with open_store(str(settled.root)) as store:
+        named = store.names.find(parse_reference("x:1"))
+        assert named is not None
+        assert named.digest == result.descriptor.digest
+    settled.write("FROM scratch\nCOPY a /first\n")
+    assert settled.build(monkeypatch)[1], "it left no receipt"
 
 
 def test_a_folder_as_a_named_context_gets_no_receipt(

@@ -92,7 +92,7 @@ def test_a_file_that_is_swept_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target, original = str(tmp_path / "file"), fcntl.flock
-    left = tmp_path / ".file.01234567"
+    left = tmp_path / ".pybuild-0123456789abcdef.part"
 
     def sweep_first(descriptor: int, operation: int) -> None:
         if operation == fcntl.LOCK_SH:

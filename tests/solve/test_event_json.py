@@ -42,7 +42,8 @@ def test_every_kind_has_a_name() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        RegistryError("refused", hint="Log in."),
+        RegistryError("refused", hint="Log in.", status=403, code="DENIED"),
+        RegistryError("no answer"),
         PlanError("no such stage", Location("Dockerfile", 3, 1), others=(PlanError("another", Location("D", 4)),)),
         StepFailed("did not complete", Location("Dockerfile", 2), step="RUN false", command_exit_code=1, hint="Look."),
     ],
@@ -53,6 +54,7 @@ def test_a_failed_step_comes_back_with_its_error(error: PlanError | RegistryErro
     assert isinstance(back, e.StepErrored)
     assert type(back.error) is type(error)
     assert error_to_json(back.error) == error_to_json(error)
+    assert {**vars(back.error), "others": ()} == {**vars(error), "others": ()}
     assert (back.step, back.title, back.platform) == (3, "RUN x", "linux/arm64")
 
 

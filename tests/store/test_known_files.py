@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +73,21 @@ def test_a_large_blob_is_digested_once(root: Path, digested: list[str]) -> None:
     digested.clear()
     read(root, digest)
     assert digested == ["sha256"]
+    read(root, digest)
+    assert digested == ["sha256"]
+
+
+@pytest.mark.parametrize("stamp", ["", "1 2 3", "a b c d e", "1 2 3 4 5 6", None])
+def test_what_is_known_and_cannot_be_read_is_not_known(root: Path, digested: list[str], stamp: str | None) -> None:
+    digest, _ = put(root, LARGE)
+    read(root, digest)
+    digested.clear()
+    with sqlite3.connect(root / "known.db") as connection:
+        if stamp is None:
+            connection.execute("PRAGMA user_version = 99")
+        else:
+            connection.execute("UPDATE file SET stamp = ?", (stamp,))
+    connection.close()
     read(root, digest)
     assert digested == ["sha256"]
 

@@ -119,9 +119,9 @@ def test_what_killed_writers_left_beside_an_output_goes_with_the_next(tmp_path: 
     target = tmp_path / "image.tar"
     others = [
         tmp_path / name
-        for name in (".image.tar.notours", ".image.tar.0123456789", ".image.tar", "x.image.tar.01234567")
+        for name in (".image.tar.20240131", ".image.tar.part", ".pybuild-20240131.part", ".pybuild-0123456789abcdef")
     ]
-    for path in (*others, tmp_path / ".image.tar.01234567", tmp_path / ".image.tar.89abcdef"):
+    for path in (*others, *(tmp_path / f".pybuild-{mark}.part" for mark in ("0123456789abcdef", "fedcba9876543210"))):
         path.write_text("kept")
     with open_destination(str(target)) as write:
         write(b"1")

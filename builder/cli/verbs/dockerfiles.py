@@ -9,7 +9,6 @@ import sys
 from builder.cli.arguments import add_root, new_parser
 from builder.cli.display.results import write_file
 from builder.engine.location import store_root
-from builder.engine.pin import apply_pins, resolve_pins
 from builder.engine.syntax import parse_syntax
 
 
@@ -49,6 +48,8 @@ def pin_command(argv: list[str]) -> int:
     parser.add_argument("--stdout", action="store_true", help="print the result instead of rewriting the file")
     add_root(parser)
     arguments = parser.parse_args(argv)
+    from builder.engine.pin import apply_pins, resolve_pins  # store and registries: `parse` needs neither
+
     text = _read(arguments.file).decode("utf-8", "surrogateescape")
     pins = resolve_pins(text, arguments.file, None if arguments.check else store_root(arguments.root, os.environ))
     for pin in pins:
