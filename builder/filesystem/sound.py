@@ -28,7 +28,7 @@ def stamp(status: os.stat_result) -> Stamp:
 def remember(known: Stamp, digest: str, *, lasting: bool = False) -> None:
     """Remember that the file with this stamp was found to have the content `digest`.
 
-    `lasting` says that the stamp is old enough to show every later change, so that other processes may believe it.
+    `lasting` says that other processes may believe it, because every later change shows in the stamp.
     """
     _known[known] = digest
     if lasting:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from builder.errors import DigestMismatch
 from builder.filesystem import sound
 from builder.oci.digest import Digest
+from builder.store.known_files import WORTH_BYTES
+from builder.store.stat_cache import is_settled
 
 if TYPE_CHECKING:
     from builder.store.pipeline import Digester
@@ -73,9 +75,7 @@ class CheckedFile:
         self._lasting = False
         self._hashing: Digester | None = None
         if not believe or sound.known_digest(status) != digest:
-            from builder.store.known_files import WORTH_BYTES
             from builder.store.pipeline import Digester  # queues and threads: not for a cached build
-            from builder.store.stat_cache import is_settled
 
             self._lasting = status.st_size >= WORTH_BYTES and is_settled(status, time.time_ns())
             self._hashing = Digester(digest.algorithm)

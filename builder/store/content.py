@@ -20,8 +20,10 @@ from builder.filesystem import sound
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.store import atomic
 from builder.store.checked import CheckedFile, damaged, open_checked, open_regular
+from builder.store.known_files import WORTH_BYTES
 from builder.store.leases import Leases
 from builder.store.os_errors import store_error, translated
+from builder.store.stat_cache import has_fine_times
 from builder.store.temporary import TemporaryFiles
 
 BLOB_MODE = 0o644
@@ -216,7 +218,9 @@ class Ingest:
         os.fsync(self._descriptor)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         atomic.rename(self._temporary, target)
-        sound.remember(sound.stamp(os.fstat(self._descriptor)), digest)  # after rename(2), which sets the ctime
+        status = os.fstat(self._descriptor)  # after rename(2), which sets the ctime
+        # Others may believe it: whoever changes it now has one tick to do so unseen, where ticks are short.
+        sound.remember(sound.stamp(status), digest, lasting=self.written >= WORTH_BYTES and has_fine_times(status))
 
     def _check(self, digest: Digest) -> None:
         # Size first, then digest (descriptor.md#digests): the cheaper answer names the commoner fault.

@@ -1,4 +1,4 @@
-"""Large files that were read and found to be what their digest says, as long as stat(2) shows no change.
+"""Large files that were written here, or read and found to be what their digest says, while stat(2) shows no change.
 
     file     stamp (builder.filesystem.sound) → digest; in a database of its own, which no cached build opens
 
@@ -36,6 +36,7 @@ class KnownFiles:
         return found
 
     def put(self, found: Mapping[Stamp, str]) -> None:
+        """Remember files; nothing is written when there are none."""
         rows = [(_text(stamp), digest) for stamp, digest in found.items()]
         if rows:
             self._database.change(

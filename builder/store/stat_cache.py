@@ -173,13 +173,12 @@ def _signed(number: int) -> int:
 def is_settled(status: os.stat_result, moment_ns: int) -> bool:
     """Say whether a file was old enough at `moment_ns` (before it was read) for its status to be believed."""
     age_ns = moment_ns - max(status.st_mtime_ns, status.st_ctime_ns)
-    if age_ns >= YOUNG_NS:
-        return True
-    return (
-        age_ns >= YOUNG_BY_OUR_CLOCK_NS
-        and status.st_ctime_ns % _COARSE_NS != 0
-        and status.st_dev in devices_by_our_clock()
-    )
+    return age_ns >= YOUNG_NS or (age_ns >= YOUNG_BY_OUR_CLOCK_NS and has_fine_times(status))
+
+
+def has_fine_times(status: os.stat_result) -> bool:
+    """Say whether the kernel's own clock made the times of a file, so that changes a tick apart differ in them."""
+    return status.st_ctime_ns % _COARSE_NS != 0 and status.st_dev in devices_by_our_clock()
 
 
 @functools.cache

@@ -68,8 +68,16 @@ def read(root: Path, digest: Digest) -> None:
     forget()
 
 
-def test_a_large_blob_is_digested_once(root: Path, digested: list[str]) -> None:
+def test_a_blob_that_was_written_is_not_digested_by_the_next_process(root: Path, digested: list[str]) -> None:
     digest, _ = put(root, LARGE)
+    digested.clear()
+    read(root, digest)
+    assert not digested
+
+
+def test_a_blob_of_unknown_origin_is_digested_once(root: Path, digested: list[str]) -> None:
+    digest, _ = put(root, LARGE)
+    (root / "known.db").unlink()
     digested.clear()
     read(root, digest)
     assert digested == ["sha256"]
@@ -127,14 +135,19 @@ def test_damage_is_found_in_what_was_known(root: Path, digested: list[str], dama
             read(root, digest)
 
 
-@pytest.mark.parametrize("case", ["small", "young", "checked by verify"])
+@pytest.mark.parametrize("case", ["small", "young", "written where times are coarse", "checked by verify"])
 def test_it_is_digested_again_where_it_must_be(
     root: Path, digested: list[str], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
+    coarse = case == "written where times are coarse"
+    if coarse:
+        monkeypatch.setattr("builder.store.content.has_fine_times", lambda _: False)
     digest, path = put(root, LARGE[1:] if case == "small" else LARGE)
     if case == "young":
+        (root / "known.db").unlink()
         stop_clock(monkeypatch, path.stat().st_ctime_ns)
-    read(root, digest)
+    if not coarse:
+        read(root, digest)
     digested.clear()
     if case == "checked by verify":
         with open_store(str(root)) as store:
