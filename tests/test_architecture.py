@@ -37,7 +37,14 @@ ROOMS: dict[str, set[str]] = {
     "context": {"dockerfile.git_url", "filesystem", "layer", "oci", "store", "suggest", "web"},
     "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},
     "image": {"oci", "plan", "store"},
-    "transport": {"filesystem", "image", "layer", "oci", "plan", "registry", "store", "suggest"},
+    "transport": {
+        *{"image", "layer", "oci", "plan.plan", "registry", "store", "suggest"},
+        "transport.places",
+    },
+    "transport.places": {
+        *{"filesystem", "image", "layer", "oci", "registry", "store", "transport.destination", "transport.source"},
+        *{"transport.fetch_layers", "transport.layer_index"},
+    },
 }
 ROOMS["sandbox.native"] = ROOMS["sandbox.oci"] = {
     *{"linux", "sandbox.mounts", "sandbox.network", "sandbox.process"},

@@ -1,61 +1,83 @@
-"""Where a stream ends: a file that appears whole or not at all, or standard output.
+"""Where images go: one protocol. Its implementations are in builder.transport.places.
 
-In: a path or `-`. Out: a `write` to give blocks to.
+A destination is given every blob, then the manifests, those of an index before it, then the names: whoever looks
+meanwhile finds no document whose parts are missing. Where documents are blobs like others, and only names lead to them,
+they come among the blobs too. What is half written when an error comes names nothing.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from builder.errors import TransportError
-from builder.filesystem.unfinished import replacing
-from builder.transport.output import STDOUT
-
-_BUFFER_BYTES = 1 << 20
+from builder.errors import DigestMismatch
+from builder.oci.descriptor import Descriptor
+from builder.oci.reference import Reference
+from builder.transport.source import Document, Source
 
 
-@contextmanager
-def open_destination(dest: str, stdout: int | None = None) -> Iterator[Callable[[bytes], object]]:
-    """Give a function that writes to `dest`; `stdout` is the descriptor behind `-` (default: the process's own).
+class Destination(Protocol):
+    """A place images are written to."""
 
-    A file is written beside its place and renamed at the end, with the permissions the umask gives; a device or FIFO
-    is written to directly. Raises TransportError.
-    """
-    try:
-        if dest == STDOUT:
-            with _standard_output(stdout) as write:
-                yield write
-        elif os.path.isdir(dest):
-            raise TransportError(f"{dest} is a directory; the output is one file", hint="Name a file in it with dest=.")
-        elif os.path.exists(dest) and not stat.S_ISREG(os.stat(dest).st_mode):
-            with open(dest, "wb", buffering=_BUFFER_BYTES) as file:
-                yield file.write
-        else:
-            with replacing(dest) as file:
-                yield file.write
-    except OSError as error:
-        hint = "Is the reader of the pipe gone?" if isinstance(error, BrokenPipeError) else ""
-        where = "standard output" if dest == STDOUT else dest
-        raise TransportError(
-            f"writing the output to {where}: {(error.strerror or str(error)).lower()}", hint=hint
-        ) from error
+    location: str
+    parallel: int
+    """How many blobs it takes at once; 1 for what is written front to back."""
+    documents_are_blobs: bool
+    """Whether manifests come among the blobs, all in the order of their digests."""
 
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """Say whether the blob is there already, whole: then it isn't sent."""
+        ...
 
-def shown(dest: str) -> str:
-    """Return how messages call a destination."""
-    return "to standard output" if dest == STDOUT else dest
+    def put_blob(self, descriptor: Descriptor, source: Source) -> None:
+        """Take a blob from `source`, and check it. Safe for threads when `parallel` is more than 1.
+
+        Raises DigestMismatch, RegistryError, TransportError, StoreError.
+        """
+        ...
+
+    def put_manifest(self, document: Document) -> None:
+        """Take a manifest or index, whose parts are here. Raises as `put_blob`."""
+        ...
+
+    def finish(self, top: Document, names: Sequence[Reference]) -> None:
+        """Let `names` stand for an image that is here; without any, it is kept by its digest. Raises as `put_blob`."""
+        ...
 
 
-@contextmanager
-def _standard_output(stdout: int | None) -> Iterator[Callable[[bytes], object]]:
-    descriptor = sys.stdout.fileno() if stdout is None else stdout
-    if os.isatty(descriptor):
-        raise TransportError(
-            "the output would go to the terminal", hint="Redirect standard output, or name a file with dest=."
-        )
-    with open(os.dup(descriptor), "wb", buffering=_BUFFER_BYTES) as file:
-        yield file.write
+def copy_blob(source: Source, descriptor: Descriptor, write: Callable[[bytes], object]) -> None:
+    """Give a blob to `write`, checked by the end. Raises DigestMismatch, and what the source raises."""
+    sink = _CheckedSink(descriptor, write, digests=not source.is_checked)
+    source.blob(descriptor, sink)
+    sink.finish()
+
+
+class _CheckedSink:
+    """Passes a blob on, and compares its size and, unless its source has done so, its digest."""
+
+    def __init__(self, descriptor: Descriptor, write: Callable[[bytes], object], *, digests: bool) -> None:
+        self.written = 0
+        self._descriptor = descriptor
+        self._write = write
+        self._hash = hashlib.new(descriptor.digest.algorithm) if digests else None
+
+    def write(self, data: bytes, /) -> int:
+        """Pass on a block. Raises DigestMismatch as soon as there is more than there should be."""
+        self.written += len(data)
+        if self.written > self._descriptor.size:
+            raise self._wrong(f"is longer than the {self._descriptor.size} bytes it should have")
+        if self._hash is not None:
+            self._hash.update(data)
+        self._write(data)
+        return len(data)
+
+    def finish(self) -> None:
+        """Compare. Raises DigestMismatch."""
+        if self.written != self._descriptor.size:
+            raise self._wrong(f"is {self.written} bytes long, not {self._descriptor.size}")
+        if self._hash is not None and self._hash.hexdigest() != self._descriptor.digest.encoded:
+            raise self._wrong(f"has other bytes: their digest is {self._hash.name}:{self._hash.hexdigest()}")
+
+    def _wrong(self, reason: str) -> DigestMismatch:
+        return DigestMismatch(f"blob {self._descriptor.digest} {reason}")

@@ -1,16 +1,36 @@
-"""The finished image on its way out: an output that was asked for → names, files, a stream, and a line about each."""
+"""The finished image on its way out: an output that was asked for → names, files, a stream, and a line about each.
+
+Every output is a copy from the store (builder.transport.copy); what leaves it packed is packed first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import assert_never
 
+from builder.errors import TransportError
+from builder.image.image import is_index
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference, parse_reference
 from builder.store.store import Store
-from builder.transport.archive import export_archive, name_image
-from builder.transport.output import ArchiveOutput, CacheOnlyOutput, ImageOutput, LocalOutput, OutputSpec, TarOutput
-from builder.transport.rootfs import export_directory, export_tar
+from builder.transport.copy import copy_image
+from builder.transport.output import (
+    ArchiveOutput,
+    CacheOnlyOutput,
+    ImageOutput,
+    LocalOutput,
+    OutputSpec,
+    Packing,
+    TarOutput,
+)
+from builder.transport.packing import pack_image
+from builder.transport.places.archive import ArchiveDestination
+from builder.transport.places.layout import LayoutDestination
+from builder.transport.places.one_file import open_output_file, shown
+from builder.transport.places.rootfs import DirectoryDestination, TarDestination
+from builder.transport.places.store import StoreSource
+
+_AS_IT_IS = Packing(compression="uncompressed")
 
 
 def write_output(
@@ -33,16 +53,61 @@ def write_output(
         case CacheOnlyOutput():
             return "kept in the cache only"
         case ImageOutput():
-            return name_image(spec, store, image, _all_names(given, spec.names))
+            return _name_image(spec, store, image, _all_names(given, spec.names))
         case ArchiveOutput():
-            return export_archive(spec, store, image, _all_names(given, spec.names), epoch, stdout)
+            return _export(spec, store, image, _all_names(given, spec.names), epoch, stdout)
         case TarOutput(dest):
-            return export_tar(store, image, dest, epoch=epoch, stdout=stdout)
+            with open_output_file(dest, stdout) as write:
+                copy_image(StoreSource(store), TarDestination(store, dest, write, epoch=epoch), image)
+            return f"wrote root file system {shown(dest)}"
         case LocalOutput(dest):
-            return export_directory(store, image, dest, epoch=epoch)
+            destination = DirectoryDestination(store, dest, epoch=epoch)
+            copy_image(StoreSource(store), destination, image)
+            return f"wrote root file system {dest}{_in_short(destination.remarks)}"
         case _:
             assert_never(spec)
 
 
+def _name_image(spec: ImageOutput, store: Store, image: Descriptor, names: Sequence[Reference]) -> str:
+    """Give an image of the store names, and the annotations of the spec."""
+    if spec.annotations:
+        image = pack_image(store, image, _AS_IT_IS, annotations=spec.annotations)
+    store.names.set_all((name, image) for name in names)
+    return f"named {', '.join(name.familiar for name in names)}" if names else f"kept {image.digest} in the store"
+
+
+def _export(
+    spec: ArchiveOutput,
+    store: Store,
+    image: Descriptor,
+    names: Sequence[Reference],
+    epoch: int | None,
+    stdout: int | None,
+) -> str:
+    """Pack an image and write the archive or directory; return a line that says so."""
+    if spec.for_docker and is_index(image):
+        raise TransportError(
+            "type=docker holds an image for one platform only", hint="Use type=oci, or build one platform at a time."
+        )
+
+    def packed() -> Descriptor:
+        reproducible = epoch is not None
+        return pack_image(store, image, spec.packing, annotations=spec.annotations, reproducible=reproducible)
+
+    if spec.is_directory:
+        copy_image(StoreSource(store), LayoutDestination(spec.dest), packed(), names=names)
+        return f"wrote image layout {spec.dest}"
+    with open_output_file(spec.dest, stdout) as write:
+        destination = ArchiveDestination(spec.dest, write, for_docker=spec.for_docker)
+        copy_image(StoreSource(store), destination, packed(), names=names)
+    return f"wrote {'docker' if spec.for_docker else 'oci'} archive {shown(spec.dest)}"
+
+
 def _all_names(first: Sequence[Reference], second: Sequence[Reference]) -> tuple[Reference, ...]:
     return tuple(dict.fromkeys((*first, *second)))
+
+
+def _in_short(remarks: Sequence[str]) -> str:
+    if not remarks:
+        return ""
+    return f" ({remarks[0]}{f', and {len(remarks) - 1} more like it' if remarks[1:] else ''})"

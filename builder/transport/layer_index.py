@@ -8,8 +8,11 @@ from __future__ import annotations
 import os
 
 from builder.errors import DigestMismatch, LayerError
+from builder.layer.compression import open_decompressed
 from builder.layer.index import LayerIndex, open_index, seal_index
 from builder.layer.index_format import LayerStatistics
+from builder.layer.index_layer import build_index
+from builder.layer.limits import limits_for
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
 from builder.store.layers import LayerRecord
@@ -53,10 +56,6 @@ def keep_layer_index(store: Store, temporary: str, diff_id: DiffID) -> None:
 
 
 def _make_index(store: Store, blob: Digest, diff_id: DiffID) -> LayerStatistics:
-    from builder.layer.compression import open_decompressed  # only when a layer is new
-    from builder.layer.index_layer import build_index
-    from builder.layer.limits import limits_for
-
     limits = limits_for(large=store.large_layers)
     temporary = store.temporary.path("index")
     try:

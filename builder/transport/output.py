@@ -20,9 +20,9 @@ from builder.oci.annotations import Annotation, check_annotations, parse_annotat
 from builder.oci.platform import Platform
 from builder.oci.reference import Reference, parse_reference
 from builder.suggest import most_alike
+from builder.transport.places.one_file import STDOUT
 
 Compression = Literal["uncompressed", "gzip", "zstd"]
-STDOUT = "-"
 
 _LEVELS: Mapping[Compression, range] = {"uncompressed": range(1), "gzip": range(10), "zstd": range(23)}
 _TYPES = ("image", "oci", "docker", "local", "tar", "cacheonly", "registry")

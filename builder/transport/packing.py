@@ -2,14 +2,13 @@
 
 Layers lie uncompressed in the store; what they become compressed is kept beside them, as a blob that prune may drop,
 and remembered, so that a second export or a push costs nothing. Layers that came compressed keep their exact bytes.
-In: an image and how to pack. Out: descriptors of blobs in the store.
+In: an image and how to pack. Out: the descriptor of what is to be copied, all of which is in the store.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from builder.image.assemble import assemble_index
@@ -31,31 +30,6 @@ _REPRODUCIBLE_LEVEL = -2
 _NON_DISTRIBUTABLE = "nondistributable"
 
 
-@dataclass(frozen=True, slots=True)
-class PackedManifest:
-    """One image ready to be copied: everything it names is a blob of the store."""
-
-    manifest: Descriptor
-    config: Descriptor
-    layers: tuple[Descriptor, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PackedImage:
-    """What a name stands for, packed. `top` is the manifest of the only image, or an index of all."""
-
-    top: Descriptor
-    images: tuple[PackedManifest, ...]
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        """All blobs, each once, sorted by digest."""
-        unique = {self.top.digest: self.top}
-        for image in self.images:
-            unique |= {blob.digest: blob for blob in (image.manifest, image.config, *image.layers)}
-        return tuple(unique[digest] for digest in sorted(unique))
-
-
 def pack_image(
     store: Store,
     descriptor: Descriptor,
@@ -63,23 +37,25 @@ def pack_image(
     *,
     annotations: Sequence[Annotation] = (),
     reproducible: bool = False,
-) -> PackedImage:
-    """Return the image or index `descriptor` with its layers compressed as `packing` says.
+) -> Descriptor:
+    """Return the manifest or index of `descriptor` with its layers compressed as `packing` says.
 
     `reproducible` chooses codecs that give the same bytes on every machine. Raises StoreError, LayerError,
     BlobNotFound when a layer is not in the store.
     """
-    images = []
-    for manifest in walk_manifests(store.blobs, descriptor):
+    manifests = []
+    found = list(walk_manifests(store.blobs, descriptor))
+    for manifest in found:
         image = load_image(store.blobs, manifest)
         jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
         packed = _pack_all(store, jobs, packing, reproducible)
         layers = tuple(packed[diff_id] for diff_id in image.config.diff_ids)
-        packed_manifest = _manifest(store, image, layers, annotations)
-        images.append(PackedManifest(packed_manifest, image.manifest.config, layers))
+        manifests.append(_manifest(store, image, layers, annotations))
     if not is_index(descriptor):
-        return PackedImage(images[0].manifest, tuple(images))
-    return PackedImage(_index(store, descriptor, images, annotations), tuple(images))
+        return manifests[0]
+    if manifests == found and not annotations:
+        return descriptor  # exact bytes: an index that came from elsewhere may hold more than images
+    return _index(store, descriptor, manifests, annotations)
 
 
 def pack_layer(
@@ -170,10 +146,10 @@ def _manifest(
 
 
 def _index(
-    store: Store, descriptor: Descriptor, images: Sequence[PackedManifest], annotations: Sequence[Annotation]
+    store: Store, descriptor: Descriptor, manifests: Sequence[Descriptor], annotations: Sequence[Annotation]
 ) -> Descriptor:
     inside = {**(_document(store, descriptor).get("annotations") or {}), **select(annotations, "index")}
-    index = assemble_index(store, [image.manifest for image in images], inside)
+    index = assemble_index(store, manifests, inside)
     return index._replace(annotations={**descriptor.annotations, **select(annotations, "index-descriptor")})
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
-from builder.errors import BlobNotFound, ImageError, ReferenceFormatError, RegistryError, TransportError
+from builder.errors import BlobNotFound, ImageError, ReferenceFormatError, TransportError
 from builder.image.image import Image, load_image
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
@@ -24,11 +24,13 @@ from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, Reference, parse_
 from builder.plan.plan import ResolvedImage
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
-from builder.transport import pull
-from builder.transport.source import LayoutSource, Source, open_source
+from builder.transport.places.layout import LayoutSource
+from builder.transport.present import find_layer_records, load_manifest
+from builder.transport.pull import pull_documents
 
 if TYPE_CHECKING:
     from builder.registry.client import RegistryClient
+    from builder.transport.fetcher import Fetcher
 
 _MAX_REDIRECTIONS = 10
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
@@ -60,6 +62,8 @@ class Resolver:
         self._named = {_familiar(name): value for name, value in (named or {}).items()}
         self._notify = notify
         self._client = client
+        self._opened: Fetcher | None = None
+        self._opening = Lock()
         self._resolved: dict[tuple[str, Platform], ResolvedImage] = {}
         self._places: dict[Digest, str] = {}
         """Where the layers of an image can be had, going by the name it was found under: origins may be forgotten."""
@@ -77,15 +81,16 @@ class Resolver:
     def find_layers(self, manifest_digest: Digest | str) -> tuple[LayerRecord, ...] | None:
         """Return the layers of a resolved image if all are in the store, else None. Touches no network."""
         try:
-            return pull.find_layer_records(self._store, pull.load_manifest(self._store, parse_digest(manifest_digest)))
+            return find_layer_records(self._store, load_manifest(self._store, parse_digest(manifest_digest)))
         except BlobNotFound:
             return None
 
     def layers(self, manifest_digest: Digest | str) -> tuple[LayerRecord, ...]:
         """Return the layers of a resolved image, base first, fetching what is missing."""
         digest = parse_digest(manifest_digest)
-        image = pull.load_manifest(self._store, digest)
-        return pull.layer_records(self._store, image, lambda: self._origin(digest))
+        image = load_manifest(self._store, digest)
+        found = find_layer_records(self._store, image)
+        return self._fetcher.layers(image, self._places.get(digest)) if found is None else found
 
     def _redirected(self, reference: str) -> str:
         for _ in range(_MAX_REDIRECTIONS):
@@ -100,7 +105,7 @@ class Resolver:
     def _resolve(self, text: str, platform: Platform) -> Image:
         if text.startswith(LAYOUT_SCHEME):
             path, name = parse_layout_reference(text)
-            top, image = pull.pull_documents(self._store, LayoutSource(path), name, platform)
+            top, image = pull_documents(self._store, LayoutSource(path), name, platform)
             self._store.names.add(top)
             return image
         text = text.removeprefix(IMAGE_SCHEME)
@@ -115,7 +120,7 @@ class Resolver:
         short = _SHORT_ID.fullmatch(str(reference))
         if found is None and short:
             found = self._find_id(short.group(1), platform)
-        return found or self._fetch(reference, platform)
+        return found or self._fetcher.fetch(reference, _pinned(reference), platform)
 
     def _find_local(self, reference: Reference, platform: Platform) -> Image | None:
         top = self._store.names.find(_pinned(reference))
@@ -127,7 +132,7 @@ class Resolver:
             image = load_image(self._store.blobs, top, platform)
         except BlobNotFound:
             # An index of which another platform was used before, or a document lost: its origin has it.
-            return pull.complete_documents(self._store, self._source(reference.name), top, platform)
+            return self._fetcher.complete(reference.name, top, platform)
         fits = platform.accepts(image.config.platform) is not None
         if not fits and self._store.origins.find(image.descriptor.digest) == reference.name:
             return None  # pulled for another platform: the registry may have ours
@@ -150,54 +155,15 @@ class Resolver:
         descriptor = find_by_id(self._store, text)
         return None if descriptor is None else load_image(self._store.blobs, descriptor, platform)
 
-    def _fetch(self, reference: Reference, platform: Platform) -> Image:
-        self._notify(f"load metadata for {reference}")
-        source = self._source(reference.name)
-        try:
-            known = self._unchanged(reference)
-            if known is not None:
-                return pull.complete_documents(self._store, source, known, platform)
-            name = str(reference.digest or reference.tag)
-            top, image = pull.pull_documents(self._store, source, name, platform)
-        except RegistryError as error:
-            from builder.transport.advice import explain  # only when something is wrong
+    @property
+    def _fetcher(self) -> Fetcher:
+        """Who fetches, for all who ask: a build whose images are all here needs none."""
+        with self._opening:
+            if self._opened is None:
+                from builder.transport.fetcher import Fetcher  # gate: network
 
-            raise explain(error, reference, self._store, self._registry()) from error
-        except ImageError as error:
-            raise ImageError(f"{reference}: {error.message}", hint=error.hint) from error
-        self._store.names.set(_pinned(reference), top)
-        return image
-
-    def _unchanged(self, reference: Reference) -> Descriptor | None:
-        """Return what the store has for the name if the registry says that it still is that (one HEAD)."""
-        known = self._store.names.find(_pinned(reference))
-        if known is None or reference.digest:
-            return None
-        return known if self._registry().resolve_tag(reference) == known.digest else None
-
-    def _origin(self, manifest: Digest) -> Source:
-        place = self._store.origins.find(manifest) or self._places.get(manifest)
-        if place is None:
-            raise TransportError(
-                f"layers of {manifest} are missing from the store, and it is not known where it came from",
-                hint="Build or pull the image again.",
-            )
-        self._notify(f"pull {place}@{manifest}")
-        return self._source(place)
-
-    def _source(self, place: str) -> Source:
-        return open_source(place, self._registry)
-
-    def _registry(self) -> RegistryClient:
-        if self._client is None:
-            from builder.registry.client import RegistryClient  # urllib3: 60 ms that a cached build does without
-            from builder.registry.connection import Connection
-
-            self._client = RegistryClient(Connection(cancelled=self.cancel.is_set, sleep=self._sleep))
-        return self._client
-
-    def _sleep(self, seconds: float) -> None:
-        self.cancel.wait(seconds)
+                self._opened = Fetcher(self._store, self.cancel, self._notify, self._client)
+            return self._opened
 
 
 def _pinned(reference: Reference) -> str:

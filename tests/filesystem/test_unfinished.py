@@ -15,14 +15,14 @@ import pytest
 
 from builder.cli.display.results import write_file
 from builder.filesystem.unfinished import replacing
-from builder.transport.destination import open_destination
+from builder.transport.places.one_file import open_output_file
 from tests.support.ordinary import CHECKOUT, as_user
 
 NOBODY = 65534
 
 
 def by_output(path: Path) -> None:
-    with open_destination(str(path)) as write:
+    with open_output_file(str(path)) as write:
         write(b"new")
 
 

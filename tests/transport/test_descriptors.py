@@ -17,7 +17,7 @@ from builder.oci.config import parse_config
 from builder.oci.digest import digest_of
 from builder.store.store import Store
 from builder.store.verify import verify_store
-from builder.transport.archive import write_layout as export_layout
+from builder.transport.places.layout import LayoutDestination
 from tests.support.registry import FakeImage, make_image
 from tests.transport.resolving import AMD64, failing, resolver, write_layout
 
@@ -112,7 +112,7 @@ def test_a_layout_of_another_version_is_neither_read_nor_extended(
     (layout / "oci-layout").write_text(content)
     assert said in failing(store, f"oci-layout://{layout}:latest").message
     with pytest.raises(TransportError, match=said):
-        export_layout(store, None, (), str(layout))  # type: ignore[arg-type]  # it comes to no image
+        LayoutDestination(str(layout))
 
 
 @pytest.mark.parametrize("name", ["index.json", "oci-layout"])

@@ -14,7 +14,6 @@ from builder.image.image import load_image
 from builder.oci.annotations import Annotation
 from builder.oci.reference import parse_reference
 from builder.store.store import Store
-from builder.transport.destination import open_destination
 from builder.transport.output import (
     ArchiveOutput,
     CacheOnlyOutput,
@@ -24,6 +23,7 @@ from builder.transport.output import (
     TarOutput,
     parse_output,
 )
+from builder.transport.places.one_file import open_output_file
 from tests.transport.writing import build, write
 
 # --- the text
@@ -123,10 +123,10 @@ def test_what_killed_writers_left_beside_an_output_goes_with_the_next(tmp_path: 
     ]
     for path in (*others, *(tmp_path / f".pybuild-{mark}.part" for mark in ("0123456789abcdef", "fedcba9876543210"))):
         path.write_text("kept")
-    with open_destination(str(target)) as write:
+    with open_output_file(str(target)) as write:
         write(b"1")
         (living,) = {path.name for path in tmp_path.iterdir()} - {path.name for path in others}
-        with open_destination(str(target)) as write_again:
+        with open_output_file(str(target)) as write_again:
             write_again(b"2")
         assert (tmp_path / living).exists(), "its writer lives"
     assert target.read_bytes() == b"1"

@@ -21,11 +21,13 @@ from builder.layer.content import Content
 from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView, ViewEntry, ViewLayer
 from builder.oci.descriptor import Descriptor
+from builder.oci.reference import Reference
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
-from builder.transport.destination import open_destination, shown
+from builder.transport.fetch_layers import layer_records
 from builder.transport.layer_index import open_layer_index
-from builder.transport.pull import layer_records
+from builder.transport.places.store import StoreDestination
+from builder.transport.source import Document
 
 
 @contextmanager
@@ -39,29 +41,51 @@ def open_view(store: Store, layers: Sequence[LayerRecord]) -> Iterator[MergedVie
         yield MergedView(members)
 
 
-def export_tar(
-    store: Store, image: Descriptor, dest: str, *, epoch: int | None = None, stdout: int | None = None
-) -> str:
-    """Write the root file system as one tar; of an index, each platform's in a directory of its own (`linux_amd64`)."""
-    with open_destination(dest, stdout) as write:
-        write_rootfs(store, _stacks(store, image), write, epoch=epoch)
-    return f"wrote root file system {shown(dest)}"
+class _RootfsDestination(StoreDestination):
+    """Takes an image into the store, where its layers can be looked into, and writes its root file system then."""
+
+    def __init__(self, store: Store, location: str, epoch: int | None) -> None:
+        super().__init__(store)
+        self.location = location
+        self._epoch = epoch
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """Say whether the blob is here; a layer may be so in any form."""
+        diff_id = self._store.layers.find_diff_id(descriptor.digest)
+        return super().has_blob(descriptor) or (diff_id is not None and self._store.layers.find(diff_id) is not None)
 
 
-def export_directory(store: Store, image: Descriptor, dest: str, *, epoch: int | None = None) -> str:
-    """Write the root file system into `dest`, over what is there; all of it owned by who we are.
+class TarDestination(_RootfsDestination):
+    """The root file system as one tar; of an index, each platform's in a directory of its own (`linux_amd64`)."""
 
-    Raises TransportError, LayerError.
-    """
-    try:
-        os.makedirs(dest, exist_ok=True)
-    except OSError as error:
-        raise TransportError(f"making {dest}: {(error.strerror or str(error)).lower()}") from error
-    stacks = _stacks(store, image)
-    with _Pipe(lambda write: write_rootfs(store, stacks, write, epoch=epoch)) as reader:
-        remarks = apply_layer(reader, dest, overlay=False, ids="ignore")
-    more = f" ({remarks[0]}{f', and {len(remarks) - 1} more like it' if remarks[1:] else ''})" if remarks else ""
-    return f"wrote root file system {dest}{more}"
+    def __init__(
+        self, store: Store, location: str, write: Callable[[bytes], object], *, epoch: int | None = None
+    ) -> None:
+        super().__init__(store, location, epoch)
+        self._write = write
+
+    def finish(self, top: Document, names: Sequence[Reference]) -> None:
+        """Write the tar. Raises LayerError, StoreError."""
+        write_rootfs(self._store, _stacks(self._store, top.descriptor), self._write, epoch=self._epoch)
+
+
+class DirectoryDestination(_RootfsDestination):
+    """The root file system in a directory, over what is there; all of it owned by who we are."""
+
+    def __init__(self, store: Store, directory: str, *, epoch: int | None = None) -> None:
+        super().__init__(store, directory, epoch)
+        self.remarks: Sequence[str] = ()
+        """What could not be done as the layers say."""
+        try:
+            os.makedirs(directory, exist_ok=True)
+        except OSError as error:
+            raise TransportError(f"making {directory}: {(error.strerror or str(error)).lower()}") from error
+
+    def finish(self, top: Document, names: Sequence[Reference]) -> None:
+        """Write the files. Raises TransportError, LayerError, StoreError."""
+        stacks = _stacks(self._store, top.descriptor)
+        with _Pipe(lambda write: write_rootfs(self._store, stacks, write, epoch=self._epoch)) as reader:
+            self.remarks = apply_layer(reader, self.location, overlay=False, ids="ignore")
 
 
 def write_rootfs(

@@ -1,0 +1,99 @@
+"""One copy between any two places: documents are read first, blobs that are missing follow, the names come last.
+
+    copy_image(source, destination, "latest", names=[…])
+
+A push is a copy from the store to a registry, a pull one the other way, an export one to a file. Bytes stay exact:
+what is packed anew is packed before (builder.transport.packing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+from builder.oci.descriptor import Descriptor
+from builder.oci.platform import Platform
+from builder.oci.reference import Reference
+from builder.transport.destination import Destination
+from builder.transport.documents import Documents, read_documents
+from builder.transport.source import BlobSink, Document, Source
+
+
+def copy_image(
+    source: Source,
+    destination: Destination,
+    image: str | Descriptor,
+    *,
+    names: Sequence[Reference] = (),
+    platform: Platform | None = None,
+) -> Documents:
+    """Copy an image, by what the source calls it or by its known descriptor, and let `names` stand for it.
+
+    With a `platform`, only its image of an index is copied, as a manifest. Returns the documents that were copied.
+    Raises ImageError, and what the two places raise.
+    """
+    if isinstance(image, Descriptor):
+        documents = read_documents(source, image.digest, platform, expected=image)
+    else:
+        documents = read_documents(source, image, platform)
+    if platform is not None:
+        documents = documents.without_indexes()
+    blobs = {blob.digest: blob for blob in documents.blobs()}
+    if destination.documents_are_blobs:
+        blobs |= {document.descriptor.digest: document.descriptor for document in documents.all}
+        source = _WithDocuments(source, documents)
+    copy_blobs(source, destination, [blobs[digest] for digest in sorted(blobs)])
+    for document in documents.all:
+        destination.put_manifest(document)
+    destination.finish(documents.top, names)
+    return documents
+
+
+def copy_blobs(
+    source: Source,
+    destination: Destination,
+    blobs: Sequence[Descriptor],
+    then: Callable[[Descriptor], None] = lambda blob: None,
+) -> None:
+    """Copy the blobs that the destination has not got, several at once where it can take them.
+
+    `then` is called in the same thread for each that is there. After an error, what has not begun is left out; the
+    error is raised once all threads have ended.
+    """
+
+    def copy(blob: Descriptor) -> None:
+        if not destination.has_blob(blob):
+            destination.put_blob(blob, source)
+        then(blob)
+
+    if destination.parallel == 1 or len(blobs) < 2:
+        for blob in blobs:
+            copy(blob)
+        return
+    with ThreadPoolExecutor(min(destination.parallel, len(blobs)), thread_name_prefix="layer") as pool:
+        futures = [pool.submit(copy, blob) for blob in blobs]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        if any(future.exception() for future in done):
+            pool.shutdown(wait=True, cancel_futures=True)
+    for future in futures:
+        if not future.cancelled():
+            future.result()
+
+
+class _WithDocuments:
+    """A source that gives the documents that were read from it as blobs."""
+
+    def __init__(self, source: Source, documents: Documents) -> None:
+        self.location = source.location
+        self.is_checked = source.is_checked
+        self._source = source
+        self._documents = {document.descriptor.digest: document for document in documents.all}
+
+    def manifest(self, name: str) -> Document:
+        return self._source.manifest(name)
+
+    def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
+        if descriptor.digest in self._documents:
+            sink.write(self._documents[descriptor.digest].data)
+        else:
+            self._source.blob(descriptor, sink)

@@ -1,0 +1,84 @@
+"""The manifests and indexes of an image, read from a source from the name down, each checked.
+
+In: a source and what it calls an image. Out: its documents, which name the blobs that it is made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from builder.errors import ImageError
+from builder.image.image import check_size, choose_platform
+from builder.oci.descriptor import Descriptor
+from builder.oci.manifest import Index, Manifest, parse_manifest
+from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES
+from builder.oci.platform import Platform
+from builder.transport.source import Document, Source
+
+_MAX_NESTING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What leads to the blobs of an image: the manifests and indexes, those of an index before it."""
+
+    all: tuple[Document, ...]
+    manifests: tuple[tuple[Descriptor, Manifest], ...]
+    """The images among them, in the order of the index."""
+
+    @property
+    def top(self) -> Document:
+        """What the name itself stands for."""
+        return self.all[-1]
+
+    def without_indexes(self) -> Documents:
+        """Return the first image alone."""
+        image = self.manifests[0]
+        return Documents(tuple(one for one in self.all if one.descriptor.digest == image[0].digest), (image,))
+
+    def blobs(self) -> Iterator[Descriptor]:
+        """Yield the configs and layers of all images."""
+        for _, manifest in self.manifests:
+            yield from (manifest.config, *manifest.layers)
+
+
+def read_documents(
+    source: Source, name: str, platform: Platform | None = None, *, expected: Descriptor | None = None
+) -> Documents:
+    """Read manifests and indexes from `name` down; with a `platform`, only on the way to its image.
+
+    `expected` is what the name is known to stand for. Raises ImageError, and what the source raises.
+    """
+    all_: dict[str, Document] = {}
+    manifests: list[tuple[Descriptor, Manifest]] = []
+
+    def read(expected: Descriptor | None, depth: int) -> None:
+        if depth == _MAX_NESTING:
+            raise ImageError(f"index {name} is nested more than {_MAX_NESTING} deep")
+        document, parsed = _read_document(source, name, expected)
+        if isinstance(parsed, Manifest):
+            manifests.append((document.descriptor, parsed))
+        elif platform is not None:
+            read(choose_platform(parsed, platform, f"manifest {document.descriptor.digest}"), depth + 1)
+        else:
+            for child in parsed.manifests:
+                if child.digest not in all_ and child.media_type in INDEX_TYPES | MANIFEST_TYPES:
+                    read(child, depth + 1)
+        all_[document.descriptor.digest] = document
+
+    read(expected, 0)
+    return Documents(tuple(all_.values()), tuple(manifests))
+
+
+def _read_document(source: Source, name: str, expected: Descriptor | None) -> tuple[Document, Manifest | Index]:
+    """Read one document, whose descriptor comes back with the media type that it turned out to have."""
+    came = source.manifest(name if expected is None else expected.digest)
+    what = f"manifest {came.descriptor.digest}"
+    parsed = parse_manifest(came.data, came.descriptor.media_type, what)
+    descriptor = came.descriptor
+    if expected is not None:
+        check_size(expected, len(came.data), what)
+        parse_manifest(came.data, expected.media_type, what)
+        descriptor = expected
+    return Document(descriptor._replace(media_type=parsed.media_type), came.data), parsed

@@ -1,0 +1,87 @@
+"""Fetches images and their layers into the store, from registries and image layouts. Imports what speaks to networks.
+
+In: names that the store does not know, or images whose layers it has not got. Out: images and layers of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event
+
+from builder.errors import ImageError, RegistryError, TransportError
+from builder.image.image import Image
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import Digest
+from builder.oci.platform import Platform
+from builder.oci.reference import Reference
+from builder.registry.client import RegistryClient
+from builder.registry.connection import Connection
+from builder.store.layers import LayerRecord
+from builder.store.store import Store
+from builder.transport.advice import explain
+from builder.transport.fetch_layers import layer_records
+from builder.transport.places.location import open_source
+from builder.transport.pull import complete_documents, pull_documents
+from builder.transport.source import Source
+
+
+class Fetcher:
+    """Fetches for one build. Safe for threads. `notify` gets a line for what takes time; `cancel` ends it."""
+
+    def __init__(
+        self, store: Store, cancel: Event, notify: Callable[[str], None], client: RegistryClient | None
+    ) -> None:
+        self._store = store
+        self._notify = notify
+        self._client = client or RegistryClient(Connection(cancelled=cancel.is_set, sleep=lambda s: _wait(cancel, s)))
+
+    def fetch(self, reference: Reference, kept_as: str, platform: Platform) -> Image:
+        """Fetch the documents of an image by its name, and keep them under the name `kept_as`.
+
+        Raises RegistryError with advice, ImageError.
+        """
+        self._notify(f"load metadata for {reference}")
+        source = self._source(reference.name)
+        try:
+            known = self._unchanged(reference, kept_as)
+            if known is not None:
+                return complete_documents(self._store, source, known, platform)
+            top, image = pull_documents(self._store, source, str(reference.digest or reference.tag), platform)
+        except RegistryError as error:
+            raise explain(error, reference, self._store, self._client) from error
+        except ImageError as error:
+            raise ImageError(f"{reference}: {error.message}", hint=error.hint) from error
+        self._store.names.set(kept_as, top)
+        return image
+
+    def complete(self, location: str, top: Descriptor, platform: Platform) -> Image:
+        """Fetch what is missing of an image that the store knows."""
+        return complete_documents(self._store, self._source(location), top, platform)
+
+    def layers(self, image: Image, location: str | None) -> tuple[LayerRecord, ...]:
+        """Fetch the layers that are missing, from where the image came from, or else from `location`."""
+        return layer_records(self._store, image, lambda: self._origin(image.descriptor.digest, location))
+
+    def _unchanged(self, reference: Reference, kept_as: str) -> Descriptor | None:
+        """Return what the store has for the name if the registry says that it still is that (one HEAD)."""
+        known = self._store.names.find(kept_as)
+        if known is None or reference.digest:
+            return None
+        return known if self._client.resolve_tag(reference) == known.digest else None
+
+    def _origin(self, manifest: Digest, otherwise: str | None) -> Source:
+        location = self._store.origins.find(manifest) or otherwise
+        if location is None:
+            raise TransportError(
+                f"layers of {manifest} are missing from the store, and it is not known where it came from",
+                hint="Build or pull the image again.",
+            )
+        self._notify(f"pull {location}@{manifest}")
+        return self._source(location)
+
+    def _source(self, location: str) -> Source:
+        return open_source(location, self._client)
+
+
+def _wait(cancel: Event, seconds: float) -> None:
+    cancel.wait(seconds)

@@ -1,0 +1,195 @@
+"""The contract of places: whatever is a source, and whatever is a destination, keeps it; one copy serves any two."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builder.errors import DigestMismatch, PybuildError
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import Digest, digest_of
+from builder.oci.reference import parse_reference
+from builder.registry.client import RegistryClient
+from builder.registry.connection import Connection
+from builder.store.store import Store, open_store
+from builder.transport.copy import copy_image
+from builder.transport.destination import Destination
+from builder.transport.places.archive import ArchiveDestination
+from builder.transport.places.layout import LayoutDestination, LayoutSource
+from builder.transport.places.registry import RegistrySource
+from builder.transport.places.rootfs import DirectoryDestination, TarDestination
+from builder.transport.places.store import StoreDestination, StoreSource
+from builder.transport.source import BlobSink, Document, Source
+from tests.support.registry import FakeRegistry, make_image, make_index, sha256
+from tests.transport.resolving import AMD64, write_layout
+
+NAME = parse_reference("demo:v1")
+IMAGE = make_image([{"etc/": b"", "etc/hello": b"hello\n"}, {"etc/more": b"more\n"}])
+OTHER = make_image([{"other": b"other\n"}], architecture="arm64")
+
+
+INDEX = make_index([IMAGE, OTHER])
+
+
+class Memory:
+    """The least that a source can be."""
+
+    location = "memory"
+    is_checked: bool
+
+    def __init__(self, *, wrong: str = "", is_checked: bool = False) -> None:
+        self.is_checked = is_checked
+        self.given: list[str] = []
+        blobs = {**IMAGE.blobs, **OTHER.blobs, IMAGE.digest: IMAGE.manifest, OTHER.digest: OTHER.manifest}
+        self.blobs = {**blobs, INDEX.digest: INDEX.manifest}
+        if wrong:
+            self.blobs[wrong] = b"x" * len(self.blobs[wrong])
+
+    def manifest(self, name: str) -> Document:
+        data = self.blobs[{"one": IMAGE.digest, "all": INDEX.digest}.get(name, name)]
+        return Document(Descriptor(media_type="", digest=digest_of(data), size=len(data)), data)
+
+    def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
+        self.given.append(descriptor.digest)
+        data = self.blobs[descriptor.digest]
+        sink.write(data[:3])
+        sink.write(data[3:])
+
+
+class Place:
+    """A destination that a test can look into again: which blobs it has in the end."""
+
+    def __init__(self, open_: Callable[[], Destination], close: Callable[[], dict[str, bytes]]) -> None:
+        self.open = open_
+        self.blobs = close
+
+
+def _layout(path: Path) -> dict[str, bytes]:
+    return {f"sha256:{blob.name}": blob.read_bytes() for blob in path.glob("blobs/sha256/*")}
+
+
+def _archive(data: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        files = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+        return {
+            f"sha256:{name.rpartition('/')[2]}": file.read()
+            for name, file in files.items()
+            if file is not None and name.startswith("blobs/")
+        }
+
+
+@pytest.fixture(params=["store", "layout", "oci archive", "docker archive", "tar", "directory"])
+def place(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Place:
+    written = io.BytesIO()
+    layout = tmp_path / "layout"
+
+    def here() -> dict[str, bytes]:
+        return {str(digest): store.blobs.read(digest, 1 << 20) for digest, _ in store.blobs.walk()}
+
+    match request.param:
+        case "store":
+            return Place(lambda: StoreDestination(store), here)
+        case "layout":
+            return Place(lambda: LayoutDestination(str(layout)), lambda: _layout(layout))
+        case "tar":
+            return Place(lambda: TarDestination(store, "x.tar", written.write), here)
+        case "directory":
+            return Place(lambda: DirectoryDestination(store, str(tmp_path / "root")), here)
+    docker = request.param == "docker archive"
+    return Place(
+        lambda: ArchiveDestination("x.tar", written.write, for_docker=docker), lambda: _archive(written.getvalue())
+    )
+
+
+def test_every_blob_arrives_byte_for_byte(place: Place) -> None:
+    documents = copy_image(Memory(), place.open(), "one", names=[NAME])
+    assert documents.top.descriptor.digest == IMAGE.digest
+    assert (IMAGE.blobs | {IMAGE.digest: IMAGE.manifest}).items() <= place.blobs().items()
+
+
+def test_an_index_arrives_with_all_its_images(place: Place) -> None:
+    copy_image(Memory(), place.open(), "all", names=[NAME])
+    assert Memory().blobs.items() <= place.blobs().items()
+
+
+def test_a_platform_chooses_one_image_of_an_index(place: Place) -> None:
+    documents = copy_image(Memory(), place.open(), "all", names=[NAME], platform=AMD64)
+    assert [document.descriptor.digest for document in documents.all] == [IMAGE.digest]
+    arrived = place.blobs()
+    assert IMAGE.blobs.keys() <= arrived.keys()
+    assert not {OTHER.digest, INDEX.digest} & arrived.keys()
+
+
+def test_what_is_there_is_not_sent_again(place: Place) -> None:
+    destination = place.open()
+    for blob in (Descriptor("", Digest(digest), len(data)) for digest, data in IMAGE.blobs.items()):
+        assert not destination.has_blob(blob)
+        destination.put_blob(blob, Memory())
+        assert destination.has_blob(blob)
+    again = Memory()
+    copy_image(again, destination, "one")
+    assert not again.given
+
+
+@pytest.mark.parametrize("blob", sorted(IMAGE.blobs))
+def test_wrong_bytes_never_pass_for_a_blob(place: Place, blob: str) -> None:
+    with pytest.raises(DigestMismatch, match=blob):
+        copy_image(Memory(wrong=blob), place.open(), "one", names=[NAME])
+
+
+@pytest.mark.parametrize("size", [-1, 1])
+def test_a_blob_of_another_size_is_refused(place: Place, size: int) -> None:
+    blob, data = next(iter(IMAGE.blobs.items()))
+    with pytest.raises(DigestMismatch):
+        place.open().put_blob(Descriptor("", Digest(blob), len(data) + size), Memory())
+
+
+@pytest.mark.parametrize("kind", ["store", "layout", "registry"])
+@pytest.mark.parametrize("name", ["v1", "digest", "index"])
+def test_a_source_gives_what_it_has(kind: str, name: str, store: Store, tmp_path: Path) -> None:
+    with FakeRegistry() as registry, open_store(str(tmp_path / "other")) as other:
+        source = _source(kind, registry, store, tmp_path)
+        asked = {"v1": "v1" if kind != "store" else IMAGE.digest, "digest": IMAGE.digest, "index": INDEX.digest}[name]
+        copy_image(source, StoreDestination(other), asked, names=[NAME])
+        there = {str(digest): other.blobs.read(digest, 1 << 20) for digest, _ in other.blobs.walk()}
+        assert IMAGE.blobs.items() <= there.items()
+        named = other.names.find(NAME)
+        assert named is not None
+        assert named.digest == (INDEX.digest if name == "index" else IMAGE.digest)
+
+
+@pytest.mark.parametrize("kind", ["store", "layout", "registry"])
+def test_a_source_without_the_image_says_so(kind: str, store: Store, tmp_path: Path) -> None:
+    with FakeRegistry() as registry:
+        source = _source(kind, registry, store, tmp_path)
+        with pytest.raises(PybuildError) as caught:
+            source.manifest(sha256(b"nothing"))
+        assert sha256(b"nothing") in caught.value.message
+
+
+def _source(kind: str, registry: FakeRegistry, store: Store, tmp_path: Path) -> Source:
+    if kind == "store":
+        copy_image(Memory(), StoreDestination(store), "all")
+        return StoreSource(store)
+    if kind == "layout":
+        write_layout(tmp_path / "source", IMAGE, ref="v1")
+        copy_image(Memory(), LayoutDestination(str(tmp_path / "source")), "all", names=[parse_reference("demo:all")])
+        return LayoutSource(str(tmp_path / "source"))
+    registry.add_image("demo", "v1", IMAGE)
+    registry.add_image("demo", "all", INDEX, [IMAGE, OTHER])
+    client = RegistryClient(Connection(sleep=lambda _: None), {"HOME": "/nonexistent"})
+    return RegistrySource(parse_reference(f"{registry.host}/demo"), client)
+
+
+def test_images_of_two_copies_into_one_layout_both_stay(tmp_path: Path) -> None:
+    layout = str(tmp_path / "layout")
+    first, second = LayoutDestination(layout), LayoutDestination(layout)
+    copy_image(Memory(), first, "one", names=[parse_reference("demo:a")])
+    copy_image(Memory(), second, "all", names=[parse_reference("demo:b")])
+    entries = json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
+    assert [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in entries] == ["a", "b"]
