@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from queue import Queue
 from threading import Event, Thread
 
@@ -42,8 +43,7 @@ class Pipeline:
         if self._blocks is None:
             self._blocks = Queue(_BLOCKS_IN_FLIGHT)
             self._flusher = _Flusher(self._descriptor)
-            self._worker = Thread(target=self._work, name="ingest", daemon=True)
-            self._worker.start()
+            self._worker = _begun(self._work, "ingest")
 
     def finish(self) -> None:
         """Wait for everything handed over."""
@@ -92,8 +92,7 @@ class _Flusher:
 
     def flush(self) -> None:
         if self._thread is None:
-            self._thread = Thread(target=self._work, name="write-back", daemon=True)
-            self._thread.start()
+            self._thread = _begun(self._work, "write-back")
         self._wanted.set()
 
     def stop(self) -> None:
@@ -137,8 +136,7 @@ class Digester:
         self._taken += len(data)
         if self._taken > _ALONE_BYTES:
             self._blocks = Queue(_BLOCKS_IN_FLIGHT)
-            self._worker = Thread(target=self._work, args=(self._blocks,), name="digest", daemon=True)
-            self._worker.start()
+            self._worker = _begun(self._work, "digest")
 
     def finish(self) -> str:
         """Return the digest of all that was taken, as `algorithm:hex`."""
@@ -152,6 +150,14 @@ class Digester:
             self._worker.join()
             self._worker = None
 
-    def _work(self, blocks: Queue[bytes | None]) -> None:
-        while (data := blocks.get()) is not None:
+    def _work(self) -> None:
+        assert self._blocks is not None
+        while (data := self._blocks.get()) is not None:
             self._hash.update(data)
+
+
+def _begun(work: Callable[[], None], name: str) -> Thread:
+    """Start a thread and return it: Ctrl-C may come before it runs, and who has none to join must not join it."""
+    thread = Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
