@@ -23,7 +23,7 @@ from builder.engine.result import ImageReport, StepReport
 from builder.errors import StoreError
 from builder.oci.canonical import encode
 from builder.oci.digest import Digest, digest_of
-from builder.solve.events import StepOutput, Warned
+from builder.solve.events import BlobProgress, StepOutput, Warned
 from builder.store import formats
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class Recorder:
         self._events: list[tuple[float, Event]] = []
 
     def __call__(self, event: Event) -> None:
-        if not isinstance(event, StepOutput):
+        is_passing = isinstance(event, StepOutput) or (isinstance(event, BlobProgress) and event.state == "moving")
+        if not is_passing:
             with self._lock:
                 self._events.append((round((time.time_ns() - self._began_ns) / 1e9, 6), event))
         self._sink(event)

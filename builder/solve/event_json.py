@@ -24,6 +24,7 @@ NAMES: dict[type[e.Event], str] = {
     e.StepCancelled: "step-cancelled",
     e.Noted: "note",
     e.Warned: "warning",
+    e.BlobProgress: "blob",
     e.ImageWritten: "image-written",
 }
 _EVENTS = {name: kind for kind, name in NAMES.items()}

@@ -92,6 +92,19 @@ class Warned(NamedTuple):
     location: Location | None = None
 
 
+class BlobProgress(NamedTuple):
+    """A blob that is copied: `state` is moving, done, or present where the other side had it already.
+
+    `done` of `size` bytes after `seconds`. Displays show it; a record keeps how it ended.
+    """
+
+    digest: str
+    state: str
+    size: int
+    done: int = 0
+    seconds: float = 0.0
+
+
 class ImageWritten(NamedTuple):
     image_id: str
     manifest_digest: str
@@ -108,6 +121,7 @@ Event = (
     | StepCancelled
     | Noted
     | Warned
+    | BlobProgress
     | ImageWritten
 )
 EventSink = Callable[[Event], None]
@@ -118,7 +132,7 @@ def of_platform(sink: EventSink, platform: str) -> EventSink:
 
     def told(event: Event) -> None:
         match event:
-            case Noted() | Warned() | ImageWritten():
+            case Noted() | Warned() | BlobProgress() | ImageWritten():
                 sink(event)
             case _:
                 sink(event._replace(platform=platform))

@@ -8,6 +8,7 @@ what is packed anew is packed before (builder.transport.packing).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
@@ -16,6 +17,7 @@ from builder.oci.platform import Platform
 from builder.oci.reference import Reference
 from builder.transport.destination import Destination
 from builder.transport.documents import Documents, read_documents
+from builder.transport.progress import DONE, PRESENT, BlobState, Report, Watched, ignore_progress
 from builder.transport.source import BlobSink, Document, Source
 
 
@@ -26,6 +28,7 @@ def copy_image(
     *,
     names: Sequence[Reference] = (),
     platform: Platform | None = None,
+    report: Report = ignore_progress,
 ) -> Documents:
     """Copy an image, by what the source calls it or by its known descriptor, and let `names` stand for it.
 
@@ -42,7 +45,7 @@ def copy_image(
     if destination.documents_are_blobs:
         blobs |= {document.descriptor.digest: document.descriptor for document in documents.all}
         source = _WithDocuments(source, documents)
-    copy_blobs(source, destination, [blobs[digest] for digest in sorted(blobs)])
+    copy_blobs(source, destination, [blobs[digest] for digest in sorted(blobs)], report=report)
     for document in documents.all:
         destination.put_manifest(document)
     destination.finish(documents.top, names)
@@ -54,6 +57,8 @@ def copy_blobs(
     destination: Destination,
     blobs: Sequence[Descriptor],
     then: Callable[[Descriptor], None] = lambda blob: None,
+    *,
+    report: Report = ignore_progress,
 ) -> None:
     """Copy the blobs that the destination has not got, several at once where it can take them.
 
@@ -61,9 +66,15 @@ def copy_blobs(
     error is raised once all threads have ended.
     """
 
+    watched = Watched(source, report)
+
     def copy(blob: Descriptor) -> None:
-        if not destination.has_blob(blob):
-            destination.put_blob(blob, source)
+        begun = time.monotonic()
+        if destination.has_blob(blob):
+            report(BlobState(blob.digest, PRESENT, blob.size))
+        else:
+            destination.put_blob(blob, watched)
+            report(BlobState(blob.digest, DONE, blob.size, blob.size, time.monotonic() - begun))
         then(blob)
 
     if destination.parallel == 1 or len(blobs) < 2:

@@ -18,10 +18,13 @@ from builder.transport.copy import copy_blobs
 from builder.transport.layer_index import index_layer
 from builder.transport.places.store import StoreDestination, StoreSource
 from builder.transport.present import find_layer, find_layer_records
+from builder.transport.progress import Report, ignore_progress
 from builder.transport.source import Source
 
 
-def layer_records(store: Store, image: Image, source: Callable[[], Source]) -> tuple[LayerRecord, ...]:
+def layer_records(
+    store: Store, image: Image, source: Callable[[], Source], report: Report = ignore_progress
+) -> tuple[LayerRecord, ...]:
     """Return the layers of an image, base first, fetching and indexing what is missing.
 
     `source` is called only if a blob has to be fetched. Raises RegistryError, TransportError, DigestMismatch,
@@ -42,7 +45,9 @@ def layer_records(store: Store, image: Image, source: Callable[[], Source]) -> t
 
     destination = StoreDestination(store)
     is_here = all(destination.has_blob(blob) for blob in missing.values())
-    copy_blobs(StoreSource(store) if is_here else source(), destination, tuple(missing.values()), index)
+    if is_here:
+        report = ignore_progress  # nothing moves: tables of contents are made
+    copy_blobs(StoreSource(store) if is_here else source(), destination, tuple(missing.values()), index, report=report)
     records = find_layer_records(store, image)
     if records is None:
         raise StoreError(f"layers of {image.descriptor.digest} vanished while they were fetched", hint="Try again.")

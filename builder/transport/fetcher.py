@@ -21,6 +21,7 @@ from builder.store.store import Store
 from builder.transport.advice import explain
 from builder.transport.fetch_layers import layer_records
 from builder.transport.places.location import open_source
+from builder.transport.progress import Report, ignore_progress
 from builder.transport.pull import complete_documents, pull_documents
 from builder.transport.source import Source
 
@@ -29,10 +30,16 @@ class Fetcher:
     """Fetches for one build. Safe for threads. `notify` gets a line for what takes time; `cancel` ends it."""
 
     def __init__(
-        self, store: Store, cancel: Event, notify: Callable[[str], None], client: RegistryClient | None
+        self,
+        store: Store,
+        cancel: Event,
+        notify: Callable[[str], None],
+        client: RegistryClient | None,
+        report: Report = ignore_progress,
     ) -> None:
         self._store = store
         self._notify = notify
+        self._report = report
         self._client = client or RegistryClient(Connection(cancelled=cancel.is_set, sleep=lambda s: _wait(cancel, s)))
 
     def fetch(self, reference: Reference, kept_as: str, platform: Platform) -> Image:
@@ -60,7 +67,7 @@ class Fetcher:
 
     def layers(self, image: Image, location: str | None) -> tuple[LayerRecord, ...]:
         """Fetch the layers that are missing, from where the image came from, or else from `location`."""
-        return layer_records(self._store, image, lambda: self._origin(image.descriptor.digest, location))
+        return layer_records(self._store, image, lambda: self._origin(image.descriptor.digest, location), self._report)
 
     def _unchanged(self, reference: Reference, kept_as: str) -> Descriptor | None:
         """Return what the store has for the name if the registry says that it still is that (one HEAD)."""

@@ -31,6 +31,7 @@ from builder.transport.pull import pull_documents
 if TYPE_CHECKING:
     from builder.registry.client import RegistryClient
     from builder.transport.fetcher import Fetcher
+    from builder.transport.progress import Report
 
 _MAX_REDIRECTIONS = 10
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
@@ -42,7 +43,8 @@ class Resolver:
     """Resolves names for one build. Safe for threads.
 
     `pull` asks registries even for names the store knows. `named` maps image names, as people write them, to
-    `docker-image://` or `oci-layout://` values (--build-context). `notify` gets a line for what takes time.
+    `docker-image://` or `oci-layout://` values (--build-context). `notify` gets a line for what takes time,
+    `report` how far each blob is.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Resolver:
         pull: bool = False,
         named: Mapping[str, str] | None = None,
         notify: Callable[[str], None] = lambda line: None,
+        report: Report | None = None,
         client: RegistryClient | None = None,
         cancel: Event | None = None,
     ) -> None:
@@ -61,6 +64,7 @@ class Resolver:
         self._pull = pull
         self._named = {_familiar(name): value for name, value in (named or {}).items()}
         self._notify = notify
+        self._report = report or (lambda state: None)
         self._client = client
         self._opened: Fetcher | None = None
         self._opening = Lock()
@@ -162,7 +166,7 @@ class Resolver:
             if self._opened is None:
                 from builder.transport.fetcher import Fetcher  # gate: network
 
-                self._opened = Fetcher(self._store, self.cancel, self._notify, self._client)
+                self._opened = Fetcher(self._store, self.cancel, self._notify, self._client, self._report)
             return self._opened
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
 import time
 
+import pytest
+from rich.console import Console
+
+from builder.cli.display.plain import PlainDisplay
 from builder.cli.display.tty import TtyDisplay
 from builder.errors import PybuildError
 from builder.solve import events as e
@@ -77,3 +82,34 @@ def test_notes_and_warnings_are_shown_to_their_end() -> None:
     assert shown.count("end-of-") == 2
     assert shown.count("-it") == 2
     assert "… " in shown, "a step's title has one line"
+
+
+def test_a_blob_has_a_bar_while_it_moves_and_a_line_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("builder.cli.display.tty.Console", functools.partial(Console, force_terminal=True, width=80))
+    display = TtyDisplay(stream)
+    display(e.BlobProgress("sha256:" + "ab" * 32, "moving", 40_000_000, 10_000_000, 2.0))
+    assert threads_of_displays(1) == 1
+    for text in ("█████░░░░░░░░░░░░░░░", "10MB/40MB", "5MB/s"):
+        wait_for(stream, text)
+    display(e.BlobProgress("sha256:" + "ab" * 32, "done", 40_000_000, 40_000_000, 8.0))
+    display(e.BlobProgress("sha256:" + "cd" * 32, "present", 7))
+    assert threads_of_displays(0) == 0
+    display.close()
+    assert "abababababab 40MB 8.0s" in stream.getvalue()
+    assert "cdcdcdcdcdcd already exists" in stream.getvalue()
+
+
+def wait_for(stream: io.StringIO, text: str) -> None:
+    deadline = time.monotonic() + 5
+    while text not in stream.getvalue():
+        assert time.monotonic() < deadline, stream.getvalue()
+        time.sleep(0.005)
+
+
+def test_without_a_terminal_a_blob_has_one_line() -> None:
+    stream = io.StringIO()
+    display = PlainDisplay(stream)
+    display(e.BlobProgress("sha256:" + "ab" * 32, "moving", 40_000_000, 10_000_000, 2.0))
+    display(e.BlobProgress("sha256:" + "ab" * 32, "done", 40_000_000, 40_000_000, 8.0))
+    assert stream.getvalue() == "abababababab 40MB 8.0s\n"

@@ -25,6 +25,7 @@ events = st.one_of(
     st.builds(e.StepCancelled, numbers, texts, texts),
     st.builds(e.Noted, texts),
     st.builds(e.Warned, texts, texts, locations),
+    st.builds(e.BlobProgress, texts, texts, numbers, numbers, st.floats(0, 1e6)),
     st.builds(e.ImageWritten, texts, texts, st.lists(texts).map(tuple)),
 )
 

@@ -10,7 +10,7 @@ import threading
 import time
 from typing import TextIO
 
-from builder.cli.display.text import clean, last_written, short_digest, size_text
+from builder.cli.display.text import blob_line, clean, last_written, short_digest, size_text
 from builder.solve import events as e
 
 
@@ -64,6 +64,8 @@ class PlainDisplay:
             case e.BuildStarted(_, _, first):
                 self._first = first
                 return []
+            case e.BlobProgress(digest, state, size, _, seconds):
+                return [] if state == "moving" else [blob_line(digest, state, size, seconds)]
             case e.ImageWritten():
                 return []
 

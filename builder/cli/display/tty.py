@@ -5,11 +5,12 @@
      ✔ [base 2/2] RUN make                         1.2s   +14 files  2.3MB
      ⠋ [app 2/3] RUN ./configure                   0.8s
          │ checking for gcc... yes
+     ↕ 5f70bf18a086  ██████░░░░░░░░░░░░░░  12.1MB/40.2MB  9.3MB/s
 Finished lines scroll up for good; only the running steps are drawn again. Failed steps leave their whole tail to the
 error message.
 
-What is drawn changes by itself only while a step runs, and only then is there a thread that draws: between the steps
-the process may have to be alone (linux/threads.py).
+What is drawn changes by itself only while a step runs or a blob is copied, and only then is there a thread that draws:
+between the steps the process may have to be alone (linux/threads.py).
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from builder.cli.display.text import clean, clipped, last_written, size_text
+from builder.cli.display.text import bar, blob_line, clean, clipped, last_written, short_digest, size_text
 from builder.solve import events as e
 
 _OUTPUT_LINES = 4
 _REFRESH_PER_SECOND = 10
+_BAR_COLUMNS = 20
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -47,6 +49,8 @@ class TtyDisplay:
         self._console = Console(file=stream, highlight=False, soft_wrap=False)
         self._running: dict[tuple[str, int], _Running] = {}
         """By platform and step: the plans of two platforms number theirs alike."""
+        self._moving: dict[str, e.BlobProgress] = {}
+        """Blobs on their way, by digest."""
         self._changed = threading.Condition()
         """Guards what is counted here; notified when nothing runs any more."""
         self._has_clock = False
@@ -64,16 +68,20 @@ class TtyDisplay:
     def close(self) -> None:
         with self._changed:
             self._running.clear()
+            self._moving.clear()
             self._keep_clock()
         self._live.stop()
 
     def _keep_clock(self) -> None:
         """Have a clock while steps run, and no longer; the lock is held."""
-        if not self._running:
+        if not self._is_busy():
             self._changed.notify_all()
         elif not self._has_clock:
             self._has_clock = True
             threading.Thread(target=self._draw_on, name="display", daemon=True).start()
+
+    def _is_busy(self) -> bool:
+        return bool(self._running or self._moving)
 
     def _draw_on(self) -> None:
         goes_on = True
@@ -84,7 +92,7 @@ class TtyDisplay:
     def _goes_on(self) -> bool:
         """Wait until it is time to draw; False when it is for the last time, since nothing runs."""
         with self._changed:
-            self._has_clock = not self._changed.wait_for(lambda: not self._running, 1 / _REFRESH_PER_SECOND)
+            self._has_clock = not self._changed.wait_for(lambda: not self._is_busy(), 1 / _REFRESH_PER_SECOND)
             return self._has_clock
 
     def _take(self, event: e.Event) -> None:
@@ -114,6 +122,12 @@ class TtyDisplay:
                 where = f" (line {location.line})" if location and location.line else ""
                 rule = f"{rule}: " if rule else ""
                 self._say(Text(f"warning: {clean(rule + message)}{where}", style="yellow"))
+            case e.BlobProgress(digest, state, size, _, seconds):
+                if state == "moving":
+                    self._moving[digest] = event
+                else:
+                    self._moving.pop(digest, None)
+                    self._print(Text(f"   {blob_line(digest, state, size, seconds)}", style="dim"))
             case e.ImageWritten():
                 pass
 
@@ -136,11 +150,13 @@ class TtyDisplay:
 
     def _render(self) -> Table:
         grid = Table.grid(padding=0)
-        if not self._running:
+        if not self._is_busy():
             return grid
         now = time.monotonic()
-        cached = f", {self._cached} cached" if self._cached else ""
-        grid.add_row(Text(f"[+] {now - self._started:.1f}s  {self._done}/{self._total} steps{cached}", style="bold"))
+        if self._total:
+            cached = f", {self._cached} cached" if self._cached else ""
+            steps = f"{self._done}/{self._total} steps{cached}"
+            grid.add_row(Text(f"[+] {now - self._started:.1f}s  {steps}", style="bold"))
         spinner = _SPINNER[int(now * _REFRESH_PER_SECOND) % len(_SPINNER)]
         for running in list(self._running.values()):
             row = Text(f" {spinner} ", style="cyan", no_wrap=True, overflow="ellipsis")
@@ -151,4 +167,15 @@ class TtyDisplay:
             grid.add_row(row)
             for text in list(running.lines):
                 grid.add_row(Text(f"    │ {text}", style="dim", no_wrap=True, overflow="ellipsis"))
+        for blob in list(self._moving.values()):
+            grid.add_row(_blob_row(blob))
         return grid
+
+
+def _blob_row(blob: e.BlobProgress) -> Text:
+    row = Text(f" ↕ {short_digest(blob.digest)}  ", style="cyan", no_wrap=True, overflow="ellipsis")
+    row.append(bar(blob.done, blob.size, _BAR_COLUMNS))
+    row.append(f"  {size_text(blob.done)}/{size_text(blob.size)}", style="dim")
+    if blob.seconds:
+        row.append(f"  {size_text(blob.done / blob.seconds)}/s", style="dim")
+    return row

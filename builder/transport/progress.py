@@ -1,0 +1,79 @@
+"""How far the blobs of a copy are: told while they move, so that somebody can watch.
+
+In: blobs as `copy_blobs` handles them. Out: calls of a report, from several threads, each with what is so now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import Digest
+from builder.transport.source import BlobSink, Document, Source
+
+MOVING, DONE, PRESENT = "moving", "done", "present"
+"""On its way; there now; there before, so that nothing is sent."""
+_REPORT_SECONDS = 0.05
+
+
+class BlobState(NamedTuple):
+    """`done` of `size` bytes, `seconds` after its first byte was asked for."""
+
+    digest: Digest
+    state: str
+    size: int
+    done: int = 0
+    seconds: float = 0.0
+
+
+Report = Callable[[BlobState], None]
+
+
+def ignore_progress(state: BlobState) -> None:
+    """The report that nobody reads."""
+
+
+class Watched:
+    """A source that reports how far each of its blobs is."""
+
+    def __init__(self, source: Source, report: Report) -> None:
+        self.location = source.location
+        self.is_checked = source.is_checked
+        self._source = source
+        self._report = report
+
+    def manifest(self, name: str) -> Document:
+        """As the source's."""
+        return self._source.manifest(name)
+
+    def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
+        """As the source's."""
+        self._report(BlobState(descriptor.digest, MOVING, descriptor.size))
+        self._source.blob(descriptor, _WatchedSink(descriptor, sink, self._report))
+
+
+class _WatchedSink:
+    def __init__(self, descriptor: Descriptor, sink: BlobSink, report: Report) -> None:
+        self._descriptor = descriptor
+        self._sink = sink
+        self._report = report
+        self._begun = self._told = time.monotonic()
+
+    @property
+    def written(self) -> int:
+        return self._sink.written
+
+    @written.setter
+    def written(self, value: int) -> None:
+        self._sink.written = value
+
+    def write(self, data: bytes, /) -> int:
+        taken = self._sink.write(data)
+        now = time.monotonic()
+        if now - self._told >= _REPORT_SECONDS:
+            self._told = now
+            blob = self._descriptor
+            self._report(BlobState(blob.digest, MOVING, blob.size, self._sink.written, now - self._begun))
+        return taken
