@@ -6,6 +6,7 @@ import re
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin
 
@@ -54,6 +55,17 @@ def parse_number(text: str) -> int | None:
     """Return a number as headers carry them, None for anything else, what no 64 bits hold included."""
     digits = text.strip()
     return int(digits) if _NUMBER.fullmatch(digits) else None
+
+
+def parse_wait(text: str, now: float) -> float | None:
+    """Return the seconds that a Retry-After asks for, None for what is none. `now` is in seconds since 1970."""
+    seconds = parse_number(text)
+    if seconds is not None:
+        return float(seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def open_pools(address: Address, **options: Any) -> urllib3.PoolManager:

@@ -1,9 +1,11 @@
-"""How long a server may keep us waiting, watched where the bytes arrive: below http.client, above the socket.
+"""How long a server may keep us waiting, watched where the bytes arrive and leave: below http.client, above the socket.
 
     urllib3 ── http.client ── BufferedReader ── WatchedStream ── socket
+                           └─ Sending ───────────────────────────┘
 
 A timeout of the socket alone begins anew with every byte, so that a byte a minute lasts for ever. Here the head of an
-answer has a deadline, its body a least rate, and both are asked between the bytes whether anybody still wants them.
+answer has a deadline, its body and what we send a least rate, and all are asked between the bytes whether anybody still
+wants them. A server that answers while we send (413, 401) is heard: sending ends, and the connection with it.
 Only waiting counts: what we do with the bytes takes nobody's time but ours.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -21,6 +24,7 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+_SEND_BYTES = 256 << 10
 _SLICE_SECONDS = 0.5
 """How often the question whether anybody still wants the answer is asked."""
 
@@ -40,7 +44,7 @@ class Patience:
     """Until the last byte of status and headers, 1xx answers before them included."""
     window_seconds: float = 60.0
     window_bytes: int = 60 << 10
-    """What has to arrive of a body within that much waiting: 1 KiB a second."""
+    """What has to arrive of a body, or to be taken of ours, within that much waiting: 1 KiB a second."""
 
 
 PATIENCE = Patience()
@@ -106,29 +110,105 @@ class WatchedStream(io.RawIOBase):
         self._waited, self._received = 0.0, 0
 
 
+class Sending:
+    """The way out of one connection. `check` is called while it waits, and may raise."""
+
+    def __init__(self, patience: Patience, check: Callable[[], None]) -> None:
+        self.is_cut = False
+        """Whether an answer came before everything was sent: then nothing else may be sent on this connection."""
+        self._patience = patience
+        self._check = check
+        self._waited = 0.0
+        self._sent = 0
+
+    def send(self, connection: socket.socket, data: Any) -> None:
+        """Send all of `data`, bytes. Raises BrokenPipeError when there is an answer already; TooSlowError, OSError."""
+        rest = memoryview(data).cast("B")
+        while rest:
+            # TLS has bytes of its own to say, tickets among them: there something to read need not be an answer.
+            if type(connection) is socket.socket and _is_readable(connection):
+                self.is_cut = True
+                raise BrokenPipeError("answered early")  # urllib3 reads the answer after this one
+            rest = rest[self._send_some(connection, rest[:_SEND_BYTES]) :]
+
+    def _send_some(self, connection: socket.socket, block: memoryview) -> int:
+        began = time.monotonic()
+        while True:
+            silent = time.monotonic() - began
+            if silent >= self._patience.silence_seconds:
+                raise TooSlowError("it takes no more of what is sent to it")
+            connection.settimeout(min(_SLICE_SECONDS, self._patience.silence_seconds - silent))
+            try:
+                count = connection.send(block)
+            except TimeoutError:
+                self._check()
+                continue
+            self._account(time.monotonic() - began, count)
+            return count
+
+    def _account(self, seconds: float, count: int) -> None:
+        self._waited += seconds
+        self._sent += count
+        if self._waited < self._patience.window_seconds:
+            return
+        if self._sent < self._patience.window_bytes:
+            raise TooSlowError(f"it is too slow: it took {self._sent} bytes in {self._waited:.0f} seconds of waiting")
+        self._waited, self._sent = 0.0, 0
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    waiting = select.poll()
+    waiting.register(connection, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
 class _WatchedResponse(http.client.HTTPResponse):
     def __init__(
-        self, patience: Patience, check: Callable[[], None], sock: socket.socket, *arguments: Any, **options: Any
-    ) -> None:
+        self, patience: Patience, check: Callable[[], None], sending: Sending, sock: socket.socket, *arguments: Any,
+        **options: Any,
+    ) -> None:  # fmt: skip
         super().__init__(sock, *arguments, **options)
+        self._sending = sending
         self._stream = WatchedStream(self.fp.detach(), sock, patience, check)
         self.fp = io.BufferedReader(self._stream)
 
     def begin(self) -> None:
         super().begin()
         self._stream.head_is_read()
+        # The server still waits for the rest of our request: what came next would be taken for that.
+        self.will_close = self.will_close or self._sending.is_cut
 
 
 class _PlainConnection(HTTPConnection):
     def __init__(self, patience: Patience, check: Callable[[], None], *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.response_class = partial(_WatchedResponse, patience, check)  # type: ignore[assignment]  # http.client calls it
+        self._sending = Sending(patience, check)
+        self.response_class = partial(_WatchedResponse, patience, check, self._sending)  # type: ignore[assignment]  # http.client calls it
+
+    def connect(self) -> None:
+        self._sending.is_cut = False
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self._sending.send(self.sock, data)
 
 
 class _SecureConnection(HTTPSConnection):
     def __init__(self, patience: Patience, check: Callable[[], None], *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.response_class = partial(_WatchedResponse, patience, check)  # type: ignore[assignment]  # http.client calls it
+        self._sending = Sending(patience, check)
+        self.response_class = partial(_WatchedResponse, patience, check, self._sending)  # type: ignore[assignment]  # http.client calls it
+
+    def connect(self) -> None:
+        self._sending.is_cut = False
+        super().connect()
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self._sending.send(self.sock, data)
 
 
 def watch(manager: urllib3.PoolManager, patience: Patience, check: Callable[[], None]) -> urllib3.PoolManager:
