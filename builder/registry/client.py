@@ -1,231 +1,207 @@
-"""The distribution client: names to manifests, descriptors to bytes (distribution-spec v1.1, Pull).
+"""The distribution client: names to manifests, descriptors to bytes, and back (distribution-spec v1.1).
 
-    GET|HEAD /v2/<repository>/manifests/<tag or digest>       GET /v2/<repository>/blobs/<digest>
-    GET      /v2/<repository>/tags/list
+    pull      get_manifest, head_manifest, resolve_tag, fetch_blob       mirrors first (registries.conf)
+    push      has_blob, push_blob, push_stream, put_manifest             the registry itself
+    others    list_tags, list_repositories, referrers, delete_manifest, delete_blob
 
 In: references and descriptors. Out: bytes that have been checked against their digest and size. Nothing is stored here:
-blobs are written to a sink. Importing this file imports urllib3; a cached build doesn't.
+blobs are written to a sink, and read from what opens them. Importing this file imports urllib3; a cached build doesn't.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from threading import Lock
+from typing import Literal
 
-import urllib3
-
-from builder.errors import DigestMismatch, ReferenceFormatError, RegistryError
-from builder.oci import canonical, media_type
+from builder.errors import PybuildError, RegistryError
+from builder.oci import canonical
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import Digest, digest_of, parse_digest
+from builder.oci.digest import Digest
 from builder.oci.reference import Reference
-from builder.registry.authorization import Authorizer
-from builder.registry.connection import Connection, read_error_body, read_limited
-from builder.registry.endpoint import Endpoint, endpoint_of
-from builder.registry.failure import failure
-from builder.web.answers import Response, discard
-from builder.web.reason import reason_of
+from builder.registry import download, listing, manifests, referrers, upload
+from builder.registry.access import Access
+from builder.registry.authorization import FindCredentials
+from builder.registry.connection import Connection
+from builder.registry.download import Progress, Sink
+from builder.registry.manifests import FetchedManifest
+from builder.registry.upload import OpenAt
 
-# Everything we can read must be listed: registries answer 404 for a manifest whose type isn't (docker-registry 2.8).
-_ACCEPT = ", ".join(sorted(media_type.INDEX_TYPES | media_type.MANIFEST_TYPES | {media_type.DOCKER_MANIFEST_V1}))
-_MANIFEST_TYPES = media_type.INDEX_TYPES | media_type.MANIFEST_TYPES | {media_type.DOCKER_MANIFEST_V1}
-_VAGUE_TYPES = frozenset({"", "application/json", "application/octet-stream", "text/plain", "binary/octet-stream"})
-_BLOCK_BYTES = 1 << 20
-_LEAST_PROGRESS_BYTES = 64 << 10
-"""What an answer that breaks off has to bring to count as progress: a byte an answer goes on for ever."""
-_MAX_TAGS_BYTES = 4 << 20
-
-
-class Sink(Protocol):
-    """Where a blob goes: `written` bytes so far, and `write`. builder.store.content.Ingest is one."""
-
-    written: int
-
-    def write(self, data: bytes) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedManifest:
-    """The exact bytes of a manifest or index, with the type they were delivered as ("" when that says nothing)."""
-
-    data: bytes
-    media_type: str
-    digest: Digest
+Pushed = Literal["exists", "mounted", "sent"]
+"""How a blob came to be in a repository."""
 
 
 class RegistryClient:
-    """Pulls from any registry. Safe for threads."""
+    """Pulls from and pushes to any registry. Safe for threads."""
 
-    def __init__(self, connection: Connection | None = None, environ: Mapping[str, str] = os.environ) -> None:
-        self.connection = connection or Connection()
-        self._environ = environ
-        self._authorizer = Authorizer(self.connection, environ)
+    def __init__(
+        self,
+        connection: Connection | None = None,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        credentials: FindCredentials | None = None,
+        chunk_bytes: int | None = None,
+    ) -> None:
+        """`credentials` takes the place of credential files; `chunk_bytes` lets blobs go in chunks of that size."""
+        self.connection = connection or Connection(environ=environ)
+        self._access = Access(self.connection, environ, credentials)
+        self._chunk_bytes = chunk_bytes
+        self._lock = Lock()
+        self._pushing: dict[tuple[str, str, Digest], Lock] = {}
+        self._there: set[tuple[str, str, Digest]] = set()
+
+    # --- pull
 
     def get_manifest(self, reference: Reference) -> FetchedManifest:
         """Fetch what a tag or digest names. Raises RegistryError; DigestMismatch when the bytes are other ones."""
-        endpoint = endpoint_of(reference.registry, reference.repository, self._environ)
-        url = endpoint.url(f"/v2/{reference.repository}/manifests/{reference.digest or reference.tag}")
-        what = f"manifest {reference}"
-        response = self._request("GET", url, endpoint, reference.repository, {"Accept": _ACCEPT})
-        if response.status != 200:
-            raise failure(str(reference), response.status, read_error_body(response))
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        stated = response.headers.get("Docker-Content-Digest", "")
-        data = read_limited(response, canonical.MAX_DOCUMENT_BYTES, what)
-        digest = _verified(data, reference.digest, stated, what)
-        if kind not in _MANIFEST_TYPES and kind not in _VAGUE_TYPES:
-            raise RegistryError(
-                f"{reference}: {endpoint.registry} answers with {kind!r:.100}, which is not a manifest",
-                hint="Is this address a container registry?",
-            )
-        return FetchedManifest(data, "" if kind in _VAGUE_TYPES else kind, digest)
+        name, what = _name(reference), str(reference)
+        return self._access.from_first(
+            reference, lambda place: manifests.get_manifest(self._access, place, name, reference.digest, what)
+        )
+
+    def head_manifest(self, reference: Reference) -> Descriptor | None:
+        """Return the descriptor of what a tag or digest names, None when there is nothing. Raises RegistryError."""
+        name, what = _name(reference), str(reference)
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        try:
+            return manifests.describe(self._access, endpoint, name, reference.digest, what)
+        except RegistryError as error:
+            if error.status != 404:
+                raise
+            return None
 
     def resolve_tag(self, reference: Reference) -> Digest | None:
         """Ask what a tag names without fetching it; None when the registry doesn't tell. Raises RegistryError."""
-        endpoint = endpoint_of(reference.registry, reference.repository, self._environ)
-        url = endpoint.url(f"/v2/{reference.repository}/manifests/{reference.digest or reference.tag}")
-        response = self._request("HEAD", url, endpoint, reference.repository, {"Accept": _ACCEPT})
-        status, stated = response.status, response.headers.get("Docker-Content-Digest", "")
-        discard(response)
-        if status != 200:
-            raise failure(str(reference), status, b"")
-        try:
-            return parse_digest(stated)
-        except ReferenceFormatError:
-            return None
+        name, what = _name(reference), str(reference)
+        return self._access.from_first(
+            reference, lambda place: manifests.head_manifest(self._access, place, name, what)[1]
+        )
 
     def fetch_blob(
-        self, reference: Reference, descriptor: Descriptor, sink: Sink, progress: Callable[[int], None] | None = None
+        self, reference: Reference, descriptor: Descriptor, sink: Sink, progress: Progress | None = None
     ) -> None:
         """Write a blob's bytes to `sink`, resuming where the connection breaks. The sink checks digest and size.
 
         Raises RegistryError when the registry has not got it or keeps breaking off.
         """
-        path = f"/v2/{reference.repository}/blobs/{descriptor.digest}"
-        endpoint = endpoint_of(reference.registry, reference.repository, self._environ)
+        named = reference.with_digest(descriptor.digest)  # as mirrors see it: a blob is always asked for by digest
+        self._access.from_first(
+            named, lambda place: download.fetch_blob(self._access, place, descriptor, sink, progress)
+        )
+
+    # --- push
+
+    def has_blob(self, reference: Reference, descriptor: Descriptor) -> bool:
+        """Ask whether the repository has a blob, unless it is known here. Raises RegistryError."""
+        key = (reference.registry, reference.repository, descriptor.digest)
+        if key in self._there:
+            return True
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        if not upload.has_blob(self._access, endpoint, descriptor):
+            return False
+        self._there.add(key)
+        return True
+
+    def push_blob(
+        self, reference: Reference, descriptor: Descriptor, open_at: OpenAt, *, mount_from: str = "",
+        progress: Progress | None = None,
+    ) -> Pushed:  # fmt: skip
+        """Bring a blob into the repository, unless it has it, and say how.
+
+        `mount_from` is a repository of the same registry that may have it. Of several threads that push the same blob
+        one sends it. Raises RegistryError, and what `open_at` or reading raises; the upload is cancelled then.
+        """
+        key = (reference.registry, reference.repository, descriptor.digest)
+        with self._lock:
+            pushing = self._pushing.setdefault(key, Lock())
+        with pushing:
+            if self.has_blob(reference, descriptor):
+                return "exists"
+            what = f"blob {descriptor.digest}"
+            one = self._upload(reference, open_at, progress, what)
+            is_mounted = one.run(lambda: descriptor, descriptor.size, mount_from)
+            self._there.add(key)
+        return "mounted" if is_mounted else "sent"
+
+    def push_stream(
+        self, reference: Reference, open_at: OpenAt, finish: Callable[[], Descriptor], progress: Progress | None = None
+    ) -> Descriptor:
+        """Send a blob while it is still being made; return its descriptor, which `finish` says after the last byte.
+
+        Readers wait for bytes that are to come. Raises as push_blob does.
+        """
+        self._upload(reference, open_at, progress, "a blob").run(finish, None)
+        descriptor = finish()
+        self._there.add((reference.registry, reference.repository, descriptor.digest))
+        return descriptor
+
+    def put_manifest(self, reference: Reference, data: bytes, media_type: str = "") -> Digest:
+        """Store exact bytes under the tag of `reference`, or under its digest if it has one; return their digest.
+
+        What they name must be there already, children of an index too. Where the registry does not know of subjects the
+        list of referrers is kept up to date. Raises RegistryError, DigestMismatch, ImageError.
+        """
+        what = str(reference)
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        document = canonical.decode(data, what)
+        subject = referrers.subject_of(document, what)
+        digest, is_understood = manifests.put_manifest(self._access, endpoint, _name(reference), data, media_type, what)
+        if subject is not None and not is_understood:
+            kind = media_type or str(document["mediaType"])
+            referrer = referrers.referrer_descriptor(document, kind, digest, len(data))
+            with self._lock:
+                writing = self._pushing.setdefault((reference.registry, reference.repository, subject), Lock())
+            with writing:
+                referrers.add_referrer(self._access, endpoint, subject, referrer)
+        return digest
+
+    # --- what is there
+
+    def list_tags(self, reference: Reference, limit: int | None = None) -> list[str]:
+        """Return the tags of a repository: all, or pages until there are `limit`. Raises RegistryError."""
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        return listing.list_tags(self._access, endpoint, f"tags of {reference.name}", limit)
+
+    def list_repositories(self, registry: str, limit: int | None = None) -> list[str]:
+        """Return the repositories in a registry's catalogue, where it has one. Raises RegistryError."""
+        return listing.list_repositories(self._access, self._access.endpoint(registry, ""), limit)
+
+    def referrers(self, reference: Reference, artifact_type: str = "") -> tuple[Descriptor, ...]:
+        """Return what refers to the digest of `reference`; each has `artifactType` in `extra`. Raises RegistryError."""
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        if reference.digest is None:
+            raise RegistryError(f"{reference}: referrers are those of a digest")
+        return referrers.list_referrers(self._access, endpoint, reference.digest, artifact_type)
+
+    def delete_manifest(self, reference: Reference) -> None:
+        """Delete a manifest by its digest, or only a tag. Raises RegistryError.
+
+        A manifest that is deleted is taken off the list of referrers of its subject.
+        """
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        subject = None if reference.digest is None else self._subject(reference)
+        manifests.delete(self._access, endpoint, f"manifests/{_name(reference)}", str(reference))
+        if subject is not None and reference.digest is not None:
+            referrers.drop_referrer(self._access, endpoint, subject, reference.digest)
+
+    def delete_blob(self, reference: Reference, digest: Digest) -> None:
+        """Delete a blob from the repository. Raises RegistryError."""
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        manifests.delete(self._access, endpoint, f"blobs/{digest}", f"blob {digest}")
+        self._there.discard((reference.registry, reference.repository, digest))
+
+    def _upload(self, reference: Reference, open_at: OpenAt, progress: Progress | None, what: str) -> upload.BlobUpload:
+        endpoint = self._access.endpoint(reference.registry, reference.repository)
+        return upload.BlobUpload(self._access, endpoint, open_at, progress, self._chunk_bytes, what)
+
+    def _subject(self, reference: Reference) -> Digest | None:
         try:
-            self._download(endpoint, endpoint.url(path), reference.repository, descriptor, sink, progress)
-        except RegistryError as error:
-            urls = descriptor.extra.get("urls")
-            if error.status != 404 or sink.written or not isinstance(urls, list):
-                raise
-            self._fetch_foreign([url for url in urls if isinstance(url, str)], descriptor, sink, progress, error)
-
-    def list_tags(self, reference: Reference) -> list[str]:
-        """Return the tags of a repository, as many as the first page holds. Raises RegistryError."""
-        endpoint = endpoint_of(reference.registry, reference.repository, self._environ)
-        url = endpoint.url(f"/v2/{reference.repository}/tags/list")
-        response = self._request("GET", url, endpoint, reference.repository, {"Accept": "application/json"})
-        if response.status != 200:
-            raise failure(reference.name, response.status, read_error_body(response))
-        try:
-            tags = json.loads(read_limited(response, _MAX_TAGS_BYTES, f"tags of {reference.name}"))["tags"] or []
-            return [tag for tag in tags if isinstance(tag, str)]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RegistryError(f"{reference.name}: the list of tags is malformed") from error
-
-    def _fetch_foreign(
-        self, urls: list[str], descriptor: Descriptor, sink: Sink, progress: Callable[[int], None] | None,
-        error: RegistryError,
-    ) -> None:  # fmt: skip
-        """Fetch a layer from the addresses its descriptor names: anybody's servers, so never with credentials."""
-        for url in urls:
-            if url.startswith(("https://", "http://")):
-                host = url.split("/")[2]
-                self._download(Endpoint(host, host, url.partition(":")[0]), url, None, descriptor, sink, progress)
-                return
-        raise error
-
-    def _download(
-        self, endpoint: Endpoint, url: str, repository: str | None, descriptor: Descriptor, sink: Sink,
-        progress: Callable[[int], None] | None,
-    ) -> None:  # fmt: skip
-        failures = 0
-        while sink.written < descriptor.size or (descriptor.size == 0 and failures == 0):
-            before = sink.written
-            headers = {"Range": f"bytes={before}-"} if before else {}
-            response = self._request("GET", url, endpoint, repository, headers)
-            if response.status not in (200, 206):
-                raise failure(f"blob {descriptor.digest}", response.status, read_error_body(response))
-            reason = self._transfer(response, _to_skip(response, before), sink, progress)
-            if sink.written >= descriptor.size:
-                return
-            failures = 1 if sink.written - before >= _LEAST_PROGRESS_BYTES else failures + 1
-            if failures >= self.connection.attempts:
-                raise RegistryError(
-                    f"blob {descriptor.digest}: {endpoint.registry} breaks off after {sink.written} of"
-                    f" {descriptor.size} bytes: {reason}",
-                    hint="Try again; what was fetched completely is kept.",
-                )
-            self.connection.pause(failures)
-
-    def _transfer(self, response: Response, skip: int, sink: Sink, progress: Callable[[int], None] | None) -> str:
-        """Copy the body; returns why it ended early, if it did."""
-        try:
-            while block := response.read(_BLOCK_BYTES):
-                self.connection.check_cancelled()
-                fresh = block[skip:] if skip else block
-                skip = max(0, skip - len(block))
-                if fresh:
-                    sink.write(fresh)
-                    if progress is not None:
-                        progress(len(fresh))
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            response.close()
-            return reason_of(error)
-        except BaseException:
-            response.close()
-            raise
-        response.release_conn()
-        return "the answer is too short"
-
-    def _request(
-        self, method: str, url: str, endpoint: Endpoint, repository: str | None, headers: dict[str, str]
-    ) -> Response:
-        """Send a request, with authorization once the registry asks for it. `repository` None: never."""
-        if repository is None:
-            return self.connection.request(method, url, headers, endpoint=endpoint)
-        scope = f"repository:{repository}:pull"
-        header = self._authorizer.header(endpoint, scope)
-        for _ in range(2):
-            sent = {**headers, "Authorization": header} if header else headers
-            response = self.connection.request(method, url, sent, endpoint=endpoint)
-            if response.status != 401:
-                return response
-            answer = self._authorizer.answer(endpoint, repository, scope, response)
-            if not answer or answer == header:
-                return response
-            header = answer
-            discard(response)
-        return self.connection.request(method, url, {**headers, "Authorization": header}, endpoint=endpoint)
+            data = self.get_manifest(reference).data
+            return referrers.subject_of(canonical.decode(data, str(reference)), str(reference))
+        except PybuildError:
+            return None  # it cannot be read, and can be deleted nevertheless
 
 
-def _verified(data: bytes, expected: Digest | None, stated: str, what: str) -> Digest:
-    """Return the digest of `data`, having compared it with what was asked for and what the registry states."""
-    import hashlib
-
-    for digest in (expected, stated):
-        if not digest:
-            continue
-        claimed = parse_digest(digest)
-        actual = Digest(f"{claimed.algorithm}:{hashlib.new(claimed.algorithm, data).hexdigest()}")
-        if actual != claimed:
-            raise DigestMismatch(
-                f"{what} has other bytes than its digest {claimed} says: they are {actual}",
-                hint="The registry or something on the way to it is broken or hostile.",
-            )
-    return expected or digest_of(data)
-
-
-def _to_skip(response: Response, wanted: int) -> int:
-    """Return how many bytes of the answer we already have: all before `wanted` when the registry starts again."""
-    if response.status == 200 or not wanted:
-        return wanted if response.status == 200 else 0
-    start = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0].strip()
-    if start != str(wanted):
-        response.close()
-        raise RegistryError(f"the registry resumes at byte {start or '?'}, not at {wanted} as asked")
-    return 0
+def _name(reference: Reference) -> str:
+    return reference.digest or reference.tag

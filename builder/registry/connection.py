@@ -2,7 +2,7 @@
 
 Retried, with jitter and within bounds: connection errors, 429 with its Retry-After, 5xx. Never 400, 401, 403, 404.
 Redirects are followed here, not by urllib3, so that Authorization goes to no other host (CVE-2020-15157), nothing
-falls from HTTPS to HTTP, and no body is read that nobody wants. What was posted is never sent on.
+falls from HTTPS to HTTP, and no body is read that nobody wants. What was posted is sent on only where that is said.
 """
 
 from __future__ import annotations
@@ -10,23 +10,29 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import urllib3
 
 from builder.errors import Cancelled, RegistryError
+from builder.registry.certificates import find_certificates, tls_context
 from builder.registry.endpoint import Endpoint
-from builder.registry.failure import MAX_BODY_BYTES
-from builder.web.address import Address, AddressError, parse_address
-from builder.web.answers import MAX_REDIRECTS, REDIRECTS, Response, discard, open_pools, parse_number, redirected
+from builder.registry.failure import MAX_BODY_BYTES, BrokenConnection
+from builder.web.address import Address, AddressError, is_loopback, parse_address
+from builder.web.answers import MAX_REDIRECTS, REDIRECTS, Response, discard, open_pools, parse_wait, redirected
 from builder.web.patience import PATIENCE, Patience, watch
 from builder.web.reason import reason_of
 
-_RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+Body = bytes | Callable[[], Generator[bytes]]
+"""What is sent: bytes, or what opens them anew for each attempt (their number is in Content-Length)."""
+
+TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+_KEPT_METHOD = frozenset({307, 308})
+"""Redirects after which the same is sent again, body and all (RFC 9110 §15.4.8)."""
 _MAX_WAIT_SECONDS = 30
-_CERTIFICATE_DIRECTORIES = ("/etc/docker/certs.d", "/etc/containers/certs.d")
+_MAX_PEEK_BYTES = 4096
+_UNREACHABLE_HINT = "Check the name, the network and the proxy settings; images already in the store need no registry."
 
 
 class Connection:
@@ -37,81 +43,128 @@ class Connection:
         *,
         attempts: int = 5,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.time,
         cancelled: Callable[[], bool] = lambda: False,
         user_agent: str = "pybuild",
         patience: Patience = PATIENCE,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """`sleep` and `clock` (seconds since 1970) can be replaced where nobody wants to wait."""
         self.attempts = attempts
         self.sleep = sleep
         self.cancelled = cancelled
         self.warnings: list[str] = []
         """Texts of `Warning: 299` headers, each once (distribution-spec, Warnings)."""
+        self._clock = clock
+        self._environ = environ
         self._user_agent = user_agent
         self._patience = patience
         self._timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.silence_seconds)
         self._pools: dict[tuple[str, bool], urllib3.PoolManager] = {}
-        self._plain: set[str] = set()
+        self._schemes: dict[str, str] = {}
+        """What hosts turned out to speak: plain HTTP where HTTPS was not needed, or TLS on loopback."""
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str], *, endpoint: Endpoint, body: bytes | None = None
-    ) -> Response:
+        self, method: str, url: str, headers: Mapping[str, str], *, endpoint: Endpoint, body: Body | None = None,
+        attempts: int = 0, sent_on: bool = False,
+    ) -> Response:  # fmt: skip
         """Send a request and follow redirects; the caller reads the body and must `release_conn`.
 
-        Raises RegistryError when there is no answer. Any status but redirects and transient failures is returned.
+        `attempts` 0: as many as this connection makes; `sent_on` lets a body follow redirects. Raises RegistryError
+        when there is no answer, BrokenConnection when there might be one the next time. Any status but redirects and
+        transient failures is returned.
         """
         for _ in range(MAX_REDIRECTS):
             address = _address(url, endpoint)
-            response = self._send(method, address, headers, endpoint, body)
+            response = self._send(method, address, headers, endpoint, body, attempts or self.attempts)
             location = response.headers.get("Location")
-            if response.status not in REDIRECTS or not location or body is not None:
+            if response.status not in REDIRECTS or not location:
+                return response
+            if body is not None and not (sent_on and response.status in _KEPT_METHOD):
                 return response
             discard(response)
-            url, headers = _redirected(address, location, headers, endpoint)
+            new, headers = follow(self._as_spoken(address, endpoint), location, headers, endpoint)
+            url = new.url
         raise RegistryError(f"registry {endpoint.registry} redirects more than {MAX_REDIRECTS} times")
 
     def pause(self, attempt: int, retry_after: str | None = None) -> None:
         """Wait before attempt number `attempt` + 1: exponentially longer, with jitter, or as long as asked for."""
         self.check_cancelled()
         seconds = min(_MAX_WAIT_SECONDS, 0.25 * 2**attempt) * random.uniform(0.5, 1.0)
-        asked = parse_number(retry_after or "")
+        asked = parse_wait(retry_after or "", self._clock())
         if asked is not None:
-            seconds = float(min(_MAX_WAIT_SECONDS, asked))
+            seconds = min(float(_MAX_WAIT_SECONDS), asked)
         self.sleep(seconds)
         self.check_cancelled()
 
     def check_cancelled(self) -> None:
-        """Raise Cancelled once nobody wants what is being fetched."""
+        """Raise Cancelled once nobody wants what is being transferred."""
         if self.cancelled():
-            raise Cancelled("the download was cancelled")
+            raise Cancelled("the transfer was cancelled")
+
+    def follow(self, url: str, location: str, endpoint: Endpoint) -> str:
+        """Return the URL that the Location of an answer from `url` names. Raises RegistryError for an unsafe one."""
+        return follow(self._as_spoken(_address(url, endpoint), endpoint), location, {}, endpoint)[0].url
 
     def _send(
-        self, method: str, address: Address, headers: Mapping[str, str], endpoint: Endpoint, body: bytes | None
-    ) -> Response:
+        self, method: str, address: Address, headers: Mapping[str, str], endpoint: Endpoint, body: Body | None,
+        attempts: int,
+    ) -> Response:  # fmt: skip
         sent = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **headers}
-        if endpoint.host in self._plain:
-            address = _in_plain_http(address, endpoint)
-        for attempt in range(self.attempts):
-            last = attempt + 1 == self.attempts
+        address = self._as_spoken(address, endpoint)
+        for attempt in range(attempts):
+            last = attempt + 1 == attempts
             try:
-                response = self._pool(address, endpoint).request(
-                    method, address.url, headers=sent, body=body, redirect=False, retries=False,
-                    preload_content=False, decode_content=False, timeout=self._timeout,
-                )  # fmt: skip
+                response = self._once(method, address, sent, endpoint, body)
             except urllib3.exceptions.HTTPError as error:
-                if endpoint.insecure and address != _in_plain_http(address, endpoint):
-                    self._plain.add(endpoint.host)  # registries.conf allows it: no TLS there, so do without
-                    return self._send(method, address, headers, endpoint, body)
+                if endpoint.insecure and address != _with_scheme(address, "http", endpoint):
+                    self._schemes[endpoint.host] = "http"  # registries.conf allows it: no TLS there, so do without
+                    return self._send(method, address, headers, endpoint, body, attempts)
                 if last or not _is_transient(error):
-                    raise _unreachable(endpoint, address, error) from error
+                    kind = BrokenConnection if _is_transient(error) else RegistryError
+                    raise kind(_unreachable(endpoint, address, error), hint=_UNREACHABLE_HINT) from error
                 self.pause(attempt)
                 continue
             self._note_warnings(response)
-            if response.status not in _RETRIED_STATUSES or last:
+            if self._wants_tls(response, address, endpoint):
+                self._schemes[endpoint.host] = "https"
+                return self._send(method, address, headers, endpoint, body, attempts)
+            if response.status not in TRANSIENT_STATUSES or last:
                 return response
             retry_after = response.headers.get("Retry-After")
             response.close()
             self.pause(attempt, retry_after)
         raise AssertionError("the last attempt returns or raises")
+
+    def _once(
+        self, method: str, address: Address, headers: Mapping[str, str], endpoint: Endpoint, body: Body | None
+    ) -> Response:
+        sent = body if body is None or isinstance(body, bytes) else _Outgoing(body())
+        outgoing = sent if isinstance(sent, _Outgoing) else None
+        try:
+            response = self._pool(address, endpoint).request(
+                method, address.url, headers=headers, body=sent, redirect=False,
+                retries=False, preload_content=False, decode_content=False, timeout=self._timeout,
+            )  # fmt: skip
+        except urllib3.exceptions.HTTPError:
+            if outgoing is not None and outgoing.error is not None:
+                raise outgoing.error from None  # it was the file that could not be read, not the network
+            raise
+        finally:
+            if outgoing is not None:
+                outgoing.close()
+        if outgoing is not None and outgoing.error is not None:  # a broken pipe that urllib3 took for the network's
+            response.close()
+            raise outgoing.error
+        return response
+
+    def _wants_tls(self, response: Response, address: Address, endpoint: Endpoint) -> bool:
+        """Say whether a server on loopback, where plain HTTP is tried first, answers that it speaks TLS."""
+        if response.status != 400 or address.scheme != "http" or "json" in response.headers.get("Content-Type", ""):
+            return False
+        if not is_own(address, endpoint) or not is_loopback(endpoint.host):
+            return False
+        return b"https" in response.read(_MAX_PEEK_BYTES).lower()  # Go: "…HTTP request to an HTTPS server"
 
     def _note_warnings(self, response: Response) -> None:
         for value in response.headers.getlist("Warning"):
@@ -119,19 +172,46 @@ class Connection:
             if value.startswith("299") and text and text not in self.warnings and len(self.warnings) < 100:
                 self.warnings.append("".join(c for c in text if c.isprintable())[:500])
 
+    def _as_spoken(self, address: Address, endpoint: Endpoint) -> Address:
+        return _with_scheme(address, self._schemes.get(endpoint.host, ""), endpoint)
+
     def _pool(self, address: Address, endpoint: Endpoint) -> urllib3.PoolManager:
-        own = _is_own(address, endpoint)
-        insecure = endpoint.insecure and own
+        own = is_own(address, endpoint)
+        insecure = own and (endpoint.insecure or is_loopback(endpoint.host))
         key = (f"{address.scheme}://{address.netloc}", insecure)
         if key not in self._pools:
+            hosts = (endpoint.host, endpoint.registry) if own else (address.netloc,)
+            directory = find_certificates(hosts, self._environ) if address.scheme == "https" else ""
             try:
-                pools = open_pools(
-                    address, maxsize=8, **_tls_options(endpoint.host if own else address.netloc, insecure)
-                )
+                if insecure and (endpoint.insecure or not directory):  # as docker: loopback needs no certificate
+                    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+                    pools = open_pools(address, maxsize=8, cert_reqs="CERT_NONE")
+                elif directory:
+                    pools = open_pools(address, maxsize=8, ssl_context=tls_context(directory))
+                else:
+                    pools = open_pools(address, maxsize=8)
             except AddressError as error:
                 raise RegistryError(f"cannot reach registry {endpoint.registry}: {error}") from error
             self._pools[key] = watch(pools, self._patience, self.check_cancelled)
         return self._pools[key]
+
+
+class _Outgoing:
+    """The blocks of one attempt. `error` is what reading them raised."""
+
+    def __init__(self, blocks: Generator[bytes]) -> None:
+        self._blocks = blocks
+        self.error: BaseException | None = None
+        self.close = blocks.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._blocks
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
 
 
 def read_limited(response: Response, limit: int, what: str) -> bytes:
@@ -160,6 +240,22 @@ def read_error_body(response: Response) -> bytes:
         response.close()
 
 
+def follow(
+    old: Address, location: str, headers: Mapping[str, str], endpoint: Endpoint
+) -> tuple[Address, dict[str, str]]:
+    """Return where a Location leads, and the headers to take there. Raises RegistryError for an unsafe one."""
+    try:
+        new, kept = redirected(old, location, headers)
+    except AddressError as error:
+        raise RegistryError(f"registry {endpoint.registry} redirects wrongly: {error}") from error
+    if (old.scheme, new.scheme) == ("https", "http"):
+        raise RegistryError(
+            f"the registry redirects from HTTPS to plain HTTP at {new.netloc}, which is refused",
+            hint="A proxy before the registry may not tell it of HTTPS (X-Forwarded-Proto).",
+        )
+    return new, kept
+
+
 def _address(url: str, endpoint: Endpoint) -> Address:
     try:
         return parse_address(url)
@@ -167,38 +263,11 @@ def _address(url: str, endpoint: Endpoint) -> Address:
         raise RegistryError(f"registry {endpoint.registry}: {error}") from error
 
 
-def _redirected(
-    old: Address, location: str, headers: Mapping[str, str], endpoint: Endpoint
-) -> tuple[str, dict[str, str]]:
-    try:
-        new, kept = redirected(old, location, headers)
-    except AddressError as error:
-        raise RegistryError(f"registry {endpoint.registry} redirects wrongly: {error}") from error
-    if (old.scheme, new.scheme) == ("https", "http"):
-        raise RegistryError(f"the registry redirects from HTTPS to plain HTTP at {new.netloc}, which is refused")
-    return new.url, kept
+def _with_scheme(address: Address, scheme: str, endpoint: Endpoint) -> Address:
+    return replace(address, scheme=scheme) if scheme and is_own(address, endpoint) else address
 
 
-def _tls_options(host: str, insecure: bool) -> dict[str, Any]:
-    if insecure:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        return {"cert_reqs": "CERT_NONE"}
-    options: dict[str, Any] = {}
-    for directory in (f"{parent}/{host}" for parent in _CERTIFICATE_DIRECTORIES):
-        for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
-            path = f"{directory}/{name}"  # docker's layout: ca.crt, and client.cert with client.key
-            if name.endswith(".crt"):
-                options["ca_certs"] = path
-            elif name.endswith(".cert") and os.path.exists(f"{path[:-5]}.key"):
-                options |= {"cert_file": path, "key_file": f"{path[:-5]}.key"}
-    return options
-
-
-def _in_plain_http(address: Address, endpoint: Endpoint) -> Address:
-    return replace(address, scheme="http") if _is_own(address, endpoint) else address
-
-
-def _is_own(address: Address, endpoint: Endpoint) -> bool:
+def is_own(address: Address, endpoint: Endpoint) -> bool:
     """Say whether an address is the registry's own, and not one that it redirects to."""
     return address.netloc == _address(endpoint.url("/"), endpoint).netloc
 
@@ -211,9 +280,6 @@ def _is_transient(error: urllib3.exceptions.HTTPError) -> bool:
     )
 
 
-def _unreachable(endpoint: Endpoint, address: Address, error: urllib3.exceptions.HTTPError) -> RegistryError:
-    via = "" if _is_own(address, endpoint) else f" (for registry {endpoint.registry})"
-    return RegistryError(
-        f"cannot reach registry {address.netloc}{via}: {reason_of(error)}",
-        hint="Check the name, the network and the proxy settings; images already in the store need no registry.",
-    )
+def _unreachable(endpoint: Endpoint, address: Address, error: urllib3.exceptions.HTTPError) -> str:
+    via = "" if is_own(address, endpoint) else f" (for registry {endpoint.registry})"
+    return f"cannot reach registry {address.netloc}{via}: {reason_of(error)}"

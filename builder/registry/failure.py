@@ -25,28 +25,43 @@ _MEANINGS = {
     "TOOMANYREQUESTS": "too many requests",
 }
 _STATUS_MEANINGS = {
-    401: "authentication is required", 403: "access is denied", 404: "not found", 413: "too large for the registry",
+    401: "authentication is required", 403: "access is denied", 404: "not found",
+    405: "the registry does not allow this", 413: "too large for the registry",
     416: "the registry refuses to resume", 429: "too many requests", 500: "the registry failed",
     502: "the registry is not reachable behind its gateway", 503: "the registry is unavailable",
     504: "the registry does not answer its gateway",
 }  # fmt: skip
+_DENIED = {
+    "pull": "pull access denied, repository does not exist or may require authorization",
+    "push": "push access denied: the repository does not exist, or it needs a login that may write to it",
+    "delete": "delete access denied: it needs a login that may delete",
+}
 _DENIED_HINT = "Check the name, and log in with `docker login` or `podman login` if the repository is private."
-_HINTS = {401: _DENIED_HINT, 403: _DENIED_HINT, 429: "Wait a while, or log in: anonymous pulls are limited."}
+_HINTS = {
+    401: _DENIED_HINT,
+    403: _DENIED_HINT,
+    413: "The registry, or a proxy before it, has a limit that its administrator sets.",
+    429: "Wait a while, or log in: anonymous pulls are limited.",
+}
 
 
-def failure(doing: str, status: int, body: bytes) -> RegistryError:
-    """Return the error for an answer. `doing` says what was asked for, for example a name."""
+class BrokenConnection(RegistryError):
+    """A connection that broke where another one may hold; nobody knows how much of the request has arrived."""
+
+
+def failure(doing: str, status: int, body: bytes, action: str = "pull") -> RegistryError:
+    """Return the error for an answer. `doing` says what was asked for, for example a name; `action` is in its scope."""
     code, message = _first_error(body)
     reason = _MEANINGS.get(code) or _STATUS_MEANINGS.get(status) or "the registry refuses"
     if status in (401, 403):
-        reason = "pull access denied, repository does not exist or may require authorization"
+        reason = _DENIED[action]
     detail = f" ({message})" if message and message.lower() not in reason else ""
     answer = f"HTTP {status}" + (f" {code}" if code else "")
     return RegistryError(f"{doing}: {reason}{detail} [{answer}]", hint=_HINTS.get(status, ""), status=status, code=code)
 
 
 def _first_error(body: bytes) -> tuple[str, str]:
-    """Return code and message of a body that may be anything (RG18: any 4xx may have any body)."""
+    """Return code and message of a body that may be anything (any 4xx may have any body)."""
     try:
         errors = json.loads(body)["errors"]
         return _plain(errors[0].get("code")), _plain(errors[0].get("message"))

@@ -42,7 +42,7 @@ def _near_tag(reference: Reference, client: RegistryClient) -> str:
     if not reference.tag:
         return ""
     try:
-        tags = client.list_tags(reference)
+        tags = client.list_tags(reference, limit=1)
     except PybuildError:
         return ""
     if near := most_alike(reference.tag, tags):

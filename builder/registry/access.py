@@ -1,0 +1,92 @@
+"""Requests with the authorization that they turn out to need: Connection and Authorizer put together.
+
+Another host than the registry's own, where a redirect or a Location leads, is asked without credentials.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TypeVar
+
+from builder.errors import DigestMismatch, RegistryError
+from builder.oci.reference import Reference
+from builder.registry.authorization import Authorizer, FindCredentials
+from builder.registry.connection import Body, Connection, is_own
+from builder.registry.endpoint import Endpoint, endpoint_of, pull_endpoints
+from builder.registry.scope import Scopes
+from builder.web.address import parse_address
+from builder.web.answers import Response, discard
+
+_Answer = TypeVar("_Answer")
+_MAX_ROUNDS = 3
+"""How often a request is sent: with what is known, after a challenge, after one that asks for more (RFC 6750 §3.1)."""
+
+
+class Access:
+    """The way of one client to any registry. Safe for threads."""
+
+    def __init__(
+        self, connection: Connection, environ: Mapping[str, str] = os.environ, find: FindCredentials | None = None
+    ) -> None:
+        self.connection = connection
+        self._environ = environ
+        self._authorizer = Authorizer(connection, environ, find)
+        self._lock = Lock()
+        self._endpoints: dict[tuple[str, str], Endpoint] = {}
+        self._given_up: set[Endpoint] = set()
+
+    def endpoint(self, registry: str, repository: str) -> Endpoint:
+        """Return where a repository itself answers: pushes go there, never to mirrors. Raises RegistryError."""
+        with self._lock:
+            known = self._endpoints.get((registry, repository))
+        if known is None:
+            known = endpoint_of(registry, repository, self._environ)
+            with self._lock:
+                self._endpoints[registry, repository] = known
+        return known
+
+    def from_first(self, reference: Reference, ask: Callable[[Endpoint], _Answer]) -> _Answer:
+        """Return what the first place that has it answers: mirrors, then the registry, whose error counts.
+
+        A mirror that fails otherwise than by not having something is not asked again. Raises what `ask` raises.
+        """
+        *mirrors, own = pull_endpoints(reference, self._environ)
+        for mirror in mirrors:
+            if mirror in self._given_up:
+                continue
+            try:
+                return ask(mirror)
+            except DigestMismatch:
+                self._given_up.add(mirror)
+            except RegistryError as error:
+                if error.status != 404:
+                    self._given_up.add(mirror)
+        return ask(own)
+
+    def send(
+        self, method: str, url: str, endpoint: Endpoint, scopes: Scopes, headers: Mapping[str, str] | None = None, *,
+        body: Body | None = None, attempts: int = 0, sent_on: bool = False,
+    ) -> Response:  # fmt: skip
+        """Send a request to `url`, and once more when its 401 can be answered; no `scopes`: without credentials.
+
+        The rest is as in Connection.request. Raises RegistryError.
+        """
+        headers = headers or {}
+        if not is_own(parse_address(url), endpoint):
+            scopes = ()
+        header = self._authorizer.header(endpoint, scopes) if scopes else ""
+        for round_ in range(_MAX_ROUNDS):
+            sent = {**headers, "Authorization": header} if header else headers
+            response = self.connection.request(
+                method, url, sent, endpoint=endpoint, body=body, attempts=attempts, sent_on=sent_on
+            )
+            if response.status != 401 or not scopes or round_ + 1 == _MAX_ROUNDS:
+                return response
+            answer = self._authorizer.answer(endpoint, scopes, response, header)
+            if not answer or answer == header:
+                return response
+            header = answer
+            discard(response)
+        raise AssertionError("the last round returns")
