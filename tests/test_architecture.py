@@ -23,7 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "dockerfile": {"suggest", "web.address"},
     "lint": {"dockerfile", "oci", "suggest"},
     "plan": {"dockerfile", "oci", "suggest", "web.address"},
-    "registry": {"oci", "web"},
+    "registry": {"filesystem.unfinished", "oci", "web"},
     "store": {"filesystem", "oci"},
     "layer": {"filesystem", "oci"},
     "sandbox.mounts": {"linux", "sandbox.spec"},

@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 from builder.errors import RegistryError
 from builder.registry.challenge import Challenge, parse_challenges
 from builder.registry.connection import Connection, read_error_body, read_limited
-from builder.registry.credentials import Credentials, find_credentials
+from builder.registry.credential_helper import Credentials
+from builder.registry.credentials import find_credentials
 from builder.registry.endpoint import Endpoint
 from builder.registry.failure import failure
 from builder.registry.scope import Scopes, grants, merged, parse_scopes

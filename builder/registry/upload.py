@@ -29,7 +29,7 @@ from builder.registry.scope import Scopes, repository_scopes
 from builder.web.answers import Response, discard, parse_number
 
 CHUNK_BYTES = 16 << 20
-"""Of a blob whose size is not known yet: what one request carries, unless the registry wants more."""
+"""What one request carries of a blob whose size is not known, or whose upload broke off; more if the registry asks."""
 _BLOCK_BYTES = 256 << 10
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _UNDECIDED = TRANSIENT_STATUSES | {404, 408, 416}
@@ -228,8 +228,11 @@ class BlobUpload:
             return False
         if response.status == 404 and descriptor is not None and has_blob(self._access, self._endpoint, descriptor):
             return True  # its answer was lost, and the session has ended with the upload
+        if response.status == 404:
+            self._url = ""
         self._cancel()
-        self._offset = 0
+        # docker-registry forgets all of a PUT that breaks off, but keeps whole chunks.
+        self._offset, self._chunk_bytes = 0, self._chunk_bytes or CHUNK_BYTES
         return False
 
     def _cancel(self) -> None:

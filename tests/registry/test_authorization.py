@@ -15,7 +15,8 @@ from builder.oci.reference import parse_reference
 from builder.registry.challenge import Challenge, parse_challenges
 from builder.registry.client import RegistryClient
 from builder.registry.connection import Connection
-from builder.registry.credentials import Credentials, find_credentials
+from builder.registry.credential_helper import Credentials
+from builder.registry.credentials import find_credentials
 from builder.registry.endpoint import endpoint_of
 from builder.web.address import is_loopback
 from tests.support.registry import FakeRegistry, Fault, make_image
