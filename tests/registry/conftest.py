@@ -1,4 +1,4 @@
-"""A scripted registry with one blob."""
+"""Scripted registries: one with a blob, and an empty one where each repository has its own."""
 
 from __future__ import annotations
 
@@ -14,4 +14,11 @@ from tests.support.registry import FakeRegistry, sha256
 def registry() -> Iterator[FakeRegistry]:
     with FakeRegistry() as fake:
         fake.blobs[sha256(BLOB)] = BLOB
+        yield fake
+
+
+@pytest.fixture
+def empty() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as fake:
+        fake.owned = set()
         yield fake

@@ -8,117 +8,32 @@ with FakeRegistry() as registry:
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
-import io
-import json
 import socket
-import tarfile
+import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+from tests.support.registry_handler import Handler
+from tests.support.registry_images import (
+    DOCKER_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    FakeImage,
+    make_image,
+    make_index,
+    make_tar,
+    sha256,
+)
 
-
-def sha256(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
-
-
-def make_tar(files: dict[str, bytes]) -> bytes:
-    """Return an uncompressed tar of regular files; names ending in / are directories."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in sorted(files.items()):
-            member = tarfile.TarInfo(name.rstrip("/"))
-            if name.endswith("/"):
-                member.type, member.mode = tarfile.DIRTYPE, 0o755
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
-
-
-@dataclass
-class FakeImage:
-    """An image in memory: blobs by digest, and its manifest."""
-
-    manifest: bytes
-    media_type: str
-    blobs: dict[str, bytes]
-    config: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        return sha256(self.manifest)
-
-
-def make_image(
-    layers: list[dict[str, bytes]] | None = None,
-    *,
-    architecture: str = "amd64",
-    variant: str = "",
-    media_type: str = OCI_MANIFEST,
-    compress: bool = True,
-    config: dict[str, Any] | None = None,
-    history: bool = True,
-) -> FakeImage:
-    """Make an image of `layers` (name → content), gzip compressed unless told otherwise."""
-    blobs: dict[str, bytes] = {}
-    descriptors, diff_ids = [], []
-    for files in layers if layers is not None else [{"etc/": b"", "etc/hello": b"hello\n"}]:
-        tar = make_tar(files)
-        blob = gzip.compress(tar, mtime=0) if compress else tar
-        blobs[sha256(blob)] = blob
-        kind = OCI_LAYER + ("+gzip" if compress else "")
-        if media_type == DOCKER_MANIFEST:
-            kind = "application/vnd.docker.image.rootfs.diff.tar" + (".gzip" if compress else "")
-        descriptors.append({"mediaType": kind, "digest": sha256(blob), "size": len(blob)})
-        diff_ids.append(sha256(tar))
-    document: dict[str, Any] = {
-        "architecture": architecture,
-        "os": "linux",
-        "created": "2020-01-01T00:00:00Z",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sh"], **(config or {})},
-        "rootfs": {"type": "layers", "diff_ids": diff_ids},
-    }
-    if variant:
-        document["variant"] = variant
-    if history:
-        document["history"] = [
-            {"created": "2020-01-01T00:00:00Z", "created_by": f"layer {n}"} for n in range(len(diff_ids))
-        ]
-    config_bytes = json.dumps(document).encode()
-    blobs[sha256(config_bytes)] = config_bytes
-    config_type = OCI_CONFIG if media_type == OCI_MANIFEST else "application/vnd.docker.container.image.v1+json"
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": media_type,
-        "config": {"mediaType": config_type, "digest": sha256(config_bytes), "size": len(config_bytes)},
-        "layers": descriptors,
-    }
-    return FakeImage(json.dumps(manifest).encode(), media_type, blobs, document)
-
-
-def make_index(images: list[FakeImage], extra: list[dict[str, Any]] | None = None) -> FakeImage:
-    """Make an index of images, each with its platform; `extra` entries come first."""
-    entries = list(extra or [])
-    blobs: dict[str, bytes] = {}
-    for image in images:
-        platform = {key: image.config[key] for key in ("architecture", "os", "variant") if key in image.config}
-        entries.append(
-            {"mediaType": image.media_type, "digest": image.digest, "size": len(image.manifest), "platform": platform}
-        )
-        blobs |= image.blobs
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
-    return FakeImage(json.dumps(document).encode(), OCI_INDEX, blobs, {})
+__all__ = [
+    "DOCKER_MANIFEST", "OCI_CONFIG", "OCI_INDEX", "OCI_LAYER", "OCI_MANIFEST", "FakeImage", "FakeRegistry", "Fault",
+    "make_image", "make_index", "make_tar", "sha256",
+]  # fmt: skip
 
 
 @dataclass
@@ -133,6 +48,12 @@ class Fault:
     """Instead of the real one."""
     cut_after: int | None = None
     """Send only so many bytes, then close the connection."""
+    cut_request: int | None = None
+    """Read only so many bytes of what is sent, then close the connection."""
+    early: bool = False
+    """Answer before reading what is sent."""
+    lost: bool = False
+    """Do what is asked, and close the connection instead of answering."""
     ignore_range: bool = False
     method: str = ""
 
@@ -160,7 +81,10 @@ class _Server(ThreadingHTTPServer):
 class FakeRegistry:
     """Serves what was added. A context manager; `host` is 127.0.0.1:port."""
 
-    def __init__(self, *, auth: str = "", user: str = "", password: str = "", expires_in: int | None = 300) -> None:
+    def __init__(
+        self, *, auth: str = "", user: str = "", password: str = "", expires_in: int | None = 300,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
         """`auth`: "" for open, "bearer" or "basic"; with `user`, tokens are given only to who knows the password."""
         self.manifests: dict[tuple[str, str], tuple[bytes, str]] = {}
         self.blobs: dict[str, bytes] = {}
@@ -170,7 +94,33 @@ class FakeRegistry:
         self.identity_token = ""
         self.realm = ""
         self.extra_headers: dict[str, str] = {}
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self.strict = False
+        """Tokens are good for the scopes that were asked for, not for everything in the repository."""
+        self.tokens: dict[str, set[tuple[str, str]]] = {}
+        self.allowed: set[tuple[str, str]] | None = None
+        """Repositories and actions that tokens are given for; None: all."""
+        self.revoke_after = 0
+        """After so many requests all tokens have run out."""
+        self.owned: set[tuple[str, str]] | None = None
+        """Which repository has which blob; None: all have all."""
+        self.uploads: dict[str, bytearray] = {}
+        self.states: dict[str, int] = {}
+        self.upload_server = ""
+        """scheme://host that Locations of uploads name; empty: they are relative."""
+        self.keeps_parts = True
+        """What arrived of a PATCH that broke off counts."""
+        self.least_chunk, self.upload_size = 0, 0
+        self.mounts = self.deletes = True
+        self.knows_referrers = self.filters = False
+        self.stated_digest = ""
+        self.largest_manifest = 4 << 20
+        self.page_size = 0
+        self.link_server = ""
+        self.search_results: list[dict[str, Any]] = []
+        self.scheme = "http" if tls is None else "https"
+        self._server = _Server(("127.0.0.1", 0), type("OwnHandler", (Handler,), {"registry": self}))
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients break off: that is the test
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
@@ -186,6 +136,10 @@ class FakeRegistry:
         self.manifests[repository, tag] = (image.manifest, image.media_type)
         return f"{self.host}/{repository}:{tag}"
 
+    def is_last(self, end: int) -> bool:
+        """Say whether a chunk that ends there is the last one, which may be short."""
+        return end == self.upload_size
+
     def paths(self, method: str = "") -> list[str]:
         return [path for verb, path, _ in self.requests if not method or verb == method]
 
@@ -198,122 +152,3 @@ class FakeRegistry:
         self._server.hang_up()
         self._server.server_close()
         self._thread.join()
-
-
-def _handler(registry: FakeRegistry) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-        def do_GET(self) -> None:
-            self._serve()
-
-        def do_HEAD(self) -> None:
-            self._serve()
-
-        def do_POST(self) -> None:
-            self.form = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            self._serve()
-
-        def _serve(self) -> None:
-            registry.requests.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
-            fault = self._fault()
-            if fault is not None and fault.status and fault.cut_after is None:
-                self._answer(fault.status, fault.body or b"", fault.headers)
-            elif self.path.startswith("/token"):
-                self._token()
-            elif not self._authorised():
-                self._challenge()
-            else:
-                self._content(fault)
-
-        def _fault(self) -> Fault | None:
-            for fault in registry.faults:
-                if fault.times and fault.path in self.path and fault.method in ("", self.command):
-                    fault.times -= 1
-                    return fault
-            return None
-
-        def _content(self, fault: Fault | None) -> None:
-            parts = urlsplit(self.path).path.split("/")
-            repository, kind, name = "/".join(parts[2:-2]), parts[-2], parts[-1]
-            if kind == "tags":
-                tags = sorted(tag for where, tag in registry.manifests if where == repository and ":" not in tag)
-                self._answer(
-                    200, json.dumps({"name": repository, "tags": tags}).encode(), {"Content-Type": "application/json"}
-                )
-            elif kind == "manifests" and (repository, name) in registry.manifests:
-                data, media_type = registry.manifests[repository, name]
-                headers = {"Content-Type": media_type, "Docker-Content-Digest": sha256(data)}
-                self._send(data, headers, fault)
-            elif kind == "blobs" and name in registry.blobs:
-                self._send(registry.blobs[name], {"Content-Type": "application/octet-stream"}, fault)
-            else:
-                code = "MANIFEST_UNKNOWN" if kind == "manifests" else "BLOB_UNKNOWN"
-                self._answer(404, json.dumps({"errors": [{"code": code, "message": "unknown"}]}).encode(), {})
-
-        def _send(self, data: bytes, headers: dict[str, str], fault: Fault | None) -> None:
-            status = 200
-            headers = {**headers, **registry.extra_headers, **(fault.headers if fault else {})}
-            if fault is not None and fault.body is not None:
-                data = fault.body
-            wanted = self.headers.get("Range", "")
-            if wanted and not (fault and fault.ignore_range):
-                start = int(wanted.removeprefix("bytes=").rstrip("-"))
-                status = 206
-                headers.setdefault("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-                data = data[start:]
-            self._answer(status, data, headers, fault.cut_after if fault else None)
-
-        def _answer(self, status: int, data: bytes, headers: dict[str, str], cut_after: int | None = None) -> None:
-            self.send_response(status)
-            for key, value in headers.items():
-                self.send_header(key, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if self.command == "HEAD":
-                return
-            self.wfile.write(data if cut_after is None else data[:cut_after])
-            if cut_after is not None:
-                self.wfile.flush()
-                self.close_connection = True
-                self.connection.shutdown(2)
-
-        def _authorised(self) -> bool:
-            given = self.headers.get("Authorization", "")
-            if registry.auth == "bearer":
-                repository = "/".join(urlsplit(self.path).path.split("/")[2:-2])
-                return given == f"Bearer token-for-{repository}"
-            return registry.auth != "basic" or given == _basic(registry)
-
-        def _challenge(self) -> None:
-            realm = registry.realm or f"http://{registry.host}/token"
-            repository = "/".join(urlsplit(self.path).path.split("/")[2:-2])
-            value = f'Bearer realm="{realm}",service="fake, with a comma",scope="repository:{repository}:pull"'
-            body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}).encode()
-            self._answer(401, body, {"WWW-Authenticate": value if registry.auth == "bearer" else 'Basic realm="fake"'})
-
-        def _token(self) -> None:
-            if self.command == "POST":
-                form = parse_qs(self.form)
-                granted = bool(registry.identity_token) and form.get("refresh_token") == [registry.identity_token]
-                scopes = form.get("scope", [""])[0].split()
-            else:
-                granted = not registry.user or self.headers.get("Authorization", "") == _basic(registry)
-                scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
-            if not granted:
-                self._answer(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"wrong password"}]}', {})
-                return
-            repository = scopes[0].split(":")[1] if scopes else ""
-            answer: dict[str, Any] = {"access_token" if self.command == "POST" else "token": f"token-for-{repository}"}
-            if registry.expires_in is not None:
-                answer["expires_in"] = registry.expires_in
-            self._answer(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
-
-    return Handler
-
-
-def _basic(registry: FakeRegistry) -> str:
-    return "Basic " + base64.b64encode(f"{registry.user}:{registry.password}".encode()).decode()
