@@ -140,23 +140,16 @@ class Connection:
         self, method: str, address: Address, headers: Mapping[str, str], endpoint: Endpoint, body: Body | None
     ) -> Response:
         sent = body if body is None or isinstance(body, bytes) else _Outgoing(body())
-        outgoing = sent if isinstance(sent, _Outgoing) else None
         try:
-            response = self._pool(address, endpoint).request(
+            return self._pool(address, endpoint).request(
                 method, address.url, headers=headers, body=sent, redirect=False,
                 retries=False, preload_content=False, decode_content=False, timeout=self._timeout,
             )  # fmt: skip
-        except urllib3.exceptions.HTTPError:
-            if outgoing is not None and outgoing.error is not None:
-                raise outgoing.error from None  # it was the file that could not be read, not the network
-            raise
+        except _CannotReadError as unreadable:
+            raise unreadable.error from None
         finally:
-            if outgoing is not None:
-                outgoing.close()
-        if outgoing is not None and outgoing.error is not None:  # a broken pipe that urllib3 took for the network's
-            response.close()
-            raise outgoing.error
-        return response
+            if isinstance(sent, _Outgoing):
+                sent.close()
 
     def _wants_tls(self, response: Response, address: Address, endpoint: Endpoint) -> bool:
         """Say whether a server on loopback, where plain HTTP is tried first, answers that it speaks TLS."""
@@ -196,22 +189,26 @@ class Connection:
         return self._pools[key]
 
 
+class _CannotReadError(Exception):
+    """What was to be sent cannot be read. No OSError, which urllib3 would take for the network's."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class _Outgoing:
-    """The blocks of one attempt. `error` is what reading them raised."""
+    """The blocks of one attempt."""
 
     def __init__(self, blocks: Generator[bytes]) -> None:
         self._blocks = blocks
-        self.error: BaseException | None = None
         self.close = blocks.close
 
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._blocks
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            self.error = error
-            raise
+        except OSError as error:
+            raise _CannotReadError(error) from error
 
 
 def read_limited(response: Response, limit: int, what: str) -> bytes:

@@ -32,8 +32,13 @@ def redirected(old: Address, location: str, headers: Mapping[str, str]) -> tuple
     try:  # http.client gives bytes as Latin-1; servers mean UTF-8
         text = urljoin(old.url, location.encode("latin-1", "replace").decode("utf-8", "surrogateescape"))
     except ValueError as error:
-        raise AddressError(f"{location[:200]!r} cannot be used as an address: {error}") from error
-    new = parse_address(text)
+        shown = location.partition("?")[0][:200]
+        raise AddressError(f"{shown!r} cannot be used as an address: {error}") from error
+    try:
+        new = parse_address(text)
+    except AddressError as error:
+        bare = parse_address(text.partition("?")[0])  # says the same without the query, which may carry a signature
+        raise AddressError(f"{bare.url[:200]!r} is followed by what is no query") from error
     kept = dict(headers)
     if (old.scheme, old.netloc) != (new.scheme, new.netloc):
         kept = {key: value for key, value in kept.items() if key.lower() not in _CREDENTIAL_HEADERS}

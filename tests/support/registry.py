@@ -56,6 +56,8 @@ class Fault:
     """Do what is asked, and close the connection instead of answering."""
     ignore_range: bool = False
     method: str = ""
+    after: int = 0
+    """How many such requests nothing happens to before."""
 
 
 class _Server(ThreadingHTTPServer):

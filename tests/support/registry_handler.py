@@ -67,6 +67,9 @@ class Handler(BaseHTTPRequestHandler):
     def _fault(self) -> Fault | None:
         for fault in self.registry.faults:
             if fault.times and fault.path in self.path and fault.method in ("", self.command):
+                if fault.after:
+                    fault.after -= 1
+                    continue
                 fault.times -= 1
                 return fault
         return None
@@ -132,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
             self.name = f"upload-{len(uploads)}-{len(self.registry.requests)}"
             uploads[self.name] = bytearray()
             self._where(202)
-        elif self.name not in uploads or self.query.get("_state") != str(self.registry.states[self.name]):
+        elif self.name not in uploads or not self._is_latest():
             self._refuse(404, "BLOB_UPLOAD_UNKNOWN")
         elif self.command == "GET":
             self._where(204)
@@ -158,6 +161,10 @@ class Handler(BaseHTTPRequestHandler):
             self._keep(data)
             stated = self.registry.stated_digest or sha256(data)
             self._answer(201, b"", {"Location": "/elsewhere", "Docker-Content-Digest": stated})
+
+    def _is_latest(self) -> bool:
+        """Say whether the latest Location is asked; what has arrived may be asked at any, since answers get lost."""
+        return self.command in ("GET", "DELETE") or self.query.get("_state") == str(self.registry.states[self.name])
 
     def _where(self, status: int) -> None:
         registry = self.registry
