@@ -149,7 +149,7 @@ def receipt_key(
                 "host": str(host_platform()),
                 "layouts": layouts,
                 "timestamp": request.timestamp,
-                "run": request.run,
+                "run": request.run.key_document(),
                 "allow": sorted(request.allow),
                 "secrets": bool(request.secrets),  # with them more is said of layers
                 "single_id": single_id,
