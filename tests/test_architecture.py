@@ -46,10 +46,11 @@ ROOMS: dict[str, set[str]] = {
         *{"transport.fetch_layers", "transport.layer_index"},
     },
 }
-ROOMS["sandbox.native"] = ROOMS["sandbox.oci"] = {
+ROOMS["sandbox.native"] = {
     *{"linux", "sandbox.mounts", "sandbox.network", "sandbox.process"},
-    *{"sandbox.namespace", "sandbox.spec", "sandbox.spec_json"},
+    *{"sandbox.limits", "sandbox.namespace", "sandbox.spec", "sandbox.spec_json"},
 }
+ROOMS["sandbox.oci"] = ROOMS["sandbox.native"] | {"sandbox.limit_settings"}
 ROOMS["sandbox.chroot"] = ROOMS["sandbox.native"] - {"sandbox.namespace"} | {"filesystem"}
 ROOMS["sandbox"] |= {"sandbox.native", "sandbox.oci", "sandbox.chroot"}
 ROOMS["solve.copy"] = {

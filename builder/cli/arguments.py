@@ -10,6 +10,7 @@ import os
 from typing import NoReturn
 
 from builder import __version__
+from builder.cli.limits import add_limits
 from builder.errors import UsageError
 from builder.suggest import most_alike
 
@@ -204,6 +205,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ulimit", action="append", default=[], metavar="TYPE=SOFT[:HARD]", help="a limit for the processes of RUN"
     )
+    add_limits(group)
     group.add_argument("--allow", action="append", default=[], metavar="WHAT", help="network.host or security.insecure")
     group.add_argument(
         "--isolation", default="", metavar="MODE", help="native, oci or chroot (default: the first that works here)"

@@ -40,7 +40,6 @@ def _switch(names: str, outcome: Outcome, why: str, hint: str = "", *, quiet: tu
     return ForeignFlag(tuple(names.split()), outcome, why, hint, quiet, is_switch=True)
 
 
-_NO_LIMITS = "does nothing: the processes of RUN are limited by --ulimit alone"
 _REGISTRY = "is not supported: registries are reached over TLS (plain HTTP on loopback), with docker's credentials"
 _LOGIN = "'docker login', 'podman login' or DOCKER_CONFIG say who you are."
 _NO_CHANGE = "is not supported: the Dockerfile alone says what is in the image"
@@ -79,15 +78,8 @@ TABLE: tuple[ForeignFlag, ...] = (
     _switch("--logsplit", "refused", "is not supported: the output goes to standard error"),
     _value("--logfile", "refused", "is not supported: the output goes to standard error", "Write 2>FILE."),
     _value("--log-level", "warned", "does nothing: --debug says more of mistakes in pybuild"),
-    _value("-m --memory", "warned", _NO_LIMITS, nothing="0"),
-    _value("--memory-swap", "warned", _NO_LIMITS, nothing="0 -1"),
-    _value("-c --cpu-shares", "warned", _NO_LIMITS, nothing="0"),
-    _value("--cpu-period", "warned", _NO_LIMITS, nothing="0"),
-    _value("--cpu-quota", "warned", _NO_LIMITS, nothing="0"),
-    _value("--cpuset-cpus", "warned", _NO_LIMITS),
-    _value("--cpuset-mems", "warned", _NO_LIMITS),
-    _value("--resource", "warned", _NO_LIMITS),
-    _value("--cgroup-parent", "warned", "does nothing: RUN stays in the control group of pybuild"),
+    _value("--resource", "refused", "is not supported: each limit of RUN has a flag of its own",
+           "Write --memory, --memory-swap, --cpu-quota, --cpuset-cpus and the like."),
     _value("--security-opt", "warned", "does nothing: RUN has docker's default profile",
            "RUN --security=insecure with --allow security.insecure has none."),
     _value("--cap-add", "refused", _CAPABILITIES, _INSECURE),

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from builder.cli import options
+from builder.cli.limits import with_limits
 from builder.engine.location import store_root
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
@@ -47,10 +48,13 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         network=arguments.network or "default",
         secrets=options.parse_secrets(filter(None, arguments.secret), environment),
         ssh=options.parse_ssh(filter(None, arguments.ssh), environment),
-        run=RunOptions(
-            add_hosts=options.parse_hosts(arguments.add_host),
-            shm_size=options.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
-            ulimits=options.parse_ulimits(arguments.ulimit),
+        run=with_limits(
+            RunOptions(
+                add_hosts=options.parse_hosts(arguments.add_host),
+                shm_size=options.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
+                ulimits=options.parse_ulimits(arguments.ulimit),
+            ),
+            arguments,
         ),
         allow=options.parse_entitlements(arguments.allow),
         isolation=isolation or None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from builder.oci.run_options import NO_OPTIONS, RunOptions
 from builder.plan.step import Network
 
 
@@ -26,8 +27,7 @@ class ContainerRequest:
     """None leaves the image's."""
     network: Network = "default"
     hostname: str = ""
-    hosts: tuple[tuple[str, str], ...] = ()
-    """(name, address) lines for /etc/hosts."""
+    options: RunOptions = NO_OPTIONS
     isolation: str | None = None
     platform: str = ""
     """Empty for this machine's."""

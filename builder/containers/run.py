@@ -13,7 +13,6 @@ from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.config import RuntimeConfig
 from builder.oci.platform import host_platform, parse_platform
 from builder.oci.reference import parse_reference
-from builder.oci.run_options import RunOptions
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
 from builder.solve import events
 from builder.solve.accounts import find_user
@@ -62,6 +61,7 @@ def _image_name(text: str) -> str:
 def _run_process(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig, context: SolveContext) -> int:
     argv = _argv(request, runtime)
     context.worker.open(context.sink, needs_network=request.network == "default")
+    context.worker.check(request.options)
     view = context.views.view(stack)
     account = find_user(view, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
@@ -78,7 +78,7 @@ def _run_process(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig
                 groups=account.groups,
                 network=request.network,
                 hostname=request.hostname or DEFAULT_HOSTNAME,
-                options=RunOptions(add_hosts=request.hosts),
+                options=request.options,
             ),
             stdin=0,
             stdout=1,

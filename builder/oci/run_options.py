@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+MIN_MEMORY_BYTES = 6 << 20
+"""Docker's: with less not even a runtime gets as far as the command (moby daemon_unix.go, linuxMinMemory)."""
+CPU_PERIODS = (1000, 1_000_000)
+"""The shortest and the longest period that the kernel takes, in microseconds (kernel: scheduler/sched-bwc)."""
+MIN_CPU_QUOTA = 1000
+"""Microseconds; the kernel's too."""
+
 
 class RunOptions(NamedTuple):
     add_hosts: tuple[tuple[str, str], ...] = ()
@@ -16,9 +23,42 @@ class RunOptions(NamedTuple):
     """Bytes of /dev/shm; None for Docker's 64 MiB."""
     ulimits: tuple[tuple[str, int, int], ...] = ()
     """(name, soft, hard) as man 2 setrlimit has them; -1 is unlimited."""
+    memory_bytes: int | None = None
+    """What the processes of one RUN may use together, page cache included."""
+    memory_swap_bytes: int | None = None
+    """Memory and swap together; -1 is unlimited, None twice the memory, as in Docker."""
+    cpu_period: int | None = None
+    """Microseconds."""
+    cpu_quota: int | None = None
+    """Microseconds of processor time in each period."""
+    cpu_shares: int | None = None
+    """The weight against others, who have 1024."""
+    cpuset_cpus: str = ""
+    """Processors, as "0-2,4"."""
+    cpuset_mems: str = ""
+    """Memory nodes, in the same form."""
+    cgroup_parent: str = ""
+    """Path of the control group that RUN's are made in, below the root of each hierarchy; "" for the builder's own."""
+
+    @property
+    def limits_groups(self) -> bool:
+        """Whether RUN needs control groups of its own."""
+        return any(self[_FIRST_LIMIT:])
+
+    @property
+    def swap_total_bytes(self) -> int | None:
+        """Memory and swap together, as it is when it wasn't said (moby daemon_unix.go, adaptContainerSettings)."""
+        if self.memory_swap_bytes is None and self.memory_bytes is not None:
+            return 2 * self.memory_bytes
+        return self.memory_swap_bytes
 
     def key_document(self) -> dict[str, Any]:
-        """Return, as JSON, what of the options is part of a cache key: of hosts the names alone, as in BuildKit."""
+        """Return, as JSON, what of the options is part of a cache key: of hosts the names alone, as in BuildKit.
+
+        Limits of memory and processors are not in it, as there: they decide whether a command gets to its end, and how
+        soon, not what it writes; a command that failed for want of memory has no record. So a build on a larger
+        machine, or one with another limit, takes what is there.
+        """
         document: dict[str, Any] = {}
         if self.add_hosts:
             document["hosts"] = sorted(name for name, _ in self.add_hosts)
@@ -28,5 +68,7 @@ class RunOptions(NamedTuple):
             document["ulimits"] = [list(limit) for limit in self.ulimits]
         return document
 
+
+_FIRST_LIMIT = RunOptions._fields.index("memory_bytes")
 
 NO_OPTIONS = RunOptions()

@@ -169,6 +169,8 @@ class ExitStatus:
     """The command's own code; 128 + signal when it was killed by one."""
 
     signal: int | None = None
+    memory_limit_reached: bool = False
+    """It failed, and the kernel had killed a process of it for want of memory (RunOptions.memory_bytes)."""
 
 
 OnOutput = Callable[[int, bytes], None]

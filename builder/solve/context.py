@@ -125,6 +125,7 @@ class SolveContext:
             check_platform(step)
         if runs:
             self.worker.open(self.sink, needs_network=any(step.network == "default" for step in runs))
+            self.worker.check(self.settings.run)
         for step in runs:
             # Where every RUN shares this machine's network, nothing more is given to one that asks for it.
             if step.network == "host" and not self.worker.sandbox.network.shared_reason:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import PlanError, SandboxError
 from builder.oci.platform import Platform, host_platform
+from builder.oci.run_options import RunOptions
 from builder.plan.step import RunStep
 from builder.solve.events import EventSink, Noted
 from builder.solve.known_isolation import CHROOT, remember_isolation, takes_chroot_results, this_place
@@ -39,6 +40,7 @@ class Worker:
     _sandbox: Sandbox | None = None
     _snapshotter: Snapshotter | None = None
     _network_noted: bool = False
+    _limits_checked: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -66,6 +68,17 @@ class Worker:
             self.sandbox.network.start()
             if reason := self.sandbox.network.shared_reason:
                 sink(Noted(f"RUN shares this machine's network, without CAP_NET_RAW: {reason}"))
+
+    def check(self, options: RunOptions) -> None:
+        """Find out, once, whether what limits `options` can be had. The process must have one thread.
+
+        Raises SandboxError, which says what cannot be applied.
+        """
+        if options.limits_groups and not self._limits_checked:
+            from builder.sandbox.limits import check_limits
+
+            check_limits(options)
+            self._limits_checked = True
 
     def _open(self, sink: EventSink, start_network: bool) -> None:
         from builder.sandbox.choose import open_sandbox

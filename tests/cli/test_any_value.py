@@ -42,7 +42,8 @@ FLAGS = (
     "--tag", "--file", "--target", "--build-arg", "--build-context", "--label", "--platform", "--timestamp", "--call",
     "--format", "--no-cache-filter", "--jobs", "--network", "--secret", "--ssh", "--add-host", "--shm-size", "--ulimit",
     "--allow", "--isolation", "--output", "--iidfile", "--metadata-file", "--progress", "--cache-from", "--cache-to",
-    "--push", "--attest", "--annotation", "--builder", "--sbom", "--provenance", "--memory", "--cpu-shares",
+    "--push", "--attest", "--annotation", "--builder", "--sbom", "--provenance", "--memory", "--memory-swap",
+    "--cpu-shares", "--cpu-period", "--cpu-quota", "--cpuset-cpus", "--cpuset-mems", "--cgroup-parent",
     "--security-opt", "--root", "",
 )  # fmt: skip
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 
 from builder.cli.arguments import add_large_layers, new_parser
+from builder.cli.limits import add_limits, with_limits
 from builder.cli.options import parse_build_args, parse_hosts
 from builder.containers.request import ContainerRequest
 from builder.containers.run import run_image
 from builder.engine.location import store_root
 from builder.errors import UsageError
+from builder.oci.run_options import RunOptions
 
 
 def run_command(argv: list[str]) -> int:
@@ -23,6 +26,7 @@ def run_command(argv: list[str]) -> int:
     parser.add_argument("--network", default="default", choices=("default", "host", "none"))
     parser.add_argument("--hostname", default="", metavar="NAME")
     parser.add_argument("--add-host", action="append", default=[], metavar="HOST:IP")
+    add_limits(parser)
     parser.add_argument(
         "--init", action="store_true", help="a process 1 above the command, which otherwise is that itself"
     )
@@ -33,7 +37,7 @@ def run_command(argv: list[str]) -> int:
     parser.add_argument("-t", "--tty", action="store_true", help="accepted; whoever is at a terminal gets one")
     add_large_layers(parser)
     parser.add_argument("--root", metavar="DIR", help="the store")
-    options, rest = _split(argv)
+    options, rest = _split(argv, parser)
     arguments = parser.parse_args(options)
     if not rest:
         raise UsageError("'pybuild run' needs an image", hint="'pybuild images' lists those there are.")
@@ -48,7 +52,7 @@ def run_command(argv: list[str]) -> int:
             user=arguments.user,
             network=arguments.network,
             hostname=arguments.hostname,
-            hosts=parse_hosts(arguments.add_host),
+            options=with_limits(RunOptions(add_hosts=parse_hosts(arguments.add_host)), arguments),
             isolation=arguments.isolation,
             platform=arguments.platform,
             init=arguments.init,
@@ -57,17 +61,12 @@ def run_command(argv: list[str]) -> int:
     )
 
 
-_WITH_VALUE = {
-    "-e", "--env", "-w", "--workdir", "-u", "--user", "--entrypoint", "--network", "--hostname", "--add-host",
-    "--isolation", "--platform", "--root",
-}  # fmt: skip
-
-
-def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+def _split(argv: list[str], parser: argparse.ArgumentParser) -> tuple[list[str], list[str]]:
     """Split at the image: what follows it belongs to the command, dashes and all."""
+    with_value = {name for name, action in parser._option_string_actions.items() if action.nargs != 0}
     position = 0
     while position < len(argv) and argv[position].startswith("-"):
         if argv[position] == "--":
             return argv[:position], argv[position + 1 :]
-        position += 2 if argv[position] in _WITH_VALUE else 1
+        position += 2 if argv[position] in with_value else 1
     return argv[:position], argv[position:]

@@ -21,6 +21,7 @@ from builder.linux.cancel import Cancel
 from builder.linux.process import PR_SET_PDEATHSIG, close_on_exec_from, prctl
 from builder.sandbox.chroot.copying import copy_tree
 from builder.sandbox.chroot.emulated_mounts import EmulatedMounts
+from builder.sandbox.limits import LimitGroups, limited
 from builder.sandbox.mounts.etc_files import HOSTS, RESOLV_CONF, hosts, resolv_conf
 from builder.sandbox.mounts.standard_mounts import DEV_LINKS, DEVICES
 from builder.sandbox.network.build_network import BuildNetwork
@@ -31,6 +32,7 @@ from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.command import execute
 from builder.sandbox.process.entry import begin_session, change_directory, forbid_imports, make_directory
 from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.hierarchies import enter_groups
 from builder.sandbox.process.home import with_home
 from builder.sandbox.process.privileges import drop_privileges, prepare, reset_signals, set_limits
 from builder.sandbox.process.run_request import run_request
@@ -77,11 +79,11 @@ class ChrootSandbox:
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: Cancel) -> ExitStatus:
         """Run to the end; see Sandbox. Raises MountError when what was lent can't be kept out of the result."""
         spec, network = self.network.connect(spec, cancel)
-        with _emulated_root(spec) as root:
-            status = run_request(
-                self._fork_server, _request(spec, network, terminal=False), on_output=on_output, cancel=cancel,
-                open_pipes=root.open_pipes,
-            )  # fmt: skip
+        with limited(spec.options) as limits, _emulated_root(spec) as root:
+            request = _request(spec, network, limits, terminal=False)
+            pipes = root.open_pipes
+            status = run_request(self._fork_server, request, on_output=on_output, cancel=cancel, open_pipes=pipes)
+            status = limits.judged(status)
         findings = root.mounts.findings
         for note in findings.notes:
             on_output(2, f"{note}\n".encode(errors="surrogateescape"))
@@ -94,14 +96,15 @@ class ChrootSandbox:
     ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox. The supervisor is what `init` asks for in any case."""
         spec, network = self.network.connect(spec, Cancel())
-        with _emulated_root(spec) as root:
+        with limited(spec.options) as limits, _emulated_root(spec) as root:
             streams = (stdin, stdout, stderr)
             terminal = are_terminal(streams)
             if terminal:
                 root.link_terminal()
-            request = _request(spec, network, terminal=terminal)
+            request = _request(spec, network, limits, terminal=terminal)
             pipes = root.open_pipes
-            return run_attached_request(self._fork_server, request, streams, uid=spec.uid, open_pipes=pipes)
+            status = run_attached_request(self._fork_server, request, streams, uid=spec.uid, open_pipes=pipes)
+            return limits.judged(status)
 
     def close(self) -> None:
         """Kill and reap everything."""
@@ -109,7 +112,7 @@ class ChrootSandbox:
         self._fork_server.close()
 
 
-def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Request:
+def _request(spec: SandboxSpec, network: int | None, limits: LimitGroups, *, terminal: bool) -> Request:
     # What has been put into the root already need not travel.
     bare = SandboxSpec(
         rootfs=spec.rootfs,
@@ -123,7 +126,7 @@ def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Reque
         options=spec.options,
         insecure=spec.insecure,
     )
-    payload = json.dumps(terminal).encode() + b"\n" + to_json(bare)
+    payload = json.dumps({"terminal": terminal, "groups": limits.paths}).encode() + b"\n" + to_json(bare)
     return Request(namespaces=False, own_network=spec.network == "none", payload=payload, network=network)
 
 
@@ -276,8 +279,9 @@ def _listen(mounts: EmulatedMounts, mount: SshMount) -> SshRelay:
 def _become_command(payload: bytes, channel: Channel) -> NoReturn:
     try:
         prctl(PR_SET_PDEATHSIG, _SIGKILL)
-        terminal, _, encoded = payload.partition(b"\n")
-        spec = from_json(encoded)
+        line, _, encoded = payload.partition(b"\n")
+        header, spec = json.loads(line), from_json(encoded)
+        enter_groups(header["groups"])
         root = os.open(_directory(spec.rootfs), _OPEN_DIRECTORY)
         env = with_home(spec.env, spec.uid, root)
         forbid_imports()
@@ -287,7 +291,7 @@ def _become_command(payload: bytes, channel: Channel) -> NoReturn:
         set_limits(spec.options.ulimits)
         os.umask(_UMASK)
         reset_signals()
-        begin_session(terminal=json.loads(terminal))
+        begin_session(terminal=header["terminal"])
         make_directory(spec.cwd)
         drop_privileges(spec, single_id=False, filtered=False)
         change_directory(spec.cwd)

@@ -10,6 +10,7 @@ because all mounts vanish with the namespace.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import NoReturn
 
 from builder.errors import SandboxError
@@ -41,13 +42,18 @@ _UMASK = 0o022
 _SIGKILL = 9
 
 
-def become_container(spec: SandboxSpec, channel: Channel, conditions: Conditions, manner: Manner) -> NoReturn:
-    """Turn this process, whose descriptors 0 to 2 are the command's, into the container. Never returns."""
+def become_container(
+    spec: SandboxSpec, channel: Channel, conditions: Conditions, manner: Manner, groups: Sequence[str]
+) -> NoReturn:
+    """Turn this process, whose descriptors 0 to 2 are the command's, into the container. Never returns.
+
+    `groups` are the paths of its control groups.
+    """
     try:
         prctl(PDEATHSIG, _SIGKILL)
         close_all_except(frozenset((0, 1, 2, channel.descriptor)))
         os.umask(_UMASK)
-        enter_own_groups("" if spec.insecure else conditions.device_guard)
+        enter_own_groups(groups)
         root = assemble_root(spec, channel, conditions)
         env = with_home(spec.env, spec.uid, root)
         forbid_imports()

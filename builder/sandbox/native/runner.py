@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import NoReturn
 
 from builder.linux.cancel import Cancel
+from builder.linux.device_filter import attach_device_filter
+from builder.sandbox.limits import LimitGroups, limited
 from builder.sandbox.mounts.standard_mounts import Conditions
 from builder.sandbox.namespace import BuildNamespace, HostRoot, SingleIdRoot
 from builder.sandbox.native.container import become_container
@@ -46,8 +48,9 @@ class NativeSandbox:
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: Cancel) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        request = self._request(*self.network.connect(spec, cancel), Manner())
-        return run_request(self._fork_server, request, on_output=on_output, cancel=cancel)
+        with limited(spec.options) as limits:
+            request = self._request(*self.network.connect(spec, cancel), Manner(), limits)
+            return limits.judged(run_request(self._fork_server, request, on_output=on_output, cancel=cancel))
 
     def run_attached(
         self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
@@ -55,8 +58,9 @@ class NativeSandbox:
         """Run on the caller's descriptors; see Sandbox."""
         streams = (stdin, stdout, stderr)
         manner = Manner(terminal=are_terminal(streams), init=init)
-        request = self._request(*self.network.connect(spec, Cancel()), manner)
-        return run_attached_request(self._fork_server, request, streams, uid=spec.uid)
+        with limited(spec.options) as limits:
+            request = self._request(*self.network.connect(spec, Cancel()), manner, limits)
+            return limits.judged(run_attached_request(self._fork_server, request, streams, uid=spec.uid))
 
     def close(self) -> None:
         """Kill and reap everything."""
@@ -64,14 +68,20 @@ class NativeSandbox:
         self._fork_server.close()
         self._remove_guard()
 
-    def _request(self, spec: SandboxSpec, network: int | None, manner: Manner) -> Request:
-        payload = json.dumps(asdict(manner)).encode() + b"\n" + to_json(spec)
+    def _request(self, spec: SandboxSpec, network: int | None, manner: Manner, limits: LimitGroups) -> Request:
+        paths, unified = limits.paths, limits.unified.path if limits.unified is not None else ""
+        if self._guard is not None and not spec.insecure:
+            if limits.unified is not None:  # a process is in one group of version 2 alone: so this guards, too
+                attach_device_filter(limits.unified.lock)
+            else:
+                paths, unified = (self._guard.path, *paths), self._guard.path
+        header = {"manner": asdict(manner), "groups": paths}
         return Request(
             namespaces=True,
             own_network=spec.network == "none",
-            payload=payload,
+            payload=json.dumps(header).encode() + b"\n" + to_json(spec),
             network=network,
-            group=self._guard.path if self._guard is not None and not spec.insecure else "",
+            group=unified,
         )
 
     def _remove_guard(self) -> None:
@@ -81,5 +91,6 @@ class NativeSandbox:
 
 
 def _child(payload: bytes, channel: int, conditions: Conditions) -> NoReturn:
-    manner, _, spec = payload.partition(b"\n")
-    become_container(from_json(spec), Channel(channel), conditions, Manner(**json.loads(manner)))
+    line, _, spec = payload.partition(b"\n")
+    header = json.loads(line)
+    become_container(from_json(spec), Channel(channel), conditions, Manner(**header["manner"]), header["groups"])

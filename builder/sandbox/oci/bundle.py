@@ -17,6 +17,7 @@ from builder.linux.process import (
     CLONE_NEWUTS,
 )
 from builder.linux.seccomp import PRETENDED, REFUSED
+from builder.sandbox.limit_settings import oci_resources
 from builder.sandbox.mounts.standard_mounts import MASKED, READ_ONLY
 from builder.sandbox.process.cgroups import has_cgroup_namespaces
 from builder.sandbox.process.privileges import granted
@@ -62,6 +63,8 @@ def config(
     cgroup = ["cgroup"] if has_cgroup_namespaces() else []
     namespaces = ["pid", "ipc", "uts", "mount", *cgroup, *(["network"] if spec.network == "none" else [])]
     linux: dict[str, object] = {"namespaces": [{"type": name} for name in namespaces]}
+    if resources := oci_resources(spec.options):
+        linux["resources"] = resources
     if not spec.insecure:
         linux |= {"maskedPaths": list(MASKED), "readonlyPaths": list(READ_ONLY), "seccomp": _seccomp(single_id)}
     return {

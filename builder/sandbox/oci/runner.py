@@ -21,6 +21,7 @@ from builder.linux.beneath import open_in_root
 from builder.linux.cancel import Cancel
 from builder.linux.mount import MS_NOSUID, MS_RDONLY, bind, mount, unmount
 from builder.linux.process import CLONE_NEWNS, PR_SET_PDEATHSIG, close_on_exec_from, prctl, unshare
+from builder.sandbox.limits import LimitGroups, limited
 from builder.sandbox.mounts.mount_points import open_mount_point
 from builder.sandbox.mounts.root_mount import Scratch, mount_root
 from builder.sandbox.mounts.spec_mounts import Attachment, Preparation
@@ -35,6 +36,7 @@ from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.command import TRIAL, candidates, execute, report_not_found
 from builder.sandbox.process.entry import begin_session, make_directory_in
 from builder.sandbox.process.fork_server import ForkServer, Request
+from builder.sandbox.process.hierarchies import KERNEL, enter_groups
 from builder.sandbox.process.home import with_home
 from builder.sandbox.process.privileges import prepare, reset_signals
 from builder.sandbox.process.run_request import run_request
@@ -58,6 +60,7 @@ class OciSandbox:
         program = runtime or find_runtime(os.environ.get("PATH", os.defpath))
         if program is None:
             raise SandboxError("neither crun nor runc is installed", hint="install one, or use --isolation native")
+        self._program = program
         conditions = Conditions(user_namespace=namespace.user_namespace, single_id=isinstance(namespace, SingleIdRoot))
         prepare()
 
@@ -70,8 +73,10 @@ class OciSandbox:
 
     def run(self, spec: SandboxSpec, *, on_output: OnOutput, cancel: Cancel) -> ExitStatus:
         """Run to the end; see Sandbox."""
-        with _request(*self.network.connect(spec, cancel), terminal=False) as request:
-            return run_request(self._fork_server, request, on_output=on_output, cancel=cancel)
+        with limited(spec.options) as limits:
+            groups = self._groups(limits)
+            with _request(*self.network.connect(spec, cancel), groups, terminal=False) as request:
+                return limits.judged(run_request(self._fork_server, request, on_output=on_output, cancel=cancel))
 
     def run_attached(
         self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
@@ -83,14 +88,31 @@ class OciSandbox:
                 hint="Leave out --init, or use --isolation native.",
             )
         streams = (stdin, stdout, stderr)
-        connected = self.network.connect(spec, Cancel())
-        with _request(*connected, terminal=are_terminal(streams)) as request:
-            return run_attached_request(self._fork_server, request, streams, uid=spec.uid)
+        with limited(spec.options) as limits:
+            connected = self.network.connect(spec, Cancel())
+            with _request(*connected, self._groups(limits), terminal=are_terminal(streams)) as request:
+                return limits.judged(run_attached_request(self._fork_server, request, streams, uid=spec.uid))
 
     def close(self) -> None:
         """Kill and reap everything."""
         self.network.close()
         self._fork_server.close()
+
+    def _groups(self, limits: LimitGroups) -> list[str]:
+        """Paths of what the runtime enters, so that all it starts is below the limits. Raises SandboxError.
+
+        runc makes a group of its own beside the one of version 2 that it is in (libcontainer fs2, defaultDirPath), so
+        that must be one level down; crun is told to make none.
+        """
+        paths = list(limits.paths)
+        if limits.unified is not None and os.path.basename(self._program) != "crun":
+            inner = f"{limits.unified.path}/{os.path.basename(limits.unified.path)}-runtime"
+            try:
+                KERNEL.make(inner)
+            except OSError as error:
+                raise SandboxError(f"cannot make the control group {inner}: {error.strerror}") from error
+            paths[paths.index(limits.unified.path)] = inner
+        return paths
 
 
 def find_runtime(path: str) -> str | None:
@@ -103,10 +125,10 @@ def find_runtime(path: str) -> str | None:
 
 
 @contextmanager
-def _request(spec: SandboxSpec, network: int | None, *, terminal: bool) -> Iterator[Request]:
+def _request(spec: SandboxSpec, network: int | None, groups: Sequence[str], *, terminal: bool) -> Iterator[Request]:
     bundle = tempfile.mkdtemp(prefix="pybuild-oci-")
     try:
-        header = json.dumps({"terminal": terminal, "bundle": bundle}).encode()
+        header = json.dumps({"terminal": terminal, "bundle": bundle, "groups": groups}).encode()
         payload = header + b"\n" + to_json(spec)
         yield Request(namespaces=False, own_network=False, payload=payload, network=network)
     finally:
@@ -125,6 +147,7 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
         begin_session(terminal=header["terminal"])
         found = _write_bundle(spec, header["bundle"], channel, conditions, header["terminal"])
         name = os.path.basename(program)
+        enter_groups(header["groups"])
         if name == "crun":
             _hide_hybrid_cgroups()
         close_on_exec_from(3)

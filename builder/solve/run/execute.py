@@ -123,7 +123,7 @@ def _execute(
         finally:
             output.finish()
     if status.code != 0:
-        raise _failure(step, status, output)
+        raise _failure(step, status, output, tools.options)
     return mounts
 
 
@@ -173,19 +173,31 @@ def _both_spellings(proxies: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _failure(step: RunStep, status: ExitStatus, output: RunOutput) -> StepFailed:
+def _failure(step: RunStep, status: ExitStatus, output: RunOutput, options: RunOptions) -> StepFailed:
     from builder.solve.run.hints import (
         hint_for,
     )  # reads words as the language does; a RUN that succeeds needs none of it
 
+    message = f"{_process(step)} did not complete successfully: exit code: {status.code}"
+    hint = ""
+    if status.memory_limit_reached:  # also when it was a child that was killed, and the command made another code of it
+        message = f"{message}: the memory limit of {_size(options.memory_bytes or 0)} was reached"
+        hint = "Give more with --memory, or let fewer processes run at once."
     return StepFailed(
-        f"{_process(step)} did not complete successfully: exit code: {status.code}",
+        message,
         step.location,
-        hint=hint_for(step, status.code, output.tail),
+        hint=hint or hint_for(step, status.code, output.tail),
         step=step.title,
         command_exit_code=status.code,
         tail=output.tail,
     )
+
+
+def _size(size: int) -> str:
+    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size % (1 << shift) == 0:
+            return f"{size >> shift} {unit}"
+    return f"{size} bytes"
 
 
 def _process(step: RunStep) -> str:

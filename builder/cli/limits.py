@@ -1,0 +1,103 @@
+"""The flags that limit memory and processors of RUN, of a build and of `pybuild run`: docker's, with its bounds."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from builder.cli.options import parse_size
+from builder.errors import UsageError
+from builder.oci.run_options import CPU_PERIODS, MIN_CPU_QUOTA, MIN_MEMORY_BYTES, RunOptions
+
+_FLAGS = (
+    (("-m", "--memory"), "BYTES", "the memory that the processes of one RUN may use together"),
+    (("--memory-swap",), "BYTES", "memory and swap together; -1 is unlimited (default: twice the memory)"),
+    (("-c", "--cpu-shares"), "N", "weight of one RUN beside others, who have 1024"),
+    (("--cpu-period",), "MICROSECONDS", "how long a period of --cpu-quota is (default: 100000)"),
+    (("--cpu-quota",), "MICROSECONDS", "processor time that one RUN may use in each period"),
+    (("--cpuset-cpus",), "LIST", "the processors for RUN, for example 0-2,4"),
+    (("--cpuset-mems",), "LIST", "the memory nodes for RUN, for example 0,1"),
+    (("--cgroup-parent",), "GROUP", "the control group that those of RUN are made in"),
+)
+_LIST = r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*"
+_MAX_NUMBER = (1 << 63) - 1
+_SHOWN_CHARACTERS = 80
+
+
+def add_limits(parser: argparse._ActionsContainer) -> None:
+    """Let a parser know the flags."""
+    for names, metavar, help_ in _FLAGS:
+        parser.add_argument(*names, default="", metavar=metavar, help=help_)
+
+
+def with_limits(options: RunOptions, arguments: argparse.Namespace) -> RunOptions:
+    """Return `options` with what the flags ask for; 0 and "" ask for nothing. Raises UsageError."""
+    memory = _memory(arguments.memory)
+    period = _number(arguments.cpu_period, "--cpu-period")
+    quota = _number(arguments.cpu_quota, "--cpu-quota", or_unlimited=True)
+    if period and not CPU_PERIODS[0] <= period <= CPU_PERIODS[1]:
+        raise UsageError(f"--cpu-period {period} is not within {CPU_PERIODS[0]} and {CPU_PERIODS[1]} microseconds")
+    if quota and 0 < quota < MIN_CPU_QUOTA:
+        raise UsageError(f"--cpu-quota {quota} is less than {MIN_CPU_QUOTA} microseconds")
+    return options._replace(
+        memory_bytes=memory,
+        memory_swap_bytes=_memory_swap(arguments.memory_swap, memory),
+        cpu_shares=_number(arguments.cpu_shares, "--cpu-shares"),
+        cpu_period=period,
+        cpu_quota=None if quota == -1 else quota,  # so it is without one
+        cpuset_cpus=_list(arguments.cpuset_cpus, "--cpuset-cpus"),
+        cpuset_mems=_list(arguments.cpuset_mems, "--cpuset-mems"),
+        cgroup_parent=_parent(arguments.cgroup_parent),
+    )
+
+
+def _memory(text: str) -> int | None:
+    size = parse_size(text, "--memory") if text else 0
+    if 0 < size < MIN_MEMORY_BYTES:
+        raise UsageError(f"--memory {text!r} is less than {MIN_MEMORY_BYTES >> 20}m, which a command needs to start")
+    return size or None
+
+
+def _memory_swap(text: str, memory: int | None) -> int | None:
+    """Return memory and swap together. Unlimited, it asks for something where the memory is limited alone."""
+    if text.strip() == "-1":
+        return -1 if memory else None
+    size = parse_size(text, "--memory-swap") if text else 0
+    if size and memory is None:
+        raise UsageError(f"--memory-swap {text!r} needs --memory", hint="It is memory and swap together.")
+    if size and memory is not None and size < memory:
+        raise UsageError(
+            f"--memory-swap {text!r} is less than --memory", hint="It is memory and swap together; -1 is unlimited."
+        )
+    return size or None
+
+
+def _number(text: str, flag: str, *, or_unlimited: bool = False) -> int | None:
+    if or_unlimited and text.strip() == "-1":
+        return -1
+    if text and not (re.fullmatch("[0-9]{1,19}", text.strip()) and int(text) <= _MAX_NUMBER):
+        raise UsageError(f"{flag} {_short(text)} is not a whole number")
+    return int(text or 0) or None
+
+
+def _list(text: str, flag: str) -> str:
+    words = text.strip()
+    ranges = [[int(number) for number in word.split("-")] for word in words.split(",")] if _is_list(words) else []
+    if words and (not ranges or any(each[0] > each[-1] for each in ranges)):
+        raise UsageError(f"{flag} {_short(text)} is not a list of numbers", hint="Write it as 0-2,4.")
+    return words
+
+
+def _is_list(words: str) -> bool:
+    return re.fullmatch(_LIST, words) is not None
+
+
+def _parent(text: str) -> str:
+    if ".." in text.split("/") or not text.isprintable():
+        raise UsageError(f"--cgroup-parent {_short(text)} is not the path of a control group")
+    return text
+
+
+def _short(text: str) -> str:
+    """Quote what somebody wrote, as much of it as anybody reads."""
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")
