@@ -18,7 +18,7 @@ from builder.oci.reference import Reference
 from builder.transport.destination import Destination
 from builder.transport.documents import Documents, read_documents
 from builder.transport.progress import DONE, PRESENT, BlobState, Report, Watched, ignore_progress
-from builder.transport.source import BlobSink, Document, Source
+from builder.transport.source import BlobFile, BlobSink, Document, Source
 
 
 def copy_image(
@@ -46,7 +46,7 @@ def copy_image(
         blobs |= {document.descriptor.digest: document.descriptor for document in documents.all}
         source = _WithDocuments(source, documents)
     copy_blobs(source, destination, [blobs[digest] for digest in sorted(blobs)], report=report)
-    for document in documents.all:
+    for document in documents.all[:-1]:
         destination.put_manifest(document)
     destination.finish(documents.top, names)
     return documents
@@ -108,3 +108,6 @@ class _WithDocuments:
             sink.write(self._documents[descriptor.digest].data)
         else:
             self._source.blob(descriptor, sink)
+
+    def open_blob(self, descriptor: Descriptor) -> BlobFile | None:
+        return None if descriptor.digest in self._documents else self._source.open_blob(descriptor)

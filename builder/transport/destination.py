@@ -38,11 +38,14 @@ class Destination(Protocol):
         ...
 
     def put_manifest(self, document: Document) -> None:
-        """Take a manifest or index, whose parts are here. Raises as `put_blob`."""
+        """Take a manifest or index that an index names, and whose own parts are here. Raises as `put_blob`."""
         ...
 
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
-        """Let `names` stand for an image that is here; without any, it is kept by its digest. Raises as `put_blob`."""
+        """Take the document that the image is, and let `names` stand for it; without any, it is kept by its digest.
+
+        Raises as `put_blob`.
+        """
         ...
 
 

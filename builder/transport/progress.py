@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
-from builder.transport.source import BlobSink, Document, Source
+from builder.transport.source import BlobFile, BlobSink, Document, Source
 
 MOVING, DONE, PRESENT = "moving", "done", "present"
 """On its way; there now; there before, so that nothing is sent."""
@@ -50,16 +50,35 @@ class Watched:
 
     def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
         """As the source's."""
-        self._report(BlobState(descriptor.digest, MOVING, descriptor.size))
-        self._source.blob(descriptor, _WatchedSink(descriptor, sink, self._report))
+        self._source.blob(descriptor, _WatchedSink(sink, _Teller(descriptor, self._report)))
+
+    def open_blob(self, descriptor: Descriptor) -> BlobFile | None:
+        """As the source's."""
+        file = self._source.open_blob(descriptor)
+        return file and _WatchedFile(file, _Teller(descriptor, self._report))
+
+
+class _Teller:
+    """Reports how far a blob is, now and then."""
+
+    def __init__(self, descriptor: Descriptor, report: Report) -> None:
+        self._descriptor = descriptor
+        self._report = report
+        self._begun = self._told = time.monotonic()
+        report(BlobState(descriptor.digest, MOVING, descriptor.size))
+
+    def tell(self, done: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= _REPORT_SECONDS:
+            self._told = now
+            blob = self._descriptor
+            self._report(BlobState(blob.digest, MOVING, blob.size, done, now - self._begun))
 
 
 class _WatchedSink:
-    def __init__(self, descriptor: Descriptor, sink: BlobSink, report: Report) -> None:
-        self._descriptor = descriptor
+    def __init__(self, sink: BlobSink, teller: _Teller) -> None:
         self._sink = sink
-        self._report = report
-        self._begun = self._told = time.monotonic()
+        self._teller = teller
 
     @property
     def written(self) -> int:
@@ -71,9 +90,19 @@ class _WatchedSink:
 
     def write(self, data: bytes, /) -> int:
         taken = self._sink.write(data)
-        now = time.monotonic()
-        if now - self._told >= _REPORT_SECONDS:
-            self._told = now
-            blob = self._descriptor
-            self._report(BlobState(blob.digest, MOVING, blob.size, self._sink.written, now - self._begun))
+        self._teller.tell(self._sink.written)
         return taken
+
+
+class _WatchedFile:
+    def __init__(self, file: BlobFile, teller: _Teller) -> None:
+        self._file = file
+        self._teller = teller
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        data = self._file.read_at(offset, size)
+        self._teller.tell(offset + len(data))
+        return data
+
+    def close(self) -> None:
+        self._file.close()

@@ -14,7 +14,7 @@ from builder.oci.platform import Platform
 from builder.store.store import Store
 from builder.transport.documents import Documents, read_documents
 from builder.transport.places.store import StoreDestination, StoreSource
-from builder.transport.source import BlobSink, Document, Source
+from builder.transport.source import BlobFile, BlobSink, Document, Source
 
 
 def pull_documents(store: Store, source: Source, name: str, platform: Platform) -> tuple[Descriptor, Image]:
@@ -48,6 +48,9 @@ class _HereFirst:
 
     def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
         self._source.blob(descriptor, sink)
+
+    def open_blob(self, descriptor: Descriptor) -> BlobFile | None:
+        return self._source.open_blob(descriptor)
 
 
 def _pull(store: Store, source: Source, documents: Documents) -> tuple[Descriptor, Image]:

@@ -6,8 +6,9 @@ takes them (builder.transport.copy, builder.transport.destination).
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from builder.oci.descriptor import Descriptor
 
@@ -31,6 +32,31 @@ class BlobSink(Protocol):
     def write(self, data: bytes, /) -> int: ...
 
 
+class BlobFile(Protocol):
+    """A blob that can be read from anywhere, again, and by several at once."""
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes, none at the end. Raises OSError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class OpenFile:
+    """A blob that is an open file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read where it says, whatever others read."""
+        return os.pread(self._file.fileno(), size, offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
 class Source(Protocol):
     """A place images are read from."""
 
@@ -45,4 +71,11 @@ class Source(Protocol):
 
     def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
         """Write a blob to `sink`, which checks it. Raises as `manifest`."""
+        ...
+
+    def open_blob(self, descriptor: Descriptor) -> BlobFile | None:
+        """Open a blob that is a file here, so that it can be read again from anywhere; None where it is none.
+
+        Raises as `manifest`.
+        """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from builder.transport.copy import copy_image
 from builder.transport.destination import Destination
 from builder.transport.places.archive import ArchiveDestination
 from builder.transport.places.layout import LayoutDestination, LayoutSource
-from builder.transport.places.registry import RegistrySource
+from builder.transport.places.registry import RegistryDestination, RegistrySource
 from builder.transport.places.rootfs import DirectoryDestination, TarDestination
 from builder.transport.places.store import StoreDestination, StoreSource
 from builder.transport.source import BlobSink, Document, Source
@@ -60,6 +60,9 @@ class Memory:
         sink.write(data[:3])
         sink.write(data[3:])
 
+    def open_blob(self, descriptor: Descriptor) -> None:
+        """Nothing here is a file."""
+
 
 class Place:
     """A destination that a test can look into again: which blobs it has in the end."""
@@ -83,15 +86,33 @@ def _archive(data: bytes) -> dict[str, bytes]:
         }
 
 
-@pytest.fixture(params=["store", "layout", "oci archive", "docker archive", "tar", "directory"])
-def place(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Place:
+@pytest.fixture(params=["store", "registry", "layout", "oci archive", "docker archive", "tar", "directory"])
+def place(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Iterator[Place]:
+    if request.param == "registry":
+        with FakeRegistry() as registry:
+            name = parse_reference(f"{registry.host}/demo")
+            yield Place(lambda: RegistryDestination(name, client()), lambda: _pushed(registry))
+        return
+    yield _place(request.param, store, tmp_path)
+
+
+def client() -> RegistryClient:
+    return RegistryClient(Connection(sleep=lambda _: None), {"HOME": "/nonexistent"})
+
+
+def _pushed(registry: FakeRegistry) -> dict[str, bytes]:
+    manifests = {sha256(data): data for data, _ in registry.manifests.values()}
+    return manifests | {digest: registry.blobs[digest] for digest in registry.blobs}
+
+
+def _place(kind: str, store: Store, tmp_path: Path) -> Place:
     written = io.BytesIO()
     layout = tmp_path / "layout"
 
     def here() -> dict[str, bytes]:
         return {str(digest): store.blobs.read(digest, 1 << 20) for digest, _ in store.blobs.walk()}
 
-    match request.param:
+    match kind:
         case "store":
             return Place(lambda: StoreDestination(store), here)
         case "layout":
@@ -100,7 +121,7 @@ def place(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Place
             return Place(lambda: TarDestination(store, "x.tar", written.write), here)
         case "directory":
             return Place(lambda: DirectoryDestination(store, str(tmp_path / "root")), here)
-    docker = request.param == "docker archive"
+    docker = kind == "docker archive"
     return Place(
         lambda: ArchiveDestination("x.tar", written.write, for_docker=docker), lambda: _archive(written.getvalue())
     )
@@ -182,8 +203,7 @@ def _source(kind: str, registry: FakeRegistry, store: Store, tmp_path: Path) -> 
         return LayoutSource(str(tmp_path / "source"))
     registry.add_image("demo", "v1", IMAGE)
     registry.add_image("demo", "all", INDEX, [IMAGE, OTHER])
-    client = RegistryClient(Connection(sleep=lambda _: None), {"HOME": "/nonexistent"})
-    return RegistrySource(parse_reference(f"{registry.host}/demo"), client)
+    return RegistrySource(parse_reference(f"{registry.host}/demo"), client())
 
 
 def test_images_of_two_copies_into_one_layout_both_stay(tmp_path: Path) -> None:

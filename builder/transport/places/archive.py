@@ -64,6 +64,7 @@ class ArchiveDestination:
 
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
         """Append what names the image, and the end of the tar."""
+        self.put_manifest(top)
         documents = {"index.json": index_document(index_entries(top.descriptor, names)), "oci-layout": LAYOUT}
         if self._for_docker:
             documents["manifest.json"] = canonical.encode([_docker_entry(image, names) for image in self._images])

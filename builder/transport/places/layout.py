@@ -25,7 +25,7 @@ from builder.oci.reference import LAYOUT_SCHEME, Reference
 from builder.store.checked import open_checked, open_regular
 from builder.store.store import LAYOUT
 from builder.transport.destination import copy_blob
-from builder.transport.source import BlobSink, Document, Source
+from builder.transport.source import BlobSink, Document, OpenFile, Source
 
 LAYOUT_VERSION = "1.0.0"
 _BLOCK_BYTES = 1 << 20
@@ -62,6 +62,13 @@ class LayoutSource:
             with open_regular(f"{self.path}/{blob_path(descriptor.digest)}") as file:
                 while block := file.read(_BLOCK_BYTES):
                     sink.write(block)
+        except OSError as error:
+            raise self._failure(f"blob {descriptor.digest}", error) from error
+
+    def open_blob(self, descriptor: Descriptor) -> OpenFile:
+        """Open a blob. Raises TransportError."""
+        try:
+            return OpenFile(open_regular(f"{self.path}/{blob_path(descriptor.digest)}"))
         except OSError as error:
             raise self._failure(f"blob {descriptor.digest}", error) from error
 

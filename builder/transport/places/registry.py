@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import parse_digest
+from builder.oci.digest import Digest, parse_digest
 from builder.oci.reference import Reference
 from builder.registry.client import RegistryClient
-from builder.transport.source import BlobSink, Document
+from builder.transport.destination import copy_blob
+from builder.transport.source import BlobFile, BlobSink, Document, OpenFile, Source
+
+_PARALLEL = 4
 
 
 class RegistrySource:
@@ -30,3 +38,84 @@ class RegistrySource:
     def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
         """Write a blob to `sink`, going on where a connection broke. Raises RegistryError."""
         self._client.fetch_blob(self._reference, descriptor, sink)
+
+    def open_blob(self, descriptor: Descriptor) -> None:
+        """Return None: it has to be fetched."""
+
+
+MountFrom = Callable[[Descriptor], str]
+"""Says which repository of the same registry may have a blob, or nothing."""
+
+
+class RegistryDestination:
+    """A repository to push to. The registry checks what it is given."""
+
+    parallel = _PARALLEL
+    documents_are_blobs = False
+
+    def __init__(self, reference: Reference, client: RegistryClient, mount_from: MountFrom = lambda blob: "") -> None:
+        self.location = reference.name
+        self.mounted: set[Digest] = set()
+        """Blobs that were not sent, as another repository had them."""
+        self._reference = Reference(reference.registry, reference.repository)
+        self._client = client
+        self._mount_from = mount_from
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """Ask whether the repository has the blob. Raises RegistryError."""
+        return self._client.has_blob(self._reference, descriptor)
+
+    def put_blob(self, descriptor: Descriptor, source: Source) -> None:
+        """Send a blob, or have it mounted. Raises RegistryError, and what the source raises."""
+        blob = source.open_blob(descriptor) or _fetched(source, descriptor)
+        with closing(blob):
+            how = self._client.push_blob(
+                self._reference,
+                descriptor,
+                lambda offset: _Part(blob, offset),
+                mount_from=self._mount_from(descriptor),
+            )
+        if how == "mounted":
+            self.mounted.add(descriptor.digest)
+
+    def put_manifest(self, document: Document) -> None:
+        """Send a manifest by its digest. Raises RegistryError."""
+        self._put(self._reference.with_digest(document.descriptor.digest), document)
+
+    def finish(self, top: Document, names: Sequence[Reference]) -> None:
+        """Send the manifest or index under each tag; without any, by its digest. Raises RegistryError."""
+        if not names:
+            self.put_manifest(top)
+        for name in names:
+            self._put(self._reference.with_tag(name.tag), top)
+
+    def _put(self, reference: Reference, document: Document) -> None:
+        self._client.put_manifest(reference, document.data, document.descriptor.media_type)
+
+
+def _fetched(source: Source, descriptor: Descriptor) -> BlobFile:
+    """Fetch a blob into a file that has no name: it may have to be sent twice."""
+    file = cast(BinaryIO, TemporaryFile())  # noqa: SIM115  # whoever is given it closes it
+    try:
+        copy_blob(source, descriptor, file.write)
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return OpenFile(file)
+
+
+class _Part:
+    """Reads a blob from an offset on."""
+
+    def __init__(self, blob: BlobFile, offset: int) -> None:
+        self._blob = blob
+        self._offset = offset
+
+    def read(self, size: int, /) -> bytes:
+        data = self._blob.read_at(self._offset, size)
+        self._offset += len(data)
+        return data
+
+    def close(self) -> None:
+        """Do nothing: the blob is closed by who opened it."""

@@ -66,6 +66,7 @@ class TarDestination(_RootfsDestination):
 
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
         """Write the tar. Raises LayerError, StoreError."""
+        self.put_manifest(top)
         write_rootfs(self._store, _stacks(self._store, top.descriptor), self._write, epoch=self._epoch)
 
 
@@ -83,6 +84,7 @@ class DirectoryDestination(_RootfsDestination):
 
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
         """Write the files. Raises TransportError, LayerError, StoreError."""
+        self.put_manifest(top)
         stacks = _stacks(self._store, top.descriptor)
         with _Pipe(lambda write: write_rootfs(self._store, stacks, write, epoch=self._epoch)) as reader:
             self.remarks = apply_layer(reader, self.location, overlay=False, ids="ignore")

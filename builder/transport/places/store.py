@@ -9,7 +9,7 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.digest import parse_digest
 from builder.oci.reference import Reference
 from builder.store.store import Store
-from builder.transport.source import BlobSink, Document, Source
+from builder.transport.source import BlobSink, Document, OpenFile, Source
 
 _BLOCK_BYTES = 1 << 20
 _PARALLEL = 4
@@ -35,6 +35,11 @@ class StoreSource:
         with self._store.blobs.stream(descriptor.digest) as file:
             while block := file.read(_BLOCK_BYTES):
                 sink.write(block)
+
+    def open_blob(self, descriptor: Descriptor) -> OpenFile:
+        """Open a blob; one that is not known to be sound is read once before. Raises BlobNotFound, DigestMismatch."""
+        with self._store.blobs.stream(descriptor.digest):
+            return OpenFile(self._store.blobs.open(descriptor.digest))
 
 
 class StoreDestination:
@@ -63,6 +68,7 @@ class StoreDestination:
 
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
         """Give an image its names; without any, keep it as it is."""
+        self.put_manifest(top)
         self._store.names.set_all((name, top.descriptor) for name in names)
         if not names:
             self._store.names.add(top.descriptor)
