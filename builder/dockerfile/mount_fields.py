@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
@@ -83,7 +83,7 @@ def _csv_error(reason: str, offset: int, location: Location | None) -> Dockerfil
 def read_fields(text: str, location: Location | None, expand: Callable[[str], str] | None) -> MountFields:
     """Read the fields; without `expand`, values with variables or quotes are skipped and `complete` turns false."""
     result = MountFields(location=location)
-    later: list[tuple[str, str | None, Location | None]] = []
+    later: list[tuple[str, str, Location | None]] = []
     narrow = _narrow(text, location)
     position = 0
     for field in split_csv(text, location):
@@ -106,7 +106,8 @@ def read_fields(text: str, location: Location | None, expand: Callable[[str], st
         elif equal and expand is None and re.search(r"[$'\"\\`]", value):
             result.complete = False
         else:
-            later.append((key, _expand(value, expand) if equal else None, place))
+            # A key that may stand without a value says yes.
+            later.append((key, _expand(value, expand) if equal else "true", place))
     # The type is read first: which keys are allowed depends on it, wherever it stands.
     for key, read_value, result.location in sorted(later, key=lambda item: item[0] != "type"):
         _set(result, key, read_value)
@@ -139,54 +140,19 @@ def _check_key(key: str, has_value: bool, field: str, location: Location | None)
         raise DockerfileSyntaxError(f"invalid field '{field}' must be a key=value pair", location)
 
 
-def _set(result: MountFields, key: str, value: str | None) -> None:
-    location = result.location
-    if key == "type" and value is not None:
-        if value.lower() not in KINDS:
-            near = did_you_mean(value, KINDS)
-            raise DockerfileSyntaxError(f"unsupported mount type {go_quote(value)}{near}", location)
-        result.kind = cast(Kind, value.lower())
-    elif key in ("readonly", "ro"):
-        result.readonly = _boolean(key, value, location)
-    elif key in ("readwrite", "rw"):
-        result.readonly = not _boolean(key, value, location)
-    elif key == "required":
-        _check_kind(result, key, "secret", "ssh")
-        result.required = _boolean(key, value, location)
-    elif value is not None:
-        _set_value(result, key, value)
-
-
-def _set_value(result: MountFields, key: str, value: str) -> None:
-    location = result.location
-    if key in ("source", "src"):
-        result.source = value
-    elif key in ("target", "dst", "destination"):
-        result.target = value
-    elif key == "id":
-        result.identifier = value
-    elif key == "env":
-        result.variable = value
-    elif key == "sharing":
-        if value.lower() not in SHARINGS:
-            near = did_you_mean(value, SHARINGS)
-            raise DockerfileSyntaxError(f"unsupported sharing value {go_quote(value)}{near}", location)
-        result.sharing = cast(Sharing, value.lower())
-    elif key == "size":
-        _check_kind(result, key, "tmpfs")
-        result.size = _size(value, location)
-    elif key == "mode":
-        result.mode = _number(key, value, 8, location)
-    elif key == "uid":
-        result.uid = _number(key, value, 10, location)
-    elif key == "gid":
-        result.gid = _number(key, value, 10, location)
+def _set(result: MountFields, key: str, value: str) -> None:
+    reading = _READINGS[key]
+    if reading.kinds:
+        _check_kind(result, key, *reading.kinds)
+    setattr(result, reading.member, reading.read(key, value, result.location))
 
 
 def _check_kind(result: MountFields, key: str, *kinds: str) -> None:
     if result.complete and result.kind not in kinds:
         message = f"unexpected key '{key}' for mount type '{result.kind}'"
-        raise DockerfileSyntaxError(message, result.location, hint=f"{key} belongs to {' and '.join(kinds)} mounts")
+        raise DockerfileSyntaxError(
+            message, result.location, hint=f"{key} belongs to {' and '.join(kinds)} mounts"
+        )
 
 
 def _check_ownership(result: MountFields) -> None:
@@ -197,12 +163,42 @@ def _check_ownership(result: MountFields) -> None:
         raise DockerfileSyntaxError(f"invalid cache sharing set for {result.kind} mount", result.location)
 
 
-def _boolean(key: str, value: str | None, location: Location | None) -> bool:
-    if value is None or value in _TRUE:
+def _kind(key: str, value: str, location: Location | None) -> Kind:
+    if value.lower() not in KINDS:
+        near = did_you_mean(value, KINDS)
+        raise DockerfileSyntaxError(f"unsupported mount type {go_quote(value)}{near}", location)
+    return cast(Kind, value.lower())
+
+
+def _sharing(key: str, value: str, location: Location | None) -> Sharing:
+    if value.lower() not in SHARINGS:
+        near = did_you_mean(value, SHARINGS)
+        raise DockerfileSyntaxError(f"unsupported sharing value {go_quote(value)}{near}", location)
+    return cast(Sharing, value.lower())
+
+
+def _text(key: str, value: str, location: Location | None) -> str:
+    return value
+
+
+def _boolean(key: str, value: str, location: Location | None) -> bool:
+    if value in _TRUE:
         return True
     if value in _FALSE:
         return False
     raise DockerfileSyntaxError(f"invalid value for {key}: {value}", location, hint="write true or false")
+
+
+def _opposite(key: str, value: str, location: Location | None) -> bool:
+    return not _boolean(key, value, location)
+
+
+def _octal(key: str, value: str, location: Location | None) -> int:
+    return _number(key, value, 8, location)
+
+
+def _decimal(key: str, value: str, location: Location | None) -> int:
+    return _number(key, value, 10, location)
 
 
 def _number(key: str, value: str, base: int, location: Location | None) -> int:
@@ -215,14 +211,45 @@ def _number(key: str, value: str, base: int, location: Location | None) -> int:
     raise DockerfileSyntaxError(f"invalid value {value} for {key}", location, hint=hint)
 
 
-def _size(value: str, location: Location | None) -> int:
+def _size(key: str, value: str, location: Location | None) -> int:
     """Docker's size units: 64m, 1.5g, 10MiB, 512; all powers of 1024."""
     match = re.fullmatch(r"([0-9]{1,18})(?:\.([0-9]{1,9}))? ?([kmgtp]?)(?:i?b)?", value, re.ASCII | re.IGNORECASE)
     if match is None:
-        raise DockerfileSyntaxError(f"invalid value for size: {value}", location, hint="write bytes, or 64m, 1g …")
+        raise DockerfileSyntaxError(
+            f"invalid value for size: {value}",
+            location,
+            hint="write bytes, or 64m, 1g …",
+        )
     scale = _UNITS[match[3].lower()]
     fraction = match[2] or ""
     size = int(match[1]) * scale + int(fraction or "0") * scale // int(10 ** len(fraction))
     if size > _LARGEST_SIZE:
         raise DockerfileSyntaxError(f"invalid value for size: {value}", location)
     return size
+
+
+class _Reading(NamedTuple):
+    """What becomes of a key: the member of MountFields that it sets, and how its value is read."""
+
+    member: str
+    read: Callable[[str, str, Location | None], object]
+    """(key, value, location of the field). Raises DockerfileSyntaxError."""
+    kinds: tuple[Kind, ...] = ()
+    """The kinds of mount that may have the key, where that is asked of the key; empty for all."""
+
+
+_READ_ONLY, _READ_WRITE = _Reading("readonly", _boolean), _Reading("readonly", _opposite)
+_SOURCE, _TARGET = _Reading("source", _text), _Reading("target", _text)
+_READINGS = {
+    "type": _Reading("kind", _kind),
+    "readonly": _READ_ONLY, "ro": _READ_ONLY, "readwrite": _READ_WRITE, "rw": _READ_WRITE,
+    "source": _SOURCE, "src": _SOURCE, "target": _TARGET, "dst": _TARGET, "destination": _TARGET,
+    "id": _Reading("identifier", _text),
+    "env": _Reading("variable", _text),
+    "sharing": _Reading("sharing", _sharing),
+    "required": _Reading("required", _boolean, ("secret", "ssh")),
+    "size": _Reading("size", _size, ("tmpfs",)),
+    "mode": _Reading("mode", _octal),
+    "uid": _Reading("uid", _decimal),
+    "gid": _Reading("gid", _decimal),
+}  # fmt: skip
