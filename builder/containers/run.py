@@ -98,6 +98,6 @@ def _argv(request: ContainerRequest, runtime: RuntimeConfig) -> tuple[str, ...]:
         argv = (runtime.entrypoint or ()) + (request.command or runtime.cmd or ())
     if not argv:
         raise UsageError(
-            "the image says no command, and none was given", hint="pybuild run IMAGE COMMAND [ARGUMENT...]"
+            "the image says no command, and none was given", hint="Name one: `pybuild run IMAGE COMMAND [ARGUMENT...]`."
         )
     return argv

@@ -96,7 +96,7 @@ def _split_array(line: LogicalLine, start: int, end: int) -> Arguments | None:
         texts = splitting.read_json_array(line.text[start:end])
     except JsonStringsOnly:
         message = "when using JSON array syntax, arrays must be comprised of strings only"
-        raise Fault(message, line.locate(start, end), "put every argument in double quotes") from None
+        raise Fault(message, line.locate(start, end), "Put every argument in double quotes.") from None
     if texts is None:
         return None
     spans = splitting.json_string_spans(line.text, start, end)
@@ -111,7 +111,7 @@ def _split_pairs(keyword: str, line: LogicalLine, start: int, end: int, escape: 
     if line.text.find("=", *words[0]) < 0:
         separator = _SEPARATOR.search(line.text, start, end)
         if separator is None:
-            hint = f"write {keyword} {line.text[start:end]}=value"
+            hint = f"Write `{keyword} {line.text[start:end]}=value`."
             raise Fault(f"{keyword} must have two arguments", line.locate(start, end), hint)
         pair = _words(line, [(start, separator.start()), (separator.end(), end)])
         return Arguments(pair, legacy=True)
@@ -123,7 +123,7 @@ def _split_pairs(keyword: str, line: LogicalLine, start: int, end: int, escape: 
             message = (
                 f"Syntax error - can't find = in {go_quote(text[word_start:word_end])}. Must be of the form: name=value"
             )
-            raise Fault(message, locate(word_start, word_end), "quote values that contain blanks")
+            raise Fault(message, locate(word_start, word_end), "Quote values that contain blanks.")
         pairs.append(make_word(text[word_start:equal], locate(word_start, equal)))
         pairs.append(make_word(text[equal + 1 : word_end], locate(equal + 1, word_end)))
     return Arguments(tuple(pairs))

@@ -44,7 +44,9 @@ def read_directives(reader: LineReader, faults: list[DockerfileSyntaxError]) -> 
             return
         if name == "escape" and match[2] not in ("\\", "`"):
             message = f"invalid escape token '{match[2]}' does not match ` or \\"
-            faults.append(DockerfileSyntaxError(message, value_location, hint="use # escape=` or # escape=\\"))
+            faults.append(
+                DockerfileSyntaxError(message, value_location, hint="There are two: # escape=\\ and # escape=`.")
+            )
         else:
             seen.add(name)
             yield Directive(name=name, value=match[2], location=location)

@@ -34,7 +34,7 @@ def grammar_text(name: str) -> str:
         path = place / f"{name}.lark"
         if path.is_file():
             return path.read_text(encoding="utf-8")
-    raise PybuildError(f"the grammar {name}.lark is not installed", hint="reinstall pybuild")
+    raise PybuildError(f"the grammar {name}.lark is not installed", hint="Install pybuild again.")
 
 
 @functools.cache

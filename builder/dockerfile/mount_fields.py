@@ -77,7 +77,7 @@ def split_csv(text: str, location: Location | None = None) -> list[str]:
 
 def _csv_error(reason: str, offset: int, location: Location | None) -> DockerfileSyntaxError:
     message = f"failed to parse csv mounts: parse error on line 1, column {offset + 1}: {reason}"
-    return DockerfileSyntaxError(message, location, hint='quote a whole field that holds a comma: "source=a,b"')
+    return DockerfileSyntaxError(message, location, hint='Quote a whole field that holds a comma: "source=a,b".')
 
 
 def read_fields(text: str, location: Location | None, expand: Callable[[str], str] | None) -> MountFields:
@@ -101,7 +101,7 @@ def read_fields(text: str, location: Location | None, expand: Callable[[str], st
         if key == "from":
             if re.search(r"\$.", value):
                 message = "'from' doesn't support variable expansion, define alias stage instead"
-                raise DockerfileSyntaxError(message, place, hint="FROM takes variables: FROM $image AS alias")
+                raise DockerfileSyntaxError(message, place, hint="FROM takes variables: FROM $image AS alias.")
             result.origin = value
         elif equal and expand is None and re.search(r"[$'\"\\`]", value):
             result.complete = False
@@ -134,7 +134,7 @@ def _check_key(key: str, has_value: bool, field: str, location: Location | None)
             message = f"unexpected key '{key}' in '{field}'{did_you_mean(key, KEYS)}"
             raise DockerfileSyntaxError(message, location)
         near = nearest(key, sorted(_BARE)) if len(key) > _SHORTEST_TYPO else ""
-        hint = f"did you mean {near}?" if near else ""
+        hint = f"Did you mean {near}?" if near else ""
         raise DockerfileSyntaxError(f"invalid field '{field}' must be a key=value pair", location, hint=hint)
     if not has_value and key not in _BARE:
         raise DockerfileSyntaxError(f"invalid field '{field}' must be a key=value pair", location)
@@ -151,7 +151,7 @@ def _check_kind(result: MountFields, key: str, *kinds: str) -> None:
     if result.complete and result.kind not in kinds:
         message = f"unexpected key '{key}' for mount type '{result.kind}'"
         raise DockerfileSyntaxError(
-            message, result.location, hint=f"{key} belongs to {' and '.join(kinds)} mounts"
+            message, result.location, hint=f"The key {key!r} belongs to {' and '.join(kinds)} mounts."
         )
 
 
@@ -186,7 +186,7 @@ def _boolean(key: str, value: str, location: Location | None) -> bool:
         return True
     if value in _FALSE:
         return False
-    raise DockerfileSyntaxError(f"invalid value for {key}: {value}", location, hint="write true or false")
+    raise DockerfileSyntaxError(f"invalid value for {key}: {value}", location, hint="Write true or false.")
 
 
 def _opposite(key: str, value: str, location: Location | None) -> bool:
@@ -207,7 +207,7 @@ def _number(key: str, value: str, base: int, location: Location | None) -> int:
         and int(value, base) <= _LARGEST_ID
     ):
         return int(value, base)
-    hint = "a mode is octal, such as 0700" if key == "mode" else ""
+    hint = "A mode is octal, such as 0700." if key == "mode" else ""
     raise DockerfileSyntaxError(f"invalid value {value} for {key}", location, hint=hint)
 
 
@@ -218,7 +218,7 @@ def _size(key: str, value: str, location: Location | None) -> int:
         raise DockerfileSyntaxError(
             f"invalid value for size: {value}",
             location,
-            hint="write bytes, or 64m, 1g …",
+            hint="Write bytes, or a number with a unit, such as 64m or 1g.",
         )
     scale = _UNITS[match[3].lower()]
     fraction = match[2] or ""

@@ -117,7 +117,7 @@ def _read(text: str, file: str) -> Source:
     source = read_source(text, file)
     if not source.instructions and not source.faults:
         message = "file with no instructions" if text else "the Dockerfile cannot be empty"
-        raise DockerfileSyntaxError(message, Location(file, 1, 1, 1, 1), hint="begin with FROM")
+        raise DockerfileSyntaxError(message, Location(file, 1, 1, 1, 1), hint="Begin with FROM.")
     return source
 
 
@@ -193,7 +193,7 @@ def _report_no_stage(source: Source) -> None:
     if not source.faults:
         line = max(1, source.last_line)
         message = "dockerfile contains no stages to build"
-        hint = "add FROM scratch, or FROM an image"
+        hint = "Add FROM scratch, or FROM an image."
         source.faults.append(DockerfileSyntaxError(message, Location(source.file, line, 1, line, 1), hint=hint))
 
 

@@ -33,14 +33,16 @@ def parse_port(text: str, location: Location | None = None) -> PortSpec:
     port, _, written_protocol = container.partition("/")
     protocol = written_protocol.lower() or "tcp"
     if not port:
-        raise PlanError(f'invalid port: "{text}": no port specified', location, hint="write EXPOSE 80 or EXPOSE 80/udp")
+        raise PlanError(
+            f'invalid port: "{text}": no port specified', location, hint="Write EXPOSE 80 or EXPOSE 80/udp."
+        )
     if protocol not in PROTOCOLS:
-        hint = f"the protocol is one of {', '.join(PROTOCOLS)}"
+        hint = f"The protocol is one of {', '.join(PROTOCOLS)}."
         raise PlanError(f'invalid port: "{text}": invalid proto: {written_protocol}', location, hint=hint)
     _check_address(address, location)
     container_range = _parse_range(port)
     if container_range is None:
-        hint = "a port is a number from 0 to 65535, a range is two of them: 8000-8010"
+        hint = "A port is a number from 0 to 65535, a range is two of them: 8000-8010."
         raise PlanError(f"invalid containerPort: {port}", location, hint=hint)
     _check_host(host, port, container_range, location)
     first, last = container_range

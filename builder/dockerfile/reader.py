@@ -122,7 +122,7 @@ def _read_heredocs(line: LogicalLine, reader: LineReader, arguments: Arguments, 
         elif not marker.spaced:
             reader.skip_all()
             location = line.locate(marker.start, marker.end)
-            raise Fault("unterminated heredoc", location, f"end it with a line that is exactly {marker.name!r}")
+            raise Fault("unterminated heredoc", location, f"End it with a line that is exactly {marker.name!r}.")
     return tuple(heredocs)
 
 
@@ -142,11 +142,11 @@ def _unknown_instruction(line: LogicalLine, written: str) -> Fault:
     near = did_you_mean(written, KEYWORDS, case_sensitive=False)
     hint = ""
     if any(blank in written for blank in BLANKS[6:]):
-        hint = "the blank after the keyword is not an ordinary space"
+        hint = "The blank after the keyword is not an ordinary space."
     elif any(written.upper().startswith((f"{keyword}[", f'{keyword}"')) for keyword in KEYWORDS):
-        hint = "put a blank after the keyword"
+        hint = "Put a blank after the keyword."
     elif not written:
-        hint = "the line holds nothing but the escape character"
+        hint = "The line holds nothing but the escape character."
     elif not near and line.line > 1:
-        hint = "an instruction goes on in the next line only when its line ends with the escape character"
+        hint = "An instruction goes on in the next line only when its line ends with the escape character."
     return Fault(f"unknown instruction: {written}{near}", line.locate(0, max(1, len(written))), hint)

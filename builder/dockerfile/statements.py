@@ -67,7 +67,9 @@ def _from(syntax: Instruction, tokens: Tokens) -> ast.From:
             f"invalid name for build stage: {go_quote(alias[0].text)}, "
             "name can't start with a number or contain symbols"
         )
-        raise Fault(message, alias[0].location, "a name is a letter, then letters, digits, - _ and .")
+        raise Fault(
+            message, alias[0].location, "A name is a letter, then letters, digits, dots, hyphens and underscores."
+        )
     platform = Flags(syntax).word("platform") if syntax.flags else None
     return ast.From(syntax=syntax, image=image, alias=name, platform=platform)
 
@@ -99,7 +101,7 @@ def _choice(flag: Flag | None, choices: Sequence[str], message: str) -> str:
         return ""
     value = flag.value or ""
     if value not in choices:
-        hint = f"--{flag.name} is one of {', '.join(choices)}"
+        hint = f"--{flag.name} is one of {', '.join(choices)}."
         raise Fault(message.format(go_quote(value)), flag.location, hint)
     return value
 
@@ -115,7 +117,7 @@ def _transfer(
             f"{syntax.keyword} requires at least two arguments, but only one was provided. "
             "Destination could not be determined"
         )
-        raise Fault(message, syntax.location, f"write {syntax.keyword} SOURCE… DESTINATION")
+        raise Fault(message, syntax.location, f"Write `{syntax.keyword} SOURCE… DESTINATION`.")
     if not syntax.flags:
         return make(syntax=syntax, sources=words[:-1], heredocs=heredocs, destination=words[-1])
     return make(
@@ -206,7 +208,7 @@ def _interval(flag: Flag | None) -> int:
     try:
         nanoseconds = parse_duration(flag.value)
     except ValueError as error:
-        raise Fault(str(error), flag.location, "a duration is a number with a unit: 30s, 1m30s, 500ms") from None
+        raise Fault(str(error), flag.location, "A duration is a number with a unit: 30s, 1m30s, 500ms.") from None
     if nanoseconds != 0 and nanoseconds < _MINIMUM_INTERVAL_NS:
         raise Fault(f'Interval "{flag.name}" cannot be less than 1ms', flag.location)
     return nanoseconds
@@ -217,7 +219,7 @@ def _retries(flag: Flag | None) -> int:
         return 0
     if not re.fullmatch(r"[+-]?[0-9]{1,9}", flag.value, re.ASCII):
         message = f"strconv.ParseInt: parsing {go_quote(flag.value)}: invalid syntax"
-        raise Fault(message, flag.location, "--retries is a number")
+        raise Fault(message, flag.location, "--retries is a number.")
     retries = int(flag.value)
     if retries < 0:
         raise Fault(f"--retries cannot be negative ({retries})", flag.location)
@@ -284,7 +286,7 @@ class Flags:
             if earlier and flag.name not in REPEATABLE:
                 raise Fault(f"duplicate flag specified: --{flag.name}", flag.location)
             if flag.value is None and flag.name not in SWITCHES:
-                hint = f"write --{flag.name}=value, without a blank"
+                hint = f"Write --{flag.name}=value, without a blank."
                 raise Fault(f"missing a value on flag: --{flag.name}", flag.location, hint)
             earlier.append(flag)
 
@@ -314,7 +316,7 @@ class Flags:
         if flag.value.lower() == "false":
             return False
         message = f"expecting boolean value for flag --{name}, not: {flag.value}"
-        raise Fault(message, flag.location, "write true or false")
+        raise Fault(message, flag.location, "Write true or false.")
 
 
 def _value(flag: Flag) -> Word:

@@ -24,7 +24,7 @@ _FORMS = {
     "VOLUME": "VOLUME PATH…",
     "STOPSIGNAL": "STOPSIGNAL SIGNAL",
     "MAINTAINER": "MAINTAINER NAME",
-    "HEALTHCHECK": "HEALTHCHECK [flags] CMD COMMAND, or HEALTHCHECK NONE",
+    "HEALTHCHECK": "HEALTHCHECK [flags] CMD COMMAND`, or `HEALTHCHECK NONE",
     "ONBUILD": "ONBUILD INSTRUCTION",
 }
 
@@ -36,12 +36,12 @@ def unexpected(instruction: Instruction, token: NodeToken, accepted: set[str]) -
         return DockerfileSyntaxError(
             "no build stage in current context",
             instruction.location,
-            hint="only ARG may stand before the first FROM",
+            hint="Only ARG may stand before the first FROM.",
         )
     if isinstance(token.node, Flag):
         return _unknown_flag(keyword, token.node, accepted)
     message, hint = _structure(instruction, token)
-    return DockerfileSyntaxError(message, token.location, hint=hint or f"write {_FORMS.get(keyword, keyword)}")
+    return DockerfileSyntaxError(message, token.location, hint=hint or f"Write `{_FORMS.get(keyword, keyword)}`.")
 
 
 def unexpected_trigger(instruction: Instruction, token: NodeToken, accepted: set[str]) -> DockerfileSyntaxError:
@@ -57,7 +57,9 @@ def _unknown_flag(keyword: str, flag: Flag, accepted: set[str]) -> DockerfileSyn
     message = f"unknown flag: --{flag.name}{did_you_mean(flag.name, known)}"
     flags = ", ".join(f"--{name}" for name in known)
     hint = (
-        f"{keyword} takes {flags}" if known else f"{keyword} takes no flags; put -- before arguments that begin with --"
+        f"{keyword} takes {flags}."
+        if known
+        else f"{keyword} takes no flags; put -- before arguments that begin with --."
     )
     return DockerfileSyntaxError(message, flag.location, hint=hint)
 
@@ -76,7 +78,7 @@ def _structure(instruction: Instruction, token: NodeToken) -> tuple[str, str]:
         return _healthcheck(instruction)
     if keyword == "SHELL" and token.type == "TEXT":
         fault = array_fault(str(token)) if token.startswith("[") else ""
-        return "SHELL requires the arguments to be in JSON form", f"this is no JSON array: {fault}" if fault else ""
+        return "SHELL requires the arguments to be in JSON form", f"This is no JSON array: {fault}." if fault else ""
     number = "exactly one argument" if keyword in _EXACTLY_ONE else "at least one argument"
     return f"{keyword} requires {number}", ""
 

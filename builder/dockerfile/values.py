@@ -62,4 +62,4 @@ def check_stop_signal(text: str, location: Location | None = None) -> str:
     is_number = re.fullmatch(r"[+-]?[0-9]{1,18}", text, re.ASCII) and int(text) != 0
     if is_number or text.upper().removeprefix("SIG") in _SIGNALS:
         return text
-    raise PlanError(f"invalid signal: {text}", location, hint="use a name such as SIGTERM or a number")
+    raise PlanError(f"invalid signal: {text}", location, hint="Use a name such as SIGTERM, or a number.")

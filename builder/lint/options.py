@@ -90,5 +90,5 @@ def _names(value: str) -> frozenset[str]:
 
 
 def _refused(message: str, location: Location | None) -> DockerfileSyntaxError:
-    hint = "write # check=skip=RuleA,RuleB;error=true"
+    hint = "Write `# check=skip=RuleA,RuleB;error=true`."
     return DockerfileSyntaxError(f"failed to parse check options: {message}", location, hint=hint)

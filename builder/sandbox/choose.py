@@ -87,7 +87,7 @@ def open_sandbox(
     trying met a fault: a fault never leads to less isolation.
     """
     if requested is not None and requested not in KNOWN:
-        raise SandboxError(f"unknown isolation {requested!r}", hint=f"known: {', '.join(KNOWN)}")
+        raise SandboxError(f"unknown isolation {requested!r}", hint=f"Known are {', '.join(KNOWN)}.")
     network = network or choose_network(namespace, os.environ.get("PATH", os.defpath))
     rejected: list[tuple[str, str]] = []
     for name in (requested,) if requested else AUTOMATIC:

@@ -30,7 +30,7 @@ NOWHERE = "127.0.0.1:1/no/image"
         pytest.param('FROM scratch\nRUN "\nENV a="b\n', ["Dockerfile:3:", ">   3 | ENV"], id="open quote"),
         pytest.param("FROM scratch\nCOPY <<EOF /x\nno end\n", ["Dockerfile:2:", "EOF"], id="open heredoc"),
         pytest.param("COPY a b\n", ["Dockerfile:1:", "no build stage"], id="no FROM"),
-        pytest.param("", ["Dockerfile:1:1: error: the Dockerfile cannot be empty", "begin with FROM"], id="empty"),
+        pytest.param("", ["Dockerfile:1:1: error: the Dockerfile cannot be empty", "Begin with FROM."], id="empty"),
         pytest.param("# nothing\n", ["Dockerfile:1:1: error: file with no instructions"], id="only comments"),
         pytest.param(
             "FROM Foo:bar:baz\n",

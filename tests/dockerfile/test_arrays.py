@@ -66,4 +66,4 @@ def test_a_test_of_the_shell_is_not_meant_as_an_array(text: str, meant: bool) ->
 def test_shell_says_what_is_wrong_with_its_array(text: str) -> None:
     with pytest.raises(DockerfileSyntaxError) as caught:
         statement(f"SHELL {text}")
-    assert caught.value.hint == f"this is no JSON array: {array_fault(text)}"
+    assert caught.value.hint == f"This is no JSON array: {array_fault(text)}."

@@ -221,7 +221,7 @@ def test_only_some_flags_may_be_repeated() -> None:
 def test_an_unknown_flag_gets_the_nearest_known_one() -> None:
     (error,) = errors("FROM scratch\nRUN --mont=type=cache,target=/x true\n")
     assert error.message == "unknown flag: --mont (did you mean mount?)"
-    assert error.hint == "RUN takes --device, --mount, --network, --security"
+    assert error.hint == "RUN takes --device, --mount, --network, --security."
     assert error.location is not None
     assert error.location[1:] == (2, 5, 2, 32)
 

@@ -79,7 +79,7 @@ def test_a_no_break_space_is_part_of_a_plain_word() -> None:
     assert words("COPY a\u00a0b c\n") == ["a\u00a0b", "c"]
     (error,) = errors("FROM scratch\nRUN\u00a0make\n")
     assert error.message.startswith("unknown instruction: RUN")
-    assert error.hint == "the blank after the keyword is not an ordinary space"
+    assert error.hint == "The blank after the keyword is not an ordinary space."
 
 
 @pytest.mark.rule("X-10", "X6")

@@ -193,7 +193,9 @@ def _directory(rootfs: Rootfs) -> str:
         case OverlayRoot((only,), ""):
             return only
         case OverlayRoot():
-            raise SandboxError("isolation chroot cannot mount a stack of layers", hint="the layers must be copied out")
+            raise SandboxError(
+                "isolation chroot cannot mount a stack of layers", hint="The layers must be copied into one directory."
+            )
 
 
 def _lend_dev(mounts: EmulatedMounts) -> tuple[str, str]:

@@ -63,7 +63,7 @@ def open_mount_point(root: int, point: MountPoint, report: Report | None) -> int
         found = walk.found
     if not found and not missing:
         os.close(parent)
-        raise SandboxError(f'invalid mount target "{point.path}"', hint="it is the root directory itself")
+        raise SandboxError(f'invalid mount target "{point.path}"', hint="It is the root directory itself.")
     for index, name in enumerate(missing):
         directory = point.directory or index < len(missing) - 1
         opened = _make_stub(parent, name, directory, report)

@@ -173,7 +173,7 @@ class Preparation:
             source = open_in_root(root, subpath or ".", os.O_PATH)
         except OSError as error:
             reason = f"cannot mount {subpath!r} on {target}: {error.strerror}"
-            raise SandboxError(reason, hint="check the source path of the mount") from error
+            raise SandboxError(reason, hint="Check the source path of the mount.") from error
         finally:
             os.close(root)
         return Attachment(target=target, source=source, directory=_is_directory(source), flags=flags)

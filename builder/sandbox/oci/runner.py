@@ -59,7 +59,7 @@ class OciSandbox:
         """Raises SandboxError when there is neither a `runtime` nor a known one on the PATH."""
         program = runtime or find_runtime(os.environ.get("PATH", os.defpath))
         if program is None:
-            raise SandboxError("neither crun nor runc is installed", hint="install one, or use --isolation native")
+            raise SandboxError("neither crun nor runc is installed", hint="Install one, or use --isolation native.")
         self._program = program
         conditions = Conditions(user_namespace=namespace.user_namespace, single_id=isinstance(namespace, SingleIdRoot))
         prepare()

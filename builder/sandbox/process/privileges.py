@@ -50,11 +50,11 @@ def set_limits(ulimits: tuple[tuple[str, int, int], ...]) -> None:
         try:
             resource.setrlimit(LIMITS[name], (soft, hard))
         except KeyError:
-            raise SandboxError(f"unknown ulimit {name!r}", hint=f"known: {', '.join(sorted(LIMITS))}") from None
+            raise SandboxError(f"unknown ulimit {name!r}", hint=f"Known are {', '.join(sorted(LIMITS))}.") from None
         except (OSError, ValueError) as error:
             raise SandboxError(
                 f"cannot set ulimit {name}={soft}:{hard}: {error}",
-                hint="an ordinary user cannot raise a hard limit",
+                hint="An ordinary user cannot raise a hard limit.",
             ) from error
 
 
@@ -91,7 +91,7 @@ def _change_ids(spec: SandboxSpec) -> None:
     except OSError as error:
         raise SandboxError(
             f"cannot become user {spec.uid}:{spec.gid}: {error.strerror}",
-            hint="the id is not in this user's range; see /etc/subuid and /etc/subgid",
+            hint="The id is not in this user's range: see /etc/subuid and /etc/subgid.",
         ) from error
 
 
