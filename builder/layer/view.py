@@ -27,6 +27,7 @@ from builder.layer.whiteout import PREFIX, is_whiteout
 
 _REMEMBERED_DIRECTORIES = 256
 _HARD_LINK_HOPS = 16
+"""Links to links that are followed. Each leads further back in its tar, so they end; of millions not soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class MergedView:
         parent, _, _ = path.rpartition("/")
         directory = self._directory(parent)
         if directory is None or is_whiteout(path):
-            return None
+            return None  # an index has markers as entries, a tree does not
         found = self._child(directory.layers, path)
         return found.shown if isinstance(found, _MergedDirectory) else found
 
@@ -169,6 +170,8 @@ class MergedView:
         known = self._remembered.get("")
         if known is not None:
             return known
+        # A layer can empty the root, by an opaque marker at its top, but neither remove nor replace it. So of the ends
+        # that _decide knows one is left.
         layers: list[int] = []
         shown = None
         for number in range(len(self._indexes) - 1, -1, -1):
@@ -202,6 +205,7 @@ class MergedView:
         return directory
 
     def _remember(self, path: str, directory: _MergedDirectory | None) -> None:
+        # All at once: walks and copies leave a region for good, and to keep an order of use would take a lock.
         if len(self._remembered) >= _REMEMBERED_DIRECTORIES:
             self._remembered = {}
         self._remembered[path] = directory
@@ -212,6 +216,7 @@ class MergedView:
         def find(number: int) -> IndexEntry | None:
             index = self._indexes[number]
             own = index.find(path)
+            # Of a layer that names all its directories, as ours do, the first look tells; others need a second.
             if own is None and not index.is_self_contained and index.has_below(path):
                 return implied(path)
             return own
@@ -267,6 +272,7 @@ class MergedView:
     def _listing(self, layers: tuple[int, ...], path: str) -> Iterator[_MergedDirectory | ViewEntry]:
         """What a directory holds, given the layers that make it up."""
         listings = [self._numbered(number, path) for number in layers]
+        # Entries are never compared: no two items have both path and number in common.
         for _, items in groupby(merge(*listings), key=itemgetter(0)):
             found = [(number, own) for _, number, own in items]
             child = found[0][1].entry.path
@@ -285,6 +291,8 @@ class MergedView:
         if len(layers) != 1:
             yield from self._listing(layers, path)
             return
+        # Nothing is left to decide below a directory of one layer: its index is read in one go, and not once for each
+        # directory. Whiteouts in it have nothing to hide.
         number = layers[0]
         for own in self._indexes[number].walk_complete(path):
             entry = own.entry
