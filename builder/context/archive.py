@@ -114,6 +114,7 @@ def read_archive(stream: Readable, temporary: Temporary, what: str, *, large: bo
             limits = limits_for(large=large)
             digest, _ = build_index(open_decompressed(stream, limits), index_path, limits, kept)
             kept.finish()
+        # Its digest was made on the way: what is copied out of it later need not be compared with another reading.
         sound.remember(sound.stamp(os.stat(contents)), digest)
         archive = Archive(contents, open_index(index_path))
     except BaseException as error:

@@ -115,6 +115,7 @@ class DirectoryTree:
 
     def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:
         if not deep:
+            # Files further down are passed over by this walk, and not gone.
             yield from self._with_digests(self._children(path), path, forget=False)
             return
         status = self._status(path)
@@ -122,6 +123,7 @@ class DirectoryTree:
             yield from self._with_digests(self._visible(path, status, prune), path)
 
     def remember(self, node: Node, digest: str, scanned_ns: int) -> None:
+        # A file that changed a moment ago may change again without a trace in its status: such a digest is not kept.
         if self._stamps is not None and node.status is not None and is_settled(node.status, scanned_ns):
             self._fresh.append(StampedFile(node.entry.path, stamp_of(node.status), digest))
             if len(self._fresh) >= _STAMPS_AT_ONCE:
@@ -143,6 +145,7 @@ class DirectoryTree:
 
     def _shines_through(self, path: str, status: os.stat_result, state: State) -> bool:
         """Say whether an excluded `path` is a directory that has something below it that is not."""
+        # That something could be seen is cheap to say; whether it is takes a walk, which ends at the first thing seen.
         is_directory = stat.S_ISDIR(status.st_mode)
         return is_directory and self.ignore.may_reinclude_below(path, state) and any(self.walk(path))
 
@@ -172,7 +175,7 @@ class DirectoryTree:
                 yield path, is_directory, status
                 if is_directory and (prune is None or not prune(path)):
                     stack.append((path + "/", iter(self._list(path))))
-                    break  # to go on with it, and with the rest of this directory after it
+                    break  # into it: the iterator of this directory waits on the stack, and goes on afterwards
             else:
                 stack.pop()
 
@@ -187,6 +190,7 @@ class DirectoryTree:
         for node in nodes:
             entry = node.entry
             if row is not None and entry.kind == FILE and node.status is not None:
+                # Of a context that was built before nearly all are equal; keys are made for the others alone.
                 if row.path != entry.path:
                     key = tree_key(entry.path)
                     while row is not None and tree_key(row.path) < key:
@@ -194,6 +198,7 @@ class DirectoryTree:
                         row = next(known, None)
                 if row is not None and row.path == entry.path:
                     if row.stamp == stamp_of(node.status):
+                        # Not _replace, which takes more than twice as long: this is done for each file.
                         _, kind, mode, uid, gid, mtime, size, link, device, xattrs, _ = entry
                         entry = Entry(entry.path, kind, mode, uid, gid, mtime, size, link, device, xattrs, row.digest)
                         node = Node(entry, node.content, node.identity, node.status)
@@ -255,6 +260,7 @@ class DirectoryTree:
             return None
         try:
             parent = path.rpartition("/")[0]
+            # What lies behind a link has a path of its own, by which ignore rules decide; by this one nothing is there.
             if parent and self._root.resolve(parent) != parent:
                 return None
             return self._root.stat(path, follow_last=False)

@@ -39,6 +39,7 @@ class DockerIgnorePattern(Pattern):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DockerIgnorePattern):
             return NotImplemented
+        # By what they match: where a line stands, and how it is written, is no part of that.
         return (self.include, self._matcher) == (other.include, other._matcher)
 
     def __hash__(self) -> int:

@@ -26,10 +26,13 @@ _SAFE: Final = {
     "credential.helper": "",
     "gc.auto": "0",
     "advice.detachedHead": "false",
+    # A server that gives less than a kilobyte a second for a minute has gone.
     "http.lowSpeedLimit": "1024",
     "http.lowSpeedTime": "60",
     "init.defaultBranch": "main",
     "protocol.ext.allow": "never",
+    # A checkout may belong to somebody else, as the context of a build by root. git refuses those for the programs that
+    # their settings may name (CVE-2022-24765); hooks and fsmonitor are off, and nothing is asked that runs another.
     "safe.directory": "*",
 }
 _TIMEOUT_SECONDS = 1800
@@ -101,7 +104,7 @@ def fetch_commit_time(repository: Repository, commit: str, directory: str) -> in
     Raises ContextError.
     """
     os.mkdir(directory, 0o755)
-    _fetch(repository, commit, directory, "--filter=tree:0")
+    _fetch(repository, commit, directory, "--filter=tree:0")  # the commit alone; a server that can't filter sends all
     return commit_time(directory, commit)
 
 

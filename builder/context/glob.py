@@ -78,7 +78,7 @@ def parse_glob(pattern: str) -> tuple[Token, ...]:
 def parse_class(pattern: str, start: int) -> tuple[Class, int]:
     """Return the class that begins at `start` (its bracket) and the position after it. Raises PatternError."""
     position = start + 1
-    negated = pattern.startswith("^", position)
+    negated = pattern.startswith("^", position)  # Go knows no [!a], which is a class of two characters
     position += negated
     ranges: list[tuple[str, str]] = []
     while not (ranges and pattern.startswith("]", position)):

@@ -50,6 +50,8 @@ class Gunzip:
             except zlib.error as error:
                 raise self._refused("is not the gzip that its Content-Encoding says") from error
             self._pass_on(block)
+            # A call gives one block at most, and zlib may hold more of it when no input is left: so it is asked again,
+            # with nothing, until a block is not full.
             full = len(block) == _BLOCK_BYTES and not self._member.eof
             data = self._member.unconsumed_tail
             if self._member.eof:

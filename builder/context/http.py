@@ -119,7 +119,7 @@ def _ask(address: Address, headers: dict[str, str], patience: Patience | None, c
 def _conditions(known: Fetched | None) -> dict[str, str]:
     if known is None:
         return {}
-    if known.etag:
+    if known.etag:  # a server that knows it ignores the date beside it (RFC 9110 §13.1.3)
         return {"If-None-Match": known.etag}
     return {"If-Modified-Since": known.last_modified} if known.last_modified else {}
 
@@ -158,6 +158,7 @@ def _copy(response: Response, write: Callable[[bytes], object], limit: int, show
         if received > limit:
             raise ContextError(f"{shown} is longer than {limit} bytes, the most that is accepted")
         (target.write if target is not None else write)(block)
+    # Where a body comes in chunks, Content-Length says nothing (RFC 9112 §6.3).
     if expected is not None and received != expected and not response.chunked:
         raise ContextError(f"{shown} was cut short after {received} of {expected} bytes")
     if target is not None:

@@ -118,6 +118,7 @@ class IgnorePatterns:
             above, state = state, self.enter(ancestor, state)
             for number in state.groups - above.groups:
                 winners[number] = self._groups[number].first_match(ancestor)
+        # Of the groups that matched, the last had the last word: `enter` goes through them in order.
         return Decision(state.excluded, winners[max(winners)] if winners else None)
 
     def may_reinclude_below(self, path: str, state: State) -> bool:

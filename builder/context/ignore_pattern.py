@@ -93,6 +93,7 @@ class AnyOf:
         self._expression = re.compile("|".join(f"(?:{source})" for source in sources), re.DOTALL) if sources else None
 
     def matches(self, path: str) -> bool:
+        # Sets first: a file of thousands of plain lines then costs two look-ups a path, however long it is.
         if path in self._paths or (self._names and path.rpartition("/")[2] in self._names):
             return True
         if self._expression is not None and self._expression.match(path):
@@ -137,12 +138,14 @@ def parse_path_pattern(pattern: str) -> Iterator[PathToken]:
         character = pattern[position]
         if character == "[":
             token, position = parse_class(pattern, position)
+            # To filepath.Match such a range is empty; but upstream makes a regexp of the pattern, and Go refuses one.
             if any(low > high for low, high in token.ranges):
                 raise PatternError("a range in a character class [...] runs backwards")
             yield token
             continue
         position += 1
         if character == "*" and pattern.startswith("*", position):
+            # As upstream reads them: `**` takes a slash that follows it, and at the end it takes the rest.
             position += 1 + pattern.startswith("/", position + 1)
             yield Deep.DIRECTORIES if position < len(pattern) else Deep.REST
         elif character == "*":
@@ -178,7 +181,7 @@ def _expression(tokens: Sequence[PathToken]) -> str:
             if position == 0 or tokens[position - 1] is not Deep.DIRECTORIES:
                 groups.append([[]])
         elif token is Deep.REST:
-            if position == 0 and len(tokens) > 1:
+            if position == 0 and len(tokens) > 1:  # `**` and plain text: see parse_path_pattern
                 return "(?:.*)" + "".join(_single(t) for t in tokens[1:] if not isinstance(t, Deep)) + r"\Z"
             open_ended = True
         elif token == "/":
@@ -192,6 +195,9 @@ def _expression(tokens: Sequence[PathToken]) -> str:
         text = "/".join(
             _name(name, ends=not (open_ended and last and at == len(names) - 1)) for at, name in enumerate(names)
         )
+        # The first run has one place, the beginning. Each later one is looked for from where the one before ended, at
+        # every slash; the first place found leaves the most to those that follow, so it is never given up again. The
+        # last run must reach the end, and goes on looking until it does.
         if number:
             text = f"(?:[^/]*/)*?{text}"
         if not last:
@@ -215,6 +221,7 @@ def _name(tokens: Sequence[Token], *, ends: bool) -> str:
     fits = "".join(f"(?>[^/]*?{piece})" for piece in (others[:-1] if ends else others) if piece)
     if not ends:
         return first + fits
+    # What follows the last star has to end the name: it is looked for from behind, where alone it can.
     return first + fits + (rf"(?>[^/]*{others[-1]}(?=/|\Z))" if others[-1] else "[^/]*+")
 
 

@@ -36,7 +36,7 @@ def list_context(path: str, ignore: IgnorePatterns, store: str, *, ignored: bool
             entry = node.entry
             if entry.kind == DIRECTORY:
                 continue
-            decision = spec.check_file(entry.path, separators=())
+            decision = spec.check_file(entry.path, separators=())  # a backslash is part of a name here
             if decision.include and not ignored:
                 continue
             rule = None if decision.index is None else ignore.rules[decision.index]

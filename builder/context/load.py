@@ -99,7 +99,7 @@ class BuildContext:
         """When the contexts were made that come with a time: commits, and files that a server gave one."""
         self._directory = ""
         self._grown: set[str] = set()
-        self._grown_lock = threading.Lock()
+        self._grown_lock = threading.Lock()  # not the other, which is held while a context is fetched
 
     def __enter__(self) -> BuildContext:
         return self
@@ -114,7 +114,7 @@ class BuildContext:
 
     def tree(self, name: str) -> Tree:
         """Return a context by name; "" is the main one. Raises ContextError."""
-        with self._lock:
+        with self._lock:  # held while it is loaded: two steps that read it must not fetch it twice
             if name not in self._trees:
                 if name not in self._named:
                     raise ContextError(f"there is no build context named {name!r}")
@@ -271,6 +271,7 @@ class BuildContext:
         import shutil  # compressors come with it: not for a directory
 
         directory = self._store.temporary.path("repository")
+        # Before anything is there: a checkout that fails half-way has to go, too.
         self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
         commit = find_commit(repository)
         if git.checksum and not commit.startswith(git.checksum):

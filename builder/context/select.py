@@ -119,6 +119,7 @@ class _Selection(NamedTuple):
     def enter(self, path: str, above: _Selected) -> _Selected:
         path = path[self.cut :]
         excluded = self.exclude.enter(path, above.by_exclude)
+        # `enter` gives the same value back where nothing changes, and so does this: few files have one made.
         if self.include is None:
             return above if excluded is above.by_exclude else _Selected(excluded.excluded, excluded)
         # Patterns to include are written like those to exclude, so what they name is what they "exclude".

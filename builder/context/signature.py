@@ -64,6 +64,7 @@ class _Scan:
             try:
                 status = os.lstat(self._tree.at(path))
             except (FileNotFoundError, NotADirectoryError):
+                # That it comes to be is a change: COPY says then what it did not say before.
                 self.digest.update(f"missing {root}\0".encode("utf-8", "surrogateescape"))
                 return True
             if stat.S_ISLNK(status.st_mode):

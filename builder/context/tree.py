@@ -105,6 +105,7 @@ class ViewTree:
             for child in self._view.children(path):
                 yield self._node(child, frozenset())
             return
+        # Two walks: the first name of a file must already say that it has others, and those come later.
         linked = frozenset(
             (found.layer_number, found.offset) for found in self._view.walk(path) if found.entry.kind == HARDLINK
         )

@@ -53,6 +53,7 @@ def walk_ignored(
     closed = False
 
     def passed_over(path: str) -> bool:
+        # Asked right after its directory was yielded, and so decided below: `state` and `closed` are of that one.
         return closed or (not state.excluded and prune is not None and prune(path))
 
     for found in walk(passed_over):
@@ -71,6 +72,7 @@ def seen(decided: Iterable[tuple[Found[T], S]]) -> Iterator[Found[T]]:
     held: list[Found[T]] = []  # excluded directories that the walk is in, and that have shown nothing so far
     for found, state in decided:
         path, is_directory, _ = found
+        # An excluded file neither shows a directory nor ends one: most of what an ignore file hides costs no more here.
         if held and (is_directory or not state.excluded):
             while held and held[-1][0] and not path.startswith(held[-1][0] + "/"):
                 held.pop()
