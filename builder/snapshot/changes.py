@@ -92,6 +92,7 @@ class _Links:
             self.first[key] = [path, status.st_nlink - 1]
             return ""
         target, left = str(known[0]), int(known[1]) - 1
+        # Forgotten with its last name, or all of a large tree of links would be kept in memory.
         if left:
             known[1] = left
         else:
@@ -108,6 +109,7 @@ class _Walk:
     visits: list[_Visit] = field(default_factory=list)
 
     def run(self) -> Iterator[Change]:
+        # A stack and not recursion: a step may leave a tree deeper than Python's recursion limit.
         self.visits.append(_Visit("", self.source.children("")))
         while self.visits:
             visit = self.visits[-1]
@@ -116,6 +118,7 @@ class _Walk:
                 yield from self.consider(visit, *item)
                 continue
             self.visits.pop()
+            # It is left first: taking it away is a change to the directory above, the innermost one by then.
             self.source.leave(visit.path)
             if visit.pending is not None:
                 self.source.drop(visit.path, visit.pending)
@@ -128,11 +131,10 @@ class _Walk:
             return
         absolute = self.source.tree.at(path)
         status = os.lstat(absolute)
+        refuse_reserved_name(path)
         if stat.S_ISDIR(status.st_mode):
-            refuse_reserved_name(path)
             yield from self.enter(path, absolute, status, verdict)
         else:
-            refuse_reserved_name(path)
             yield from self.keep_or_drop(path, absolute, status)
 
     def enter(self, path: str, absolute: str, status: os.stat_result, verdict: Verdict) -> Iterator[Change]:
@@ -146,6 +148,8 @@ class _Walk:
 
     def keep_or_drop(self, path: str, absolute: str, status: os.stat_result) -> Iterator[Change]:
         entry = self.entry(path, absolute, status)
+        # Never compared with what was before: were the first name found unchanged and dropped, the others would be
+        # links to a path that their layer does not have.
         if entry.kind == FILE and status.st_nlink > 1:
             target = self.links.target(path, status)
             if target:

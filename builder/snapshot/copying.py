@@ -48,7 +48,7 @@ class _Tree:
         return f"{self.directory}/fs"
 
     def scan_path(self, number: int) -> str:
-        return f"{self.directory}/scan-{number % 2}"
+        return f"{self.directory}/scan-{number % 2}"  # by turns: one is read while the next is written
 
 
 class CopyingSnapshotter:
@@ -92,6 +92,7 @@ class CopyingSnapshotter:
             tree = self._busy.pop(active.directory)
             tree.chain = (*tree.chain, diff_id)
             self._idle.append(tree)
+            # The oldest: its stage is likely to be over. Stages that go on take theirs out and put it back.
             surplus = self._idle.pop(0) if len(self._idle) > _IDLE_TREES else None
         if surplus is not None:
             self._throw_away(surplus)
@@ -127,7 +128,7 @@ class CopyingSnapshotter:
 
     def _bring_up(self, tree: _Tree, layers: Sequence[StackLayer]) -> None:
         for position in range(len(tree.chain), len(layers)):
-            tree.scan = 0
+            tree.scan = 0  # what is put in here is no change of a step: the tree is looked at again before one runs
             below = MergedView([layer.layer for layer in layers[:position]])
             tar = layers[position].layer.tar_path()
             with translated("unpacking a layer"), open_checked(tar, layers[position].diff_id) as stream:

@@ -58,6 +58,8 @@ class OverlaySnapshotter:
         marks = self._place.user_namespace
         with UpperDirectory(rootfs.upper, rootfs.lower, active.view, user_namespace=marks) as source:
             yield from changed_entries(source, active.view, inherit_owners=self._place.ids == "ignore")
+        # Only when the last change has been given out is upper what unpacking the layer would give (upper.py). Whoever
+        # stops half-way, because of an error or a signal, never gets here.
         if source.reusable:
             with self._lock:
                 self._reusable.add(active.directory)
@@ -67,9 +69,10 @@ class OverlaySnapshotter:
             reusable = active.directory in self._reusable
             self._reusable.discard(active.directory)
         if not reusable:
-            self.discard(active)
+            self.discard(active)  # the next step unpacks the layer from its tar
             return
         with translated("keeping what a RUN step made"):
+            # Overlayfs left a directory of mode 0 in it, which no unpacked layer has.
             discard(f"{active.directory}/work", self._place.trash)
             self._layers.adopt(diff_id.encoded, active.directory)
 
@@ -106,6 +109,7 @@ def _make_root(path: str, view: MergedView, *, owners: bool) -> None:
     if seen is None:
         os.chmod(path, _ROOT_MODE)  # mkdir goes by the umask
         return
+    # Without root's rights there is one owner, ours, and the owners that layers name are read from the view alone.
     if owners:
         os.chown(path, seen.entry.uid, seen.entry.gid)
     os.chmod(path, seen.entry.mode)

@@ -46,6 +46,8 @@ def write_scan(root: str, path: str) -> None:
             found, newest = _fingerprints(tree.at(os.fsdecode(directory)))
             youngest = max(youngest, newest)
             marshal.dump((directory, found), file)
+            # Backwards, since the last is taken first: blocks stand in the order of the walk, or they could not be read
+            # along it (_Blocks).
             pending += [_join(directory, name) for name in sorted(found, reverse=True) if is_directory(found[name])]
     wait_for_clock(youngest)
 
@@ -53,6 +55,7 @@ def write_scan(root: str, path: str) -> None:
 def wait_for_clock(youngest_ns: int) -> None:
     """Sleep until a change made from now on has a change time other than `youngest_ns`."""
     left = youngest_ns + _CLOCK_TICKS_NS - time.time_ns()
+    # A time further ahead than ticks are long is that of a clock that was set back: no wait would reach it.
     if 0 < left <= _CLOCK_TICKS_NS:
         time.sleep(left / 1e9)
 
@@ -101,6 +104,7 @@ class ScannedTree:
         self._youngest = max(self._youngest, newest)
         marshal.dump((directory, now), self._after)
         before = self._blocks.find(directory)
+        # Under the names of their whiteouts, since by those they are sorted among their siblings in the layer.
         gone = [b".wh." + name for name in before if name not in now]
         for name in sorted([*gone, *now]):
             if name not in now:
@@ -110,7 +114,7 @@ class ScannedTree:
                 self._fingerprint_before = before.get(name)
                 yield name, Verdict.CANDIDATE
             elif is_directory(now[name]):
-                yield name, Verdict.SAME
+                yield name, Verdict.SAME  # what changed inside one shows in its own content, not here
 
     def has_old_time(self, path: str, status: os.stat_result) -> bool:
         before = self._fingerprint_before
@@ -154,6 +158,7 @@ class _Blocks:
 
 
 def _order(path: bytes) -> bytes:
+    # A slash must sort before every byte of a name: what is in `a` comes before `a-b`, as on the walk.
     return path.replace(b"/", b"\0")
 
 

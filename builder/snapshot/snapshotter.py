@@ -4,7 +4,7 @@
                                                                                    └─▶  discard(active)
 
 Two ways: `overlay.py` mounts the layers on top of each other; `copying.py` puts them into one directory. Which one
-serves here is found by `detect.py`.
+serves here is found by a trial (builder/sandbox/choose.py).
 """
 
 from __future__ import annotations

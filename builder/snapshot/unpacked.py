@@ -49,6 +49,7 @@ class UnpackedLayers:
         if stands_alone and self._is_whole(alone):
             return f"{alone}/fs"
         stacked = self._path(chain_id_of(layer.diff_id for layer in layers[: position + 1]).encoded)
+        # Where the layer is there unpacked for this stack, it could not be unpacked alone: that is not tried again.
         if stands_alone and not self._is_whole(stacked):
             try:
                 return self._ready(alone, layers, position, None)
@@ -61,7 +62,7 @@ class UnpackedLayers:
     def _ready(self, path: str, layers: Sequence[StackLayer], position: int, below: MergedView | None) -> str:
         if not self._is_whole(path):
             with self._locked(path):
-                if not self._is_whole(path):
+                if not self._is_whole(path):  # asked again: another process may have held the lock to make it
                     self._unpack(layers[position], path, below)
         return f"{path}/fs"
 
@@ -75,6 +76,7 @@ class UnpackedLayers:
             self._finish(directory, path)
 
     def _path(self, name: str) -> str:
+        # Before anybody looks whether it is there: so prune has either read this, or is done (store/leases.py).
         self._place.pin(f"snapshots/{name}.{self._form}")
         return f"{self._place.snapshots}/{name}.{self._form}"
 
@@ -123,7 +125,7 @@ class UnpackedLayers:
     def _finish(self, directory: str, path: str) -> None:
         with open(f"{directory}/boot", "w", encoding="ascii") as file:
             file.write(_boot_id())
-        discard(path, self._place.trash)  # from before the machine was started
+        discard(path, self._place.trash)  # from before the machine was started: rename(2) replaces no full directory
         os.rename(directory, path)
         self._known.add(path)
 

@@ -6,7 +6,7 @@
 
 `*` is trusted, or user when the mount was made in a user namespace (kernel doc filesystems/overlayfs.rst).
 
-overlayfs marks every new directory opaque, and keeps what the layer does without (sockets, copies without a change).
+overlayfs marks new directories opaque, and keeps what the layer does without (sockets, copies without a change).
 Another image may have other layers below the same layer. So while the changes are given out, the upper directory is
 brought to exactly what unpacking the finished layer would give: marks go, explicit deletions come.
 """
@@ -52,10 +52,14 @@ class UpperDirectory:
 
     def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
         opened = _Opened(self.tree, path, self.marks)
+        # Inherited: overlayfs marks a directory only where the one above it shows something of the layers below
+        # (fs/overlayfs/dir.c, ovl_create_upper). What is new inside of a new one has no mark.
         hides_all = opened.is_opaque or (bool(self._opened) and self._opened[-1].hides_all)
         opened.hides_all = hides_all
         self._opened.append(opened)
         names = self._names(opened, path)
+        # The layer of another image may lie on top of other layers, in which the mark would hide more than was there
+        # when the step ran: it is spelled out, and goes.
         if hides_all:
             names += self._hidden_names(opened, path, set(names))
             self._forget_mark(opened)
@@ -76,10 +80,12 @@ class UpperDirectory:
         return False
 
     def drop(self, path: str, status: os.stat_result) -> None:
+        # overlayfs copied it up, and nothing came of it: without it the lower layer's is seen, which is the same.
         self._remove(path, directory=stat.S_ISDIR(status.st_mode))
 
     def leave(self, path: str) -> None:
         opened = self._opened.pop()
+        # The time that the step left, and the layer has, which what was done here to its names has changed.
         if opened.touched:
             os.utime(self.tree.at(path), ns=opened.times)
 
@@ -118,6 +124,7 @@ class UpperDirectory:
         return True
 
     def _mark_deleted(self, opened: _Opened, path: str) -> None:
+        # Since Linux 5.8 any user may make this one device; before, and on some file systems, the tree just isn't kept.
         try:
             opened.touched = True
             os.mknod(self.tree.at(path), _WHITEOUT_MODE, _WHITEOUT_DEVICE)
