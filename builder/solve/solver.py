@@ -88,6 +88,7 @@ class _Solver:
             self.sink(events.StepCached(step.id, step.title, ""))
             return True
         keyed_step = keyed(step, self.context)
+        # Without a record of the definition no key can be found: the files need not be read to make one.
         if step.no_cache or not self.context.cache.has_definition(keyed_step.definition_digest):
             return False
         return self._hit(keyed_step)
@@ -145,6 +146,7 @@ class _Solver:
             self.sink(events.StepCancelled(step.id, step.title))
             raise
         except PybuildError as error:
+            # Most likely it failed because something else did: the build has one error, and that is the first.
             if self.cancel.is_set():
                 self.sink(events.StepCancelled(step.id, step.title))
                 raise Cancelled("the build was cancelled") from error
@@ -181,12 +183,26 @@ class _Solver:
                 other = self._flight.get(key)
                 if other is None:
                     self._flight[key] = threading.Event()
-                    return False
+            if other is None:
+                return self._landed_meanwhile(keyed_step, key)
+            # Now there is a record, unless it has failed: then the build is being cancelled, and what begins here ends.
             other.wait()
             if self.cancel.is_set():
                 raise Cancelled("the build was cancelled")
+            # What this build has just made is not what --no-cache is against.
             if keyed_step.step.no_cache and self._hit(keyed_step):
                 return True
+
+    def _landed_meanwhile(self, keyed_step: KeyedStep, key: Digest) -> bool:
+        """Say whether another thread has made this layer after we looked and before the key was ours."""
+        # Its record was put before it let go of the key, so a look that misses while we hold it is final.
+        found = True
+        try:
+            found = not keyed_step.step.no_cache and self._hit(keyed_step)
+        finally:
+            if found:
+                self._land(key)
+        return found
 
     def _land(self, key: Digest | None) -> None:
         if key is not None:
@@ -201,6 +217,7 @@ class _Solver:
         reason = self._reason(keyed_step, in_chroot)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
+        # The op says what it read in fact: of a context that moved meanwhile that is not what was read for the key.
         executed = keyed_step.op.execute(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
         layer = executed.layer
         keyed_step.replace_inputs(executed)
@@ -216,6 +233,7 @@ class _Solver:
             description=f"{self.context.build_name}\0{place_names(self.plan)[step.id]}",
         )
         seconds = time.monotonic() - started
+        # Facts before the record: found without them, it would say nothing of a secret that its layer holds.
         self._keep_facts(keyed_step, record.key, executed)
         self.context.cache.put(record)
         self._keep(
