@@ -4,7 +4,7 @@ The key is the digest of a *preimage*: canonical JSON of everything that can rea
 preimage is kept with the record, so a miss is explained by comparing two of them (`compare.py`), never by guessing.
 
     {"version": 2, "operation": "run" | "copy" | "workdir",
-     "parent":  chain ID of the layers below (absent for COPY --link, which does not see them),
+     "parent":  chain ID of the layers below; that of scratch for COPY --link, which does not see them,
      …          the step's own fields, expanded,
      "epoch":   the time that clamps the layer's times, when there is one,
      "isolation": "chroot", when a RUN had no more than that (solve/known_isolation.py),
@@ -99,6 +99,7 @@ def shape_of_preimage(document: dict[str, Any]) -> list[Any]:
         case "workdir":
             return ["workdir", document["path"]]
         case op:
+            # As in shape_of_step, what is fetched from elsewhere does not count.
             names = dict.fromkeys(part["source"] for part in document["inputs"] if "://" not in part["source"])
             return [op, document["destination"], list(names)]
 

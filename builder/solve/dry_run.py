@@ -83,6 +83,7 @@ def _waiting(step: Step, blocking: list[StepID], explainer: Explainer) -> StepSt
     if isinstance(step, ImageStep) or step.parent not in blocking or is_linked:
         titles = ", ".join(explainer.plan.steps[needed].title for needed in blocking)
         return StepStatus(step=step, outcome="waits", reason=f"waits for {titles}")
+    # A preimage that lacks what is below: all else of it can be compared with that of the last build.
     document = definition(step, _UNKNOWN, explainer.context.key_environment)
     seen: tuple[Seen, ...] = ()
     if reads_known and not _is_remote(step):

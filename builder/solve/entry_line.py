@@ -50,6 +50,7 @@ def with_digest(line: bytes, digest: str) -> bytes:
 
 def shortened(line: bytes) -> bytes:
     """Return a line with a shorter digest, for keeping."""
+    # The digest and its NUL come last; a line without one ends in two NULs, and stays as it is.
     return line[:-_CUT] + b"\0" if len(line) > _CUT and line[-2:-1] != b"\0" else line
 
 

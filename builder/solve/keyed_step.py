@@ -60,6 +60,7 @@ class KeyedStep:
 
     def find(self) -> tuple[CacheRecord, LayerRecord] | None:
         """Return the record that may answer for this step, and its layer. Raises PybuildError."""
+        # The isolated result first: what a chroot made answers only where no more can be had (docs/decisions/0011).
         record = self._context.cache.find(self.key())
         if record is None and isinstance(self.step, RunStep):
             record = self._context.cache.find(self.identity(in_chroot=True)[0])

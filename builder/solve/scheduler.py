@@ -48,6 +48,7 @@ class Pool:
                 self._start(len(self._ready))
             self._wait()
         except BaseException:
+            # Ctrl-C gets here. What steps use is closed next, so they are told to stop, and waited for.
             self._cancel.set()
             self._wait()
             raise
@@ -73,6 +74,7 @@ class Pool:
                 self._finish(step.id)
         except BaseException as error:
             with self._condition:
+                # The first that is one: a step may be cancelled, and say so, before the error behind it arrives.
                 if self._error is None or isinstance(self._error, Cancelled):
                     self._error = error
                 self._cancel.set()

@@ -87,7 +87,7 @@ class Worker:
         from builder.snapshot.overlay import OverlaySnapshotter
         from builder.snapshot.snapshotter import place_of
 
-        here = this_place()
+        here = this_place()  # before a namespace is entered: a later build asks from outside of it
         with trial_area(self.store) as area:
             namespace = enter_build_namespace()
             self._sandbox, choice = open_sandbox(

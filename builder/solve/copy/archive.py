@@ -52,6 +52,7 @@ def unpack(node: Node, temporary: Temporary, *, large: bool) -> tuple[Archive, s
             return None
     with _opened(node) as stream:
         archive = read_archive(stream, temporary, repr(node.entry.path), large=large)
+        # Reading on past the archive's end: the digest is that of the file, whatever follows in it.
         while stream.read(1 << 20):
             pass
         if check_node(node, stream.descriptor):

@@ -90,6 +90,7 @@ def _parse_clause(clause: str, text: str) -> Iterator[_Bits | _Copy]:
         letters = rest[position + 1 : end]
         if not set(letters) <= set("rwxXstugo"):
             raise _malformed(text)
+        # The sticky bit is in no class of `_WHO`: a clause that names it gets it, unless it is for others alone.
         if "t" in letters and (who == 0 or who & ~_OTHERS):
             yield from _parse_action(rest[position], who | _STICKY, letters)
         else:
@@ -104,6 +105,7 @@ def _parse_action(operator: str, who: int, letters: str) -> Iterator[_Bits | _Co
         if letter == "X":
             execute = True
         elif letter in _SHIFT:
+            # In the order of the letters: what a class is copied from includes the bits that stand before it.
             if bits:
                 yield _bits(operator, who, bits)
                 bits = 0
@@ -112,6 +114,7 @@ def _parse_action(operator: str, who: int, letters: str) -> Iterator[_Bits | _Co
             done = True
         elif not (letter in "st" and only_others):
             bits |= _PERMISSIONS[letter]
+    # `u=` clears, and `u=g` must not: the copy has done all that `=` does, and set-id bits are not its business.
     if bits or (operator == "=" and not done):
         yield _bits(operator, who, bits)
     if execute:

@@ -83,6 +83,7 @@ class KindConflicts:
 
     def check(self, entry: Entry, *, replaces: bool = False) -> None:
         """Raise ContextError when `entry` cannot take its place; one that `replaces` always can."""
+        # Entries come in tree order: the levels are the directories on the way to the last one, each listed once.
         parent, _, name = entry.path.rpartition("/")
         levels = self._levels
         while len(levels) > 1 and levels[-1][0] != parent:

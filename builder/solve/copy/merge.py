@@ -42,6 +42,7 @@ def merge(streams: list[tuple[str, Iterator[Item]]], lose: Callable[[Item], None
             _push(heap, streams, waiting.pop()[1])
         if not heap:
             continue
+        # By path, then by number: of one path the last source comes last, so one item is held back to see.
         _, number, item = heappop(heap)
         _push(heap, streams, number)
         if best is not None:

@@ -64,7 +64,7 @@ class RemoteSources:
         if isinstance(source, GitSource):
             yield self._repository(source, exclude)
             return
-        with self._lock:
+        with self._lock:  # also while it is fetched: two steps that add one file must not both do that
             if source not in self._files:
                 self._files[source] = self._file(source)
             found = self._files[source]

@@ -106,6 +106,7 @@ class Explainer:
         place = self._places[step.id]
         own = self._last.get(place) or self.context.cache.latest(f"{self.context.build_name}\0{place}")
         shape = shape_of_step(step)
+        # A record that is gone has no shape: this step is taken for the same, and its record for pruned.
         if own is not None and self._shape(own) in (None, shape):
             return own
         stage = place.rpartition("\0")[0] + "\0"
@@ -114,6 +115,8 @@ class Explainer:
                 return key
         if own is None:
             return None
+        # The step that stood here may stand elsewhere today. Then this one is new: compared with that one, every word
+        # of it would be a change.
         others = [other for other in self.plan.steps if other.stage == step.stage and other.id != step.id]
         shapes = [shape_of_step(other) for other in others if not isinstance(other, ImageStep)]
         return None if self._shape(own) in shapes else own

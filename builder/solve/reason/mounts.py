@@ -28,6 +28,7 @@ def _pair(before: list[Mount], now: list[Mount]) -> tuple[list[tuple[Mount, Moun
     gone = [mount for mount in before if mount not in now]
     new = [mount for mount in now if mount not in before]
     pairs: list[tuple[Mount, Mount]] = []
+    # From the surest sign to the weakest; two that could be meant are no pair by it.
     for names in (("type", "target"), ("type", "id"), ("type",)):
         for was in list(gone):
             alike = [is_ for is_ in new if all(was.get(name) == is_.get(name) for name in names)]

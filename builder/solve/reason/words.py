@@ -113,6 +113,7 @@ def _shown(one: Any) -> str:
 
 
 def _user(one: str | None, other: str | None) -> str:
+    # A step without USER runs as root: that is said, unless "root → root" would come of it.
     return one or ("root" if other not in ("root", "0") else "(default)")
 
 

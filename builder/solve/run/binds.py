@@ -120,7 +120,7 @@ def _copied_part(
         stack.callback(discard, directory, sources.trash)  # what can be written to isn't shared
         return directory, sighting
     copies = sources.copies
-    with copies.lock:
+    with copies.lock:  # also while it is written: a second step that mounts the part waits for the first one's copy
         if (name, subpath) not in copies.made:
             copies.made[name, subpath] = _copy(tree, start, sources)
         return copies.made[name, subpath]

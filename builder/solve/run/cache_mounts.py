@@ -115,6 +115,8 @@ class CacheMounts:
             empty = empty and path not in self._emptied
         if os.path.isdir(path) and not empty:
             return
+        # Going from a shared lock to an exclusive one lets go of the first (man 2 flock): two that do it at once do not
+        # wait for each other, and the second finds the directory made, since `_renew` looks again.
         shared = request.mount.sharing == "shared"
         if shared:
             _wait_for(lock, fcntl.LOCK_EX, cancel)
@@ -158,6 +160,7 @@ def _try(lock: int, op: int) -> bool:
 
 
 def _wait_for(lock: int, op: int, cancel: Event) -> None:
+    # A flock(2) that blocks would not hear of a cancel: no signal comes to this thread.
     while not _try(lock, op):
         if cancel.wait(_POLL_SECONDS):
             raise Cancelled("the build was stopped")

@@ -74,6 +74,7 @@ def _write_leaf(node: Node, absolute: str, owners: bool, cancel: Event) -> None:
         _write_file(node, absolute, cancel)
     else:
         return
+    # In this order: chown(2) takes set-id bits away.
     if owners:
         os.chown(absolute, entry.uid, entry.gid, follow_symlinks=False)
     if entry.kind != SYMLINK:
@@ -90,6 +91,7 @@ def _write_file(node: Node, absolute: str, cancel: Event) -> None:
         source = open_node(node)
         try:
             if node.status is not None and _clone(source, target):
+                # Of the file as it is now, which may be longer than it was when it was listed.
                 os.ftruncate(target, node.entry.size)
             else:
                 check = SliceCheck(node.content, source) if isinstance(node.content, SlicedContent) else None

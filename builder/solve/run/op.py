@@ -32,6 +32,7 @@ class RunOp:
         from builder.solve.run.execute import run_step  # sandboxes and snapshots: not for a cached build
 
         layers, tools = self.context.views.stack_layers(self.parent), self.context.run_tools()
+        # Once more for each mount at most: a part that moved is a copy from then on, and copies hold still.
         while True:
             with run_step(self.step, layers, tools, emit, cancel) as done:
                 if self._held_still(done.shown):

@@ -72,6 +72,7 @@ class RunOutput:
 
     def _give_part(self, line: bytes) -> bytearray:
         """Give out all of a line that is too long but for an end in which a secret may have begun."""
+        # Hidden before it is cut: a cut through a secret would leave two halves that nobody recognises.
         hidden = self._redactor.hide(line)
         held = max(self._redactor.longest - 1, 0)
         cut = len(hidden) - held

@@ -131,7 +131,7 @@ class Sightings:
 
     def see(self, name: str, subpath: str, look_now: Callable[[], Sighting]) -> Sighting:
         """Return what was seen of a context's `subpath`, looking when that hasn't been done."""
-        with self._lock:
+        with self._lock:  # also while it is looked at: all steps with this mount go by one look
             if (name, subpath) not in self._seen:
                 self._seen[name, subpath] = look_now()
             return self._seen[name, subpath]
