@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from threading import Thread
 from typing import Any
 
 import pytest
 
+from builder.cli.verbs.dockerfiles import _read
 from builder.dockerfile.words import WordError
 from builder.errors import PybuildError
 from builder.solve.event_json import NAMES
@@ -54,6 +57,20 @@ def test_each_file_is_one_line_and_one_in_error_makes_the_code_1(pybuild: Progra
     message = "unknown instruction: FRUM (did you mean FROM?)"
     assert bad == {"file": "bad", "error": {"message": message, "line": 1, "column": 1}}
     assert (absent["error"]["line"], absent["error"]["column"]) == (0, 0)
+
+
+def test_a_pipe_is_waited_for() -> None:
+    reading, writing = os.pipe()
+    found: list[bytes] = []
+    reader = Thread(target=lambda: found.append(_read(f"/dev/fd/{reading}")), daemon=True)
+    reader.start()
+    reader.join(0.2)
+    assert reader.is_alive(), "it did not wait for whoever writes to the pipe"
+    os.write(writing, b"FROM scratch\n")
+    os.close(writing)
+    reader.join(10)
+    os.close(reading)
+    assert found == [b"FROM scratch\n"]
 
 
 def test_errors_are_data_in_events_and_in_the_metadata(pybuild: Program) -> None:

@@ -68,6 +68,8 @@ def pin_command(argv: list[str]) -> int:
 def _read(file: str) -> bytes:
     if file == "-":
         return sys.stdin.buffer.read()
+    # A FIFO that nobody has open for writing must not keep us waiting; the pipe of a shell's <(…) has to.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
     with open(descriptor, "rb") as stream:
         return stream.read()
