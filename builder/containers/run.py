@@ -34,6 +34,7 @@ def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_
         resolver = Resolver(store)
         platform = parse_platform(request.platform) if request.platform else host_platform()
         image = resolver.resolve(_image_name(request.image), platform)
+        # Before the worker is opened, which takes a process with one thread: these have ended then.
         layers = resolver.layers(image.manifest_digest)
         worker = Worker(store, request.isolation)
         stack.callback(worker.close)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> BuildResult:
     """Build what `request` asks for. Raises PybuildError; the store then holds what it held before, and more cache."""
+    # Before anything is looked at: a receipt vouches for what had been left alone by then, and for nothing later.
     started, begun_ns = time.monotonic(), time.time_ns()
     names = tuple(_destination(tag) for tag in request.tags)
     with ExitStack() as stack:
@@ -118,6 +119,7 @@ def _repeat(
         for step in image.steps:
             sink(events.StepCached(step.step, step.title, step.layer, step.size, step.key, platform))
     store.names.set_all((name, receipt.descriptor) for name in names)
+    # A build that did nothing is still the last one: the next miss is explained by comparing with its steps.
     for key, keys in receipt.last:
         with suppress(StoreError):  # a store that can only be read answers all the same
             store.documents.put(Digest(key), keys.encode("utf-8", "surrogatepass"))

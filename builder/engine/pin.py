@@ -80,7 +80,7 @@ def find_pins(text: str, file: str, find_digest: FindDigest | None) -> tuple[Pin
 def apply_pins(text: str, pins: tuple[Pin, ...]) -> str:
     """Return the text with the words of `pins` replaced."""
     lines = text.split("\n")
-    for pin in reversed(pins):
+    for pin in reversed(pins):  # from the end, so that the places of those before stay right
         if pin.pinned:
             line, start = pin.location.line - 1, pin.location.column - 1
             before = lines[line]

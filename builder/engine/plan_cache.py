@@ -45,6 +45,7 @@ class PlanCache:
             self._kept.put(self._key(platform), plan_to_json(plan))
 
     def _key(self, platform: Platform) -> Digest:
+        # Of the context only the ignore rules reach a plan, by way of the warnings of the checks, which are in it.
         document = {
             "format": formats.PLAN,
             "version": __version__,

@@ -71,6 +71,7 @@ def look_up(request: BuildRequest, store: Store) -> ReceiptKey | None:
     receipt = find_receipt(store, asked.key, request.context, asked.ignore)
     if receipt is not None and receipt.in_chroot and not takes_chroot_results(request.isolation, store):
         receipt = None
+    # A receipt has nothing to show by itself; records go when nobody has built the same for a month.
     record = find_record(store, receipt.record) if receipt is not None else None
     return asked._replace(receipt=receipt, record=record) if record is not None else asked
 
@@ -101,6 +102,8 @@ def _asked(request: BuildRequest) -> ReceiptKey | None:
 
 def _may_have_receipt(request: BuildRequest) -> bool:
     """Say whether a build is of the kind that receipts are kept of."""
+    # All others ask for more than an answer, or stand on what no signature covers: a registry, an output, standard
+    # input, a directory beside the context.
     return all(value.startswith(LAYOUT_SCHEME) for value in request.build_contexts.values()) and not (
         request.pull
         or request.no_cache
@@ -136,6 +139,7 @@ def receipt_key(
     single_id: bool,
 ) -> Digest:
     """Return the key of a build's receipt: everything asked but for names, what secrets are, and what displays show."""
+    # Without --isolation: whether a receipt may answer is asked of `in_chroot`. Without --tag: names are given anew.
     return digest_of(
         encode(
             {
@@ -167,6 +171,8 @@ def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatter
         receipt = _read(data)
     except (ValueError, KeyError, TypeError, PybuildError):
         return None  # damaged: the long way makes it anew
+    # From the cheapest question to the dearest: the context, asked last, may have a hundred thousand files. Blobs are
+    # pinned before they are looked for, so that prune has either read that or is done (store/leases.py).
     store.leases.pin(*(digest for digest, _ in receipt.blobs))
     if not all(store.blobs.is_whole(Digest(digest), size) for digest, size in receipt.blobs):
         return None

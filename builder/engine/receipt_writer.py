@@ -41,8 +41,10 @@ def write_receipt(
     roots = _roots(plans)
     names = {name for plan in plans for name, _, _ in plan.inputs if not name.startswith(LAYOUT_SCHEME)}
     bases = {name: store.names.find(name) for name in sorted(names)}
+    # Asked again: somebody may have saved the Dockerfile while it was being built, and the key is of the old one.
     if roots is None or None in bases.values() or not is_current(request, asked):
         return
+    # Taken now, and still of what was read: None where anything was touched after the build began.
     signature = ""
     if roots:
         found = context_signature(request.context, roots, asked.ignore, store.root, begun_ns)

@@ -28,7 +28,7 @@ def build_platform(session: BuildSession, platform: Platform) -> BuiltImage:
     sink(events.BuildStarted(len(plan.steps), plan.target, first))
     session.stack.callback(context.close)
     results = solve(plan, context, jobs=session.request.jobs)
-    if platform == session.platforms[-1]:
+    if platform == session.platforms[-1]:  # no RUN comes any more: the network goes while images are written
         session.worker.end_network()
     created = {step: format_timestamp(result.created) for step, result in results.steps.items() if result.created}
     layers = results.stack(plan.image.result).layers
