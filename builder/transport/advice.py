@@ -29,6 +29,7 @@ def explain(error: RegistryError, reference: Reference, store: Store, client: Re
         hint = _near_tag(reference, client) or _near_name(reference, store)
         return _because(error, f"{doing}: not found{where}", hint or "Check the name and the tag.")
     if error.status in (401, 403):
+        # Docker's words: registries hide what is private, so that both cases have one answer.
         reason = "pull access denied, repository does not exist or may require authorization"
         return _because(error, f"{doing}: {reason}", _near_name(reference, store) or error.hint)
     return _because(error, f"{doing}: {error.message}", error.hint)

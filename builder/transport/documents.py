@@ -79,6 +79,8 @@ def _read_document(source: Source, name: str, expected: Descriptor | None) -> tu
     descriptor = came.descriptor
     if expected is not None:
         check_size(expected, len(came.data), what)
+        # Also as what the index calls it: a document that reads as manifest and as index would be one image to us and
+        # another to others (CVE-2021-41190).
         parse_manifest(came.data, expected.media_type, what)
         descriptor = expected
     return Document(descriptor._replace(media_type=parsed.media_type), came.data), parsed

@@ -169,6 +169,7 @@ def _options(fields: list[str], text: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for item in fields:
         key, equals, value = item.partition("=")
+        # Keys of annotations are the user's own, and keep their case.
         key = key.strip() if key.strip().startswith(_ANNOTATION) else key.strip().lower()
         if not equals:
             raise _wrong(text, f"{item!r} is not of the form key=value")

@@ -47,6 +47,7 @@ def pack_image(
     found = list(walk_manifests(store.blobs, descriptor))
     for manifest in found:
         image = load_image(store.blobs, manifest)
+        # By diff ID: an image may have one layer twice (two steps that change nothing), and it is packed once.
         jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
         packed = _pack_all(store, jobs, packing, reproducible)
         layers = tuple(packed[diff_id] for diff_id in image.config.diff_ids)
@@ -77,6 +78,8 @@ def pack_layer(
 
 
 def _must_repack(descriptor: Descriptor, packing: Packing) -> bool:
+    # The bytes of a non-distributable layer may not be here (image-spec layer.md#non-distributable-layers), and those
+    # of an unknown type nobody can read.
     if _NON_DISTRIBUTABLE in descriptor.media_type or descriptor.media_type not in LAYER_TYPES:
         return False
     current = _compression_of(descriptor.media_type)
@@ -109,6 +112,7 @@ def _compress(
 ) -> Descriptor:
     is_plain = packing.compression == "uncompressed"
     with (
+        # Uncompressed, the digest is known beforehand: it is the diff ID, and other bytes are refused.
         store.blobs.ingest(diff_id if is_plain else None) as blob,
         store.blobs.stream(descriptor.digest) as file,
     ):

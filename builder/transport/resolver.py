@@ -101,6 +101,7 @@ class Resolver:
             target = self._named.get(_familiar(reference.removeprefix(IMAGE_SCHEME)))
             if target is None or not target.startswith((IMAGE_SCHEME, LAYOUT_SCHEME)) or target == reference:
                 return reference
+            # A name that is given itself, by its whole reference perhaps, ends there and does not go in circles.
             if _familiar(target.removeprefix(IMAGE_SCHEME)) == _familiar(reference.removeprefix(IMAGE_SCHEME)):
                 return target
             reference = target

@@ -45,6 +45,7 @@ class LayoutSource:
 
     def manifest(self, name: str) -> Document:
         """Return the manifest with this digest, or the one that index.json calls `name`; "" takes the only one."""
+        # containerd's names of images have a colon as well, and are no digests.
         if ":" in name and (digest := digest_or_none(name)) is not None:
             data = self._read(digest)
             return Document(Descriptor(media_type="", digest=digest, size=len(data)), data)
@@ -82,6 +83,7 @@ class LayoutSource:
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise TransportError(f"{self.path}/index.json is not an image index: {error}") from error
         named = [entry for entry in entries if name in (_tag(entry), entry.annotations.get(CONTAINERD_NAME))]
+        # A reference without a tag says `latest`, which a layout of one image need not call it.
         found = named or (entries if not name or (name == "latest" and len(entries) == 1) else [])
         if len(found) == 1:
             return found[0]

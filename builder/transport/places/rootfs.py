@@ -158,6 +158,7 @@ def _items(view: MergedView, epoch: int | None) -> Iterator[tuple[Entry, Content
         if earlier is not None:
             yield entry._replace(kind="hardlink", link=earlier, size=0, digest=""), None
             continue
+        # Only of links the place is noted: a file does not say that it has more names, and most have none.
         if entry.kind == "hardlink":
             first[place] = entry.path
         yield entry._replace(kind="file", link=""), view.content(found)
