@@ -69,6 +69,7 @@ def _stamped(history: list[History], now: str) -> list[History]:
         return history
     after = [record.created for record in history[gaps[0] :] if record.created]
     before = [record.created for record in history[: gaps[0]] if record.created]
+    # What comes before the first new layer has that one's time, and not the base's, which may be years older.
     current = after[0] if after else (before[-1] if before else now)
     result: list[History] = []
     for number, record in enumerate(history):
@@ -80,6 +81,7 @@ def _stamped(history: list[History], now: str) -> list[History]:
 
 def _clamped(record: History, epoch: int) -> History:
     timestamp = parse_timestamp(record.created)
+    # What is no time cannot be said to be early enough.
     if timestamp is None or timestamp > epoch * _NANOSECONDS:
         return replace(record, created=format_timestamp(epoch * _NANOSECONDS))
     return record
