@@ -107,5 +107,6 @@ class Report:
     def _keep(self, rule: Rule, message: str, location: Location, instruction: Location) -> None:
         level: Level = "error" if self._options.error else "warning"
         finding = Finding(rule=rule, message=message, location=location, instruction=instruction, level=level)
+        # The same is found again close to where it was found; to look at all would cost the square of a long file.
         if finding not in self.findings[-64:]:
             self.findings.append(finding)

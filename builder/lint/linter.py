@@ -84,6 +84,7 @@ def _check_stages(dockerfile: Dockerfile, inputs: LintInputs, report: Report) ->
     silent = Report(CheckOptions(skip=frozenset({"all"})))
     outside.declared |= declared
     for stage in dockerfile.stages:
+        # What is not built is walked all the same, in silence: other stages begin with its variables.
         wanted = inputs.stages is None or stage.index in inputs.stages
         stage_report = report if wanted else silent
         check_from(stage.base, dockerfile.escape, outside, stage_report)

@@ -86,7 +86,7 @@ def proxy_environment(build_args: Mapping[str, str]) -> tuple[str, ...]:
     found: list[str] = []
     for proxy in PROXIES:
         values = [build_args[name] for name in sorted(build_args) if name.upper() == proxy]
-        if values:
+        if values:  # lower case is sorted last, and wins where both are given
             found += [f"{proxy}={values[-1]}", f"{proxy.lower()}={values[-1]}"]
     return tuple(found)
 

@@ -69,6 +69,8 @@ def settle_epoch(
         timestamp = timestamps.timestamp(source) if source is not None else None
         epoch = Epoch("" if timestamp is None else str(timestamp), source)
     _put(epoch.seconds, outside)
+    # ARG takes its value from the options, so the name gives way to its number there, too. Where the source has no
+    # time, the argument is as good as not given.
     if options.build_args.get(EPOCH, epoch.seconds) == epoch.seconds != "":
         return epoch, options
     given = {name: value for name, value in options.build_args.items() if name != EPOCH}

@@ -43,6 +43,7 @@ class LayerSteps:
         if isinstance(statement, Copy) and statement.source_stage:
             trees = [self._copied_tree(statement.source_stage, state, index)]
         elif isinstance(statement, Run):
+            # Read once more when the step is made: what a mount is from can only be said of finished stages.
             options = mounts.read_mounts(statement, lambda word: self.expander.word(word, state.scope))
             trees = [
                 self.graph.find(name, index, Word(name, location), mount_target=target)

@@ -151,6 +151,7 @@ class Planner:
         if not self.graph.is_replaced(index):
             statements = [(trigger, True) for trigger in read_triggers(triggers, stage.base.location)]
             statements += [(statement, False) for statement in stage.statements]
+        # Counted before the base gets its title, which already says `1/5`.
         state.step_total += titles.count_steps(statement for statement, _ in statements)
         self._title_base(stage, state)
         for statement, trigger in statements:
@@ -165,6 +166,7 @@ class Planner:
         match self.graph.bases[stage.index]:
             case StageInput(index):
                 base = self.layers.finished[index]
+                # Copied for each stage that is FROM this one: a long chain of stages would cost its square.
                 self.expander.spend(len(base.history) + len(base.scope.names()) + len(base.labels), stage.base.location)
                 state, triggers = base.inherited(name), base.runtime.on_build
             case ImageInput() as tree:

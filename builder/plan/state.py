@@ -75,6 +75,7 @@ class StageState:
         self.configure(replace(self.runtime, env=(), labels=()))
         self.variables.setdefault("PATH", DEFAULT_PATH)
         for name, value in self.variables.items():
+            # What an ENV of the stage below set keeps its place, for messages; an ARG there of the same value is none.
             known = self.scope.find(name)
             if known and known.value == value and known.origin != "ARG":
                 self.scope.set(name, value, known.origin, known.location)

@@ -19,6 +19,7 @@ class StepTable:
 
     def add(self, step: _StepT) -> StepID:
         """Give the step an id; that of an equal step when there is one. Titles and locations don't count."""
+        # No key has it, so it does not count when steps are compared; but one that must run is not one that need not.
         no_cache = not isinstance(step, ImageStep) and step.no_cache
         key: tuple[Step, bool] = (replace(step, id=StepID(-1)), no_cache)
         if key not in self._known:
