@@ -19,6 +19,8 @@ _AWAITED = (signal.SIGCHLD, *PASSED_ON)
 
 def become_init(*, terminal: bool) -> None:
     """Go on as a child of process 1; with `terminal`, in the foreground of the one on descriptor 0."""
+    # Before the fork: what comes now waits until it is asked for. SIGTTOU would stop the child, which is not in the
+    # foreground yet, for putting itself there (man 3 tcsetpgrp).
     signal.pthread_sigmask(signal.SIG_BLOCK, (*_AWAITED, signal.SIGTTOU))
     child = os.fork()
     if child == 0:

@@ -78,6 +78,7 @@ def drop_privileges(spec: SandboxSpec, *, single_id: bool, filtered: bool = True
         install(pretending_profile())
     else:
         _change_ids(spec)
+    # For another user the kernel has cleared them, when the ids changed (man 7 capabilities); a single id never does.
     if spec.uid == 0 or single_id:
         set_capabilities(allowed)
 
