@@ -183,6 +183,7 @@ def take_foreign(argv: list[str], takes_value: Callable[[str], bool | None]) -> 
         flag = BY_NAME.get(name) if known is None else None
         if flag is None:
             rest.append(word)
+            # The word after a flag that takes one is its value, and no flag of the table, however it looks.
             if known and value is None:
                 rest += [following for following in (next(words, None),) if following is not None]
             continue
