@@ -16,7 +16,7 @@ _POPULAR = (
 )  # fmt: skip
 
 _NEAR = 0.75
-"""How much two names of images have in common that could be mistaken for each other: `ubunut` and `ubuntu`."""
+"""The likeness (0 to 1) of two image names that can be mistaken for each other, as `ubunut` and `ubuntu`."""
 
 
 def explain(error: RegistryError, reference: Reference, store: Store, client: RegistryClient) -> RegistryError:
@@ -79,7 +79,7 @@ def _split(parts: list[str]) -> tuple[str, str]:
 
 
 def _local(reference: Reference, store: Store) -> str:
-    """When no registry can be reached: what the store has that is called nearly so."""
+    """Return the hint for when no registry can be reached: the images of the store with such a name."""
     near = _near_name(reference, store)
     names = [name for name, _ in store.names.items() if name.startswith(f"{reference.name}:")]
     if names:

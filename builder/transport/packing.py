@@ -26,7 +26,7 @@ from builder.transport.output import Packing
 _BLOCK_BYTES = 1 << 20
 _DEFAULT_LEVEL = -1
 _REPRODUCIBLE_LEVEL = -2
-"""Stand-ins in the table of compressed forms for levels that the codec's user does not choose."""
+"""Stand in the table of compressed forms for levels that are the codec's own choice."""
 _NON_DISTRIBUTABLE = "nondistributable"
 
 
@@ -62,7 +62,7 @@ def pack_image(
 def pack_layer(
     store: Store, descriptor: Descriptor, diff_id: DiffID, packing: Packing, *, reproducible: bool = False
 ) -> Descriptor:
-    """Return the descriptor of one layer packed; its blob is in the store then."""
+    """Pack one layer, and return its descriptor; the blob is in the store."""
     if not _must_repack(descriptor, packing):
         store.blobs.size(descriptor.digest)  # raises BlobNotFound now rather than in the middle of an archive
         return descriptor

@@ -18,7 +18,7 @@ from builder.transport.source import BlobFile, BlobSink, Document, Source
 
 
 def pull_documents(store: Store, source: Source, name: str, platform: Platform) -> tuple[Descriptor, Image]:
-    """Fetch what `name` (tag or digest) is for `platform`, without layers.
+    """Fetch the documents of the image that `name`, a tag or digest, stands for on `platform`; no layers.
 
     Returns the descriptor of what the name itself stands for (an index or a manifest), and the image.
     """

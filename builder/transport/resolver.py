@@ -70,7 +70,7 @@ class Resolver:
         self._opening = Lock()
         self._resolved: dict[tuple[str, Platform], ResolvedImage] = {}
         self._places: dict[Digest, str] = {}
-        """Where the layers of an image can be had, going by the name it was found under: origins may be forgotten."""
+        """The repository of an image, by the name it was found under: the store may have forgotten its origin."""
 
     def resolve(self, reference: str, platform: Platform) -> ResolvedImage:
         """Return what `reference` is for `platform`. Raises RegistryError, TransportError, ImageError, StoreError."""
@@ -145,7 +145,7 @@ class Resolver:
         return image
 
     def _find_digest(self, digest: Digest, platform: Platform) -> Image | None:
-        """Read a digest whose blob is here under whatever name; what is not a whole image is fetched instead."""
+        """Return the image of a digest whose blob is here under any name; None when it is no whole image."""
         descriptor = Descriptor(media_type="", digest=digest, size=self._store.blobs.size(digest))
         try:
             return load_image(self._store.blobs, descriptor, platform)
