@@ -21,8 +21,7 @@ _NANOSECONDS = 1_000_000_000
 def aligned(history: Sequence[History], layers: int, created: str) -> tuple[History, ...]:
     """Return a base's history with exactly `layers` records of layers.
 
-    Missing ones are appended; where there are too many, the last ones become `empty_layer`. `created` is the time of
-    records that are added.
+    Missing records are appended, with the time `created`; of too many, the last become `empty_layer`.
     """
     result: list[History] = []
     found = 0
