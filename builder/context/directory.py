@@ -46,7 +46,7 @@ class Stamps(Protocol):
 
 
 _OnDisk = Found[os.stat_result]
-"""Something in the directory, ignored or not; less than a Node, which ignored files need not become."""
+"""An object in the directory, ignored or not. It becomes a Node only when it is seen."""
 
 
 class DirectoryTree:

@@ -58,7 +58,7 @@ class DockerIgnoreSpec(PathSpec[DockerIgnorePattern]):
     """The lines of an ignore file, deciding together as in BuildKit (moby's MatchesUsingParentResults)."""
 
     def __init__(self, patterns: Iterable[DockerIgnorePattern], **_: object) -> None:
-        """Take patterns in the order of the file. There is no choice of a backend: none has these rules."""
+        """Take patterns in the order of the file. A backend cannot be chosen: none of pathspec's has these rules."""
         super().__init__(list(patterns), backend="simple")
         self._known: dict[str, frozenset[int]] = {}
         self._known_of = self.patterns

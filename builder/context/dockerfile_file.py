@@ -48,7 +48,7 @@ def find_dockerfile(context: str, given: str | None) -> FoundDockerfile:
 def read_inside(directory: str, name: str, limit: int) -> bytes | None:
     """Return the content of a file in `directory`, None when there is none; links lead nowhere out of it.
 
-    Raises ContextError for what is no regular file, longer than `limit` bytes, unreadable, or a link to the outside.
+    Raises ContextError when it is no regular file, longer than `limit` bytes, unreadable, or a link to the outside.
     """
     if not os.path.lexists(os.path.join(directory, name)):
         return None

@@ -28,7 +28,7 @@ UNNAMED = "__unnamed__"
 
 _BLOCK_BYTES = 1 << 20
 _ATTEMPTS = 3
-"""How often a connection is tried that could not be made."""
+"""Attempts to make a connection."""
 _MAX_HEADER_CHARACTERS = 1000
 
 

@@ -62,9 +62,9 @@ def load_context(
 ) -> BuildContext:
     """Open the context at `location` and read its Dockerfile. `stdin` is what "-" reads, normally standard input.
 
-    `keep_git_dir` keeps the .git of a main context that says nothing of it; `warn` is told, by rule and
-    message, of ignore files that cannot be used, when their context is opened, and of files that grow while they are
-    read. Raises ContextError, UsageError, SourceError for a bad ignore file.
+    `keep_git_dir` keeps the .git of a main context whose URL says nothing of it. `warn` gets rule and message of each
+    warning: an ignore file that cannot be used, a file that grows while it is read. Raises ContextError, UsageError,
+    and SourceError for a bad ignore file.
     """
     check_named_contexts(named, lambda value: parse_repository(value) is not None)
     context = BuildContext(named, store, warn, keep_git_dir=keep_git_dir)
@@ -83,7 +83,7 @@ class BuildContext:
     dockerfile_name: str
     """What messages call it."""
     identity: str
-    """Names the context: the next build from there is a build of the same thing."""
+    """The same for the next build from the same place, which is compared with this one."""
 
     def __init__(
         self, named: Mapping[str, str], store: Store, warn: Callable[[str, str], None], *, keep_git_dir: bool
@@ -96,7 +96,7 @@ class BuildContext:
         self._stack = ExitStack()
         self._trees: dict[str, Tree] = {}
         self._moments: dict[str, int] = {}
-        """When the contexts were made that come with a time: commits, and files that a server gave one."""
+        """Times of contexts that come with one, in seconds since 1970: commits, and files that a server gave one."""
         self._directory = ""
         self._grown: set[str] = set()
         self._grown_lock = threading.Lock()  # not the other, which is held while a context is fetched
@@ -221,7 +221,7 @@ class BuildContext:
         return read_archive(stream, self._store.temporary.path, what, large=self._store.large_layers)
 
     def _heard(self, found: FoundIgnore) -> IgnorePatterns:
-        """Return the rules, after a warning for what was passed over."""
+        """Warn of ignore files that were passed over, and return the rules."""
         for sentence in found.passed_over:
             self._warn("UnusableIgnoreFile", sentence)
         return found.patterns
@@ -232,7 +232,7 @@ class BuildContext:
         return self._stack.enter_context(DirectoryTree(path, ignore, stamps, store=store, grew=self._note_growth))
 
     def _note_growth(self, path: str) -> None:
-        """Warn of a file that something writes to, once."""
+        """Warn, once, of a file that something writes to."""
         with self._grown_lock:
             if path in self._grown:
                 return

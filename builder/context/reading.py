@@ -115,7 +115,7 @@ def check_node(node: Node, descriptor: int) -> bool:
 
 
 def check_growth(node: Node, descriptor: int, digest: str) -> None:
-    """Tell of a file that has become longer; what was read has `digest`, and must be what it begins with.
+    """Tell of a file that has become longer, when it still begins with what was read, which has `digest`.
 
     Raises ContextError when it was changed as well.
     """

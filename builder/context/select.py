@@ -25,7 +25,7 @@ from builder.filesystem.entry import DIRECTORY, SYMLINK, Entry
 from builder.suggest import most_alike
 
 _LOOKED_AT = 20_000
-"""Entries, when a name is looked for: enough for a project, and no time for an image."""
+"""The most entries that are searched for a name: all of a project, and a moment's worth of an image."""
 PIVOT = "/./"
 """What --parents keeps begins after the first of these."""
 
@@ -107,7 +107,7 @@ class _Selected(NamedTuple):
 
 
 class _Selection(NamedTuple):
-    """What is left out of a copy, as rules for a walk: what `exclude` says, and what `include` doesn't name.
+    """The rules of a copy, for a walk: left out is what `exclude` names, and what `include` doesn't.
 
     Patterns are of paths below the directory that is copied: the first `cut` characters are its own.
     """
@@ -170,7 +170,7 @@ def missing(tree: Tree, path: str) -> ContextError:
 
 
 def _advise(tree: Tree, path: str) -> str:
-    """Say what is there in place of the first missing name, or where else the last one is."""
+    """Return a hint: what is there in place of the first missing name, or another directory with the last one."""
     names = path.split("/")
     for depth in range(len(names)):
         if tree.find(tree.resolve("/".join(names[: depth + 1]))) is not None:
@@ -190,7 +190,7 @@ def _advise(tree: Tree, path: str) -> str:
 
 
 def _advise_of_link(tree: Tree, names: list[str], *, whole: bool, link: Entry) -> str:
-    """Say where a link leads that leads to nothing: out of the source, to what is hidden, or nowhere."""
+    """Return a hint for a dangling link: it leads out of the source, to something hidden, or nowhere."""
     shown = "It" if whole else f'"{"/".join(names)}"'
     end = tree.resolve("/".join(names))
     if rule := tree.hidden_by(end):
@@ -201,7 +201,7 @@ def _advise_of_link(tree: Tree, names: list[str], *, whole: bool, link: Entry) -
 
 
 def _advise_of_way(tree: Tree, names: list[str]) -> str:
-    """Say which link stands in the way of a path that is there once links are followed."""
+    """Return a hint for a path that exists once links are followed: the link in its way."""
     for depth in range(1, len(names)):
         entry = tree.find("/".join(names[:depth]))
         if entry is not None and entry.kind == SYMLINK:
