@@ -52,11 +52,11 @@ class ChangeSource(Protocol):
     """What all paths are relative to."""
 
     def children(self, path: str) -> Iterator[tuple[bytes, Verdict]]:
-        """Give the names in a directory that may matter, in the order of the layer; no sockets. Raises OSError."""
+        """Give the names in a directory that may have changed, in the layer's order; no sockets. Raises OSError."""
         ...
 
     def has_old_time(self, path: str, status: os.stat_result) -> bool:
-        """Say of the name given last, now `status`, whether its time is what it was before. Raises OSError."""
+        """Say whether the object given last, now with `status`, has the time that it had before. Raises OSError."""
         ...
 
     def drop(self, path: str, status: os.stat_result) -> None:
@@ -75,7 +75,7 @@ class _Visit:
     path: str
     names: Iterator[tuple[bytes, Verdict]]
     pending: os.stat_result | None = None
-    """The directory's lstat as long as nothing has been found to keep it for."""
+    """The directory's lstat, until a change below it makes it part of the layer."""
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ class _Walk:
         return entry if before is None else entry._replace(uid=before.entry.uid, gid=before.entry.gid)
 
     def emit(self, entry: Entry, *, has_content: bool = True) -> Iterator[Change]:
-        """Give the directories above that were not worth an entry until now, then the entry."""
+        """Give the directories above that have no entry yet, then the entry."""
         for visit in self.visits:
             if visit.pending is not None:
                 status, visit.pending = visit.pending, None

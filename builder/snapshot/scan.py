@@ -65,7 +65,7 @@ def is_directory(fingerprint: bytes) -> bool:
 
 
 def _fingerprints(directory: str) -> tuple[Fingerprints, int]:
-    """The names in a directory but for sockets, and the youngest change time among them."""
+    """Return the names in a directory without its sockets, and the youngest change time among them."""
     found: Fingerprints = {}
     newest = os.lstat(directory).st_ctime_ns
     with listing(directory) as entries:
@@ -121,7 +121,7 @@ class ScannedTree:
         return before is not None and _MTIME.unpack_from(before) == divmod(status.st_mtime_ns, _NS)
 
     def drop(self, path: str, status: os.stat_result) -> None:
-        """What isn't part of the layer stays: here it is the original, or a change of no consequence."""
+        """Leave it: here it is the original, or a change of no consequence."""
 
     def leave(self, path: str) -> None:
         """Nothing to do."""

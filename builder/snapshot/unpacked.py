@@ -90,7 +90,7 @@ class UnpackedLayers:
 
     @contextmanager
     def _locked(self, path: str) -> Iterator[None]:
-        """Keep others from writing this layer; 256 locks serve all, and nobody holds two."""
+        """Keep others from writing this layer. 256 locks serve all layers: nobody holds two of them."""
         locks = f"{self._place.snapshots}/locks"
         os.makedirs(locks, _PRIVATE_MODE, exist_ok=True)
         name = os.path.basename(path)[:2]

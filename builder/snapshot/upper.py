@@ -114,7 +114,7 @@ class UpperDirectory:
         return stat.S_ISCHR(status.st_mode) and status.st_rdev == _WHITEOUT_DEVICE
 
     def _is_now_deletion(self, entry: os.DirEntry[str], opened: _Opened, own: str) -> bool:
-        """Take away a socket, which a layer cannot hold; whether that leaves a deletion of what it had replaced."""
+        """Remove a socket, which a layer cannot hold. Say whether what it had replaced is a deletion now."""
         if not _is_socket(entry):
             return False
         self._remove(own)
@@ -132,7 +132,7 @@ class UpperDirectory:
             self.reusable = False
 
     def _hidden_names(self, opened: _Opened, path: str, present: set[bytes]) -> list[bytes]:
-        """Make deletions of everything that the layers below have in a directory that hides it all."""
+        """Mark as deleted what the layers below have in a directory that hides all; return the whiteouts' names."""
         before = self._view.find(path)
         if before is None or before.entry.kind != "directory":
             return []
@@ -184,7 +184,7 @@ class _Opened:
 
 
 def _read_mark(path: str, prefix: str) -> bytes:
-    """The opaque mark of a directory: "y" hides all, "x" says that deletions are marked files."""
+    """Return the opaque mark of a directory: "y" hides all, "x" says that deletions are marked files."""
     try:
         names = os.listxattr(path)
     except OSError as error:

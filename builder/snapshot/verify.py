@@ -23,7 +23,7 @@ from builder.store.verify import Finding
 _BLOCK_BYTES = 1 << 20
 _TYPE = {FILE: stat.S_IFREG, HARDLINK: stat.S_IFREG, DIRECTORY: stat.S_IFDIR, SYMLINK: stat.S_IFLNK}
 _SINGLE = ".single"
-"""The form whose files have the modes that one user alone can give them."""
+"""The form of trees with one user id, whose files may have other modes than their layer says."""
 
 
 def verify_made_from_layers(store: Store) -> tuple[Finding, ...]:
@@ -108,7 +108,7 @@ def _digest(root: int, path: str) -> str:
 
 
 def _added(root: int, directory: str, index: LayerIndex) -> Iterator[str]:
-    """Yield what a directory holds beside what the layer puts there; whiteouts are devices of the hidden name."""
+    """Yield what is in a directory and not in the layer; a whiteout is there as a device of the hidden name."""
     expected = set()
     for child in index.children(directory):
         name = child.entry.path.rpartition("/")[2]
