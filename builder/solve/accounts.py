@@ -14,14 +14,14 @@ _FILE_BYTES = 1 << 20
 
 
 def find_user(view: MergedView, spec: str) -> Account:
-    """Find whom USER `spec` runs as. Raises SandboxError for unknown names, LayerError for files that are too long."""
+    """Return the account that USER `spec` names. Raises SandboxError for unknown names, LayerError as `find_owner`."""
     return lookup_user(*_read_accounts(view), spec)
 
 
 def find_owner(view: MergedView, spec: str) -> tuple[int, int]:
-    """Find the (uid, gid) that --chown `spec` means in a file system. Raises ContextError when it can mean nothing.
+    """Return the (uid, gid) that --chown `spec` means in a file system.
 
-    Also LayerError for accounts that are no plain text file.
+    Raises ContextError for a wrong form and for unknown names, LayerError for accounts that are no plain, short file.
     """
     parts = spec.split(":")
     if len(parts) > 2:

@@ -67,7 +67,7 @@ def definition_digest(document: dict[str, Any]) -> Digest:
 
 
 def preimage(document: dict[str, Any], inputs: Any, isolation: str = "") -> bytes:
-    """Return the canonical bytes whose digest is the cache key; `isolation` is told when it is less than the best."""
+    """Return the canonical bytes whose digest is the cache key; `isolation` is empty for all but a chroot."""
     told = {"isolation": isolation} if isolation else {}
     return encode(document | {"inputs": inputs} | told)
 

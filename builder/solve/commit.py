@@ -39,17 +39,16 @@ def until_cancelled(
 
 
 class Committed(NamedTuple):
-    """A layer in the store, the digests that were found while it was written (path → sha256 in hex), and what is to be
-    said of it whenever it is used.
-    """
+    """A layer in the store. `hashed` has the digests that were found while it was written: path → sha256 in hex."""
 
     layer: LayerRecord
     hashed: Mapping[str, str]
     warnings: tuple[Warned, ...] = ()
+    """Given whenever the layer is used, also when a later build takes it from the cache."""
 
 
 def commit_step(step: Step, items: Iterable[tuple[Entry, Content | None]], context: SolveContext) -> Committed:
-    """Write the layer of a step; its warnings are of the values of secrets that are in it."""
+    """Write the layer of a step, with a warning for each secret whose value is in it. Raises as `commit_layer`."""
     if not context.settings.secrets:
         return commit_layer(context.store, items, epoch=context.epoch)
     from builder.solve.secret_watch import watch_for

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _TRASH_SECONDS = 0.5
-"""What the end of a build may spend on deleting; the rest waits for the next one, or for prune."""
+"""The time that the end of a build may spend on deleting; what is left waits for the next build, or for prune."""
 
 
 class Contexts(Protocol):
@@ -48,7 +48,7 @@ class Contexts(Protocol):
 
 
 class NoContexts:
-    """For what is not a build."""
+    """The contexts of a command that is no build: there are none."""
 
     def tree(self, name: str) -> Tree:
         raise AssertionError("nothing here reads a build context")
@@ -56,7 +56,7 @@ class NoContexts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What the user asked for all RUN steps."""
+    """The options of the command line that hold for every RUN step."""
 
     network: Network = "default"
     run: RunOptions = NO_OPTIONS
@@ -69,7 +69,7 @@ class RunSettings:
 
 @dataclass(slots=True, kw_only=True)
 class SolveContext:
-    """One build's tools. `build_name` names the build, so that the next one can say what changed."""
+    """What the steps of one plan share. Under `build_name` the next build of the same thing finds what this one did."""
 
     store: Store
     cache: CacheBackend
@@ -82,7 +82,7 @@ class SolveContext:
     cancel: Cancel = field(default_factory=Cancel)
     """Set once anything has failed or the user has had enough: whoever works looks at it."""
     epoch: int | None = None
-    """What clamps all times, in seconds since 1970."""
+    """The time that no file of a layer may be younger than, in seconds since 1970."""
     results: Results = field(default_factory=Results)
     """The steps solved so far: what later ones stand on and read from."""
     _views: Views | None = None
@@ -111,7 +111,7 @@ class SolveContext:
         return self._views
 
     def warn(self, warning: Warned) -> None:
-        """Say it, once: a step whose record turns out not to hold is looked at twice."""
+        """Give a warning once. A step whose record turns out not to hold is looked at twice, and would warn twice."""
         if warning not in self._warned:
             self._warned.add(warning)
             self.sink(warning)
@@ -153,7 +153,7 @@ class SolveContext:
         return self._remote.select
 
     def now(self) -> int:
-        """Return the time of what a step makes without a time of its own, in seconds since 1970."""
+        """Return the time for what has none of its own, as a directory that COPY makes; in seconds since 1970."""
         return self.epoch if self.epoch is not None else int(time.time())
 
     def run_tools(self) -> RunTools:
@@ -186,7 +186,7 @@ class SolveContext:
         return self._sightings
 
     def mount_sources(self) -> MountSources:
-        """Return what mounts are made from; the machine must be open."""
+        """Return what mounts are made from; the worker must be open."""
         if self._sources is None:
             from builder.solve.run.cache_mounts import CacheMounts
             from builder.solve.run.mounts import MountSources

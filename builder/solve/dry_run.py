@@ -75,7 +75,7 @@ def _image(step: ImageStep, context: SolveContext) -> StepStatus:
 
 
 def _waiting(step: Step, blocking: list[StepID], explainer: Explainer) -> StepStatus:
-    """Say why a step runs whose parent does: what is new in itself, and what it follows."""
+    """Return the status of a step that stands on steps without a result: what is new in it, and which it waits for."""
     is_linked = isinstance(step, CopyStep) and step.link
     reads_known = not any(needed in blocking for needed in steps_read(step))
     if isinstance(step, CopyStep) and is_linked and reads_known and not _is_remote(step):
@@ -98,7 +98,7 @@ def _is_remote(step: LayerStep) -> bool:
 
 
 def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -> StepStatus:
-    """Look a step up; on top of a `parent` that is not what it will be, nothing can be built."""
+    """Look a step up. With a `parent` that only stands in for the real one, its result is not kept for later steps."""
     context = explainer.context
     keyed_step = keyed(step, context, parent)
     key = keyed_step.key()

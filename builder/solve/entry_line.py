@@ -55,7 +55,7 @@ def shortened(line: bytes) -> bytes:
 
 
 def described(lines: bytes) -> list[Described]:
-    """Take lines apart."""
+    """Return the entries that lines describe."""
     fields = lines.decode("utf-8", "surrogateescape").split("\0")
     return [Described(*fields[start : start + _FIELDS]) for start in range(0, len(fields) - 1, _FIELDS)]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class KeyedStep:
-    """`parent` is the file system that the layer goes on top of."""
+    """A step with its definition, and its key once that is asked for. `parent` is the file system below its layer."""
 
     step: LayerStep
     parent: Stack
@@ -55,7 +55,7 @@ class KeyedStep:
         return digest_of(found), found
 
     def replace_inputs(self, executed: Executed) -> None:
-        """Have the key say what was read in fact, which may not be what was there before."""
+        """Take the inputs as they were when the layer was made; the key is made anew from them."""
         self._inputs, self._key = self._noted(executed.inputs), None
 
     def find(self) -> tuple[CacheRecord, LayerRecord] | None:
@@ -75,7 +75,7 @@ class KeyedStep:
 
 
 def keyed(step: LayerStep, context: SolveContext, parent: Stack | None = None) -> KeyedStep:
-    """Return `step` to be looked up and executed; what it stands on must be solved, or is `parent`."""
+    """Return `step` ready to be looked up and executed. The step below it must be solved, unless `parent` is given."""
     parent = context.results.stack(step.parent) if parent is None else parent
     # COPY --link doesn't see what is below it, and so doesn't depend on it.
     seen = SCRATCH if isinstance(step, CopyStep) and step.link else parent

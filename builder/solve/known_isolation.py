@@ -35,7 +35,7 @@ _NAMESPACES = ("user", "mnt", "pid")
 
 
 def takes_chroot_results(requested: str | None, store: Store) -> bool | None:
-    """Say whether a build that asks for `requested` takes what a chroot made; None when that is not known yet."""
+    """Say whether a build that asks for `requested` takes results of a chroot; None where only a trial can tell."""
     if requested is not None:
         return requested == CHROOT
     known = store.documents.find(this_place())
@@ -43,14 +43,15 @@ def takes_chroot_results(requested: str | None, store: Store) -> bool | None:
 
 
 def remember_isolation(name: str, place: Digest, store: Store) -> None:
-    """Keep which isolation a build gets in `place` that asks for none."""
+    """Keep the isolation that builds get in `place` when they ask for none."""
     if name == CHROOT or store.documents.find(place) is not None:  # nobody asks where more works
         store.documents.put(place, name.encode())
 
 
 def this_place() -> Digest:
-    """Return what stands for this place before any namespace is entered: another container, boot, user or policy is
-    another one.
+    """Return the digest of this place, as it is before any namespace is entered.
+
+    Another container, boot, user, or policy of the kernel is another place.
     """
     namespaces = []
     for name in _NAMESPACES:

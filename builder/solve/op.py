@@ -31,20 +31,20 @@ class Inputs(NamedTuple):
     document: Any
     """The inputs member of the preimage of its key (cache_key.py)."""
     seen: Callable[[], tuple[Seen, ...]] = _nothing_seen
-    """Gives what the document is made of digests of; asked for when a miss is explained, never by a cached build."""
+    """Gives the files behind the digests of the document; called when a miss is explained, not by cached builds."""
     warnings: tuple[Warned, ...] = ()
-    """What is to be said of it, whether the step is cached or not."""
+    """Given whether the step is cached or not."""
 
 
 class Executed(NamedTuple):
     layer: LayerRecord
     inputs: Inputs
     warnings: tuple[Warned, ...] = ()
-    """What is to be said of the layer, also when a later build takes it from the cache."""
+    """Given whenever the layer is used, also when a later build takes it from the cache."""
 
 
 class Op(Protocol):
-    """Used by one thread."""
+    """A step bound to what it reads. An op is used by one thread."""
 
     def read_inputs(self) -> Inputs:
         """Return what the step will read. Raises PybuildError."""

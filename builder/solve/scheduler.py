@@ -35,7 +35,7 @@ class Pool:
         self._error: BaseException | None = None
 
     def run(self, steps: Iterable[Step], done: set[StepID]) -> None:
-        """Run `steps`, given those that need not run any more. Raises the first error, after all threads have ended."""
+        """Run `steps`; those in `done` have a result already. Raises the first error, after all threads have ended."""
         for step in steps:
             self._steps[step.id] = step
             self._needs[step.id] = set(dependencies(step)) - done

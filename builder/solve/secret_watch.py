@@ -36,7 +36,7 @@ class SecretWatch:
         return watched
 
     def places(self, index: LayerIndex) -> dict[str, str]:
-        """Return, for each secret that was found, the path of the file it is in; "" where that would tell it."""
+        """Return the file that each found secret is in; "" where there is none, or its path holds a secret itself."""
         files = [found for found in index.walk() if found.entry.kind == "file"]
         places = {}
         for name, position in self.found.items():

@@ -111,7 +111,7 @@ class _Solver:
         self.sink(events.StepCached(step.id, step.title, str(layer.diff_id), layer.descriptor.size, str(record.key)))
 
     def _say_again(self, step: Step, record: CacheRecord) -> None:
-        """Say what is to be said of a layer whenever it is used; that of a secret in it, where one is given again."""
+        """Give the warnings of a cached layer again, in a build that has secrets: they are about secrets in it."""
         if self.context.settings.secrets:
             from builder.solve.reason.facts import facts_from_bytes  # most builds have no secrets
 
@@ -258,7 +258,7 @@ class _Solver:
         self.context.store.facts.put(key, facts_to_bytes(facts))
 
     def _reason(self, keyed_step: KeyedStep, in_chroot: bool) -> str:
-        """Say why the step has to run; where it can be compared with an earlier one, its inputs are read for that."""
+        """Return why the step has to run. Its inputs are read where there is an earlier step to compare them with."""
         with self._lock:
             if self._explainer is None:
                 from builder.solve.reason.explain import Explainer  # nothing is explained when everything is cached
@@ -267,7 +267,7 @@ class _Solver:
         return self._explainer.reason(keyed_step, in_chroot=in_chroot)
 
     def _remember(self, *, whole: bool) -> None:
-        """Keep the keys of this build for the next one; of a build that failed, beside those of the one before."""
+        """Keep the keys of this build's steps for the next; those of a failed build are added to those of the last."""
         plans, key = self.context.store.documents, last_key(self.context.build_name)
         keys = keys_by_place(self.plan, self.context.results)
         if not whole and (known := plans.find(key)) is not None:

@@ -11,7 +11,7 @@ from builder.plan.step import RunStep, Step
 
 @contextmanager
 def errors_located_at(step: Step) -> Iterator[None]:
-    """Raise what comes out of the body as StepFailed at `step`, unless it says itself where it belongs."""
+    """Raise errors of the block as StepFailed at `step`; those that have a place of their own, or need none, pass."""
     try:
         yield
     except (SourceError, Cancelled, UsageError):
@@ -21,5 +21,5 @@ def errors_located_at(step: Step) -> Iterator[None]:
 
 
 def failed(step: RunStep, message: str, hint: str = "") -> StepFailed:
-    """Return the error for a step that could not even start."""
+    """Return the error for a step that failed before its command began."""
     return StepFailed(message, step.location, hint=hint, step=step.title)

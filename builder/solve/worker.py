@@ -32,7 +32,7 @@ _QEMU_NAMES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386", "mips64le":
 
 @dataclass(slots=True)
 class Worker:
-    """Closed until `open`; `single_id` says that all files have one owner."""
+    """The machine of a build. It is closed until `open`. With `single_id` all files have one owner."""
 
     store: Store
     isolation: str | None = None
@@ -48,18 +48,18 @@ class Worker:
 
     @property
     def sandbox(self) -> Sandbox:
-        assert self._sandbox is not None, "the machine is opened before steps run"
+        assert self._sandbox is not None, "the worker is opened before steps run"
         return self._sandbox
 
     @property
     def snapshotter(self) -> Snapshotter:
-        assert self._snapshotter is not None, "the machine is opened before steps run"
+        assert self._snapshotter is not None, "the worker is opened before steps run"
         return self._snapshotter
 
     def open(self, sink: EventSink, *, needs_network: bool) -> None:
         """Enter the namespaces and start the sandbox. The process must have one thread. Raises SandboxError.
 
-        `needs_network` says that a command asks for no network in particular.
+        With `needs_network`, because a step has no `--network` of its own, the network of the build is started as well.
         """
         if not self.is_open:
             self._open(sink, needs_network)
@@ -105,7 +105,7 @@ class Worker:
             sink(Noted("one user id only: RUN sees every file as its own, and new files belong to root"))
 
     def takes_chroot_results(self, sink: EventSink) -> bool:
-        """Say whether what a RUN made in a chroot may be used; opens the machine when only a trial can tell.
+        """Say whether the result of a RUN in a chroot may be used; opens the worker when only a trial can tell.
 
         The process must have one thread. Raises SandboxError.
         """
@@ -118,7 +118,7 @@ class Worker:
         return known
 
     def end_network(self) -> None:
-        """Say that no step will run any more: taking a network down takes the kernel a while, so it may begin."""
+        """Let the network go, when no step will run any more: taking it down takes the kernel a while."""
         if self._sandbox is not None:
             self._sandbox.network.close()
 

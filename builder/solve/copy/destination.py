@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDirectory:
-    """What directories get that a copy or WORKDIR makes. `mtime` in seconds."""
+    """Mode, owner and time (in seconds) of the directories that a copy or a WORKDIR makes."""
 
     mode: int = 0o755
     uid: int = 0

@@ -53,9 +53,9 @@ class CopyLayer:
         self._selected = selection.select()
         self._digests = [SelectionDigest() for _ in self._selected.sources]
         self._lost: dict[tuple[int, str], str] = {}
-        """(source, path in the layer) → digest of a large file that another one of that path kept out of the layer."""
+        """(number of the source, path) → digest of a large file that a later source of the same path has replaced."""
         self._grown: dict[str, Node] = {}
-        """Path in the layer → large file that was longer after it had been copied than when it was listed."""
+        """Path in the layer → large file that has become longer between being listed and being copied."""
 
     def items(self) -> Iterator[LayerItem]:
         """Yield entries and contents of the layer, parents first, every path once. Raises ContextError, LayerError."""
@@ -162,7 +162,7 @@ class CopyLayer:
             yield Item(entry, node.content, number, node.identity, node)
 
     def _lose(self, item: Item) -> None:
-        """Digest a large file here that another of the same name has kept out of the layer."""
+        """Digest a large file that a later source has replaced: it is no part of the layer, but of the cache key."""
         if item.node is not None and item.entry.kind == FILE and not item.entry.digest:
             self._lost[item.source, item.entry.path] = hash_node(item.node)
 
@@ -209,9 +209,9 @@ def _place_all(sources: list[SelectedSource], target: Destination) -> list[str]:
 
 
 def _check_unchanged(node: Node, path: str, grown: dict[str, Node]) -> None:
-    """Raise ContextError when a file that somebody else has just read to `path` is no longer what was listed.
+    """Raise ContextError when the file that was just written to `path` of the layer is not the listed one any more.
 
-    One that may have only become longer is put into `grown`.
+    A file that may have only become longer is put into `grown`.
     """
     if node.status is None or not isinstance(node.content, FileContent):
         return

@@ -71,9 +71,9 @@ class RemoteSources:
         yield found
 
     def timestamp(self, source: HttpSource | GitSource) -> int | None:
-        """Return when what `source` gives was made, in seconds since 1970; None when nobody says.
+        """Return the time of `source`, in seconds since 1970; None for a file that has none.
 
-        Of a file whose server gives it no time, that is the time of the newest file in it when it is an archive.
+        It is that of the commit, or the one that the server gives the file, else that of the archive's newest file.
         Raises ContextError, DigestMismatch.
         """
         if isinstance(source, GitSource):
@@ -134,7 +134,7 @@ class RemoteSources:
             raise Cancelled("the download was cancelled")
 
     def _known(self, url: str) -> dict[str, Any] | None:
-        """Return what a server said of a file that is here."""
+        """Return what the server said of a file, if the file is still in the store."""
         document = self._store.documents.find(_answer_key(url))
         if document is None:
             return None

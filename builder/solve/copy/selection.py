@@ -84,7 +84,7 @@ class CopySelection:
 
 
 def read_inputs(selection: CopySelection) -> Inputs:
-    """Return what a step will read, reading it. Raises ContextError, StepFailed."""
+    """Read what a step will copy, and return it as inputs. Raises ContextError, StepFailed."""
     selected = selection.select()
     digests = [_digest(source) for source in selected.sources]
     return inputs_of(selection.step, selected, digests, [_already_known] * len(digests))
@@ -93,7 +93,7 @@ def read_inputs(selection: CopySelection) -> Inputs:
 def inputs_of(
     step: CopyStep, selected: Selected, digests: Sequence[SelectionDigest], finders: Iterable[FindDigest]
 ) -> Inputs:
-    """Return the inputs of a step whose sources have been digested; a finder each gives what was not known then."""
+    """Return the inputs of a step whose sources are digested; a finder each gives digests of large files."""
     parts = list(zip(selected.sources, digests, finders, strict=True))
     document = [
         {"source": source.label, "kind": "directory" if source.is_directory else "file"}

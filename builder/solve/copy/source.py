@@ -40,7 +40,7 @@ class SelectedSource(NamedTuple):
     nodes: Callable[[], Iterator[Node]]
     """Give the file, or what is below the directory, in tree order; works again and again."""
     fixed: Mapping[str, Any] | None = None
-    """What it is known by, when that says more than reading it would: a commit."""
+    """Its inputs, where a name stands for the content and nothing need be read: those of a commit."""
     may_unpack: bool = False
     """Whether ADD unpacks it if it turns out to be an archive."""
     context: str | None = None
@@ -84,7 +84,7 @@ _Found = TypeVar("_Found")
 
 
 def _placed(step: CopyStep, source: Paths, number: int, find: Callable[[], Iterator[_Found]]) -> Iterator[_Found]:
-    """Yield what is found; what goes wrong is said at the word that names it."""
+    """Yield what `find` gives; its errors are located at the word of the Dockerfile that names the source."""
     try:
         yield from find()
     except ContextError as error:

@@ -43,7 +43,7 @@ def titles_below(plan: Plan, step: Step, results: Results) -> tuple[tuple[str, s
 
 
 def changes_below(plan: Plan, step: Step, results: Results, before: Facts) -> Iterator[str]:
-    """Yield, once, why `step` stands on something else than it did; steps that aren't solved are to run again."""
+    """Yield the one reason why `step` stands on something else than it did. Steps without a result will run again."""
     layers = [below for below in ancestors(plan, step) if not isinstance(below, ImageStep)]
     for below in layers:
         solved = results.steps.get(below.id)

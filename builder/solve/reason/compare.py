@@ -38,10 +38,10 @@ class Look(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """What is asked while two looks are compared."""
+    """Answers to the questions that come up while two looks are compared."""
 
     below: Callable[[], Iterator[str]]
-    """Says what changed of what the step stands on."""
+    """Gives the changes below the step."""
     lines: Lines
     came: Why
     went: Why
@@ -100,7 +100,7 @@ def _inputs(before: Look, now: Look, sources: Sources) -> Iterator[str]:
 
 
 def _place(seen: Seen, other: Seen) -> str:
-    """Return what a mount shows, with where that is where the `other` is elsewhere."""
+    """Return the path that a mount shows, and the tree it is in where the `other` mount shows another tree."""
     path = f"/{seen.root}"
     if seen.context == other.context:
         return path
@@ -141,7 +141,7 @@ def _part(
     *,
     excludes: bool,
 ) -> Iterator[str]:
-    """Compare the files of one source; with other patterns of --exclude, not which came and went."""
+    """Compare the files of one source. When --exclude has changed, that says enough of files that came and went."""
     if was == now:
         return
     if label.startswith("<<"):

@@ -54,7 +54,7 @@ class Explainer:
         self._last = json.loads(known) if known else {}
 
     def reason(self, keyed_step: KeyedStep, *, in_chroot: bool) -> str:
-        """Say why a step has to be made, in a chroot or not; its inputs are read where there is anything to compare.
+        """Return why a step must run, in a chroot or not. Its inputs are read where an earlier one can be compared.
 
         Raises PybuildError.
         """
@@ -74,7 +74,7 @@ class Explainer:
         return main_reason(before, now, self._sources(step, before.facts, now.facts)) or PRUNED
 
     def reason_waiting(self, step: LayerStep, document: dict[str, Any], seen: tuple[Seen, ...]) -> str:
-        """Say why a step will be made that stands on one that will be; `document` lacks what isn't known."""
+        """Return why a step must run that waits for another; `document` is its preimage as far as that is known."""
         if step.no_cache:
             return NO_CACHE
         earlier = self._earlier(step)

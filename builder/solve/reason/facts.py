@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 _QUICKLY = 1
-"""zlib's level: what matters is that digests are most of it, and they don't compress."""
+"""zlib's level. Most of the facts are digests, which no level makes smaller."""
 
 
 class Seen(NamedTuple):
@@ -26,7 +26,7 @@ class Seen(NamedTuple):
     label: str
     """What the Dockerfile calls it; the target of a mount."""
     root: str = ""
-    """The path in its tree that the lines' paths stand below."""
+    """The path in its tree that the paths of the lines are relative to; a file's own."""
     is_directory: bool = True
     context: str | None = None
     """The context it is from."""

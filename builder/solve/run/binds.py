@@ -1,8 +1,9 @@
 """Bind mounts of a RUN: a part of a context, or of the file system of a stage.
 
-A context is never mounted as it lies there unless that can't be told from what BuildKit would show: without what the
-ignore file hides, everything owned by root, and untouched since it was looked at. Else the part that is asked for is
-written to the store, once in a build. Layers of stages never change, and are mounted as they are.
+A context is mounted in place only where a command cannot tell it from what BuildKit would show: no ignore file hides a
+part of it, all of it belongs to us, who are root to the command, and nothing was touched since it was looked at.
+Otherwise the part that is asked for is written to the store, once in a build. Layers of stages never change, and are
+mounted as they are.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Shown(NamedTuple):
     in_place: bool
 
     def moved(self) -> str | None:
-        """Return a path that may not have been what the sighting says while the command ran."""
+        """Return a path that may have changed while the command ran; None when everything was as the sighting says."""
         return self.sighting.moved(self.tree) if self.in_place else None
 
 
@@ -83,7 +84,7 @@ def bind(
 
 
 def seen_part(step: RunStep, tree: Tree, name: str, subpath: str, sources: MountSources | MountTrees) -> Sighting:
-    """Return what was seen at `subpath` of a context. Raises StepFailed when nothing is there, ContextError."""
+    """Return the sighting of `subpath` of a context. Raises StepFailed when nothing is there, ContextError."""
     return sources.sightings.see(name, subpath, lambda: look(tree, existing_path(step, tree, subpath)))
 
 

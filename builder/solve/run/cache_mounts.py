@@ -110,7 +110,7 @@ class CacheMounts:
         raise StoreError(f"more than {_MAX_PRIVATE} steps use one private cache mount at the same time")
 
     def _make_ready(self, path: str, lock: int, request: CacheRequest, empty: bool, cancel: Event) -> None:
-        """Empty or fill the directory if need be, which takes the lock for us alone, and back."""
+        """Empty or fill the directory if need be. For that the lock is ours alone, and shared again afterwards."""
         with self._lock:
             empty = empty and path not in self._emptied
         if os.path.isdir(path) and not empty:

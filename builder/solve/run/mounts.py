@@ -159,7 +159,7 @@ def _request(step: RunStep, mount: CacheMount, sources: MountSources) -> CacheRe
 
 
 def base_identity(base: ContextSource | StepSource, sources: MountSources) -> str:
-    """Return what tells one first content of a cache from another: the layers, or which context."""
+    """Return the identity of the first content of a cache: the chain ID of a stage's layers, or the context's name."""
     if isinstance(base, StepSource):
         return str(chain_id_of(layer.diff_id for layer in sources.layers(base.step)))
     return f"context {base.name}"
@@ -175,7 +175,7 @@ def _cache(step: RunStep, mount: CacheMount, directory: str) -> spec.CacheMount:
 
 
 def _make_directories(directory: str, subpath: str) -> None:
-    """Make a part of a cache that isn't there yet, as far as that goes without following a link of an earlier RUN."""
+    """Make the directories of a missing part of a cache; ends at a link, which an earlier RUN may have put there."""
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in subpath.split("/"):

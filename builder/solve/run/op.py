@@ -41,7 +41,7 @@ class RunOp:
                     return Executed(committed.layer, self._inputs(dict(done.shown)), committed.warnings)
 
     def _inputs(self, shown: Mapping[BindMount, Shown]) -> Inputs:
-        """Return the inputs; of mounts that are in `shown`, what they have shown."""
+        """Return the inputs; those of the mounts in `shown` are what the command saw."""
         if not self.step.mounts:
             return Inputs({})
         from builder.solve.run.inputs import run_inputs, run_seen  # most RUNs have no mounts
@@ -51,7 +51,7 @@ class RunOp:
         return Inputs(document, partial(run_seen, self.step, trees, shown))
 
     def _held_still(self, shown: Mapping[BindMount, Shown]) -> bool:
-        """Say whether the command saw what the key says; what it may not have seen so is a copy from now on."""
+        """Say whether all that the command could read held still; what did not is mounted as a copy from now on."""
         for mount, seen in shown.items():
             if (path := seen.moved()) is not None and isinstance(mount.source, ContextSource):
                 self.context.mount_sources().copies.moving.add((mount.source.name, mount.subpath))

@@ -13,7 +13,7 @@ HIDDEN = b"***"
 _TAIL_LINES = 30
 _MAX_LINE_BYTES = 1 << 16
 _MIN_SECRET_BYTES = 3
-"""Shorter ones would blot out half of the output, and are no secrets."""
+"""Shorter values are not hidden: that would blot out half of the output, and they are no secrets."""
 
 
 class Redactor:
@@ -71,7 +71,7 @@ class RunOutput:
         self._emit(shown)
 
     def _give_part(self, line: bytes) -> bytearray:
-        """Give out all of a line that is too long but for an end in which a secret may have begun."""
+        """Give out a line that is too long, all but its end: a secret may have begun there."""
         # Hidden before it is cut: a cut through a secret would leave two halves that nobody recognises.
         hidden = self._redactor.hide(line)
         held = max(self._redactor.longest - 1, 0)

@@ -43,7 +43,7 @@ class Sighting:
     is_settled: bool = True
 
     def moved(self, tree: Tree) -> str | None:
-        """Return the first path of which `tree` says something else today; None when all is as it was."""
+        """Return the first path of `tree` that has changed since; None when there is none."""
         for was, now in zip_longest(self.statuses, statuses_of(tree.walk(self.start)), fillvalue=("", None)):
             if was[0] != now[0] or not _same(was[1], now[1]):
                 return min(filter(None, (was[0], now[0])), default=self.start)
