@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 
 def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> BuildResult:
-    """Build what `request` asks for. Raises PybuildError; the store then holds what it held before, and more cache."""
+    """Build what `request` asks for.
+
+    Raises PybuildError. The store then holds what it held before, and cache records of the steps that succeeded.
+    """
     # Before anything is looked at: a receipt vouches for what had been left alone by then, and for nothing later.
     started, begun_ns = time.monotonic(), time.time_ns()
     names = tuple(_destination(tag) for tag in request.tags)
@@ -149,7 +152,7 @@ def dry_run(request: BuildRequest, sink: events.EventSink = events.ignore_events
 
 
 def check(request: BuildRequest, sink: events.EventSink = events.ignore_events, *, advice: bool = False) -> CheckReport:
-    """Check the Dockerfile of a build without building; `advice` adds the checks that are ours."""
+    """Check the Dockerfile of a build without building; `advice` adds pybuild's own checks."""
     from builder.engine.planning import check_whole
 
     with _opened(request, sink) as session:
@@ -174,7 +177,7 @@ def targets(request: BuildRequest) -> Targets:
 
 @contextmanager
 def _opened(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> Iterator[BuildSession]:
-    """Open what a build needs, for those who only look."""
+    """Open what a build needs, for verbs that build nothing."""
     from builder.engine.session import BuildSession
 
     with ExitStack() as stack:

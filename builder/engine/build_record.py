@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class StepLine(NamedTuple):
-    """Where a step of the plan for a platform stands; one that the Dockerfile does not spell out has none."""
+    """The line of the Dockerfile that a step of the plan for `platform` stands in; steps without one are left out."""
 
     platform: str
     step: int
@@ -55,7 +55,7 @@ class BuildRecord(NamedTuple):
     """(seconds since the build began, event as builder.solve.event_json has it), in the order they came in."""
 
     def is_repeated_by(self, other: BuildRecord) -> bool:
-        """Say whether `other` is of the same build once more, for which nothing was left to do."""
+        """Say whether `other` is the record of the same build again, with every step cached."""
         return (
             other.images == tuple(image.all_cached() for image in self.images)
             and (other.target, other.steps) == (self.target, self.steps)
@@ -63,7 +63,7 @@ class BuildRecord(NamedTuple):
         )
 
     def warnings(self) -> tuple[Warned, ...]:
-        """Return what was warned of."""
+        """Return the warnings of the build."""
         said = [event for _, event in self.events if event["event"] == "warning"]
         if not said:
             return ()
@@ -112,7 +112,7 @@ class Recorder:
 
 
 def keep_record(store: Store, record: BuildRecord) -> Digest:
-    """Keep a record; of a build that found nothing left to do, the one before it stays. Return the digest of either."""
+    """Keep a record and return its digest; that of the last record, when this build only repeats it."""
     last = _last_of(store, record.manifest)
     before = None if last is None else find_record(store, last)
     if last is not None and before is not None and before.is_repeated_by(record):

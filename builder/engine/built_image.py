@@ -1,4 +1,4 @@
-"""One platform's image as a build has made it, and what is told of it."""
+"""One platform's image as a build has made it, and the report of it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class BuiltImage(NamedTuple):
     results: Results
     image: Image
     last: tuple[str, str]
-    """Where the keys of its steps are kept for the next build, and what they are (solve/reason/last_build.py)."""
+    """(key of a document, document) with the keys of the steps, for the next build (solve/reason/last_build.py)."""
 
     def report(self) -> ImageReport:
-        """Return what is told of it."""
+        """Return what displays and the build record show of the image."""
         layers = self.results.stack(self.plan.image.result).layers
         return ImageReport(
             str(self.platform),

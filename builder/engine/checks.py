@@ -67,7 +67,7 @@ def check_build(
 
 
 def _frontend_warnings(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> Iterator[Warning]:
-    """Say that another frontend, which the file or the user asks for, is not run: it would act with our rights."""
+    """Warn of a frontend that the file or the user asks for. It is not run: it would act with our rights."""
     directive = next((directive for directive in dockerfile.directives if directive.name == "syntax"), None)
     frontend = build_args.get(SYNTAX) or (directive.value if directive else "")
     if is_foreign(frontend):
@@ -100,7 +100,7 @@ def check_all(
 
 
 def check_broken(text: str, fault: SourceError, build_args: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Return what can be said of a file that is in error, up to the first fault."""
+    """Return the findings for a file that is in error, up to its first fault."""
     if fault.location is None:
         return ()
     try:

@@ -41,7 +41,7 @@ class ListedImage(NamedTuple):
 
 
 class HistoryStep(NamedTuple):
-    """One record of an image's history and the layer it made; a layer that no record tells of has none."""
+    """One record of an image's history, and its layer; or a layer without a record."""
 
     created_by: str
     comment: str
@@ -65,7 +65,7 @@ class HistoryStep(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """What came of removing one name or ID. `lines` are docker's; empty when nothing was removed."""
+    """The outcome of removing one name or ID. `lines` are docker's; empty when nothing was removed."""
 
     lines: tuple[str, ...] = ()
     error: PybuildError | None = None
@@ -122,7 +122,7 @@ def read_documents(root: str, names: Sequence[str], *, config: bool = False, not
 
 
 def image_history(root: str, name: str, *, notify: Notify) -> tuple[HistoryStep, ...]:
-    """Return how an image was made, in the order of the Dockerfile; layers that no record tells of come last.
+    """Return the history of an image, in the order of the Dockerfile; layers without a record of theirs come last.
 
     Raises StoreError.
     """

@@ -25,9 +25,9 @@ class IsolationInfo:
     choices: tuple[str, ...]
     """A sentence on what was chosen, and on each that was not; or on why there is none."""
     network: str = ""
-    """What RUN reaches; empty where that was not tried."""
+    """The network of RUN; empty where none was tried."""
     trees: str = ""
-    """What file systems of steps are put together with; empty where there is no isolation."""
+    """The means by which layers become the file system of a step; empty where there is no isolation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +46,13 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineInfo:
-    """What a build has to do with here."""
+    """This machine, as a build finds it."""
 
     version: str
     python: str
     platform: str
     user_id: int
-    """Who asked: as a process outside of any namespace of ours."""
+    """The user who asked, outside of any namespace of ours."""
     isolation: IsolationInfo
     store: StoreInfo
     findings: tuple[Finding, ...] = ()

@@ -13,7 +13,7 @@ _SYSTEM = "/var/lib"
 def store_root(given: str | None, environment: Mapping[str, str]) -> str:
     """Return the absolute path of the store (XDG Base Directory Specification 0.8 for ordinary users).
 
-    Raises UsageError when nothing says where the user is at home.
+    Raises UsageError when the user has no home directory.
     """
     path = given or environment.get("PYBUILD_ROOT")
     if not path:

@@ -25,7 +25,7 @@ FindDigest = Callable[[Reference], Digest]
 
 
 class Pin(NamedTuple):
-    """One FROM without a digest. `pinned` is the word with one; empty when nobody was asked, or `reason` says why."""
+    """A FROM without a digest. `pinned` is its word with one; empty when no digest was asked for, or for `reason`."""
 
     written: str
     pinned: str

@@ -59,9 +59,7 @@ def _parse(session: BuildSession) -> Dockerfile:
 
 
 def _plan_all(session: BuildSession, dockerfile: Dockerfile) -> tuple[Stages, PybuildError | None]:
-    """Plan the target, and without one the other stages too; return those whose images are known, and what is wrong
-    first.
-    """
+    """Plan the target; without one, the other stages too. Return the stages with known images, and the first error."""
     options = _options(session, session.platforms[0])
     try:
         planner = Planner(dockerfile, options, session.resolver, session.timestamps)

@@ -43,16 +43,16 @@ class Receipt(NamedTuple):
     blobs: tuple[tuple[str, int], ...]
     """Digests and sizes of the manifests, configs and layers of the result."""
     roots: tuple[str, ...]
-    """What of the context is read; empty when nothing is."""
+    """The paths of the context that the build reads; empty when it reads none."""
     signature: str
     last: tuple[tuple[str, str], ...]
-    """What is kept of the steps of the last build, by the key it is kept under; one for each image."""
+    """(key of a document, document) with the keys of the steps, one for each image (solve/reason/last_build.py)."""
     in_chroot: bool = False
     """A RUN of it was not isolated."""
 
 
 class ReceiptKey(NamedTuple):
-    """What a build's receipt is kept under, and the one that holds, if any, with the record it points at."""
+    """The key of a build's receipt; the receipt, if there is one that holds, and the record that it points at."""
 
     key: Digest
     ignore: IgnorePatterns | None
@@ -101,7 +101,7 @@ def _asked(request: BuildRequest) -> ReceiptKey | None:
 
 
 def _may_have_receipt(request: BuildRequest) -> bool:
-    """Say whether a build is of the kind that receipts are kept of."""
+    """Say whether receipts are kept of such a build."""
     # All others ask for more than an answer, or stand on what no signature covers: a registry, an output, standard
     # input, a directory beside the context.
     return all(value.startswith(LAYOUT_SCHEME) for value in request.build_contexts.values()) and not (
@@ -138,7 +138,7 @@ def receipt_key(
     layouts: list[Digest],
     single_id: bool,
 ) -> Digest:
-    """Return the key of a build's receipt: everything asked but for names, what secrets are, and what displays show."""
+    """Return the key of a build's receipt: all that was asked for, but names, values of secrets, and displays."""
     # Without --isolation: whether a receipt may answer is asked of `in_chroot`. Without --tag: names are given anew.
     return digest_of(
         encode(

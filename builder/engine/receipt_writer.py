@@ -34,8 +34,10 @@ def write_receipt(
     record: Digest,
     begun_ns: int,
 ) -> None:
-    """Keep a receipt for the next time, if all that was read from the context was settled at `begun_ns`, when the build
-    began, and nothing that was asked has changed meanwhile. Raises OSError, StoreError.
+    """Keep a receipt of a build that began at `begun_ns`, in nanoseconds since 1970.
+
+    None is kept when a part of the context that was read was not settled then, or when the Dockerfile, the ignore file
+    or a layout has changed meanwhile. Raises OSError, StoreError.
     """
     plans = [image.plan for image in images]
     roots = _roots(plans)
@@ -69,7 +71,7 @@ def write_receipt(
 
 
 def _roots(plans: list[Plan]) -> tuple[str, ...] | None:
-    """Return what of the main context the steps read; None when they read what a signature doesn't cover."""
+    """Return the paths of the main context that steps read; None when they read what no signature covers."""
     roots: list[str] = []
     if any(plan.epoch_source is not None for plan in plans):
         return None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class StepReport(NamedTuple):
-    """One step, and how its layer was come by. `layer` is a diff ID, empty for a step that loads an image."""
+    """One step: from the cache, or why it ran and how long. `layer` is a diff ID; empty when an image was loaded."""
 
     step: int
     title: str
@@ -51,7 +51,7 @@ class ImageReport(NamedTuple):
     unused_build_args: tuple[str, ...] = ()
 
     def all_cached(self) -> ImageReport:
-        """Return the report of a build that has made the same again, and for which nothing was left to do."""
+        """Return the report of a build that makes the same image again, every step of it from the cache."""
         return self._replace(steps=tuple(step._replace(cached=True, reason="", seconds=0.0) for step in self.steps))
 
 
@@ -71,7 +71,7 @@ class BuildResult(NamedTuple):
         return self.images[0].image_id if len(self.images) == 1 else str(self.descriptor.digest)
 
     def metadata(self) -> dict[str, Any]:
-        """Return what `--metadata-file` holds: buildx's keys, and every step with its key and how it was come by."""
+        """Return the document of `--metadata-file`: buildx's keys, and every step with its cache key or reason."""
         document: dict[str, Any] = {
             "containerimage.digest": str(self.descriptor.digest),
             "containerimage.descriptor": self.descriptor.to_json(),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # the language, for which a build that is cached has no use
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildSession:
-    """Closed by the stack that it was opened with."""
+    """What one build has open; the stack that it was opened with closes it."""
 
     request: BuildRequest
     store: Store
@@ -45,7 +45,7 @@ class BuildSession:
     cancel: Cancel
     """Set once the build is to end: whoever works looks at it."""
     timestamps: Timestamps
-    """What knows the times that SOURCE_DATE_EPOCH can name."""
+    """Gives the times that SOURCE_DATE_EPOCH can name."""
 
     @classmethod
     def open(cls, request: BuildRequest, store: Store, stack: ExitStack, sink: events.EventSink) -> BuildSession:
@@ -121,7 +121,7 @@ class BuildSession:
         return int(wanted) if wanted else None
 
     def _holds(self, plan: Plan) -> bool:
-        """Say whether the images' names and the epoch still stand for what they did."""
+        """Say whether the images' names, and the source of the epoch, still stand for the same."""
         if plan.epoch_source is not None and plan.epoch != self._epoch_of(plan.epoch_source):
             return False
         return all(
