@@ -41,7 +41,7 @@ _PULL_POLICIES = {"always": "true", "newer": "true", "missing": "false", "ifmiss
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """What the parser checks new arguments with, one formatter for each: asking for the terminal imports shutil."""
+    """The formatter by which argparse checks each new argument. Asking for the terminal's width imports shutil."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=80)
@@ -236,8 +236,9 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_build_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
-    """Parse the words of a build with what `build_parser` gave. `flag_warnings` holds a line for each flag of others
-    that does nothing here. Raises UsageError.
+    """Parse the words of a build with the parser of `build_parser`. Raises UsageError.
+
+    `flag_warnings` of the result has a line for each flag of other programs that does nothing here.
     """
     words, warnings = split_boolean_values(argv), list[str]()
     known = parser._option_string_actions  # argparse shows nobody the flags it knows

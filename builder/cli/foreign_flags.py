@@ -167,7 +167,7 @@ BY_NAME: Mapping[str, ForeignFlag] = {name: flag for flag in TABLE for name in f
 
 
 def take_foreign(argv: list[str], takes_value: Callable[[str], bool | None]) -> tuple[list[str], list[str]]:
-    """Part the words of a command line from the flags of the table; return the rest, and a warning for each to be told.
+    """Take the flags of the table out of a command line; return the other words, and the warnings to give.
 
     `takes_value` says of a flag that the parser knows whether a word follows it, and None of others. Raises UsageError
     for a flag that is refused.

@@ -85,7 +85,7 @@ def _drop_output() -> None:
 
 
 def _reader_gone() -> int:
-    """Whoever read our output has gone: keep Python from complaining again at exit."""
+    """Go on without a reader of our output: Python would complain again at exit. Return the exit code."""
     _send_nowhere(*(number for number in (1, 2) if not os.isatty(number)))
     return 1
 
@@ -135,7 +135,7 @@ def _report(error: PybuildError) -> int:
 
 
 def _hint_of_cause(error: BaseException) -> str:
-    """What to try against the system's own no, wherever it was met and translated."""
+    """Return the hint for an error that the operating system caused, wherever it was translated; "" for others."""
     hints = {
         errno.ENOSPC: "Free some space, for example with 'pybuild prune', or choose another store with --root.",
         errno.EROFS: "Choose another store with --root.",
@@ -150,13 +150,13 @@ def _hint_of_cause(error: BaseException) -> str:
 
 
 def _from_os_error(error: OSError) -> PybuildError:
-    """Translate what no room has caught: the system's words, with the file they are about."""
+    """Translate an error of the system that no room has caught: its words, and the file."""
     about = f": {error.filename}" if error.filename else ""
     return PybuildError(f"{error.strerror or error}{about}", hint=_hint_of_cause(error))
 
 
 def _from_mistake(error: Exception) -> PybuildError:
-    """What no room expected: still one line, with the place for whoever mends it."""
+    """Translate an error that no room expected: one line, with the place in our code."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

@@ -27,7 +27,7 @@ _SHOWN_CHARACTERS = 80
 
 
 def _short(text: str) -> str:
-    """Quote what somebody wrote, as much of it as anybody reads."""
+    """Quote what somebody wrote, cut to 80 characters."""
     return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")
 
 

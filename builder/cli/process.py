@@ -22,10 +22,10 @@ _UTF8 = "utf-8"
 _SHOW_CURSOR = b"\x1b[?25h"
 _LAST_WORDS = b"pybuild: interrupted\n"
 _READER_MS = 500
-"""How long whoever reads our last words may take to make room for them."""
+"""The time that a full pipe or terminal has to make room for our last words."""
 
 _ENDING_SECONDS = 5.0
-"""How long the end may take that a signal has asked for: some work, as reading a large layer, knows no stopping."""
+"""The time for an orderly end after a signal. Some work, as reading a large layer, cannot be stopped."""
 _SAME_SECONDS = 0.1
 """A signal so soon after the first is the same wish: timeout(1) signals the process and then its group."""
 

@@ -32,7 +32,7 @@ def report_lines(report: CheckReport) -> Iterator[str]:
 
 
 def _last_line(report: CheckReport) -> str:
-    """Say whether all was looked at, and count; after a check that was cut short nothing is called complete."""
+    """Return the count of findings, and whether the check is complete: not so when an error cut it short."""
     count = len(report.findings)
     found = f"{count} {'warning has' if count == 1 else 'warnings have'} been found" if count else ""
     if report.is_whole:

@@ -43,7 +43,7 @@ def _image_line(image: ImageReport, *, several: bool) -> str:
 
 
 def check_writable(path: str) -> None:
-    """Raise PybuildError now when a result could not be written at the end."""
+    """Raise PybuildError when `path` cannot be written: asked before the build, not after it."""
     directory = os.path.dirname(path) or "."
     if not os.path.exists(path) and not os.access(directory, os.W_OK | os.X_OK):
         reason = "permission denied" if os.path.isdir(directory) else "no such directory"

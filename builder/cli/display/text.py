@@ -90,5 +90,5 @@ def table_lines(
 
 
 def print_note(sentence: str) -> None:
-    """Say something that is neither an answer nor an error."""
+    """Print a note: it is neither an answer nor an error."""
     print(f"pybuild: note: {sentence}", file=sys.stderr)

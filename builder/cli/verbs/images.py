@@ -118,7 +118,7 @@ def _history_row(step: images.HistoryStep, *, whole: bool) -> list[str]:
 
 
 def _remark(comment: str) -> str:
-    """Say something of a record without a command: images that were imported often tell where they came from."""
+    """Return the words for a record without a command; the comment of an imported image often says where it is from."""
     told = comment and not comment.endswith(".exporter.image.v0")  # of builders, for layers that nothing tells of
     return f"({comment if told else 'no command recorded'})"
 
