@@ -22,7 +22,7 @@ class StageState:
     name: str
     """For displays: the stage's name, `stage-N`, or empty when the file has just one."""
     config: ImageConfig
-    """The base image's; `runtime`, `author` and `platform` are those of this stage by now, but for two members."""
+    """The base image's config with the changes of this stage so far, but for the two members that follow."""
     platform: Platform
     variables: dict[str, str] = field(default_factory=dict)
     """The config's environment. Kept aside until the end, as are the labels: files set hundreds of them."""

@@ -128,7 +128,7 @@ def _failed(name: str, error: OSError | SandboxError, requested: str | None) -> 
 def _try(
     name: str, namespace: BuildNamespace, store: str, network: NetworkSource, start_network: bool
 ) -> tuple[Sandbox, str]:
-    """The sandbox, and why overlayfs cannot be had in it ("" when it can). Raises OSError, SandboxError."""
+    """Return the sandbox, and why it cannot have overlayfs; "" when it can. Raises OSError, SandboxError."""
     if name != "chroot" and isinstance(namespace, NoNamespace):
         raise SandboxError(namespace.reason) from PermissionError(errno.EPERM, namespace.reason)
     if name == "chroot" and os.geteuid() != 0:
@@ -165,7 +165,10 @@ def _trial_directories(folder: str, store: str) -> Iterator[None]:
 
 
 def _try_in(sandbox: Sandbox, folder: str, namespace: BuildNamespace) -> str:
-    """Run in a tree, of layers if possible; why of layers is not. Raises OSError, SandboxError."""
+    """Run the trial in a stack of layers, or else in a directory. Return why layers cannot be had; "" when they can.
+
+    Raises OSError, SandboxError.
+    """
     failure = "isolation chroot mounts nothing"
     if sandbox.name != "chroot":
         upper, work, lower = (os.path.join(folder, part) for part in ("upper", "work", "lower"))
@@ -182,9 +185,10 @@ def _try_in(sandbox: Sandbox, folder: str, namespace: BuildNamespace) -> str:
 
 
 def _why_no_marks(upper: str, namespace: BuildNamespace) -> str:
-    """Why overlayfs could not mark a directory as new in `upper`, or "": it mounts there, and mkdir(2) fails later.
+    """Return why overlayfs could not mark a new directory in `upper`; "" when it can.
 
-    So on tmpfs before Linux 6.6 as an ordinary user, and on file systems without extended attributes.
+    Where it cannot, the mount works and mkdir(2) in it fails. So it is on tmpfs before Linux 6.6 for an ordinary user,
+    and on file systems without extended attributes.
     """
     try:
         os.setxattr(upper, f"{'user' if namespace.user_namespace else 'trusted'}.overlay.{_TRIAL_NAME}", b"y")
