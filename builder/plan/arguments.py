@@ -41,6 +41,7 @@ def global_scope(dockerfile: Dockerfile, options: PlanOptions, expander: Expande
     """Fill `scope` with what FROM lines see: predefined arguments, then the ARGs before the first FROM (A-1)."""
     last_stage = dockerfile.stages[-1].name if dockerfile.stages else ""
     for name, value in predefined(options, last_stage):
+        # A build argument takes the place of what is predefined, TARGETPLATFORM as well, as in BuildKit.
         origin = BUILD_ARG if name in options.build_args else "pybuild"
         scope.set(name, options.build_args.get(name, value), origin)
     for arg in dockerfile.global_args:
@@ -110,5 +111,6 @@ def unused_build_args(dockerfile: Dockerfile, options: PlanOptions, used: set[st
 
 
 def _names_in_trigger(trigger: str) -> set[str]:
+    # Not parsed, since it is no trigger of this build: what looks like a name spares somebody a wrong warning.
     keyword, _, rest = trigger.strip().partition(" ")
     return {word.partition("=")[0] for word in rest.split()} if keyword.upper() == "ARG" else set()

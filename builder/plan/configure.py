@@ -120,6 +120,7 @@ def _label(statement: Label, state: StageState, expander: Expander) -> None:
 
 def _cmd(statement: Cmd, state: StageState) -> None:
     words = state.argv(statement.command)
+    # BuildKit says so of every CMD (dispatchCmd), though it is about Windows; without it the config has another digest.
     state.configure(replace(state.runtime, cmd=words, args_escaped=True))
     state.cmd_set = True
     state.record(history.quoted("CMD", words))

@@ -119,7 +119,7 @@ def _stage_source(
 ) -> HttpSource | GitSource:
     """Return what the stage fetches. Raises PlanError for a stage that does anything else."""
     scope = outside.copy()
-    scope.unset(EPOCH)
+    scope.unset(EPOCH)  # its value is what is being looked for
     if expander.word(stage.base.image, scope) != SCRATCH:
         raise _refused("must use FROM scratch", stage.base.image.location)
     found: HttpSource | GitSource | None = None

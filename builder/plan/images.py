@@ -31,7 +31,7 @@ class BaseImages:
         if key not in self._found:
             try:
                 self._found[key] = self._resolver.resolve(tree.reference, platform)
-            except Cancelled:
+            except Cancelled:  # no line of the Dockerfile is at fault
                 raise
             except PybuildError as error:
                 raise PlanError(f"{tree.written}: {error.message}", location, hint=self._hint(tree, error)) from error

@@ -14,7 +14,7 @@ from builder.oci.platform import Platform
 from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, parse_reference
 
 SCRATCH = "scratch"
-_NEVER_REPLACED = frozenset({SCRATCH, "context"})
+_NEVER_REPLACED = frozenset({SCRATCH, "context"})  # as in BuildKit's dockerui/namedcontext.go
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ class LayerSteps:
         title = titles.statement_title(statement, state, self.expander)
         state.configure(replace(state.runtime, working_dir=path))
         step_id = None
-        if path != "/":
+        if path != "/":  # the root is always there, and no layer need make it
             step = WorkdirStep(
                 id=StepID(-1),
                 parent=state.result,

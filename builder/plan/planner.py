@@ -85,7 +85,7 @@ class Planner:
         self._finish(target)
         state = self.layers.finished[target]
         state.config = self._on_platform(state.config)
-        state.labels |= self.options.labels
+        state.labels |= self.options.labels  # of the image: --label is seen by no step, and by no other stage
         steps = tuple(self.layers.steps.steps)
         for sentence in without_effect(self.options.build_args):
             self.expander.warn(RULE, sentence, None)
@@ -234,6 +234,7 @@ class Planner:
         """Return the config with the platform that was asked for, when one was."""
         if not self.options.explicit_platform:
             return config
+        # A base that says arm64/v8 keeps its variant when arm64 is asked for; of another architecture nothing holds.
         wanted, found = self.options.platform, config.platform
         same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
         variant = wanted.variant if wanted.variant or not same else found.variant

@@ -131,7 +131,7 @@ class Expander:
 
     def words(self, word: Word, scope: Scope) -> tuple[str, ...]:
         """Return the word expanded and split at blanks (EXPOSE)."""
-        self.word(word, scope)
+        self.word(word, scope)  # for its errors, located, and for what it costs
         return expand_words(word.text, scope.lookup, escape=self._escape)
 
     def body(self, content: str, location: Location, scope: Scope) -> str:

@@ -91,6 +91,7 @@ class StageGraph:
     def _stage(self, name: str, index: int) -> int | None:
         """Return the stage that stage `index` calls `name`: the last of that name before it, else one after it."""
         if name.isascii() and name.isdecimal():
+            # Ten digits are more than any file has stages; of thousands Python refuses to make a number.
             return min(int(name[:10]), len(self.stages))
         found = self._last_named(name.lower(), index)
         return self._last_named(name.lower(), len(self.stages)) if found is None else found
