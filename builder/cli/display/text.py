@@ -60,6 +60,7 @@ def age_text(seconds: float) -> str:
         ("hour", 3600),
         ("minute", 60),
     ):
+        # Weeks, months and years count from two on, as docker does: 13 days, 7 weeks, 23 months.
         if seconds >= 2 * length or (seconds >= length and unit in {"hour", "minute", "day"}):
             count = int(seconds // length)
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
