@@ -34,6 +34,7 @@ def check_whole(session: BuildSession, *, advice: bool) -> CheckReport:
     except SourceError as fault:
         return CheckReport(name, text, check_broken(text, fault, build_args), fault)
     stages, error = _plan_all(session, dockerfile)
+    # With a target its stages alone are judged; where none could be planned, all are, rather than none.
     only = bool(session.request.target and stages)
     try:
         findings = check_all(

@@ -212,7 +212,7 @@ def literal_prefix(path: str) -> str:
     """Return the part of a COPY source that has no wildcards, cleaned; "" when it may be anything."""
     names: list[str] = []
     for name in path.split("/"):
-        if name == "..":
+        if name == "..":  # where that ends is not worth working out: all of the context counts
             return ""
         if any(mark in name for mark in "*?[\\"):
             break
