@@ -101,7 +101,7 @@ def write_rootfs(
 
     `epoch` (seconds) becomes the time of every entry.
     """
-    index = store.temporary.path("rootfs")
+    index = store.temporary.path("rootfs")  # what writes a layer makes an index, which nobody reads here
     try:
         write_layer(_all_items(store, stacks, epoch), write, index)
     finally:
