@@ -29,6 +29,7 @@ def find_owner(view: MergedView, spec: str) -> tuple[int, int]:
     names = [part for part in parts if part and part != "root" and not part.isdigit()]
     if not names:
         return lookup_owner(b"", b"", spec)
+    # "invalid user index: -1" are BuildKit's words, with an index of Go's in them: scripts may look for them.
     if view.is_empty:
         raise ContextError(
             f"invalid user index: -1: {names[0]!r} cannot be looked up in an empty file system",

@@ -71,5 +71,5 @@ def _read(path: str) -> list[bytes]:
     try:
         with open(path, "rb") as file:
             return file.readlines()
-    except OSError:
+    except OSError:  # that a kernel has no such file is an answer, too
         return []

@@ -101,6 +101,7 @@ class _Solver:
         return True
 
     def _use(self, keyed_step: KeyedStep, record: CacheRecord, layer: LayerRecord) -> None:
+        # `find` looks under two keys: a record of another key than the step's own is that of a chroot.
         solved = StepResult(
             stack=keyed_step.parent.with_layer(layer), layer=layer, created=record.created, cached=True,
             key=str(record.key), in_chroot=record.key != keyed_step.key(),

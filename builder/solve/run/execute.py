@@ -121,7 +121,7 @@ def _execute(
         except SandboxError as error:
             raise failed(step, f"{_process(step)} could not be started: {error.message}", error.hint) from error
         finally:
-            output.finish()
+            output.finish()  # also when it was killed: the last piece of a line may be what explains it
     if status.code != 0:
         raise _failure(step, status, output, tools.options)
     return mounts
@@ -159,6 +159,7 @@ def _environment(step: RunStep, mounts: RunMounts) -> tuple[str, ...]:
     found = dict(item.partition("=")[::2] for item in step.env)
     for name, value in _both_spellings(step.proxy_env).items():
         found.setdefault(name, value)
+    # Last: a variable of the stage must not stand in for a secret that the step asks for.
     found.update(item.partition("=")[::2] for item in mounts.env)
     return tuple(f"{name}={value}" for name, value in found.items())
 

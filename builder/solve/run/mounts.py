@@ -93,6 +93,7 @@ def open_mounts(step: RunStep, sources: MountSources, stack: ExitStack, cancel: 
 
     Raises StepFailed for what is missing, StoreError, Cancelled.
     """
+    # First, and all at once: this may wait long for other steps and builds, with nothing else open.
     caches = _open_caches(step, sources, stack, cancel)
     mounts: list[spec.Mount] = []
     env: list[str] = []
@@ -166,6 +167,7 @@ def base_identity(base: ContextSource | StepSource, sources: MountSources) -> st
 
 
 def _cache(step: RunStep, mount: CacheMount, directory: str) -> spec.CacheMount:
+    # With `from`, the path says what part of that the cache was seeded with; it is then all of the cache.
     subpath = "" if mount.base is not None else mount.subpath.strip("/")
     if subpath:
         _make_directories(directory, subpath)
