@@ -53,6 +53,7 @@ def get_image(store: Store, text: str) -> Image:
 
 def find_descriptor(store: Store, text: str) -> Descriptor:
     """As `get_image`, but return what the name stands for, which may be an index."""
+    # Names first: `cafe` may be one, and the beginning of an ID as well.
     try:
         if found := store.names.find(parse_reference(text)):
             return found
@@ -144,6 +145,7 @@ def _delete(store: Store, descriptor: Descriptor) -> list[str]:
     own = reachable_from(store, [descriptor]) | set(blobs.values())
     gone = remove_images(store, [descriptor.digest], own)
     freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
+    # From the top layer down, as docker lists them.
     return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]
 
 
