@@ -161,6 +161,8 @@ class SolveContext:
         from builder.sandbox.spec import DEFAULT_HOSTNAME
         from builder.solve.run.execute import RunTools
 
+        # RUN --network=host gets here without --allow only where all RUNs share this machine's network (see `open`):
+        # then it is given no more of it than they have.
         return RunTools(
             snapshotter=self.worker.snapshotter,
             sandbox=self.worker.sandbox,

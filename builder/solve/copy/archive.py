@@ -68,6 +68,7 @@ def archive_members(archive: Archive, below: MergedView, target: str, made_at: i
     members = _members(archive, below, target, made_at)
     if not _leads_elsewhere(archive, below, target):
         return members
+    # Links lead out of the order of the tree: all members are held and sorted, which others are spared.
     placed = {member.entry.path: member for member in members}  # the last one counts
     return iter(sorted(placed.values(), key=lambda member: tree_key(member.entry.path)))
 
@@ -75,7 +76,6 @@ def archive_members(archive: Archive, below: MergedView, target: str, made_at: i
 def _members(archive: Archive, below: MergedView, target: str, made_at: int) -> Iterator[Member]:
     linked = {(found.layer_number, found.offset) for found in archive.view.walk() if found.entry.kind == HARDLINK}
     places: dict[str, str] = {"": target}  # of the directories above, and of those that links have moved
-    moved = False
     for found in archive.view.walk():
         path = found.entry.path
         if not path:
@@ -83,10 +83,10 @@ def _members(archive: Archive, below: MergedView, target: str, made_at: int) -> 
         parent, _, name = path.rpartition("/")
         place = join(places[parent], name)
         if found.entry.kind == DIRECTORY:
+            # A directory that the archive names takes the place of a link; one that it only mentions is entered by it.
             if found.layer_number == _IMPLIED:
                 place, made = _through(below, target, place, made_at)
                 yield from made
-                moved = moved or place != join(places[parent], name)
             else:
                 yield Member(found.entry._replace(path=place))
             places[path] = place
@@ -103,6 +103,7 @@ def _through(below: MergedView, target: str, place: str, made_at: int) -> tuple[
         return place, [Member(there.entry, is_member=False)]
     if there.entry.kind != SYMLINK:
         raise ContextError(f"cannot unpack below /{place}: it is a {there.entry.kind}, not a directory")
+    # Every directory on the way that the link means goes into the layer, so that it stands by itself.
     cut = len(target) + 1 if target else 0
     resolved = _resolve(below, target, place[cut:])
     made = []

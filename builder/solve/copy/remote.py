@@ -145,6 +145,7 @@ class RemoteSources:
         digest = Digest(answer["digest"])
         name, modified = file_name(url), int(answer["modified"])
         size = self._store.blobs.size(digest)
+        # An entry knows sha256 alone; where --checksum is of another algorithm, the file is hashed while it is copied.
         entry = Entry(
             name, FILE, _FILE_MODE, 0, 0, modified, size, digest=digest.encoded if digest.algorithm == "sha256" else ""
         )
