@@ -184,6 +184,7 @@ def _environment(repository: Repository) -> Mapping[str, str]:
     settings += [(f"http.{remote}.extraHeader", header) for header in headers]
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
+        # No ~/.gitconfig and no ~/.netrc; ssh goes by the home directory of passwd, and finds its keys all the same.
         "HOME": "/nonexistent",
         "LC_ALL": "C",
         "GIT_CONFIG_NOSYSTEM": "1",

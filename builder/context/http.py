@@ -109,6 +109,7 @@ def _ask(address: Address, headers: dict[str, str], patience: Patience | None, c
     from builder.web.patience import PATIENCE, watch
 
     times = patience or PATIENCE
+    # Only connections are tried again: of an answer that has begun, a part may have been written.
     return watch(open_pools(address), times, check).request(
         "GET", address.url, headers=headers, preload_content=False, decode_content=False, redirect=False,
         retries=urllib3.Retry(total=None, connect=_ATTEMPTS, read=0, redirect=0, status=0, other=0),

@@ -151,7 +151,7 @@ class BuildContext:
             self._load_stream(stdin, dockerfile, "the build context on standard input")
             return
         text = _read_dockerfile(stdin) if dockerfile == STANDARD_INPUT else None
-        if os.path.isdir(location):
+        if os.path.isdir(location):  # before anything that its name may look like, as docker does
             self._load_directory(location, dockerfile, text)
             return
         git = parse_repository(location)

@@ -17,6 +17,7 @@ def store_inside(context: str, store: str) -> str:
     path = os.path.realpath(store)
     names: list[str] = []
     while True:
+        # The store may not be there yet: what is there above it tells.
         if os.path.exists(path) and os.path.samestat(os.stat(path), wanted):
             if names:
                 return "/".join(reversed(names))

@@ -29,6 +29,7 @@ def read_node(node: Node) -> bytes:
     try:
         descriptor = open_content(content)
         try:
+            # One byte more, or a file that holds more than stat(2) says, as some of /proc do, would be taken for whole.
             data = os.read(descriptor, size + 1 if node.status is not None else size)
             while len(data) < size and (more := os.read(descriptor, size - len(data))):
                 data += more
