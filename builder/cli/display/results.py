@@ -66,7 +66,7 @@ def write_file(path: str, data: bytes) -> None:
         return
     target = os.path.realpath(path)
     try:
-        with replacing(target, sync=False) as file:
+        with replacing(target, sync=False) as file:  # what a crash takes of it, the next build writes again
             file.write(data)
             if os.path.exists(target):
                 _take_over(file.fileno(), os.stat(target))

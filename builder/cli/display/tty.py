@@ -57,6 +57,7 @@ class TtyDisplay:
         self._started = time.monotonic()
         self._total = self._done = self._cached = 0
         self._first = False
+        # Not refreshed by rich: its thread would be there while no step runs.
         self._live = Live(get_renderable=self._render, console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
@@ -158,6 +159,7 @@ class TtyDisplay:
             steps = f"{self._done}/{self._total} steps{cached}"
             grid.add_row(Text(f"[+] {now - self._started:.1f}s  {steps}", style="bold"))
         spinner = _SPINNER[int(now * _REFRESH_PER_SECOND) % len(_SPINNER)]
+        # Copies: steps begin, speak and end while this draws.
         for running in list(self._running.values()):
             row = Text(f" {spinner} ", style="cyan", no_wrap=True, overflow="ellipsis")
             row.append(clean(running.title))
