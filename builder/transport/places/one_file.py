@@ -57,5 +57,6 @@ def _standard_output(stdout: int | None) -> Iterator[Callable[[bytes], object]]:
         raise TransportError(
             "the output would go to the terminal", hint="Redirect standard output, or name a file with dest=."
         )
+    # A copy, so that closing it, which writes what is left, doesn't close standard output itself.
     with open(os.dup(descriptor), "wb", buffering=_BUFFER_BYTES) as file:
         yield file.write
