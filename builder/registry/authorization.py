@@ -103,7 +103,7 @@ class Authorizer:
                 return f"Bearer {_token(document, endpoint)}", credentials
             if challenge.scheme == "basic":
                 return credentials.basic, credentials
-        raise RegistryError(f"registry {endpoint.registry} asks for a kind of login that is not known", status=401)
+        raise RegistryError(f"registry {endpoint.registry} asks for a kind of login that is not known")
 
     def _bearer(self, endpoint: Endpoint, challenge: Challenge, scopes: Scopes, known: Credentials | None) -> str:
         asked = merged((*scopes, *parse_scopes(challenge.parameters.get("scope", ""))))

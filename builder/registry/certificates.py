@@ -46,11 +46,13 @@ def tls_context(directory: str) -> ssl.SSLContext:
                 if not os.path.exists(key):
                     raise RegistryError(f"the certificate {path} has no key beside it", hint=f"It has to be {key}.")
                 context.load_cert_chain(path, key, password=_no_password)
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "it is not one in PEM"
+    except (ssl.SSLError, ValueError) as error:
         raise RegistryError(
-            f"the certificate {path} cannot be used: {reason}", hint="Keys that need a password are not supported."
+            f"the certificate {path} cannot be used: it is not in PEM, or its key is not its own",
+            hint="Keys that need a password are not supported.",
         ) from error
+    except OSError as error:
+        raise RegistryError(f"the certificate {path} cannot be read: {error.strerror}") from error
     return context
 
 

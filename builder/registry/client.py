@@ -2,7 +2,7 @@
 
     pull      get_manifest, head_manifest, resolve_tag, fetch_blob       mirrors first (registries.conf)
     push      has_blob, push_blob, push_stream, put_manifest             the registry itself
-    others    list_tags, list_repositories, referrers, delete_manifest, delete_blob
+    others    list_tags, list_repositories, search, referrers, delete_manifest, delete_blob
 
 In: references and descriptors. Out: bytes that have been checked against their digest and size. Nothing is stored here:
 blobs are written to a sink, and read from what opens them. Importing this file imports urllib3; a cached build doesn't.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 from builder.errors import PybuildError, RegistryError
 from builder.oci import canonical
@@ -25,9 +25,12 @@ from builder.registry.access import Access
 from builder.registry.authorization import FindCredentials
 from builder.registry.connection import Connection
 from builder.registry.download import Progress, Sink
+from builder.registry.endpoint import Endpoint
 from builder.registry.manifests import FetchedManifest
 from builder.registry.upload import OpenAt
 
+HUB_INDEX = "https://index.docker.io"
+"""Where Docker Hub is searched; other registries have only their catalogue."""
 Pushed = Literal["exists", "mounted", "sent"]
 """How a blob came to be in a repository."""
 
@@ -166,6 +169,11 @@ class RegistryClient:
     def list_repositories(self, registry: str, limit: int | None = None) -> list[str]:
         """Return the repositories in a registry's catalogue, where it has one. Raises RegistryError."""
         return listing.list_repositories(self._access, self._access.endpoint(registry, ""), limit)
+
+    def search(self, term: str, limit: int = 25, index: str = HUB_INDEX) -> list[dict[str, Any]]:
+        """Return what an index, a URL, finds: name, description, star_count, is_official. Raises RegistryError."""
+        scheme, _, host = index.partition("://")
+        return listing.search_index(self._access, Endpoint(host, host, scheme), term, limit)
 
     def referrers(self, reference: Reference, artifact_type: str = "") -> tuple[Descriptor, ...]:
         """Return what refers to the digest of `reference`; each has `artifactType` in `extra`. Raises RegistryError."""

@@ -1,0 +1,203 @@
+"""registries.conf: which places are asked, in which order, and which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.errors import RegistryError
+from builder.oci.digest import Digest
+from builder.oci.reference import parse_reference
+from builder.registry.configuration import find_alias, load_configuration
+from builder.registry.endpoint import endpoint_of, pull_endpoints
+from builder.store.store import Store
+from tests.registry.asking import BLOB, client, descriptor_of, opener
+from tests.support.registry import FakeRegistry, Fault, make_image, sha256
+
+NAME = "r.example/team/app:1"
+
+
+@pytest.fixture
+def mirror() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as fake:
+        yield fake
+
+
+def conf(directory: Path, text: str) -> dict[str, str]:
+    path = directory / "registries.conf"
+    path.write_text(text)
+    return {"CONTAINERS_REGISTRIES_CONF": str(path)}
+
+
+def mirrored(directory: Path, registry: FakeRegistry, mirror: FakeRegistry, more: str = "") -> dict[str, str]:
+    """r.example, which is at `registry`, below other/, and mirrored by `mirror`, below mirror/."""
+    return conf(
+        directory,
+        f'[[registry]]\nprefix = "r.example"\nlocation = "{registry.host}/other"\n'
+        f'[[registry.mirror]]\nlocation = "{mirror.host}/mirror"\n{more}',
+    )
+
+
+def test_a_mirror_is_asked_first_and_by_its_own_name(
+    tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry
+) -> None:
+    image = make_image()
+    mirror.add_image("mirror/team/app", "1", image)
+    environ = mirrored(tmp_path, registry, mirror)
+    assert client(environ).get_manifest(parse_reference(NAME)).digest == image.digest
+    assert mirror.paths() == ["/v2/mirror/team/app/manifests/1"]
+    assert registry.requests == []
+
+
+def test_what_a_mirror_lacks_comes_from_the_registry(
+    tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry, store: Store
+) -> None:
+    image = make_image()
+    registry.add_image("other/team/app", "1", image)
+    one = client(mirrored(tmp_path, registry, mirror))
+    assert one.resolve_tag(parse_reference(NAME)) == image.digest
+    with store.blobs.ingest(Digest(sha256(BLOB)), len(BLOB)) as sink:
+        one.fetch_blob(parse_reference(NAME), descriptor_of(BLOB), sink)
+        sink.commit()
+    assert len(mirror.requests) == 2  # one that only lacks something is asked again
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_mirror_that_fails_is_asked_once(
+    tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry, status: int
+) -> None:
+    registry.add_image("other/team/app", "1", make_image())
+    mirror.faults.append(Fault("", status=status, times=100))
+    one = client(mirrored(tmp_path, registry, mirror))
+    one.get_manifest(parse_reference(NAME))
+    before = len(mirror.requests)
+    one.get_manifest(parse_reference(NAME))
+    assert len(mirror.requests) == before
+
+
+def test_a_mirror_that_lies_about_a_digest_is_passed_over(
+    tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry
+) -> None:
+    image, evil = make_image(), make_image([{"evil": b""}])
+    registry.add_image("other/team/app", "1", image)
+    mirror.manifests["mirror/team/app", image.digest] = (evil.manifest, evil.media_type)
+    reference = parse_reference(f"r.example/team/app@{image.digest}")
+    assert client(mirrored(tmp_path, registry, mirror)).get_manifest(reference).data == image.manifest
+
+
+def test_a_blob_that_a_mirror_breaks_off_comes_from_the_registry_from_there_on(
+    tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry, store: Store
+) -> None:
+    mirror.blobs[sha256(BLOB)] = BLOB
+    mirror.faults.append(Fault("blobs", cut_after=100_000))
+    mirror.faults.append(Fault("blobs", status=404, body=b""))
+    with store.blobs.ingest(Digest(sha256(BLOB)), len(BLOB)) as sink:
+        client(mirrored(tmp_path, registry, mirror)).fetch_blob(parse_reference(NAME), descriptor_of(BLOB), sink)
+        sink.commit()
+    assert registry.requests[0][2]["range"] == "bytes=100000-"
+
+
+def test_pushes_go_to_the_registry_itself(tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry) -> None:
+    text = f'[[registry]]\nlocation = "{registry.host}"\n[[registry.mirror]]\nlocation = "{mirror.host}"\n'
+    one = client(conf(tmp_path, text))
+    one.push_blob(parse_reference(f"{registry.host}/team/app"), descriptor_of(BLOB), opener(BLOB))
+    assert registry.requests
+    assert mirror.requests == []
+
+
+@pytest.mark.parametrize(
+    ("said", "by_tag", "by_digest"),
+    [
+        ('pull-from-mirror = "all"', True, True), ('pull-from-mirror = "digest-only"', False, True),
+        ('pull-from-mirror = "tag-only"', True, False), ("", True, True),
+    ],
+)  # fmt: skip
+def test_a_mirror_may_serve_tags_or_digests_only(
+    tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry, said: str, by_tag: bool, by_digest: bool
+) -> None:
+    environ = mirrored(tmp_path, registry, mirror, said)
+    reference = parse_reference(NAME)
+    for wanted, each in ((by_tag, reference), (by_digest, reference.with_digest(Digest(sha256(b""))))):
+        places = pull_endpoints(each, environ)
+        assert [place.is_mirror for place in places] == ([True, False] if wanted else [False])
+
+
+def test_mirrors_by_digest_only_are_an_old_word_for_it(tmp_path: Path) -> None:
+    text = '[[registry]]\nlocation = "r.example"\nmirror-by-digest-only = true\n[[registry.mirror]]\nlocation = "m"\n'
+    assert load_configuration(conf(tmp_path, text)).rules[0].mirrors[0].pull_from == "digest-only"
+
+
+def test_the_longest_prefix_counts_and_hosts_may_have_any_beginning(tmp_path: Path) -> None:
+    environ = conf(
+        tmp_path,
+        '[[registry]]\nprefix = "*.example.com"\nlocation = "all.example.com/sub"\n'
+        '[[registry]]\nprefix = "a.example.com/team"\nlocation = "team.example.com/x"\n'
+        '[[registry]]\nprefix = "*.plain.com"\ninsecure = true\n',
+    )
+
+    def place(name: str) -> str:
+        (found,) = pull_endpoints(parse_reference(name), environ)
+        return f"{found.host}/{found.repository}{' insecure' if found.insecure else ''}"
+
+    assert place("a.example.com/team/app") == "team.example.com/x/app"
+    assert place("a.example.com/teams/app") == "all.example.com/sub/teams/app"
+    assert place("b.c.example.com/app") == "all.example.com/sub/app"
+    assert place("example.com/app") == "example.com/app"
+    assert place("a.plain.com/app") == "a.plain.com/app insecure"
+    assert place("docker.io/library/app") == "registry-1.docker.io/library/app"
+
+
+def test_docker_hub_may_be_elsewhere(tmp_path: Path) -> None:
+    environ = conf(tmp_path, '[[registry]]\nprefix = "docker.io"\nlocation = "hub.corp/proxy"\n')
+    (found,) = pull_endpoints(parse_reference("busybox"), environ)
+    assert found.path("manifests/latest") == "https://hub.corp/v2/proxy/library/busybox/manifests/latest"
+    assert endpoint_of("docker.io", "library/busybox", environ).host == "registry-1.docker.io"
+
+
+def test_what_is_blocked_is_neither_pulled_nor_pushed_even_on_loopback(tmp_path: Path, registry: FakeRegistry) -> None:
+    one = client(conf(tmp_path, f'[[registry]]\nlocation = "{registry.host}"\nblocked = true\n'))
+    reference = parse_reference(f"{registry.host}/team/app")
+    with pytest.raises(RegistryError, match="is blocked"):
+        one.get_manifest(reference)
+    with pytest.raises(RegistryError, match="is blocked"):
+        one.push_blob(reference, descriptor_of(BLOB), opener(BLOB))
+    assert registry.requests == []
+
+
+def test_short_names_come_from_all_files_and_later_ones_win(tmp_path: Path) -> None:
+    home = tmp_path / ".config/containers"
+    (home / "registries.conf.d").mkdir(parents=True)
+    (home / "registries.conf").write_text(
+        'unqualified-search-registries = ["docker.io", "quay.io"]\n'
+        '[aliases]\nfedora = "old.example/fedora"\ngone = "x.y/z"\n'
+    )
+    (home / "registries.conf.d/10.conf").write_text('[aliases]\nfedora = "r.example/fedora"\ngone = ""\n')
+    environ = {"HOME": str(tmp_path)}
+    assert find_alias("fedora", environ) == "r.example/fedora"
+    assert find_alias("gone", environ) == ""
+    assert find_alias("other", environ) == ""
+    assert load_configuration(environ).search == ("docker.io", "quay.io")
+
+
+def test_later_files_take_the_place_of_rules_with_the_same_prefix(tmp_path: Path) -> None:
+    home = tmp_path / ".config/containers"
+    (home / "registries.conf.d").mkdir(parents=True)
+    (home / "registries.conf").write_text('[[registry]]\nlocation = "r.example"\nblocked = true\n')
+    (home / "registries.conf.d/10.conf").write_text('[[registry]]\nlocation = "r.example"\ninsecure = true\n')
+    assert endpoint_of("r.example", "x", {"HOME": str(tmp_path)}).insecure
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[[registry]]\n", '[registry]\nlocation = "x"\n', "[[registry]]\nlocation = 5\n", "aliases = 5\n",
+        '[aliases]\nx = ["y"]\n', 'unqualified-search-registries = "x"\n', "unqualified-search-registries = [1]\n",
+        '[[registry]]\nlocation = "https://r.example"\n', '[[registry]]\nlocation = "x"\n[[registry.mirror]]\n',
+        '[[registry]]\nlocation = "x"\n[[registry.mirror]]\nlocation = "y"\npull-from-mirror = "never"\n',
+    ],
+)  # fmt: skip
+def test_what_means_nothing_is_said_with_its_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RegistryError, match=r"registries\.conf: .* means nothing there"):
+        endpoint_of("r.example", "x", conf(tmp_path, text))
