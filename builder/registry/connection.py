@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import ssl
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
@@ -32,6 +33,7 @@ _KEPT_METHOD = frozenset({307, 308})
 """Redirects after which the same is sent again, body and all (RFC 9110 §15.4.8)."""
 _MAX_WAIT_SECONDS = 30
 _MAX_PEEK_BYTES = 4096
+_BROKEN_TLS = ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError
 _UNREACHABLE_HINT = "Check the name, the network and the proxy settings; images already in the store need no registry."
 
 
@@ -117,7 +119,8 @@ class Connection:
             try:
                 response = self._once(method, address, sent, endpoint, body)
             except urllib3.exceptions.HTTPError as error:
-                if endpoint.insecure and address != _with_scheme(address, "http", endpoint):
+                is_unknown = endpoint.insecure and endpoint.host not in self._schemes
+                if is_unknown and address != _with_scheme(address, "http", endpoint):
                     self._schemes[endpoint.host] = "http"  # registries.conf allows it: no TLS there, so do without
                     return self._send(method, address, headers, endpoint, body, attempts)
                 if last or not _is_transient(error):
@@ -126,7 +129,9 @@ class Connection:
                 self.pause(attempt)
                 continue
             self._note_warnings(response)
-            if self._wants_tls(response, address, endpoint):
+            if is_own(address, endpoint) and (endpoint.insecure or response.status != 400):
+                self._schemes.setdefault(endpoint.host, address.scheme)  # what breaks later is no reason to do without
+            if self._wants_tls(method, response, address, endpoint):
                 self._schemes[endpoint.host] = "https"
                 return self._send(method, address, headers, endpoint, body, attempts)
             if response.status not in TRANSIENT_STATUSES or last:
@@ -151,13 +156,19 @@ class Connection:
             if isinstance(sent, _Outgoing):
                 sent.close()
 
-    def _wants_tls(self, response: Response, address: Address, endpoint: Endpoint) -> bool:
+    def _wants_tls(self, method: str, response: Response, address: Address, endpoint: Endpoint) -> bool:
         """Say whether a server on loopback, where plain HTTP is tried first, answers that it speaks TLS."""
         if response.status != 400 or address.scheme != "http" or "json" in response.headers.get("Content-Type", ""):
             return False
-        if not is_own(address, endpoint) or not is_loopback(endpoint.host):
+        if endpoint.host in self._schemes or not is_own(address, endpoint) or not is_loopback(endpoint.host):
             return False
-        return b"https" in response.read(_MAX_PEEK_BYTES).lower()  # Go: "…HTTP request to an HTTPS server"
+        try:
+            if method != "GET":  # its answer has no words, or they get lost while we send
+                response = self._once("GET", replace(address, target="/v2/"), {}, endpoint, None)
+            said = response.read(_MAX_PEEK_BYTES) if response.status == 400 else b""
+        except urllib3.exceptions.HTTPError:
+            return False
+        return b"https" in said.lower()  # Go: "…HTTP request to an HTTPS server"
 
     def _note_warnings(self, response: Response) -> None:
         for value in response.headers.getlist("Warning"):
@@ -270,11 +281,10 @@ def is_own(address: Address, endpoint: Endpoint) -> bool:
 
 
 def _is_transient(error: urllib3.exceptions.HTTPError) -> bool:
-    # A name that does not resolve, a closed port and a bad certificate stay as they are; a reset may not.
-    return not isinstance(
-        error,
-        urllib3.exceptions.NameResolutionError | urllib3.exceptions.NewConnectionError | urllib3.exceptions.SSLError,
-    )
+    # A name that does not resolve, a closed port and a bad certificate stay as they are; a reset may not, in TLS too.
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return any(isinstance(each, _BROKEN_TLS) for each in error.args)
+    return not isinstance(error, urllib3.exceptions.NameResolutionError | urllib3.exceptions.NewConnectionError)
 
 
 def _unreachable(endpoint: Endpoint, address: Address, error: urllib3.exceptions.HTTPError) -> str:

@@ -42,6 +42,8 @@ def _words(error: BaseException) -> str:
             return "its name cannot be resolved"
         case ssl.SSLCertVerificationError():
             return f"its certificate is not accepted: {_lower(error.verify_message or 'it does not fit')}"
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError() | ssl.SSLSyscallError():
+            return "the connection broke off within TLS"
         case ssl.SSLError():
             return f"TLS failed: {_lower((error.reason or 'no connection').replace('_', ' ')).lower()}"
         case failures.ConnectTimeoutError():

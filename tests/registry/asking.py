@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -87,3 +88,8 @@ def artifact(subject: bytes, kind: str = "application/x-signature", **members: A
 def asked(fake: FakeRegistry) -> list[str]:
     """Return the methods of what was asked, without those for tokens."""
     return [method for method, path, _ in fake.requests if not path.startswith("/token")]
+
+
+def openssl(*words: str) -> None:
+    """Run openssl, which makes keys and certificates for a test."""
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
