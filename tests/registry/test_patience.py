@@ -67,6 +67,35 @@ def test_a_refusal_may_have_any_body(registry: FakeRegistry, body: bytes) -> Non
         client().get_manifest(reference(registry))
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN",
+        "MANIFEST_INVALID", "MANIFEST_UNKNOWN", "NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNAUTHORIZED",
+        "DENIED", "UNSUPPORTED", "TOOMANYREQUESTS",
+    ],
+)  # fmt: skip
+def test_each_code_of_the_specification_has_words(registry: FakeRegistry, code: str) -> None:
+    body = json.dumps({"errors": [{"code": code, "message": "why", "detail": {"x": 1}}]}).encode()
+    registry.faults.append(Fault("manifests", status=418, body=body))
+    with pytest.raises(RegistryError, match=rf"\(why\) \[HTTP 418 {code}\]") as caught:
+        client().get_manifest(reference(registry))
+    assert "the registry refuses" not in caught.value.message
+    assert caught.value.code == code
+
+
+def test_a_wait_may_end_at_a_date(registry: FakeRegistry) -> None:
+    registry.add_image("library/x", "1", make_image())
+    date = "Wed, 21 Oct 2015 07:28:00 GMT"
+    registry.faults.append(Fault("manifests", times=1, status=503, headers={"Retry-After": date}))
+    waits: list[float] = []
+    client(waits=waits, clock=lambda: 1445412480 - 12.0).get_manifest(reference(registry))
+    assert waits == [12.0]
+    registry.faults.append(Fault("manifests", times=1, status=503, headers={"Retry-After": date}))
+    client(waits=waits, clock=lambda: 1445412480 + 12.0).get_manifest(reference(registry))
+    assert waits == [12.0, 0.0]
+
+
 def test_control_characters_of_a_registry_never_reach_the_terminal(registry: FakeRegistry) -> None:
     body = json.dumps({"errors": [{"code": "DENIED", "message": "\x1b[31mred\x1b[0m\n"}]}).encode()
     registry.faults.append(Fault("manifests", status=418, body=body))

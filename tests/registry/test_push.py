@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from builder.errors import DigestMismatch, ImageError, RegistryError
+from builder.errors import DigestMismatch, ImageError, ReferenceFormatError, RegistryError
 from builder.oci.digest import Digest
 from tests.registry.asking import BLOB, asked, client, descriptor_of, opener, push, push_image, reference
 from tests.support.registry import DOCKER_MANIFEST, OCI_INDEX, FakeRegistry, Fault, make_image, make_index, sha256
@@ -239,3 +239,16 @@ def test_a_registry_that_deletes_nothing_says_so(empty: FakeRegistry) -> None:
     with pytest.raises(RegistryError, match=r"deleting .*: the registry does not support this") as caught:
         client().delete_manifest(reference(empty, "team/app:1"))
     assert caught.value.status == 405
+
+
+# --- names
+
+
+def test_names_and_tags_have_their_lengths(empty: FakeRegistry) -> None:
+    image = make_image()
+    longest = "x" * (255 - len(empty.host) - 1)
+    push_image(client(), empty, image, f"{longest}:{'t' * 128}")
+    assert (longest, "t" * 128) in empty.manifests
+    for name in (f"{longest}x:t", f"x:{'t' * 129}"):
+        with pytest.raises(ReferenceFormatError):
+            reference(empty, name)

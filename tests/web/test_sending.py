@@ -1,0 +1,84 @@
+"""What is sent to a server that takes it slowly, not at all, or answers before it has everything."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Thread
+
+import pytest
+
+from builder.errors import Cancelled, RegistryError
+from builder.registry.connection import Connection
+from builder.registry.endpoint import Endpoint
+from builder.web.patience import Patience
+
+HURRY = Patience(silence_seconds=1.0, window_seconds=0.5, window_bytes=64 << 20)
+BODY = bytes(16 << 20)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        server.settimeout(10)
+        yield server
+
+
+def put(server: socket.socket, connection: Connection) -> int:
+    host = f"127.0.0.1:{server.getsockname()[1]}"
+    response = connection.request(
+        "PUT", f"http://{host}/", {}, endpoint=Endpoint(host, host, "http"), body=BODY, attempts=1
+    )
+    response.release_conn()
+    return response.status
+
+
+def test_a_server_that_takes_nothing_more_is_given_up(listener: socket.socket) -> None:
+    began = time.monotonic()
+    with pytest.raises(RegistryError, match="it takes no more of what is sent to it"):
+        put(listener, Connection(patience=HURRY))
+    assert time.monotonic() - began < 5
+
+
+def test_a_server_that_takes_bytes_one_by_one_is_given_up(listener: socket.socket) -> None:
+    def slowly() -> None:
+        taker, _ = listener.accept()
+        with closing(taker):
+            while taker.recv(1 << 20):
+                time.sleep(0.2)
+
+    thread = Thread(target=slowly)
+    thread.start()
+    with pytest.raises(RegistryError, match="it is too slow: it took"):
+        put(listener, Connection(patience=HURRY))
+    thread.join()
+
+
+def test_nobody_sends_what_is_no_longer_wanted(listener: socket.socket) -> None:
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        put(listener, Connection(cancelled=lambda: time.monotonic() - began > 0.5))
+    assert time.monotonic() - began < 5
+
+
+def test_an_early_answer_is_heard_and_its_connection_not_used_again(listener: socket.socket) -> None:
+    taken: list[socket.socket] = []
+
+    def refuse() -> None:
+        for _ in range(2):
+            taker, _ = listener.accept()
+            taken.append(taker)  # stays open: only the client can end it
+            taker.recv(1000)
+            taker.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+
+    thread = Thread(target=refuse)
+    thread.start()
+    connection = Connection()
+    assert put(listener, connection) == 413
+    assert put(listener, connection) == 413
+    thread.join()
+    assert len(taken) == 2
+    for each in taken:
+        each.close()
