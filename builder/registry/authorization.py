@@ -139,7 +139,7 @@ class Authorizer:
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
         response = self._connection.request("GET", url, headers, endpoint=endpoint)
         if response.status != 200:
-            raise _refused(endpoint, response, known)
+            raise _refused(endpoint, response, known, scopes)
         return _document(response, endpoint)
 
     def _refresh(
@@ -158,7 +158,7 @@ class Authorizer:
             response.close()
             return None
         if response.status != 200:
-            raise _refused(endpoint, response, known)
+            raise _refused(endpoint, response, known, scopes)
         return _document(response, endpoint)
 
     def _forget(self, rejected: str) -> None:
@@ -174,12 +174,14 @@ def _token(document: dict[str, Any], endpoint: Endpoint) -> str:
     return token
 
 
-def _refused(endpoint: Endpoint, response: Response, known: Credentials | None) -> RegistryError:
+def _refused(endpoint: Endpoint, response: Response, known: Credentials | None, scopes: Scopes) -> RegistryError:
+    wanted = {action for _, action in grants(scopes)}
+    action = next((each for each in ("delete", "push") if each in wanted), "pull")
     body = read_error_body(response)
     for secret in (known.password, known.identity_token) if known is not None else ():
         if secret:  # some services say what was sent to them
             body = body.replace(secret.encode(), b"***")
-    return failure(f"logging in to {endpoint.registry}", response.status, body)
+    return failure(f"logging in to {endpoint.registry}", response.status, body, action)
 
 
 def _check_realm(endpoint: Endpoint, realm: str) -> None:

@@ -1,4 +1,4 @@
-"""The client against Debian's docker-registry: open, with passwords (htpasswd), and behind TLS."""
+"""The client against Debian's docker-registry: open, with passwords (htpasswd), with tokens, behind TLS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from builder.registry.login import verify_login
 from builder.store.store import Store
 from tests.registry.asking import NOBODY, artifact, client, descriptor_of, opener
 from tests.support.registry import FakeImage, make_image, make_index, sha256
+from tests.support.token_service import TokenService
 
 DATA = os.urandom(3_000_000)
-KINDS = ("open", "password", "tls")
+KINDS = ("open", "password", "token", "tls")
 _HTPASSWD = "me:$2b$05$HxDiPcPuUK0k5TY7HwkLUu28QbxxunzL5r/hkbHXN/ink0wPmPcVK\n"
 """What `htpasswd -Bbn me hunter2` prints."""
 
@@ -65,13 +66,17 @@ def real(
 ) -> Iterator[Real]:
     """A docker-registry of its own on a free port, of each kind."""
     folder = tmp_path_factory.mktemp("registry")
-    more = ""
-    (folder / "users").write_text(_HTPASSWD)
-    if request.param == "password":
-        more = f"auth: {{htpasswd: {{realm: test, path: {folder}/users}}}}\n"
-    tls = f", tls: {{certificate: {authority}/server.cert, key: {authority}/server.key}}"
-    with running(registry_program, folder, more, tls if request.param == "tls" else "") as host:
-        yield Real(host, Credentials("me", "hunter2") if request.param == "password" else None)
+    who = Credentials("me", "hunter2") if request.param in ("password", "token") else None
+    more = tls = ""
+    with ExitStack() as stack:
+        if request.param == "password":
+            (folder / "users").write_text(_HTPASSWD)
+            more = f"auth: {{htpasswd: {{realm: test, path: {folder}/users}}}}\n"
+        elif request.param == "token":
+            more = stack.enter_context(TokenService(folder, "me", "hunter2")).settings
+        elif request.param == "tls":
+            tls = f", tls: {{certificate: {authority}/server.cert, key: {authority}/server.key}}"
+        yield Real(stack.enter_context(running(registry_program, folder, more, tls)), who)
 
 
 @contextmanager
