@@ -125,11 +125,14 @@ class Sending:
         """Send all of `data`, bytes. Raises BrokenPipeError when there is an answer already; TooSlowError, OSError."""
         rest = memoryview(data).cast("B")
         while rest:
-            # TLS has bytes of its own to say, tickets among them: there something to read need not be an answer.
-            if type(connection) is socket.socket and _is_readable(connection):
-                self.is_cut = True
-                raise BrokenPipeError("answered early")  # urllib3 reads the answer after this one
+            self._listen(connection)
             rest = rest[self._send_some(connection, rest[:_SEND_BYTES]) :]
+
+    def _listen(self, connection: socket.socket) -> None:
+        # TLS has bytes of its own to say, tickets among them: there something to read need not be an answer.
+        if type(connection) is socket.socket and _is_readable(connection):
+            self.is_cut = True
+            raise BrokenPipeError("answered early")  # urllib3 reads the answer after this one
 
     def _send_some(self, connection: socket.socket, block: memoryview) -> int:
         began = time.monotonic()
@@ -142,6 +145,7 @@ class Sending:
                 count = connection.send(block)
             except TimeoutError:
                 self._check()
+                self._listen(connection)
                 continue
             self._account(time.monotonic() - began, count)
             return count

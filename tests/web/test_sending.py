@@ -63,7 +63,8 @@ def test_nobody_sends_what_is_no_longer_wanted(listener: socket.socket) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_an_early_answer_is_heard_and_its_connection_not_used_again(listener: socket.socket) -> None:
+@pytest.mark.parametrize("late", [0.0, 0.3])
+def test_an_early_answer_is_heard_and_its_connection_not_used_again(listener: socket.socket, late: float) -> None:
     taken: list[socket.socket] = []
 
     def refuse() -> None:
@@ -71,6 +72,7 @@ def test_an_early_answer_is_heard_and_its_connection_not_used_again(listener: so
             taker, _ = listener.accept()
             taken.append(taker)  # stays open: only the client can end it
             taker.recv(1000)
+            time.sleep(late)
             taker.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
 
     thread = Thread(target=refuse)
