@@ -88,9 +88,8 @@ class RegistryClient:
 
         Raises RegistryError when the registry has not got it or keeps breaking off.
         """
-        named = reference.with_digest(descriptor.digest)  # as mirrors see it: a blob is always asked for by digest
         self._access.from_first(
-            named, lambda place: download.fetch_blob(self._access, place, descriptor, sink, progress)
+            reference, lambda place: download.fetch_blob(self._access, place, descriptor, sink, progress)
         )
 
     # --- push

@@ -25,6 +25,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _SEND_BYTES = 256 << 10
+_COMMITS = ("PUT", "PATCH")
 _SLICE_SECONDS = 0.5
 """How often the question whether anybody still wants the answer is asked."""
 
@@ -42,6 +43,8 @@ class Patience:
     """Until the next byte."""
     head_seconds: float = 60.0
     """Until the last byte of status and headers, 1xx answers before them included."""
+    commit_seconds: float = 600.0
+    """In place of both for the head of an answer to PUT and PATCH: registries digest and move what they got first."""
     window_seconds: float = 60.0
     window_bytes: int = 60 << 10
     """What has to arrive of a body, or to be taken of ours, within that much waiting: 1 KiB a second."""
@@ -53,8 +56,13 @@ PATIENCE = Patience()
 class WatchedStream(io.RawIOBase):
     """The bytes of one answer. `check` is called while it waits, and may raise."""
 
-    def __init__(self, raw: io.RawIOBase, connection: socket.socket, patience: Patience, check: Callable[[], None]):
+    def __init__(
+        self, raw: io.RawIOBase, connection: socket.socket, patience: Patience, check: Callable[[], None],
+        is_commit: bool = False,
+    ) -> None:  # fmt: skip
+        """`is_commit`: it answers PUT or PATCH."""
         self._raw = raw
+        self._is_commit = is_commit
         self._socket = connection
         self._patience = patience
         self._check = check
@@ -92,7 +100,9 @@ class WatchedStream(io.RawIOBase):
     def _slice(self, silent: float) -> float:
         """Return how long to wait before the next look at the clock. Raises TimeoutError when time has run out."""
         left = self._patience.silence_seconds - silent
-        if self._in_head:
+        if self._in_head and self._is_commit:
+            left = self._patience.commit_seconds - self._waited - silent
+        elif self._in_head:
             left = min(left, self._patience.head_seconds - self._waited - silent)
         if left > 0:
             return min(_SLICE_SECONDS, left)
@@ -173,7 +183,8 @@ class _WatchedResponse(http.client.HTTPResponse):
     ) -> None:  # fmt: skip
         super().__init__(sock, *arguments, **options)
         self._sending = sending
-        self._stream = WatchedStream(self.fp.detach(), sock, patience, check)
+        is_commit = options.get("method") in _COMMITS
+        self._stream = WatchedStream(self.fp.detach(), sock, patience, check, is_commit)
         self.fp = io.BufferedReader(self._stream)
 
     def begin(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from threading import Thread
 
 import pytest
@@ -84,3 +84,28 @@ def test_an_early_answer_is_heard_and_its_connection_not_used_again(listener: so
     assert len(taken) == 2
     for each in taken:
         each.close()
+
+
+@pytest.mark.parametrize(("commit_seconds", "is_heard"), [(5.0, True), (0.5, False)])
+def test_a_server_may_take_its_time_to_store_what_it_has(
+    listener: socket.socket, commit_seconds: float, is_heard: bool
+) -> None:
+    def store() -> None:
+        taker, _ = listener.accept()
+        with closing(taker):
+            left = len(BODY)
+            while left > 0 and (block := taker.recv(1 << 20)):
+                left -= len(block)
+            time.sleep(2)
+            with suppress(OSError):
+                taker.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+    thread = Thread(target=store)
+    thread.start()
+    connection = Connection(patience=Patience(silence_seconds=1.0, head_seconds=1.0, commit_seconds=commit_seconds))
+    if is_heard:
+        assert put(listener, connection) == 201
+    else:
+        with pytest.raises(RegistryError, match="it does not answer in time"):
+            put(listener, connection)
+    thread.join()
