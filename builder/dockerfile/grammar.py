@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lark import Lark
+
+from builder.dockerfile.lexer import InstructionLexer
+from builder.dockerfile.statements import RULES
 from builder.errors import PybuildError
-
-if TYPE_CHECKING:
-    from lark import Lark
 
 _BUILDER = Path(__file__).resolve().parent.parent
 _PLACES = (_BUILDER / "_grammar", _BUILDER.parent / "grammar")
@@ -40,12 +41,6 @@ def grammar_text(name: str) -> str:
 @functools.cache
 def load_dockerfile_grammar() -> Lark:
     """Return the parser of Dockerfiles; its input is an iterable of tokens (see lexer.py)."""
-    # Importing Lark takes 30 ms: a cached build never gets here.
-    from lark import Lark
-
-    from builder.dockerfile.lexer import InstructionLexer
-    from builder.dockerfile.statements import RULES
-
     return Lark(
         grammar_text("dockerfile"),
         parser="lalr",

@@ -1,9 +1,8 @@
-"""Dockerfile text → AST. The door of the room.
+"""Dockerfile text → AST, by the grammar. The door of the room; syntax.py is the one for the syntax alone.
 
     parse_dockerfile   the whole file, every statement checked; what the planner reads
-    read_dockerfile    syntax alone, as lenient as BuildKit's parser; what `pybuild parse` prints
+    parse_partially    what of a file with faults is none
     parse_trigger      one ONBUILD trigger, when it fires
-    to_json            the document of `pybuild parse`
 
 One run reports every error of the file: the first is raised, the rest are its `others`. BuildKit's command line puts
 `dockerfile parse error on line N: ` before most of these messages; that is the display's business.
@@ -11,25 +10,23 @@ One run reports every error of the file: the first is raised, the rest are its `
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import cast
+
+from lark import UnexpectedToken
+from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from builder.dockerfile.directives import detect_syntax, is_foreign
-from builder.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage, StageStatement
+from builder.dockerfile.grammar import Branch, load_dockerfile_grammar
+from builder.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage, StageStatement, Word
+from builder.dockerfile.lexer import NodeToken, TokenStream
 from builder.dockerfile.lines import decode
 from builder.dockerfile.reader import MAX_FAULTS, Source, read_source
 from builder.dockerfile.source import printable
+from builder.dockerfile.statements import Built
+from builder.dockerfile.syntax import collector_paused, raise_first, read_instructions, tidy
+from builder.dockerfile.syntax_errors import unexpected, unexpected_trigger
 from builder.errors import DockerfileSyntaxError, Location
-
-if TYPE_CHECKING:
-    from lark.parsers.lalr_interactive_parser import InteractiveParser
-
-    from builder.dockerfile.grammar import Branch
-    from builder.dockerfile.statements import Built
-
-_LONGEST_MESSAGE = 1000
 
 
 def parse_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
@@ -38,15 +35,15 @@ def parse_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
     if faults and is_foreign(frontend := detect_syntax(dockerfile.text)):
         reason = f"The file asks for the frontend {printable(frontend)}, which is not run."
         faults[0].hint = f"{faults[0].hint} {reason}".strip()
-    _raise_first(faults)
+    raise_first(faults)
     return dockerfile
 
 
 def parse_partially(text: bytes | str, file: str = "Dockerfile") -> tuple[Dockerfile, list[DockerfileSyntaxError]]:
     """Parse what can be parsed, for checks of a file with faults. Raises only when there is no instruction at all."""
     decoded = decode(text)
-    with _collector_paused():
-        source = _read(decoded, file)
+    with collector_paused():
+        source = read_instructions(decoded, file)
         global_args, stages = _parse_stages(source)
     dockerfile = Dockerfile(
         file=file,
@@ -58,23 +55,7 @@ def parse_partially(text: bytes | str, file: str = "Dockerfile") -> tuple[Docker
         stages=tuple(stages),
         warnings=tuple(source.warnings),
     )
-    return dockerfile, _tidy(source.faults)
-
-
-def read_dockerfile(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
-    """Read the syntax of a Dockerfile: no stages, no checks of flags and arity. Raises DockerfileSyntaxError."""
-    decoded = decode(text)
-    with _collector_paused():
-        source = _read(decoded, file)
-    _raise_first(source.faults)
-    return Dockerfile(
-        file=file,
-        text=decoded,
-        directives=source.directives,
-        escape=source.escape,
-        instructions=tuple(source.instructions),
-        warnings=tuple(source.warnings),
-    )
+    return dockerfile, tidy(source.faults)
 
 
 def parse_trigger(text: str, location: Location) -> StageStatement:
@@ -86,82 +67,16 @@ def parse_trigger(text: str, location: Location) -> StageStatement:
     statements = _without_faults(tree.children, source) if tree else []
     for fault in source.faults:
         fault.location = location
-    _raise_first(source.faults)
+    raise_first(source.faults)
     return cast(StageStatement, statements[0])
-
-
-def to_json(dockerfile: Dockerfile) -> dict[str, Any]:
-    """Return the document that `pybuild parse` prints for one file."""
-    return {
-        "file": dockerfile.file,
-        "directives": {directive.name: directive.value for directive in dockerfile.directives},
-        "instructions": [_instruction_to_json(instruction) for instruction in dockerfile.instructions],
-    }
-
-
-def _instruction_to_json(instruction: Instruction) -> dict[str, Any]:
-    return {
-        "keyword": instruction.keyword,
-        "flags": [
-            f"--{flag.name}" if flag.value is None else f"--{flag.name}={flag.value}" for flag in instruction.flags
-        ],
-        "args": [word.text for word in instruction.arguments],
-        "json": instruction.json,
-        "heredocs": [{"name": heredoc.name, "content": heredoc.written} for heredoc in instruction.heredocs],
-        "start_line": instruction.location.line,
-        "end_line": instruction.location.end_line,
-    }
-
-
-def _read(text: str, file: str) -> Source:
-    source = read_source(text, file)
-    if not source.instructions and not source.faults:
-        message = "file with no instructions" if text else "the Dockerfile cannot be empty"
-        raise DockerfileSyntaxError(message, Location(file, 1, 1, 1, 1), hint="Begin with FROM.")
-    return source
-
-
-def _raise_first(faults: list[DockerfileSyntaxError]) -> None:
-    if faults:
-        first, *others = _tidy(faults)
-        first.others = tuple(others)
-        raise first
-
-
-def _tidy(faults: list[DockerfileSyntaxError]) -> list[DockerfileSyntaxError]:
-    """Sort the faults, and make their messages fit for a terminal: a word in one may be anything, and as long."""
-    kept = sorted(faults, key=lambda fault: fault.location or Location("", 0))[:MAX_FAULTS]
-    for fault in kept:
-        fault.message = printable(fault.message[:_LONGEST_MESSAGE])
-        fault.args = (fault.message,)
-    return kept
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Hold the cycle collector: it would look at the growing AST again and again, a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _parse(source: Source, start: str) -> Branch | None:
     """Run the grammar over the file; faults go to `source`, and the instructions they are in are left out."""
-    # Importing Lark takes 30 ms: a cached build never gets here.
-    from lark import UnexpectedToken
-
-    from builder.dockerfile.grammar import load_dockerfile_grammar
-    from builder.dockerfile.lexer import TokenStream
-    from builder.dockerfile.syntax_errors import unexpected, unexpected_trigger
-
     tokens = TokenStream(source.directives, source.instructions)
     lark = load_dockerfile_grammar()
     try:
-        return cast("Branch", lark.parse(cast(str, tokens), start=start))
+        return cast(Branch, lark.parse(cast(str, tokens), start=start))
     except UnexpectedToken as error:
         failure = error
     while True:
@@ -184,7 +99,7 @@ def _parse(source: Source, start: str) -> Branch | None:
             return None
         _recover(failure.interactive_parser, instruction)
         try:
-            return cast("Branch", failure.interactive_parser.resume_parse())  # type: ignore[no-untyped-call]  # Lark's
+            return cast(Branch, failure.interactive_parser.resume_parse())  # type: ignore[no-untyped-call]  # Lark's
         except UnexpectedToken as error:
             failure = error
 
@@ -199,9 +114,6 @@ def _report_no_stage(source: Source) -> None:
 
 def _recover(interactive: InteractiveParser, instruction: Instruction) -> None:
     """Drop a half-read instruction from the parser's stack, and open a stage when there is none that was read."""
-    from builder.dockerfile.instructions import Word
-    from builder.dockerfile.lexer import NodeToken
-
     state = interactive.parser_state
     actions = state.parse_conf.parse_table.states
     while len(state.state_stack) > 1 and "FROM" not in actions[state.state_stack[-1]]:

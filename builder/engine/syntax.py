@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from builder.dockerfile.parser import read_dockerfile, to_json
+from builder.dockerfile.syntax import read_dockerfile, to_json
 from builder.errors import SourceError
 
 

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from builder.dockerfile.parser import parse_dockerfile, to_json
+from builder.dockerfile.parser import parse_dockerfile
+from builder.dockerfile.syntax import to_json
 from builder.errors import DockerfileSyntaxError
 
 ROOT = Path(__file__).parents[2] / "fixtures" / "dockerfile"

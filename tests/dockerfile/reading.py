@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from builder.dockerfile.instructions import Dockerfile, Instruction
-from builder.dockerfile.parser import parse_dockerfile, read_dockerfile
+from builder.dockerfile.parser import parse_dockerfile
+from builder.dockerfile.syntax import read_dockerfile
 from builder.errors import DockerfileSyntaxError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.dockerfile.lines import decode
-from builder.dockerfile.parser import read_dockerfile
+from builder.dockerfile.syntax import read_dockerfile
 from builder.errors import DockerfileSyntaxError
 from tests.dockerfile.oracle import Reading, differs_as_a_whole, read_by_peer, readings, settle
 

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 
 from builder.dockerfile.instructions import Dockerfile, Statement
 from builder.dockerfile.lines import decode
-from builder.dockerfile.parser import parse_dockerfile, parse_partially, parse_trigger, to_json
+from builder.dockerfile.parser import parse_dockerfile, parse_partially, parse_trigger
 from builder.dockerfile.source import excerpt
+from builder.dockerfile.syntax import to_json
 from builder.errors import DockerfileSyntaxError, Location
 from builder.lint.finding import LintInputs
 from builder.lint.linter import lint

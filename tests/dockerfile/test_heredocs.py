@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder.dockerfile.instructions import Word
-from builder.dockerfile.parser import read_dockerfile
+from builder.dockerfile.syntax import read_dockerfile
 from tests.dockerfile.reading import errors, instruction, message, statement
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from builder.dockerfile.parser import parse_dockerfile, read_dockerfile
+from builder.dockerfile.parser import parse_dockerfile
+from builder.dockerfile.syntax import read_dockerfile
 from tests.dockerfile.reading import errors, instruction, words
 
 

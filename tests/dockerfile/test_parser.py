@@ -9,8 +9,9 @@ import pytest
 from builder.dockerfile.grammar import grammar_text, load_dockerfile_grammar
 from builder.dockerfile.instructions import ExecForm, Run
 from builder.dockerfile.lexer import FLAG_TOKENS
-from builder.dockerfile.parser import parse_dockerfile, parse_partially, parse_trigger, read_dockerfile, to_json
+from builder.dockerfile.parser import parse_dockerfile, parse_partially, parse_trigger
 from builder.dockerfile.reader import KEYWORDS, MAX_FAULTS
+from builder.dockerfile.syntax import read_dockerfile, to_json
 from builder.errors import DockerfileSyntaxError, Location
 from tests.dockerfile.reading import errors
 

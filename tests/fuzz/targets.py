@@ -34,8 +34,9 @@ from builder.dockerfile.git_url import GitReferenceError, parse_git_ref
 from builder.dockerfile.instructions import Dockerfile, Word
 from builder.dockerfile.lines import decode
 from builder.dockerfile.mounts import check_mount, parse_mount
-from builder.dockerfile.parser import parse_dockerfile, parse_partially, to_json
+from builder.dockerfile.parser import parse_dockerfile, parse_partially
 from builder.dockerfile.ports import parse_port
+from builder.dockerfile.syntax import to_json
 from builder.dockerfile.values import parse_duration
 from builder.dockerfile.words import WordError, expand, expand_words
 from builder.errors import (
