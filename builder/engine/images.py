@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from builder.errors import PybuildError
-from builder.image import describe, listing
+from builder.image import describe, listing, removal
 from builder.image.timestamp import parse_timestamp
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.reference import parse_reference
@@ -149,7 +149,7 @@ def remove_images(root: str, names: Sequence[str], *, force: bool = False, notif
 
 def _remove(store: Store, name: str, force: bool) -> Removal:
     try:
-        return Removal(tuple(listing.remove_image(store, name, force=force)))
+        return Removal(tuple(removal.remove_image(store, name, force=force)))
     except PybuildError as error:
         is_missing = error.message.startswith("no such image")
         return Removal(error=None if force and is_missing else error)

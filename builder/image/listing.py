@@ -1,6 +1,6 @@
-"""The images of a store, for people: listed, found by what people type, untagged and removed.
+"""The images of a store, for people: listed, found by what people type, tagged.
 
-In: a store. Out: values; the words of `rmi` are docker's (`Untagged: …`, `Deleted: …`), since scripts read them.
+In: a store. Out: values.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from builder.errors import ImageError, PybuildError, ReferenceFormatError, Store
 from builder.image.image import Image, load_image
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import ChainID, DiffID, Digest, chain_ids
+from builder.oci.digest import Digest
 from builder.oci.manifest import Index, parse_manifest
 from builder.oci.platform import Platform, host_platform
 from builder.oci.reference import parse_reference
 from builder.store.store import Store
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
-_SHORT = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,50 +104,6 @@ def tag_image(store: Store, text: str, names: list[str]) -> None:
     store.names.set_all((reference, descriptor) for reference in references)
 
 
-def remove_image(store: Store, text: str, *, force: bool = False) -> list[str]:
-    """Remove a name, or an image by its ID with its only name; blobs nobody else needs go with the last name.
-
-    Returns docker's lines. Raises StoreError when there is no such image, or when an ID has several names and `force`
-    isn't set.
-    """
-    name = _known_name(store, text)
-    descriptor = store.names.get(name) if name else find_descriptor(store, text)
-    names = store.names.names_of(descriptor.digest)
-    if not name and len(names) > 1 and not force:
-        short = _hex(text)[:_SHORT]
-        raise StoreError(
-            f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories",
-            hint=f"Its names are {', '.join(names)}. Remove one of them, or use --force.",
-        )
-    lines = [f"Untagged: {_familiar(gone)}" for gone in ([name] if name else names)]
-    if name and len(names) > 1:
-        store.names.delete(name)
-        return lines
-    return lines + _delete(store, descriptor)
-
-
-def _delete(store: Store, descriptor: Descriptor) -> list[str]:
-    from builder.store.prune import remove_images
-    from builder.store.reachability import reachable_from
-
-    lines: list[str] = []
-    try:
-        image = load_local(store, descriptor)
-        lines.append(f"Deleted: {image.id}")
-        chains: dict[DiffID, ChainID] = dict(zip(image.config.diff_ids, chain_ids(image.config.diff_ids), strict=True))
-        blobs: dict[Digest, DiffID] = {
-            layer.digest: diff for layer, diff in zip(image.manifest.layers, image.config.diff_ids, strict=True)
-        }
-    except PybuildError:
-        lines.append(f"Deleted: {descriptor.digest}")
-        chains, blobs = {}, {}
-    own = reachable_from(store, [descriptor]) | set(blobs.values())
-    gone = remove_images(store, [descriptor.digest], own)
-    freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
-    # From the top layer down, as docker lists them.
-    return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]
-
-
 def _listed(store: Store, entries: list[tuple[str, Descriptor]]) -> Iterator[ListedImage]:
     for name, descriptor in entries:
         try:
@@ -181,22 +136,3 @@ def _children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
     data = store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
     document = parse_manifest(data, descriptor.media_type, f"manifest {descriptor.digest}")
     return list(document.manifests) if isinstance(document, Index) else []
-
-
-def _known_name(store: Store, text: str) -> str:
-    try:
-        name = str(parse_reference(text))
-    except ReferenceFormatError:
-        return ""
-    return name if store.names.find(name) else ""
-
-
-def _familiar(name: str) -> str:
-    try:
-        return parse_reference(name).familiar
-    except ReferenceFormatError:
-        return name  # somebody else's tool wrote it
-
-
-def _hex(text: str) -> str:
-    return text.removeprefix("sha256:")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from builder.errors import ImageError, ReferenceFormatError, StoreError
 from builder.image.assemble import assemble, assemble_index
 from builder.image.image import choose_platform, load_image, walk_manifests
-from builder.image.listing import find_descriptor, get_image, list_images, remove_image, tag_image
+from builder.image.listing import find_descriptor, get_image, list_images, tag_image
+from builder.image.removal import remove_image
 from builder.image.timestamp import format_timestamp, now, parse_timestamp
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import digest_of

@@ -1,0 +1,76 @@
+"""Images removed from a store, by what people type: a name, or the ID of an image with one name.
+
+In: a store. Out: docker's words (`Untagged: …`, `Deleted: …`), since scripts read them.
+"""
+
+from __future__ import annotations
+
+from builder.errors import PybuildError, ReferenceFormatError, StoreError
+from builder.image.listing import find_descriptor, load_local
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import ChainID, DiffID, Digest, chain_ids
+from builder.oci.reference import parse_reference
+from builder.store.prune import remove_images
+from builder.store.reachability import reachable_from
+from builder.store.store import Store
+
+_SHORT = 12
+
+
+def remove_image(store: Store, text: str, *, force: bool = False) -> list[str]:
+    """Remove a name, or an image by its ID with its only name; blobs nobody else needs go with the last name.
+
+    Returns docker's lines. Raises StoreError when there is no such image, or when an ID has several names and `force`
+    isn't set.
+    """
+    name = _known_name(store, text)
+    descriptor = store.names.get(name) if name else find_descriptor(store, text)
+    names = store.names.names_of(descriptor.digest)
+    if not name and len(names) > 1 and not force:
+        short = _hex(text)[:_SHORT]
+        raise StoreError(
+            f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories",
+            hint=f"Its names are {', '.join(names)}. Remove one of them, or use --force.",
+        )
+    lines = [f"Untagged: {_familiar(gone)}" for gone in ([name] if name else names)]
+    if name and len(names) > 1:
+        store.names.delete(name)
+        return lines
+    return lines + _delete(store, descriptor)
+
+
+def _delete(store: Store, descriptor: Descriptor) -> list[str]:
+    lines: list[str] = []
+    try:
+        image = load_local(store, descriptor)
+        lines.append(f"Deleted: {image.id}")
+        chains: dict[DiffID, ChainID] = dict(zip(image.config.diff_ids, chain_ids(image.config.diff_ids), strict=True))
+        blobs: dict[Digest, DiffID] = {
+            layer.digest: diff for layer, diff in zip(image.manifest.layers, image.config.diff_ids, strict=True)
+        }
+    except PybuildError:
+        lines.append(f"Deleted: {descriptor.digest}")
+        chains, blobs = {}, {}
+    own = reachable_from(store, [descriptor]) | set(blobs.values())
+    gone = remove_images(store, [descriptor.digest], own)
+    freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
+    return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]
+
+
+def _known_name(store: Store, text: str) -> str:
+    try:
+        name = str(parse_reference(text))
+    except ReferenceFormatError:
+        return ""
+    return name if store.names.find(name) else ""
+
+
+def _familiar(name: str) -> str:
+    try:
+        return parse_reference(name).familiar
+    except ReferenceFormatError:
+        return name  # somebody else's tool wrote it
+
+
+def _hex(text: str) -> str:
+    return text.removeprefix("sha256:")
