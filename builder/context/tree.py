@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from builder.context.paths import inside_root
 from builder.errors import ContextError
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, Entry
 from builder.layer.content import Content
@@ -68,8 +69,6 @@ class EmptyTree:
         return None if path else self._root
 
     def resolve(self, path: str) -> str:
-        from builder.context.paths import inside_root
-
         return inside_root(path)
 
     def walk(self, path: str, *, deep: bool = True, prune: Prune | None = None) -> Iterator[Node]:

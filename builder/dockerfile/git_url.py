@@ -14,6 +14,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import Literal
+from urllib.parse import unquote, unquote_plus
+
+from builder.web.address import AddressError, parse_address
 
 SCHEMES = ("http", "https", "ssh", "git")
 _SCHEME = re.compile(r"([A-Za-z0-9]+)://")
@@ -61,8 +64,6 @@ def parse_git_ref(text: str, *, context: bool = False) -> GitReference | None:
 
 def _check(found: GitReference) -> None:
     """Refuse what git could not be asked for: addresses without a meaning, and characters no argument can hold."""
-    from builder.web.address import AddressError, parse_address
-
     for text in (found.remote, found.reference, found.subdirectory, found.checksum):
         if _NO_ARGUMENT.search(text):
             raise GitReferenceError("a control character, or half of a surrogate pair, stands in it")
@@ -86,16 +87,11 @@ def _parts(text: str, context: bool) -> re.Match[str] | None:
 
 
 def _with_fragment(found: GitReference, fragment: str) -> GitReference:
-    # Imported here: a plan that is kept in the store needs no URL parser.
-    from urllib.parse import unquote
-
     reference, _, subdirectory = unquote(fragment).partition(":")
     return replace(found, reference=reference, subdirectory=subdirectory)
 
 
 def _with_query(found: GitReference, query: str) -> GitReference:
-    from urllib.parse import unquote_plus
-
     values: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, _, value = part.partition("=")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Mapping
 
 from builder.errors import UsageError
@@ -35,8 +36,6 @@ def _is_ours(directory: str) -> bool:
 def _home(environment: Mapping[str, str]) -> str:
     if home := environment.get("HOME"):
         return home
-    import pwd  # rarely needed
-
     try:
         return pwd.getpwuid(os.geteuid()).pw_dir
     except KeyError:

@@ -8,6 +8,7 @@ only question. Entering a namespace with these ids is user_namespace.py.
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 
 ALL_IDS = (1 << 32) - 1
@@ -146,8 +147,6 @@ def _why_no_tool(name: str) -> str:
 
 def user_name(uid: int) -> str:
     """The name of a user, "" when the system knows none."""
-    import pwd  # only needed by ordinary users
-
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -11,6 +11,7 @@ What the tables mean is known by the files that declare them (`SCHEMA`).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import stat
@@ -20,6 +21,7 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from builder.errors import StoreError
+from builder.store.os_errors import store_error
 
 _BUSY_SECONDS = 60.0
 _ROWS_AT_ONCE = 2048
@@ -240,8 +242,6 @@ class Database:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from making or moving the file."""
-        import fcntl  # not for a cached build
-
         lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -256,8 +256,6 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise self._error(doing, error) from error
         except OSError as error:
-            from builder.store.os_errors import store_error  # a cached build meets no errors
-
             raise store_error(error, f"{doing} {self.path}") from error
 
     def _error(self, doing: str, error: sqlite3.DatabaseError) -> StoreError:

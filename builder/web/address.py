@@ -9,9 +9,12 @@ for bidirectional text.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import unicodedata
+from base64 import b64encode
 from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?", re.S)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -55,9 +58,6 @@ class Address:
         """What HTTP's Authorization says of user and password; empty when there are none."""
         if not self.credentials:
             return ""
-        from base64 import b64encode
-        from urllib.parse import unquote_to_bytes
-
         user, _, password = self.credentials.partition(":")
         return f"Basic {b64encode(unquote_to_bytes(user) + b':' + unquote_to_bytes(password)).decode('ascii')}"
 
@@ -114,8 +114,6 @@ def ascii_host(name: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Say whether a host name, with or without port, can only be this machine: localhost, 127.0.0.0/8, ::1."""
-    import ipaddress  # takes its time
-
     port = host.rpartition(":")[2]
     name = host.rpartition(":")[0] if port.isascii() and port.isdigit() and not host.endswith("]") else host
     name = name.strip("[]").lower()
@@ -163,8 +161,6 @@ def _split_port(text: str, place: str) -> tuple[str, int | None]:
 
 
 def _bracketed(name: str) -> str:
-    import ipaddress  # takes its time
-
     address, percent, zone = name[1:-1].partition("%25")
     try:
         shown = str(ipaddress.IPv6Address(address))
@@ -190,8 +186,6 @@ def _ascii_label(label: str) -> str:
 
 def _unescaped(name: str) -> str:
     """Return a host name whose characters beyond ASCII were escaped; others may not be (RFC 3986 §3.2.2)."""
-    from urllib.parse import unquote_to_bytes
-
     if _BAD_ESCAPE.search(name) or re.search("%[0-7]", name):
         raise AddressError(f"{name[:80]!r} holds an escape that no host name has")
     try:
