@@ -12,14 +12,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from builder.errors import ContextError, LayerError
 from builder.filesystem import sound
+from builder.layer.compression import open_decompressed
+from builder.layer.index import LayerIndex, open_index
+from builder.layer.index_layer import build_index
+from builder.layer.limits import limits_for
+from builder.layer.tar_decode import decode_header
 from builder.layer.view import MergedView, ViewLayer
-
-if TYPE_CHECKING:
-    from builder.layer.index import LayerIndex
 
 Temporary = Callable[[str], str]
 """Gives a path nobody else uses, for a label: store/temporary.py's TemporaryFiles.path."""
@@ -83,9 +85,6 @@ def is_archive(stream: Readable) -> bool:
 
     Content decides, not a name; a tar without any entry is none.
     """
-    from builder.layer.compression import open_decompressed
-    from builder.layer.tar_decode import decode_header
-
     try:
         head = Replayed(open_decompressed(stream)).head
         if len(head) < _HEAD_BYTES or not any(head):
@@ -101,11 +100,6 @@ def read_archive(stream: Readable, temporary: Temporary, what: str, *, large: bo
 
     Raises ContextError naming `what` for what is none.
     """
-    from builder.layer.compression import open_decompressed
-    from builder.layer.index import open_index
-    from builder.layer.index_layer import build_index
-    from builder.layer.limits import limits_for
-
     contents, index_path = temporary("archive"), temporary("archive.index")
     try:
         descriptor = os.open(contents, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -11,11 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from builder.errors import ContextError
 from builder.filesystem.resolve import Root
 from builder.suggest import most_alike
+
+if TYPE_CHECKING:
+    from builder.context.archive import Readable
 
 NAMES = ("Dockerfile", "dockerfile", "Containerfile")
 MAX_DOCKERFILE_BYTES = 16 << 20
@@ -112,3 +115,13 @@ def _not_found(directory: str, name: str, shown: str) -> ContextError:
 
 def _kind(mode: int) -> str:
     return {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode), "a device")
+
+
+def read_dockerfile_stream(stream: Readable, what: str) -> bytes:
+    """Read a Dockerfile from a stream, which messages call `what`. Raises ContextError."""
+    text = b""
+    while more := stream.read(MAX_DOCKERFILE_BYTES + 1 - len(text)):
+        text += more
+    if len(text) > MAX_DOCKERFILE_BYTES:
+        raise ContextError(f"{what} is neither an archive nor a Dockerfile: it is too long for one")
+    return text

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -139,8 +141,6 @@ def _fetch(repository: Repository, commit: str, directory: str, *options: str) -
 
 
 def _git(repository: Repository, *arguments: str, directory: str = "") -> str:
-    import subprocess  # only builds that use git
-
     command = ["git", *(["-C", directory] if directory else []), *arguments]
     try:
         done = subprocess.run(
@@ -217,8 +217,6 @@ def _last_words(text: str, repository: Repository) -> str:
 
 def _remove_git_directories(directory: str) -> None:
     """Remove .git here and in submodules, where it is a file."""
-    import shutil
-
     shutil.rmtree(f"{directory}/.git")
     for folder, directories, files in os.walk(directory):
         directories.sort()

@@ -9,18 +9,20 @@ A body that is gzip on the way is decoded, asked for or not; every other coding 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime
+from email.utils import parsedate_tz
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+
+import urllib3
 
 from builder import __version__
 from builder.context.gunzip import Gunzip
 from builder.errors import ContextError
 from builder.web.address import Address, AddressError, parse_address, without_credentials
-
-if TYPE_CHECKING:
-    from builder.web.answers import Response
-    from builder.web.patience import Patience
+from builder.web.answers import MAX_REDIRECTS, REDIRECTS, Response, open_pools, parse_number, redirected
+from builder.web.patience import PATIENCE, Patience, watch
+from builder.web.reason import reason_of
 
 MAX_DOWNLOAD_BYTES = 64 << 30
 UNNAMED = "__unnamed__"
@@ -61,10 +63,6 @@ def fetch(
     Raises ContextError when the server cannot be reached, refuses, stops short, or sends more than `limit` bytes; and
     what `check` raises, which is called while it waits.
     """
-    import urllib3  # 50 ms, wanted only by builds that fetch
-
-    from builder.web.reason import reason_of
-
     shown = without_credentials(url)
     try:
         response = _open(parse_address(url), dict(headers or {}) | _conditions(known), patience, check)
@@ -84,8 +82,6 @@ def fetch(
 
 def _open(address: Address, headers: dict[str, str], patience: Patience | None, check: Callable[[], None]) -> Response:
     """Ask for a file and follow redirects, no further than MAX_REDIRECTS."""
-    from builder.web.answers import MAX_REDIRECTS, REDIRECTS, redirected
-
     headers.setdefault("User-Agent", f"pybuild/{__version__}")
     # What is stored is what was sent: an archive must not lose its compression on the way.
     headers["Accept-Encoding"] = "identity"
@@ -103,11 +99,6 @@ def _open(address: Address, headers: dict[str, str], patience: Patience | None, 
 
 
 def _ask(address: Address, headers: dict[str, str], patience: Patience | None, check: Callable[[], None]) -> Response:
-    import urllib3
-
-    from builder.web.answers import open_pools
-    from builder.web.patience import PATIENCE, watch
-
     times = patience or PATIENCE
     # Only connections are tried again: of an answer that has begun, a part may have been written.
     return watch(open_pools(address), times, check).request(
@@ -145,8 +136,6 @@ def _check_status(response: Response, shown: str) -> None:
 
 
 def _copy(response: Response, write: Callable[[bytes], object], limit: int, shown: str) -> None:
-    from builder.web.answers import parse_number
-
     stated = response.headers.get("Content-Length")
     expected = parse_number(stated) if stated is not None else None
     if stated is not None and expected is None:
@@ -178,9 +167,6 @@ def _kept(header: str) -> str:
 
 def _seconds(date: str) -> int:
     """Return an HTTP date (RFC 9110 §5.6.7: GMT in each of its three forms) in seconds since 1970, 0 for no date."""
-    from datetime import datetime
-    from email.utils import parsedate_tz
-
     try:
         parts = parsedate_tz(date)
         if parts is None or parts[9] not in (None, 0):

@@ -1,17 +1,13 @@
-"""Compressed streams in and out. Layers lie uncompressed here; compression happens at the edges, once.
+"""Compressed streams, read. Layers lie uncompressed here; compression happens at the edges, once.
 
     open_decompressed(file) ──▶ .read(n)          gzip, zstd, bzip2, xz or nothing, found by its first bytes
-    Compressor(write, "gzip") ◀── .write(bytes)   the same bytes for the same input, on this machine at least
 
-Media types are not believed: mislabelled layers exist. The codecs are imported where they are used, as a build that
-finds everything in its cache needs none.
+Media types are not believed: mislabelled layers exist. compressor.py is the way out, codecs.py has the codecs.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from builder.errors import LayerError
 from builder.layer.limits import ANY_GROWTH, LIMITS, MIB, Limits, outgrown
@@ -19,12 +15,6 @@ from builder.layer.tar_reader import Readable
 
 Compression = Literal["uncompressed", "gzip", "zstd", "bzip2", "xz"]
 
-_GZIP_WINDOW = 31
-"""zlib's wbits for a 32 KiB window and a gzip wrapper, which then has no name and no time (zlib.h, deflateInit2)."""
-_FAST_GZIP_LEVEL = 1
-"""isal above 2 gives other bytes on other processors."""
-_REPRODUCIBLE_GZIP_LEVEL = 6
-_ZSTD_LEVEL = 3
 _READ_BYTES = MIB
 _OUTPUT_BYTES = MIB
 _MAGIC: tuple[tuple[bytes, Compression], ...] = (
@@ -58,7 +48,7 @@ class Decompressed:
         self.compression = sniff(self._input[:SNIFF_BYTES])
         self._taken = len(self._input)
         self._given = 0
-        self._decoder: Any = None if self.compression == "uncompressed" else _decoder(self.compression, limits)
+        self._decoder: Any = None if self.compression == "uncompressed" else _new_decoder(self.compression, limits)
         self._at_start = True
 
     def read(self, size: int = -1, /) -> bytes:
@@ -111,7 +101,7 @@ class Decompressed:
             rest += more
         if sniff(rest[:SNIFF_BYTES]) != self.compression:
             raise LayerError(f"the {self.compression} stream is followed by something else")
-        self._decoder = _decoder(self.compression, self._limits)
+        self._decoder = _new_decoder(self.compression, self._limits)
         self._input = rest
         return True
 
@@ -132,128 +122,7 @@ def open_stored(stream: Readable) -> Decompressed:
     return Decompressed(stream, ANY_GROWTH)
 
 
-class _Deflated:
-    """zlib's and isal's decompressobj with the interface of the other three: input left over is kept inside."""
+def _new_decoder(compression: Compression, limits: Limits) -> Any:
+    from builder.layer.codecs import new_decoder  # gate: codecs
 
-    def __init__(self, decoder: Any) -> None:
-        self._decoder = decoder
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._decoder.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._decoder.unused_data)
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._decoder.unconsumed_tail
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        return bytes(self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length))
-
-
-def _decoder(compression: Compression, limits: Limits) -> Any:
-    if compression == "gzip":
-        return _Deflated(_deflate().decompressobj(_GZIP_WINDOW))
-    if compression == "zstd":
-        zstd = _zstd()
-        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: limits.zstd_window_log})
-    if compression == "bzip2":
-        import bz2  # rare: only ADD and context archives
-
-        return bz2.BZ2Decompressor()
-    import lzma  # rare, as above
-
-    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=limits.xz_memory_bytes)
-
-
-class Encoder(Protocol):
-    """What compresses: zlib's, isal's and zstd's objects."""
-
-    def compress(self, data: bytes, /) -> bytes: ...
-    def flush(self) -> bytes: ...
-
-
-class Compressor:
-    """Compress what is written and hand it to `write`. Call `finish` at the end.
-
-    Input is cut into blocks of 1 MiB first: isal's output depends on how it is cut. `reproducible` chooses zlib at
-    level 6 for gzip, which is the same on every processor; by default isal at level 1, ten times as fast.
-    """
-
-    def __init__(
-        self,
-        write: Callable[[bytes], object],
-        compression: Compression,
-        *,
-        level: int | None = None,
-        reproducible: bool = False,
-    ) -> None:
-        """`level` is the codec's own scale; None is our choice. Raises LayerError for what cannot be written."""
-        self._write = write
-        self._encoder = _encoder(compression, level, reproducible)
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-
-    def write(self, data: bytes) -> None:
-        """Take more bytes."""
-        self._held.append(data)
-        self._held_bytes += len(data)
-        if self._held_bytes >= MIB:
-            self._pass_on(final=False)
-
-    def finish(self) -> None:
-        """Write what is held back, and the end of the stream."""
-        self._pass_on(final=True)
-        if self._encoder is not None:
-            self._write(self._encoder.flush())
-
-    def _pass_on(self, *, final: bool) -> None:
-        data = memoryview(b"".join(self._held))
-        end = len(data) if final else len(data) - len(data) % MIB
-        for at in range(0, end, MIB):
-            block = bytes(data[at : min(at + MIB, end)])
-            compressed = block if self._encoder is None else self._encoder.compress(block)
-            if compressed:
-                self._write(compressed)
-        self._held = [bytes(data[end:])] if end < len(data) else []
-        self._held_bytes = len(data) - end
-
-
-def _encoder(compression: Compression, level: int | None, reproducible: bool) -> Encoder | None:
-    if compression == "uncompressed":
-        return None
-    if compression == "zstd":
-        encoder: Encoder = _zstd().ZstdCompressor(level=_ZSTD_LEVEL if level is None else level)
-        return encoder
-    if compression != "gzip":
-        raise LayerError(f"layers cannot be written as {compression}", hint="Use gzip, zstd or uncompressed.")
-    if reproducible or level is not None:
-        return zlib.compressobj(_REPRODUCIBLE_GZIP_LEVEL if level is None else level, zlib.DEFLATED, _GZIP_WINDOW)
-    fast = _deflate()
-    fastest: Encoder = fast.compressobj(_FAST_GZIP_LEVEL, fast.DEFLATED, _GZIP_WINDOW)
-    return fastest
-
-
-def _deflate() -> Any:
-    """isal where it is installed: twice as fast as zlib at reading, ten times at writing; else zlib."""
-    try:
-        from isal import isal_zlib  # start-up time, and not on every machine
-    except ImportError:
-        return zlib
-    return isal_zlib
-
-
-def _zstd() -> Any:
-    try:
-        from compression import zstd  # Python 3.14
-    except ImportError:
-        try:
-            from backports import zstd
-        except ImportError as error:
-            raise LayerError(
-                "zstd streams need the package backports.zstd", hint="Install it with pip, or use gzip."
-            ) from error
-    return zstd
+    return new_decoder(compression, limits)

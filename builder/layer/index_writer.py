@@ -91,10 +91,11 @@ class IndexWriter:
         return LayerStatistics(self._entries, self._files, self._bytes)
 
     def _put_aside(self) -> None:
-        from tempfile import TemporaryFile  # only layers of many files need it
-
         self._run.sort(key=_by_key)
-        run = TemporaryFile(dir=os.path.dirname(self._path) or ".")  # noqa: SIM115 - closed on exit
+        # `finish` has not come yet, so that the name is free; what has none goes with its descriptor.
+        descriptor = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        run = open(descriptor, "w+b")  # noqa: SIM115 - closed on exit
+        os.unlink(self._temporary)
         for block in _in_blocks(item[1] for item in self._run):
             run.write(block)
         self._runs.append(run)

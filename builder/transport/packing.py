@@ -13,7 +13,8 @@ from typing import Any
 
 from builder.image.assemble import assemble_index
 from builder.image.image import Image, is_index, load_image, walk_manifests
-from builder.layer.compression import Compressor, open_stored
+from builder.layer.compression import open_stored
+from builder.layer.compressor import Compressor
 from builder.oci import canonical
 from builder.oci.annotations import Annotation, select
 from builder.oci.canonical import MAX_DOCUMENT_BYTES

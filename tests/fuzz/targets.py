@@ -26,10 +26,10 @@ from builder.cli.options import (
     parse_ssh,
     parse_ulimits,
 )
+from builder.context.elsewhere import parse_repository
 from builder.context.glob import PatternError, match_glob, parse_glob
 from builder.context.http import file_name
 from builder.context.ignore import IgnorePatterns, parse_ignore
-from builder.context.load import parse_repository
 from builder.dockerfile.git_url import GitReferenceError, parse_git_ref
 from builder.dockerfile.instructions import Dockerfile, Word
 from builder.dockerfile.lines import decode

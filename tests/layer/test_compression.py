@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import LayerError
-from builder.layer.compression import Compression, Compressor, open_decompressed, sniff
+from builder.layer.compression import Compression, open_decompressed, sniff
+from builder.layer.compressor import Compressor
 
 TEXT = b"".join(b"line %d of something that compresses\n" % number for number in range(60_000))
 PACKED: dict[Compression, bytes] = {

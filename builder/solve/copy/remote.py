@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from builder.context.archive import read_archive
 from builder.context.directory import DirectoryTree
+from builder.context.elsewhere import folder_inside
 from builder.context.git import Repository, check_out, fetch_commit_time, find_commit
 from builder.context.http import Fetched, fetch, file_name
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
-from builder.context.load import folder_inside
 from builder.context.select import filtered
 from builder.context.tree import EmptyTree, Node, ViewTree, newest_file
 from builder.errors import Cancelled, ContextError, DigestMismatch
