@@ -6,35 +6,27 @@
      "steps":  [[platform, step, line, file], …],           where in the Dockerfile each step stands
      "events": [[0.012, {"event": "step-started", …}], …]}  all but output, with the seconds since the build began
 
-Kept in the store under its digest, and found by the manifest (or index) it made. A step's preimage, and the facts
-beside it, are kept under the step's key. Records go when nobody has built the same for a while (builder.store.prune).
+Made by recorder.py; kept in the store under its digest, and found by the manifest (or index) it made. A step's
+preimage, and the facts beside it, are kept under the step's key. Records go when nobody has built the same for a while
+(builder.store.prune).
 """
 
 from __future__ import annotations
 
 import json
-import time
-from contextlib import suppress
-from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from builder import __version__
 from builder.engine.result import ImageReport, StepReport
-from builder.errors import StoreError
+from builder.errors import Location
 from builder.oci.canonical import encode
 from builder.oci.digest import Digest, digest_of
-from builder.solve.events import BlobProgress, StepOutput, Warned
+from builder.solve.events import Warned
 from builder.store import formats
-
-if TYPE_CHECKING:
-    from builder.engine.result import BuildResult
-    from builder.plan.plan import Plan
-    from builder.solve.events import Event, EventSink
-    from builder.store.store import Store
+from builder.store.store import Store
 
 
 class StepLine(NamedTuple):
-    """The line of the Dockerfile that a step of the plan for `platform` stands in; steps without one are left out."""
+    """Where a step of the plan for a platform stands; one that the Dockerfile does not spell out has none."""
 
     platform: str
     step: int
@@ -55,7 +47,7 @@ class BuildRecord(NamedTuple):
     """(seconds since the build began, event as builder.solve.event_json has it), in the order they came in."""
 
     def is_repeated_by(self, other: BuildRecord) -> bool:
-        """Say whether `other` is the record of the same build again, with every step cached."""
+        """Say whether `other` is of the same build once more, for which nothing was left to do."""
         return (
             other.images == tuple(image.all_cached() for image in self.images)
             and (other.target, other.steps) == (self.target, self.steps)
@@ -63,79 +55,15 @@ class BuildRecord(NamedTuple):
         )
 
     def warnings(self) -> tuple[Warned, ...]:
-        """Return the warnings of the build."""
-        said = [event for _, event in self.events if event["event"] == "warning"]
-        if not said:
-            return ()
-        from builder.solve.event_json import event_from_json  # the warm path: most builds have none
-
-        return tuple(event for event in map(event_from_json, said) if isinstance(event, Warned))
-
-
-class Recorder:
-    """An event sink that passes everything on, and keeps all but output."""
-
-    def __init__(self, sink: EventSink, began_ns: int) -> None:
-        self._sink = sink
-        self._began_ns = began_ns
-        self._lock = Lock()
-        self._events: list[tuple[float, Event]] = []
-
-    def __call__(self, event: Event) -> None:
-        is_passing = isinstance(event, StepOutput) or (isinstance(event, BlobProgress) and event.state == "moving")
-        if not is_passing:
-            with self._lock:
-                self._events.append((round((time.time_ns() - self._began_ns) / 1e9, 6), event))
-        self._sink(event)
-
-    def record(self, result: BuildResult, plans: tuple[tuple[str, Plan], ...]) -> BuildRecord:
-        """Return the record of a build that has ended; `plans` are its plans by platform."""
-        from builder.solve.event_json import event_to_json
-
-        with self._lock:
-            events = tuple((seconds, event_to_json(event)) for seconds, event in self._events)
-        return BuildRecord(
-            began=self._began_ns,
-            seconds=round(result.seconds, 6),
-            target=plans[0][1].target,
-            manifest=str(result.descriptor.digest),
-            names=result.names,
-            images=result.images,
-            steps=tuple(
-                StepLine(platform, step.id, step.location.line, step.location.file)
-                for platform, plan in plans
-                for step in plan.steps
-                if step.location is not None
-            ),
-            events=events,
-        )
-
-
-def keep_record(store: Store, record: BuildRecord) -> Digest:
-    """Keep a record and return its digest; that of the last record, when this build only repeats it."""
-    last = _last_of(store, record.manifest)
-    before = None if last is None else find_record(store, last)
-    if last is not None and before is not None and before.is_repeated_by(record):
-        return last
-    return put_record(store, record)
-
-
-def put_record(store: Store, record: BuildRecord) -> Digest:
-    """Keep a record, and that it is the last one of its manifest; return its digest."""
-    document = {"format": formats.RECORD, "version": __version__} | record._asdict()
-    data = json.dumps(document, separators=(",", ":")).encode("ascii")
-    digest = digest_of(data)
-    with suppress(StoreError):  # a store that can only be read builds all the same
-        store.documents.put(digest, data)
-        store.documents.put(_key_of(record.manifest), digest.encode("ascii"))
-    return digest
+        """Return what was warned of."""
+        return tuple(_warning(event) for _, event in self.events if event["event"] == "warning")
 
 
 def find_record(store: Store, digest: Digest) -> BuildRecord | None:
     """Return a record by its digest; None when it is gone, damaged or of another format."""
     data = store.documents.find(digest)
     if data is None or digest_of(data) != digest:
-        return None  # a receipt would repeat its warnings and steps: what was altered must not be believed
+        return None
     try:
         return _read(data)
     except (ValueError, KeyError, TypeError):
@@ -144,16 +72,18 @@ def find_record(store: Store, digest: Digest) -> BuildRecord | None:
 
 def record_of(store: Store, manifest: Digest) -> BuildRecord | None:
     """Return the record of the last build that made a manifest or index."""
-    digest = _last_of(store, manifest)
+    digest = last_of(store, manifest)
     return None if digest is None else find_record(store, digest)
 
 
-def _last_of(store: Store, manifest: str) -> Digest | None:
-    found = store.documents.find(_key_of(manifest))
+def last_of(store: Store, manifest: str) -> Digest | None:
+    """Return the digest of the last record of a manifest or index."""
+    found = store.documents.find(key_of(manifest))
     return None if found is None else Digest(found.decode("ascii", "replace"))
 
 
-def _key_of(manifest: str) -> Digest:
+def key_of(manifest: str) -> Digest:
+    """Return what the digest of the last record of a manifest is kept under."""
     return digest_of(encode({"record": formats.RECORD, "manifest": manifest}))
 
 
@@ -174,3 +104,10 @@ def _read(data: bytes) -> BuildRecord:
             "events": tuple((seconds, event) for seconds, event in document["events"]),
         }
     )
+
+
+def _warning(document: dict[str, Any]) -> Warned:
+    """Do what `event_from_json` does, for the one kind of event that a receipt shows again."""
+    known: dict[str, Any] = {"file": "", "line": 0}
+    location = Location(**known | document["location"]) if "location" in document else None
+    return Warned(document["rule"], document["message"], location)

@@ -15,6 +15,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder import __version__
+from builder.context.dockerfile_file import find_dockerfile
+from builder.context.ignore_file import find_ignore
+from builder.context.signature import context_signature
 from builder.engine.build_record import BuildRecord, find_record
 from builder.errors import PybuildError, ReferenceFormatError
 from builder.linux.single_id import one_id_only
@@ -85,9 +88,6 @@ def is_current(request: BuildRequest, asked: ReceiptKey) -> bool:
 def _asked(request: BuildRequest) -> ReceiptKey | None:
     if not _may_have_receipt(request):
         return None
-    from builder.context.dockerfile_file import find_dockerfile
-    from builder.context.ignore_file import find_ignore
-
     layouts = _layout_digests(request)
     if layouts is None:
         return None
@@ -180,11 +180,8 @@ def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatter
         found = store.names.find(name)
         if found is None or found.digest != digest:
             return None
-    if receipt.roots:
-        from builder.context.signature import context_signature
-
-        if context_signature(directory, receipt.roots, ignore, store.root) != receipt.signature:
-            return None
+    if receipt.roots and context_signature(directory, receipt.roots, ignore, store.root) != receipt.signature:
+        return None
     return receipt
 
 

@@ -25,7 +25,8 @@ from builder.solve.worker import Worker
 from builder.store.store import Store
 from builder.transport.resolver import Resolver
 
-if TYPE_CHECKING:  # the language, for which a build that is cached has no use
+if TYPE_CHECKING:
+    from builder.engine.planning import Planning
     from builder.plan.epoch import EpochSource, Timestamps
 
 
@@ -91,6 +92,13 @@ class BuildSession:
         """Whether the result is an index. Raises UsageError."""
         return makes_index(self.request.build_args, len(self.platforms))
 
+    @property
+    def planning(self) -> Planning:
+        """What has to parse the Dockerfile."""
+        from builder.engine.planning import Planning  # gate: all cached. A plan that is kept needs no language
+
+        return Planning(self)
+
     @contextmanager
     def quoting(self) -> Iterator[None]:
         """Give errors of the Dockerfile its text, so that the lines can be shown."""
@@ -107,9 +115,7 @@ class BuildSession:
         """
         plan = self.plans.find(platform)
         if plan is None or not self._holds(plan):
-            from builder.engine.planning import new_plan  # gate: grammar, parser, planner, checks
-
-            plan = new_plan(self, platform)
+            plan = self.planning.new_plan(platform)
             self.plans.put(platform, plan)
         return plan
 

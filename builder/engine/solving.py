@@ -1,13 +1,14 @@
-"""One platform's image: plan, solve, assemble."""
+"""One platform's image: plan, solve, assemble; and the index over those of several."""
 
 from __future__ import annotations
 
 from builder.engine.built_image import BuiltImage
 from builder.engine.session import BuildSession
-from builder.image.assemble import assemble
+from builder.image.assemble import assemble, assemble_index
 from builder.image.image import load_image
 from builder.image.timestamp import format_timestamp
-from builder.oci.annotations import MANIFEST_PLACES, select
+from builder.oci.annotations import INDEX_PLACES, MANIFEST_PLACES, select
+from builder.oci.descriptor import Descriptor
 from builder.oci.platform import Platform
 from builder.plan.plan import Plan
 from builder.plan.predefined import CACHE_MOUNT_NS
@@ -37,6 +38,13 @@ def build_platform(session: BuildSession, platform: Platform) -> BuiltImage:
     descriptor = descriptor._replace(annotations=outside)
     last = (str(last_key(context.build_name)), keys_by_place(plan, results).decode("utf-8", "surrogatepass"))
     return BuiltImage(platform, plan, results, load_image(session.store.blobs, descriptor), last)
+
+
+def write_index(session: BuildSession, images: tuple[BuiltImage, ...]) -> Descriptor:
+    """Write the index of the images of several platforms to the store."""
+    inside, outside = (select(session.request.annotations, place) for place in INDEX_PLACES)
+    descriptor = assemble_index(session.store, [built.image.descriptor for built in images], inside)
+    return descriptor._replace(annotations=outside)
 
 
 def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: events.EventSink) -> SolveContext:

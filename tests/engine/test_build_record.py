@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from builder.engine.build import build
-from builder.engine.build_record import find_record, put_record, record_of
+from builder.engine.build_record import find_record, record_of
+from builder.engine.recorder import put_record
 from builder.engine.request import BuildRequest
 from builder.errors import Location
 from builder.oci.digest import Digest, digest_of
@@ -136,7 +137,7 @@ def test_warnings_come_back_as_they_were_said(request_: BuildRequest, location: 
         assert record is not None
         kept = find_record(store, put_record(store, record._replace(events=((0.0, event_to_json(said)),))))
     assert kept is not None
-    assert kept.warnings() == (said,)
+    assert kept.warnings() == (said,) == (event_from_json(kept.events[0][1]),)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[1", b'{"format": 99, "version": ""}', b'{"format":1,"version":""}'])

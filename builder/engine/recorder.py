@@ -1,0 +1,75 @@
+"""Makes the record of a build while it goes on, and keeps it (build_record.py says what is in it, and reads it)."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from threading import Lock
+
+from builder import __version__
+from builder.engine.build_record import BuildRecord, StepLine, find_record, key_of, last_of
+from builder.engine.result import BuildResult
+from builder.errors import StoreError
+from builder.oci.digest import Digest, digest_of
+from builder.plan.plan import Plan
+from builder.solve.event_json import event_to_json
+from builder.solve.events import Event, EventSink, StepOutput
+from builder.store import formats
+from builder.store.store import Store
+
+
+class Recorder:
+    """An event sink that passes everything on, and keeps all but output."""
+
+    def __init__(self, sink: EventSink, began_ns: int) -> None:
+        self._sink = sink
+        self._began_ns = began_ns
+        self._lock = Lock()
+        self._events: list[tuple[float, Event]] = []
+
+    def __call__(self, event: Event) -> None:
+        if not isinstance(event, StepOutput):
+            with self._lock:
+                self._events.append((round((time.time_ns() - self._began_ns) / 1e9, 6), event))
+        self._sink(event)
+
+    def record(self, result: BuildResult, plans: tuple[tuple[str, Plan], ...]) -> BuildRecord:
+        """Return the record of a build that has ended; `plans` are its plans by platform."""
+        with self._lock:
+            events = tuple((seconds, event_to_json(event)) for seconds, event in self._events)
+        return BuildRecord(
+            began=self._began_ns,
+            seconds=round(result.seconds, 6),
+            target=plans[0][1].target,
+            manifest=str(result.descriptor.digest),
+            names=result.names,
+            images=result.images,
+            steps=tuple(
+                StepLine(platform, step.id, step.location.line, step.location.file)
+                for platform, plan in plans
+                for step in plan.steps
+                if step.location is not None
+            ),
+            events=events,
+        )
+
+
+def keep_record(store: Store, record: BuildRecord) -> Digest:
+    """Keep a record; of a build that found nothing left to do, the one before it stays. Return the digest of either."""
+    last = last_of(store, record.manifest)
+    before = None if last is None else find_record(store, last)
+    if last is not None and before is not None and before.is_repeated_by(record):
+        return last
+    return put_record(store, record)
+
+
+def put_record(store: Store, record: BuildRecord) -> Digest:
+    """Keep a record, and that it is the last one of its manifest; return its digest."""
+    document = {"format": formats.RECORD, "version": __version__} | record._asdict()
+    data = json.dumps(document, separators=(",", ":")).encode("ascii")
+    digest = digest_of(data)
+    with suppress(StoreError):  # a store that can only be read builds all the same
+        store.documents.put(digest, data)
+        store.documents.put(key_of(record.manifest), digest.encode("ascii"))
+    return digest
