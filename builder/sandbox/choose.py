@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ from builder.errors import SandboxError
 from builder.filesystem.remove import remove_tree
 from builder.linux.cancel import Cancel
 from builder.sandbox.namespace import BuildNamespace, NoNamespace, describe
+from builder.sandbox.native.runner import NativeSandbox
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.source import NetworkSource, OwnNetwork, SharedNetwork, choose_network
 from builder.sandbox.process.command import NOT_FOUND, TRIAL
@@ -135,7 +136,7 @@ def _try(
         raise SandboxError("only root may change its root directory") from PermissionError(errno.EPERM, "chroot")
     folder = os.path.join(store, f"{_TRIAL_NAME}-{os.getpid()}")
     with _trial_directories(folder, store):
-        sandbox = _maker(name, namespace, network)()
+        sandbox = _open(name, namespace, network)
         try:
             if start_network:
                 sandbox.network.start()
@@ -199,21 +200,12 @@ def _why_no_marks(upper: str, namespace: BuildNamespace) -> str:
     return ""
 
 
-def _maker(name: str, namespace: BuildNamespace, network: NetworkSource) -> Callable[[], Sandbox]:
-    # Imported here: only one of them is used, and a cached build uses none.
-    match name:
-        case "native":
-            from builder.sandbox.native.runner import NativeSandbox
+def _open(name: str, namespace: BuildNamespace, network: NetworkSource) -> Sandbox:
+    if name == "native":
+        return NativeSandbox(namespace, network)
+    from builder.sandbox.fallback import open_fallback  # gate: rare. Most machines can do what is tried first
 
-            return lambda: NativeSandbox(namespace, network)
-        case "oci":
-            from builder.sandbox.oci.runner import OciSandbox
-
-            return lambda: OciSandbox(namespace, network)
-        case _:
-            from builder.sandbox.chroot.runner import ChrootSandbox
-
-            return lambda: ChrootSandbox(network)
+    return open_fallback("oci" if name == "oci" else "chroot", namespace, network)
 
 
 def _try_network(network: BuildNetwork) -> str:
