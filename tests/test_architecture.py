@@ -97,7 +97,7 @@ ROOMS["cli.display"] = {
 }
 ROOMS["cli.verbs"] = {
     *{"cli", "cli.display", "containers", "engine", "oci"},
-    *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},
+    *{"plan.outline", "plan.step", "solve.dry_run", "solve.events"},
 }
 ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest"}  # the verbs are picked by name (main.py)
 ROOMS["__main__"] = {"cli"}

@@ -243,7 +243,7 @@ def parse_build_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> a
     words, warnings = split_boolean_values(argv), list[str]()
     known = parser._option_string_actions  # argparse shows nobody the flags it knows
     if any(_name(word) not in known for word in words if word.startswith("-") and word != "-"):
-        from builder.cli.foreign_flags import take_foreign  # the warm path: a table that few need
+        from builder.cli.foreign_flags import take_foreign  # gate: rare. A long table
 
         words, warnings = take_foreign(words, lambda name: None if name not in known else known[name].nargs != 0)
     arguments = parser.parse_args(words)

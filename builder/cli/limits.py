@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from builder.cli.options import parse_size
+from builder.cli.options import MAX_NUMBER, parse_size, short
 from builder.errors import UsageError
 from builder.oci.run_options import CPU_PERIODS, MIN_CPU_QUOTA, MIN_MEMORY_BYTES, RunOptions
 
@@ -19,9 +19,9 @@ _FLAGS = (
     (("--cpuset-mems",), "LIST", "the memory nodes for RUN, for example 0,1"),
     (("--cgroup-parent",), "GROUP", "the control group that those of RUN are made in"),
 )
+LIMITS = tuple(names[-1].removeprefix("--").replace("-", "_") for names, _, _ in _FLAGS)
+"""The names of their values among parsed arguments."""
 _LIST = r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*"
-_MAX_NUMBER = (1 << 63) - 1
-_SHOWN_CHARACTERS = 80
 
 
 def add_limits(parser: argparse._ActionsContainer) -> None:
@@ -75,8 +75,8 @@ def _memory_swap(text: str, memory: int | None) -> int | None:
 def _number(text: str, flag: str, *, or_unlimited: bool = False) -> int | None:
     if or_unlimited and text.strip() == "-1":
         return -1
-    if text and not (re.fullmatch("[0-9]{1,19}", text.strip()) and int(text) <= _MAX_NUMBER):
-        raise UsageError(f"{flag} {_short(text)} is not a whole number")
+    if text and not (re.fullmatch("[0-9]{1,19}", text.strip()) and int(text) <= MAX_NUMBER):
+        raise UsageError(f"{flag} {short(text)} is not a whole number")
     return int(text or 0) or None
 
 
@@ -84,7 +84,7 @@ def _list(text: str, flag: str) -> str:
     words = text.strip()
     ranges = [[int(number) for number in word.split("-")] for word in words.split(",")] if _is_list(words) else []
     if words and (not ranges or any(each[0] > each[-1] for each in ranges)):
-        raise UsageError(f"{flag} {_short(text)} is not a list of numbers", hint="Write it as 0-2,4.")
+        raise UsageError(f"{flag} {short(text)} is not a list of numbers", hint="Write it as 0-2,4.")
     return words
 
 
@@ -94,10 +94,5 @@ def _is_list(words: str) -> bool:
 
 def _parent(text: str) -> str:
     if ".." in text.split("/") or not text.isprintable():
-        raise UsageError(f"--cgroup-parent {_short(text)} is not the path of a control group")
+        raise UsageError(f"--cgroup-parent {short(text)} is not the path of a control group")
     return text
-
-
-def _short(text: str) -> str:
-    """Quote what somebody wrote, as much of it as anybody reads."""
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")

@@ -17,8 +17,8 @@ _VERBS = {
     "images": "images", "inspect": "images", "history": "images", "tag": "images", "rmi": "images",
     "run": "run",
     "prune": "prune",
-    "info": "info", "version": "info",
-    "parse": "dockerfiles", "pin": "dockerfiles",
+    "info": "info", "version": "version",
+    "parse": "parse", "pin": "pin",
     "plan": "plan",
     "context": "context",
 }  # fmt: skip
@@ -120,7 +120,7 @@ def _command(verb: str) -> Callable[[list[str]], int]:
 
 
 def _report(error: PybuildError) -> int:
-    from builder.cli.display.diagnostics import render_error  # the warm path: only of failures
+    from builder.cli.display.diagnostics import render_error  # gate: error
 
     error.hint = error.hint or _hint_of_cause(error)
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import TYPE_CHECKING
 
 from builder.cli import options
-from builder.cli.limits import with_limits
+from builder.cli.limits import LIMITS
 from builder.engine.location import store_root
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
-from builder.oci.run_options import RunOptions
 
-if TYPE_CHECKING:
-    from builder.oci.annotations import Annotation
-
+_RARE = ("secret", "ssh", "add_host", "shm_size", "ulimit", "annotation", *LIMITS)
 _ISOLATIONS = ("", "native", "oci", "chroot")
 
 
@@ -30,7 +26,7 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
     if isolation not in _ISOLATIONS:
         raise UsageError(f"invalid isolation {arguments.isolation!r}", hint="It is native, oci or chroot.")
     _check_format(arguments)
-    return BuildRequest(
+    request = BuildRequest(
         root=store_root(arguments.root, environment),
         context=arguments.path,
         dockerfile=arguments.file or None,
@@ -46,22 +42,18 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         pull=arguments.pull,
         jobs=arguments.jobs,
         network=arguments.network or "default",
-        secrets=options.parse_secrets(filter(None, arguments.secret), environment),
-        ssh=options.parse_ssh(filter(None, arguments.ssh), environment),
-        run=with_limits(
-            RunOptions(
-                add_hosts=options.parse_hosts(arguments.add_host),
-                shm_size=options.parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
-                ulimits=options.parse_ulimits(arguments.ulimit),
-            ),
-            arguments,
-        ),
         allow=options.parse_entitlements(arguments.allow),
         isolation=isolation or None,
         outputs=tuple(text for text in arguments.output if text),
         large_layers=arguments.allow_large_layers,
-        annotations=_annotations(arguments),
     )
+    return _with_rare_options(request, arguments) if any(getattr(arguments, name) for name in _RARE) else request
+
+
+def _with_rare_options(request: BuildRequest, arguments: argparse.Namespace) -> BuildRequest:
+    from builder.cli.rare_options import with_rare_options  # gate: rare. CSV, addresses of IP, annotations
+
+    return with_rare_options(request, arguments)
 
 
 def _check_format(arguments: argparse.Namespace) -> None:
@@ -73,14 +65,6 @@ def _check_format(arguments: argparse.Namespace) -> None:
         )
     if arguments.check_format not in ("", "oci") and not arguments.check:
         raise UsageError("--format goes with --check")
-
-
-def _annotations(arguments: argparse.Namespace) -> tuple[Annotation, ...]:
-    if not arguments.annotation:
-        return ()
-    from builder.oci.annotations import parse_annotation  # the warm path: only who asks needs it
-
-    return tuple(annotation for text in arguments.annotation for annotation in parse_annotation(text))
 
 
 def _build_args(arguments: argparse.Namespace) -> dict[str, str]:

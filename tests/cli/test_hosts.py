@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.cli.options import parse_hosts
+from builder.cli.rare_options import parse_hosts
 from tests.cli.program import Program
 
 TAKEN = {

@@ -17,15 +17,11 @@ from builder.cli.options import (
     parse_build_args,
     parse_entitlements,
     parse_epoch,
-    parse_fields,
-    parse_hosts,
     parse_pairs,
     parse_platforms,
-    parse_secrets,
     parse_size,
-    parse_ssh,
-    parse_ulimits,
 )
+from builder.cli.rare_options import parse_fields, parse_hosts, parse_secrets, parse_ssh, parse_ulimits
 from builder.context.elsewhere import parse_repository
 from builder.context.glob import PatternError, match_glob, parse_glob
 from builder.context.http import file_name

@@ -1,27 +1,29 @@
 """`pybuild [OPTIONS] PATH`: arguments → request, events → screen, result → files and the last lines.
 
-The warm path leads through here: what is imported inside functions is what a build without changes does not need.
+The warm path leads through here: its gates (docs/architecture.md) are the displays that few ask for.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from builder.cli.arguments import build_parser, parse_build_arguments
 from builder.cli.display.plain import PlainDisplay
-from builder.cli.display.results import check_writable, summary_lines, write_file, write_json
+from builder.cli.display.results import check_writable, summary_lines, write_file
 from builder.cli.display.text import clean
 from builder.cli.request import request_from
 from builder.engine.build import build
-from builder.engine.request import BuildRequest
 from builder.engine.result import BuildResult
 from builder.errors import PybuildError, UsageError
-from builder.solve.events import Event, Warned, ignore_events
+from builder.solve.events import Event, EventSink, Warned, ignore_events
+
+if TYPE_CHECKING:
+    from builder.cli.display.documents import MachineReader
 
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
 
@@ -35,48 +37,44 @@ def build_command(argv: list[str]) -> int:
         raise UsageError(
             "'pybuild' needs a context: PATH, URL or -", hint="To build the current folder: pybuild -t name ."
         )
-    request = request_from(arguments)
     if arguments.check or arguments.call.partition(",")[0] not in ("", "build"):
-        from builder.cli.verbs.check import check_command  # a verb behind a flag, which brings the checks
+        from builder.cli.verbs.check import check_command  # gate: rare. A verb behind a flag
 
-        return check_command(arguments, request)
+        return check_command(arguments, request_from(arguments))
+    request = request_from(arguments)
     for path in filter(None, (arguments.iidfile, arguments.metadata_file)):
         check_writable(path)
-    warnings: list[Warned] = []
+    machine = _machine_reader(arguments)
     with display_for(arguments) as display:
-        sink = _keeping(warnings, display)
+        sink = display if machine is None else _both(machine, display)
         for message in arguments.flag_warnings:
             sink(Warned("FlagWithoutEffect", message))
-        result = _build_reported(request, sink, arguments, warnings)
-    _write_results(arguments, result, warnings)
+        try:
+            result = build(request, sink)
+        except PybuildError as error:
+            if machine is not None:
+                machine.fail(error)
+            raise
+    _write_results(arguments, result, machine)
     return 0
 
 
-def _keeping(warnings: list[Warned], sink: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Return a sink that passes everything on and keeps the warnings for the metadata file."""
+def _machine_reader(arguments: argparse.Namespace) -> MachineReader | None:
+    """Return who is told of the build as data, if anybody asked for that."""
+    stream = sys.stderr if _progress(arguments) == "rawjson" else None
+    if stream is None and not arguments.metadata_file:
+        return None
+    from builder.cli.display.documents import MachineReader  # gate: rare
 
-    def keep(event: Event) -> None:
-        if isinstance(event, Warned):
-            warnings.append(event)
-        sink(event)
-
-    return keep
+    return MachineReader(stream, arguments.metadata_file)
 
 
-def _build_reported(
-    request: BuildRequest, sink: Callable[[Event], None], arguments: argparse.Namespace, warnings: list[Warned]
-) -> BuildResult:
-    """Build; when it fails the metadata file carries the error and the warnings before it, as data."""
-    try:
-        return build(request, sink)
-    except PybuildError as error:
-        from builder.solve.event_json import error_to_json  # the warm path: only of failures
+def _both(first: EventSink, second: EventSink) -> EventSink:
+    def tell(event: Event) -> None:
+        first(event)
+        second(event)
 
-        if arguments.metadata_file:
-            write_json(arguments.metadata_file, {"error": error_to_json(error)} | _warnings_to_json(warnings))
-        if _progress(arguments) == "rawjson":
-            print(json.dumps({"event": "build-failed", "error": error_to_json(error)}), file=sys.stderr)
-        raise
+    return tell
 
 
 def _progress(arguments: argparse.Namespace) -> str:
@@ -90,43 +88,31 @@ def _progress(arguments: argparse.Namespace) -> str:
 
 
 @contextmanager
-def display_for(arguments: argparse.Namespace) -> Iterator[Callable[[Event], None]]:
+def display_for(arguments: argparse.Namespace) -> Iterator[EventSink]:
     """Give the event sink that --progress asks for, and close it whatever happens."""
     match _progress(arguments):
         case "tty":
-            from builder.cli.display.tty import TtyDisplay  # rich: the slowest import of all
+            from builder.cli.display.tty import TtyDisplay  # gate: rare. rich is the slowest import of all
 
             display = TtyDisplay(sys.stderr)
             try:
                 yield display
             finally:
                 display.close()
-        case "rawjson":
-            from builder.cli.display.documents import JsonDisplay  # the warm path: only where a machine reads
-
-            yield JsonDisplay(sys.stderr)
-        case "quiet":
-            yield ignore_events  # errors are the caller's
+        case "quiet" | "rawjson":
+            yield ignore_events  # errors are the caller's, and data the machine reader's
         case _:
             yield PlainDisplay(sys.stderr)
 
 
-def _write_results(arguments: argparse.Namespace, result: BuildResult, warnings: list[Warned]) -> None:
+def _write_results(arguments: argparse.Namespace, result: BuildResult, machine: MachineReader | None) -> None:
     if arguments.iidfile:
         write_file(arguments.iidfile, result.image_id.encode())
-    if arguments.metadata_file:
-        write_json(arguments.metadata_file, result.metadata() | _warnings_to_json(warnings))
+    if machine is not None:
+        machine.finish(result)
     mode = _progress(arguments)
     if mode == "quiet":
         print(result.image_id)
     elif mode != "rawjson":
         for line in summary_lines(result):
             print(clean(line), file=sys.stderr)
-
-
-def _warnings_to_json(warnings: list[Warned]) -> dict[str, object]:
-    if not warnings:
-        return {}
-    from builder.cli.display.documents import warning_to_json  # the warm path: most builds have none
-
-    return {"pybuild.warnings": [warning_to_json(warning) for warning in warnings]}

@@ -1,25 +1,14 @@
-"""`pybuild info | version`: the store, how RUN is isolated here and why, and with --verify every fault of the store."""
+"""`pybuild info`: the store, how RUN is isolated here and why, and with --verify every fault of the store."""
 
 from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
 
-from builder import __version__
 from builder.cli.arguments import add_root, new_parser
 from builder.cli.display.text import clean, print_note, size_text
+from builder.engine.info import MachineInfo, describe_machine
 from builder.engine.location import store_root
-
-if TYPE_CHECKING:
-    from builder.engine.info import MachineInfo
-
-
-def version_command(argv: list[str]) -> int:
-    """Print the version."""
-    new_parser("pybuild version", "Print the version.").parse_args(argv)
-    print(f"pybuild {__version__}")
-    return 0
 
 
 def info_command(argv: list[str]) -> int:
@@ -32,8 +21,6 @@ def info_command(argv: list[str]) -> int:
     parser.add_argument("--isolation", default=None, metavar="MODE", help="try this isolation")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
-    from builder.engine.info import describe_machine  # `version` needs none of all it looks at
-
     info = describe_machine(
         store_root(arguments.root, os.environ),
         isolation=arguments.isolation,

@@ -7,7 +7,8 @@ import os
 
 from builder.cli.arguments import add_large_layers, new_parser
 from builder.cli.limits import add_limits, with_limits
-from builder.cli.options import parse_build_args, parse_hosts
+from builder.cli.options import parse_build_args
+from builder.cli.rare_options import parse_hosts
 from builder.containers.request import ContainerRequest
 from builder.containers.run import run_image
 from builder.engine.location import store_root
