@@ -28,6 +28,7 @@ from builder.plan.step import (
     StepID,
     StepSource,
 )
+from builder.web.address import AddressError, parse_address, without_credentials
 
 _OCTAL = re.compile(r"[0-7]+")
 _MAX_MODE = 0o7777
@@ -148,14 +149,10 @@ def _shown(source: str) -> str:
     """Return a source as history may keep it: a URL without user and password (BuildKit keeps them)."""
     if "://" not in source:
         return source
-    from builder.web.address import without_credentials
-
     return without_credentials(source)
 
 
 def _check_address(text: str, word: Word) -> None:
-    from builder.web.address import AddressError, parse_address  # a plan that is kept in the store needs no URL parser
-
     try:
         parse_address(text)
     except AddressError as error:

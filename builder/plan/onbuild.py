@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from builder.dockerfile.instructions import StageStatement
+from builder.dockerfile.parser import parse_trigger
 from builder.errors import DockerfileSyntaxError, Location, PlanError
 
 
 def read_triggers(triggers: Iterable[str], location: Location) -> list[StageStatement]:
     """Read the triggers of a base; errors point at the FROM that fires them. Raises PlanError."""
-    texts = tuple(triggers)
-    if not texts:
-        return []
-    # Imported here: the parser is slow to import, and a base with triggers is rare.
-    from builder.dockerfile.parser import parse_trigger
-
     found: list[StageStatement] = []
-    for text in texts:
+    for text in triggers:
         try:
             found.append(parse_trigger(text, location))
         except DockerfileSyntaxError as error:

@@ -14,6 +14,7 @@ from builder.oci.platform import Platform, normalise, parse_platform
 from builder.plan.arguments import full_name
 from builder.plan.scope import Expander, Scope, shorten
 from builder.plan.state import StageState
+from builder.web.address import without_credentials
 
 _MASK = "****"
 _MAX_TITLE_CHARACTERS = 2000
@@ -34,8 +35,6 @@ def statement_title(statement: Statement, state: StageState, expander: Expander,
 
     text = _uppercase(_filled(statement, lookup, expander))
     if isinstance(statement, Add) and "://" in text:
-        from builder.web.address import without_credentials
-
         text = without_credentials(text)
     return shorten(text, _MAX_TITLE_CHARACTERS)
 
