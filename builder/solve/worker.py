@@ -17,6 +17,7 @@ from builder.oci.run_options import RunOptions
 from builder.plan.step import RunStep
 from builder.solve.events import EventSink, Noted
 from builder.solve.known_isolation import CHROOT, remember_isolation, takes_chroot_results, this_place
+from builder.store.os_errors import translated
 
 if TYPE_CHECKING:
     from builder.sandbox.runner import Sandbox
@@ -81,21 +82,13 @@ class Worker:
             self._limits_checked = True
 
     def _open(self, sink: EventSink, start_network: bool) -> None:
-        from builder.sandbox.choose import open_sandbox
-        from builder.sandbox.namespace import enter_build_namespace
-        from builder.snapshot.copying import CopyingSnapshotter
-        from builder.snapshot.overlay import OverlaySnapshotter
-        from builder.snapshot.snapshotter import place_of
+        from builder.solve.opening import open_isolation  # gate: must execute
 
         here = this_place()  # before a namespace is entered: a later build asks from outside of it
         with trial_area(self.store) as area:
-            namespace = enter_build_namespace()
-            self._sandbox, choice = open_sandbox(
-                self.isolation, namespace=namespace, store=area, start_network=start_network
-            )
-        place = place_of(self.store, namespace)
-        self._snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
-        self.single_id = place.ids == "ignore"
+            opened = open_isolation(self.store, self.isolation, area, start_network=start_network)
+        self._sandbox, self._snapshotter, choice = opened.sandbox, opened.snapshotter, opened.choice
+        self.single_id = opened.single_id
         if self.isolation is None:
             remember_isolation(choice.name, here, self.store)
         if choice.name == CHROOT:
@@ -133,8 +126,6 @@ def trial_area(store: Store) -> Iterator[str]:
 
     Raises SandboxError, StoreError.
     """
-    from builder.store.os_errors import translated
-
     if not os.access(f"{store.root}/tmp", os.W_OK | os.X_OK):  # also says so of a read-only file system (man 2 access)
         raise SandboxError(
             f"commands run in trees below {store.root}/tmp, which cannot be written to",
