@@ -66,7 +66,7 @@ def _run_process(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig
     view = context.views.view(stack)
     account = find_user(view, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
-    active = context.worker.snapshotter.prepare(context.views.stack_layers(stack), view)
+    active = context.worker.snapshotter.prepare(context.run.stack_layers(stack), view)
     try:
         status = context.worker.sandbox.run_attached(
             SandboxSpec(

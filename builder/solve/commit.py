@@ -8,18 +8,20 @@ from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.errors import Cancelled
+from builder.layer.tar_writer import write_layer
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
 from builder.oci.media_type import OCI_LAYER
 from builder.plan.step import Step
 from builder.solve.events import Warned
+from builder.solve.secret_watch import SecretWatch, watch_for
 from builder.store.layers import LayerRecord
+from builder.transport.layer_index import keep_layer_index, open_layer_index
 
 if TYPE_CHECKING:
     from builder.filesystem.entry import Entry
     from builder.layer.content import Content
     from builder.solve.context import SolveContext
-    from builder.solve.secret_watch import SecretWatch
     from builder.store.store import Store
 
 
@@ -51,9 +53,6 @@ def commit_step(step: Step, items: Iterable[tuple[Entry, Content | None]], conte
     """Write the layer of a step, with a warning for each secret whose value is in it. Raises as `commit_layer`."""
     if not context.settings.secrets:
         return commit_layer(context.store, items, epoch=context.epoch)
-    from builder.solve.secret_watch import watch_for
-    from builder.transport.layer_index import open_layer_index
-
     watch = watch_for(context.settings.secrets)
     committed = commit_layer(context.store, items, epoch=context.epoch, watch=watch)
     if watch is None or not watch.found:
@@ -72,9 +71,6 @@ def commit_layer(
 
     Raises StoreError, LayerError, ContextError. A layer that is already there is not written twice.
     """
-    from builder.layer.tar_writer import write_layer  # pulls in tarfile: not wanted when everything is cached
-    from builder.transport.layer_index import keep_layer_index
-
     index = store.temporary.path("index")
     try:
         with store.blobs.ingest() as blob:

@@ -11,26 +11,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from builder.context.tree import EmptyTree, Tree, ViewTree
 from builder.errors import PlanError
 from builder.linux.cancel import Cancel
 from builder.oci.run_options import NO_OPTIONS, RunOptions
-from builder.plan.step import ContextSource, RunStep, Step, StepID, StepSource
+from builder.plan.step import ContextSource, RunStep, Step, StepSource
 from builder.solve.cache_key import KeyEnvironment
+from builder.solve.copy.timestamps import open_remote
 from builder.solve.events import EventSink, Warned
 from builder.solve.results import Results
 from builder.solve.worker import Worker, check_platform
 from builder.store.store import Store
+from builder.store.trash import empty_trash_within
 
 if TYPE_CHECKING:
     from builder.cache.backend import CacheBackend
-    from builder.context.tree import Tree
     from builder.plan.step import Network
-    from builder.snapshot.snapshotter import StackLayer
     from builder.solve.copy.remote import RemoteSources
     from builder.solve.copy.selection import FindRemote
-    from builder.solve.run.execute import RunTools
-    from builder.solve.run.mounts import MountSources, MountTrees
-    from builder.solve.run.sightings import Sightings
+    from builder.solve.run.context import RunContext
     from builder.solve.views import Views
     from builder.transport.resolver import Resolver
 
@@ -86,9 +85,8 @@ class SolveContext:
     results: Results = field(default_factory=Results)
     """The steps solved so far: what later ones stand on and read from."""
     _views: Views | None = None
-    _sources: MountSources | None = None
+    _run: RunContext | None = None
     _remote: RemoteSources | None = None
-    _sightings: Sightings | None = None
     _warned: set[Warned] = field(default_factory=set)
 
     @property
@@ -105,7 +103,7 @@ class SolveContext:
     @property
     def views(self) -> Views:
         if self._views is None:
-            from builder.solve.views import Views  # layer rooms: not needed when all keys are known without them
+            from builder.solve.views import Views  # gate: must execute, or to copy from a stage
 
             self._views = Views(self.store)
         return self._views
@@ -131,93 +129,36 @@ class SolveContext:
             if step.network == "host" and not self.worker.sandbox.network.shared_reason:
                 self._check_entitlement("network.host", step)
 
-    def layers_of(self, step: StepID | None) -> tuple[StackLayer, ...]:
-        """Return the layers of the file system after a step that is solved."""
-        return self.views.stack_layers(self.results.stack(step))
-
     def tree(self, source: ContextSource | StepSource) -> Tree:
         """Return what COPY reads from: a context, or the file system of a step that is solved."""
         if isinstance(source, ContextSource):
             return self.contexts.tree(source.name)
-        from builder.context.tree import EmptyTree, ViewTree
-
         stack = self.results.stack(source.step)
         return ViewTree(self.views.view(stack), self.now()) if stack.layers else EmptyTree(self.now())
 
     def find_remote(self) -> FindRemote:
         """Return how ADD fetches URLs and repositories."""
-        from builder.solve.copy.remote import RemoteSources
-
         if self._remote is None:
-            self._remote = RemoteSources(self.store, secrets=self.settings.secrets, cancelled=self.cancel.is_set)
+            self._remote = open_remote(self.store, self.settings.secrets, self.cancel.is_set)
         return self._remote.select
 
     def now(self) -> int:
         """Return the time for what has none of its own, as a directory that COPY makes; in seconds since 1970."""
         return self.epoch if self.epoch is not None else int(time.time())
 
-    def run_tools(self) -> RunTools:
-        """Return what RUN steps share."""
-        from builder.sandbox.spec import DEFAULT_HOSTNAME
-        from builder.solve.run.execute import RunTools
-
-        # RUN --network=host gets here without --allow only where all RUNs share this machine's network (see `open`):
-        # then it is given no more of it than they have.
-        return RunTools(
-            snapshotter=self.worker.snapshotter,
-            sandbox=self.worker.sandbox,
-            sources=self.mount_sources(),
-            network=self.settings.network,
-            host_network="host" if "network.host" in self.settings.allow else "shared",
-            hostname=self.settings.hostname or DEFAULT_HOSTNAME,
-            options=self.settings.run,
-        )
-
-    def mount_trees(self) -> MountTrees:
-        """Return what bind mounts and seeds of caches are read from."""
-        from builder.solve.run.mounts import MountTrees
-
-        return MountTrees(self.contexts.tree, self.layers_of, self.sightings)
-
     @property
-    def sightings(self) -> Sightings:
-        if self._sightings is None:
-            from builder.solve.run.sightings import Sightings  # for mounts of contexts alone
+    def run(self) -> RunContext:
+        """What the RUN steps share."""
+        if self._run is None:
+            from builder.solve.run.context import RunContext  # gate: must execute, or to look at what mounts show
 
-            self._sightings = Sightings()
-        return self._sightings
-
-    def mount_sources(self) -> MountSources:
-        """Return what mounts are made from; the worker must be open."""
-        if self._sources is None:
-            from builder.solve.run.cache_mounts import CacheMounts
-            from builder.solve.run.mounts import MountSources
-
-            owners = not self.worker.single_id
-            self._sources = MountSources(
-                context=self.contexts.tree,
-                layers=self.layers_of,
-                snapshotter=self.worker.snapshotter,
-                caches=CacheMounts(
-                    self.store.mounts, self.store.trash, self.settings.cache_namespace, owners, self.store.leases.pin
-                ),
-                temporary=self.store.temporary.path,
-                trash=self.store.trash,
-                secrets=self.settings.secrets,
-                ssh=self.settings.ssh,
-                in_place=self.worker.sandbox.name != "chroot",
-                owners=owners,
-                sightings=self.sightings,
-                cancel=self.cancel,
-            )
-        return self._sources
+            self._run = RunContext(self)
+        return self._run
 
     def close(self) -> None:
         if self._views is not None:
             self._views.close()
         if self.worker.is_open:
-            from builder.store.trash import empty_trash_within  # only a build that ran something leaves any
-
             empty_trash_within(self.store.trash, _TRASH_SECONDS)
         if self._remote is not None:
             self._remote.close()

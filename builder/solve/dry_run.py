@@ -25,8 +25,8 @@ from builder.plan.step import (
 from builder.solve.cache_key import LayerStep, definition
 from builder.solve.context import SolveContext
 from builder.solve.keyed_step import keyed
+from builder.solve.op import Seen
 from builder.solve.reason.explain import Explainer
-from builder.solve.reason.facts import Seen
 from builder.solve.results import SCRATCH, Stack, StepResult, stack_of
 
 _UNKNOWN = ChainID("")

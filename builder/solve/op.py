@@ -14,11 +14,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from builder.linux.cancel import Cancel
     from builder.solve.events import Warned
-    from builder.solve.reason.facts import Seen
     from builder.store.layers import LayerRecord
 
 Emit = Callable[[bytes], None]
 """Takes a line of output, without its end."""
+
+
+class Seen(NamedTuple):
+    """One thing that a step read. `lines` are empty where `layers` and `path` tell where to look them up."""
+
+    label: str
+    """What the Dockerfile calls it; the target of a mount."""
+    root: str = ""
+    """The path in its tree that the lines' paths stand below."""
+    is_directory: bool = True
+    context: str | None = None
+    """The context it is from."""
+    layers: tuple[str, ...] = ()
+    """Diff IDs of the stage it is from, base first."""
+    lines: bytes = b""
+
+    def path_of(self, path: str) -> str:
+        """Return the path in the tree of a line."""
+        if not self.is_directory:
+            return self.root
+        return f"{self.root}/{path}" if self.root and path else path or self.root
 
 
 def _nothing_seen() -> tuple[Seen, ...]:

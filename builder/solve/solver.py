@@ -114,7 +114,7 @@ class _Solver:
     def _say_again(self, step: Step, record: CacheRecord) -> None:
         """Give the warnings of a cached layer again, in a build that has secrets: they are about secrets in it."""
         if self.context.settings.secrets:
-            from builder.solve.reason.facts import facts_from_bytes  # most builds have no secrets
+            from builder.solve.reason.facts import facts_from_bytes  # gate: rare. Most builds have no secrets
 
             try:
                 facts = self.context.store.facts.find(record.key)
@@ -132,7 +132,7 @@ class _Solver:
     # --- the rest: a pool of threads --------------------------------------------------------------------------------
 
     def _run_all(self, missing: list[Step]) -> None:
-        from builder.solve.scheduler import Pool  # a cached build needs none
+        from builder.solve.scheduler import Pool  # gate: must execute
 
         Pool(min(self.jobs, _MAX_THREADS), self._solve_one, self.cancel).run(missing, set(self.context.results.steps))
 
@@ -251,18 +251,15 @@ class _Solver:
         )
 
     def _keep_facts(self, keyed_step: KeyedStep, key: Digest, executed: Executed) -> None:
-        from builder.solve.reason.facts import facts_to_bytes
-
         assert self._explainer is not None, "the reason was asked for before the step was executed"
         warnings = tuple((warning.rule, warning.message) for warning in executed.warnings)
-        facts = self._explainer.facts(keyed_step)._replace(warnings=warnings)
-        self.context.store.facts.put(key, facts_to_bytes(facts))
+        self.context.store.facts.put(key, self._explainer.facts_to_keep(keyed_step, warnings))
 
     def _reason(self, keyed_step: KeyedStep, in_chroot: bool) -> str:
         """Return why the step has to run. Its inputs are read where there is an earlier step to compare them with."""
         with self._lock:
             if self._explainer is None:
-                from builder.solve.reason.explain import Explainer  # nothing is explained when everything is cached
+                from builder.solve.reason.explain import Explainer  # gate: must execute. What is cached needs no reason
 
                 self._explainer = Explainer(self.plan, self.context)
         return self._explainer.reason(keyed_step, in_chroot=in_chroot)

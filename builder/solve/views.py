@@ -1,6 +1,6 @@
 """Stacks of layers as trees: opens each layer's table of contents once and merges them on demand.
 
-In: a `Stack`. Out: its `MergedView` (to look things up and copy from) and its `StackLayer`s (to unpack and mount).
+In: a `Stack`. Out: its `MergedView` (to look things up and copy from) and its layers (to unpack and mount).
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from builder.layer.compression import open_stored
 from builder.layer.view import MergedView, ViewLayer
 from builder.oci.digest import ChainID, DiffID
 from builder.solve.results import Stack
 from builder.store.layers import LayerRecord
+from builder.transport.layer_index import open_layer_index
 
 if TYPE_CHECKING:
     from builder.layer.index import LayerIndex
-    from builder.snapshot.snapshotter import StackLayer
     from builder.store.store import Store
 
 
@@ -38,12 +39,10 @@ class Views:
                 self._views[stack.chain_id] = view
             return view
 
-    def stack_layers(self, stack: Stack) -> tuple[StackLayer, ...]:
-        """Return the layers of `stack` as the snapshotter wants them, base first."""
-        from builder.snapshot.snapshotter import StackLayer
-
+    def layers(self, stack: Stack) -> tuple[tuple[DiffID, ViewLayer], ...]:
+        """Return the layers of `stack`, base first."""
         with self._lock:
-            return tuple(StackLayer(layer.diff_id, self._layer(layer)) for layer in stack.layers)
+            return tuple((layer.diff_id, self._layer(layer)) for layer in stack.layers)
 
     def close(self) -> None:
         for index in self._indexes:
@@ -52,8 +51,6 @@ class Views:
     def _layer(self, record: LayerRecord) -> ViewLayer:
         known = self._layers.get(record.diff_id)
         if known is None:
-            from builder.transport.layer_index import open_layer_index
-
             index = open_layer_index(self._store, record)
             self._indexes.append(index)
             known = ViewLayer(index, lambda: self._tar_path(record))
@@ -61,6 +58,4 @@ class Views:
         return known
 
     def _tar_path(self, record: LayerRecord) -> str:
-        from builder.layer.compression import open_stored
-
         return self._store.layers.uncompressed_path(record, open_stored)

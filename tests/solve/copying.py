@@ -18,7 +18,7 @@ from builder.plan.step import ContextSource, CopySource, CopyStep, Paths, StepID
 from builder.solve.copy.layer import CopyLayer
 from builder.solve.copy.selection import CopySelection, FindRemote, read_inputs
 from builder.solve.copy.workdir import workdir_layer_items
-from builder.solve.reason.facts import Seen
+from builder.solve.op import Seen
 
 MADE_AT = 42
 

@@ -20,6 +20,7 @@ from builder.context.tree import Node
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.layer.content import Content, FileContent
 from builder.solve.accounts import find_owner
+from builder.solve.copy.archive import Member, archive_members, unpack
 from builder.solve.copy.chmod import octal_mode, parse_chmod
 from builder.solve.copy.destination import Destination, KindConflicts, NewDirectory, check_kinds, place
 from builder.solve.copy.digest import FindDigest, SelectionDigest
@@ -31,7 +32,6 @@ from builder.solve.op import Inputs
 if TYPE_CHECKING:
     from builder.context.archive import Archive
     from builder.layer.view import MergedView
-    from builder.solve.copy.archive import Member
 
 LayerItem = tuple[Entry, Content | None]
 
@@ -77,8 +77,6 @@ class CopyLayer:
                 if archive is None:
                     streams.append((root, self._stream(number, sources[number], root, owner)))
                 else:
-                    from builder.solve.copy.archive import archive_members
-
                     members = archive_members(archive, self._parent, root, self._selection.made_at)
                     streams.append((root, _unpacked(number, members, owner)))
             conflicts = KindConflicts(self._parent, target.path) if target.is_directory else None
@@ -108,8 +106,6 @@ class CopyLayer:
         node = next(source.nodes(), None)
         if node is None or node.entry.kind != FILE:
             return None
-        from builder.solve.copy.archive import unpack  # not for a cached build
-
         scanned_ns = time.time_ns()
         found = unpack(node, self._selection.temporary, large=self._selection.large)
         if found is None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from builder.linux.cancel import Cancel
 from builder.plan.step import CopyStep, WorkdirStep
-from builder.solve.commit import commit_step, until_cancelled
 from builder.solve.copy.selection import CopySelection, read_inputs
 from builder.solve.op import Emit, Executed, Inputs
 from builder.solve.results import Stack
@@ -23,16 +22,13 @@ class CopyOp:
     context: SolveContext
 
     def read_inputs(self) -> Inputs:
-        return read_inputs(self._selection())
+        return read_inputs(self.selection())
 
     def execute(self, emit: Emit, cancel: Cancel) -> Executed:
-        from builder.solve.copy.layer import CopyLayer  # layers and accounts: a COPY that is cached writes nothing
+        return _execute(self, cancel)
 
-        layer = CopyLayer(self._selection(), self.context.views.view(self.parent))
-        committed = commit_step(self.step, until_cancelled(layer.items(), cancel), self.context)
-        return Executed(committed.layer, layer.inputs(committed.hashed), committed.warnings)
-
-    def _selection(self) -> CopySelection:
+    def selection(self) -> CopySelection:
+        """Return what selects the files; nothing is looked at before it is asked."""
         return CopySelection(
             self.step,
             self.context.tree,
@@ -54,8 +50,10 @@ class WorkdirOp:
         return Inputs({})
 
     def execute(self, emit: Emit, cancel: Cancel) -> Executed:
-        from builder.solve.copy.workdir import workdir_layer_items  # as above
+        return _execute(self, cancel)
 
-        items = workdir_layer_items(self.step, self.context.views.view(self.parent), made_at=self.context.now())
-        committed = commit_step(self.step, items, self.context)
-        return Executed(committed.layer, self.read_inputs(), committed.warnings)
+
+def _execute(op: CopyOp | WorkdirOp, cancel: Cancel) -> Executed:
+    from builder.solve.copy.execute import execute  # gate: must execute. Layers and accounts
+
+    return execute(op, cancel)

@@ -24,11 +24,10 @@ from builder.plan.step import CopyStep, GitSource, HttpSource, InlineSource, Pat
 from builder.solve.copy.digest import FindDigest, SelectionDigest
 from builder.solve.copy.source import FindTree, SelectedSource, inline_source, local_sources, read_nodes
 from builder.solve.events import Warned
-from builder.solve.op import Inputs
+from builder.solve.op import Inputs, Seen
 
 if TYPE_CHECKING:
     from builder.context.archive import Temporary
-    from builder.solve.reason.facts import Seen
 
 FindRemote = Callable[[HttpSource | GitSource, IgnorePatterns], Iterator[SelectedSource]]
 
@@ -109,8 +108,6 @@ def inputs_of(
 
 
 def _seen(parts: list[tuple[SelectedSource, SelectionDigest, FindDigest]]) -> tuple[Seen, ...]:
-    from builder.solve.reason.facts import Seen  # a cached build explains nothing
-
     return tuple(
         Seen(source.label, source.root, source.is_directory, source.context, lines=digest.lines(find))
         for source, digest, find in parts

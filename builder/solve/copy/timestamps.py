@@ -6,13 +6,14 @@ adds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from builder.plan.step import ContextSource
 
 if TYPE_CHECKING:
     from builder.plan.epoch import EpochSource
+    from builder.solve.copy.remote import RemoteSources
     from builder.store.store import Store
 
 
@@ -42,6 +43,13 @@ class SourceTimestamps:
     def _ask(self, source: EpochSource) -> int | None:
         if isinstance(source, ContextSource):
             return self._contexts.timestamp(source.name)
-        from builder.solve.copy.remote import RemoteSources  # speaks to networks
+        return open_remote(self._store, self._secrets).timestamp(source)
 
-        return RemoteSources(self._store, secrets=self._secrets).timestamp(source)
+
+def open_remote(
+    store: Store, secrets: Mapping[str, bytes], cancelled: Callable[[], bool] = lambda: False
+) -> RemoteSources:
+    """Return what fetches files of servers and commits of repositories."""
+    from builder.solve.copy.remote import RemoteSources  # gate: network
+
+    return RemoteSources(store, secrets=secrets, cancelled=cancelled)

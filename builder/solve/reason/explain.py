@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from builder.context.ignore import parse_ignore
 from builder.context.tree import ignore_rules
 from builder.errors import PybuildError
 from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyStep, ImageStep, RunStep, StepID, WorkdirStep, reads
 from builder.solve.cache_key import LayerStep, shape_of_preimage, shape_of_step
+from builder.solve.op import Seen
 from builder.solve.reason.below import base_of, changes_below, titles_below
 from builder.solve.reason.compare import (
     FIRST_BUILD,
@@ -28,7 +30,7 @@ from builder.solve.reason.compare import (
     main_reason,
     read_look,
 )
-from builder.solve.reason.facts import Facts, Seen, facts_from_bytes
+from builder.solve.reason.facts import Facts, facts_from_bytes, facts_to_bytes
 from builder.solve.reason.last_build import last_key, place_names
 from builder.solve.results import stack_of
 
@@ -91,6 +93,10 @@ class Explainer:
             base=base_of(self.plan, keyed_step.step), below=titles_below(self.plan, keyed_step.step, results)
         )
 
+    def facts_to_keep(self, keyed_step: KeyedStep, warnings: tuple[tuple[str, str], ...]) -> bytes:
+        """Return `facts`, as they are kept, with what is to be said of the layer: rules and messages."""
+        return facts_to_bytes(self.facts(keyed_step)._replace(warnings=warnings))
+
     def _own_facts(self, step: LayerStep, seen: tuple[Seen, ...]) -> Facts:
         ignored = {name: rules for name in _contexts(step) if (rules := ignore_rules(self._tree(name)))}
         variables = step.variables if isinstance(step, CopyStep | WorkdirStep) else ()
@@ -141,8 +147,6 @@ class Explainer:
             was = before.ignored.get(seen.context or "", ()) if seen.context is not None else ()
             if not was or was == now.ignored.get(seen.context or ""):
                 return ""
-            from builder.context.ignore import parse_ignore
-
             return " (no longer ignored)" if parse_ignore("\n".join(was), "").decide(path).excluded else ""
 
         def went(seen: Seen, path: str) -> str:
@@ -154,14 +158,12 @@ class Explainer:
     def _lines(self, step: LayerStep, seen: Seen) -> bytes:
         if not seen.layers or not isinstance(step, RunStep):
             return seen.lines
-        from builder.solve.run.inputs import stage_lines
-
         records = [self.context.store.layers.find(DiffID(diff_id)) for diff_id in seen.layers]
         stack = stack_of(tuple(record for record in records if record is not None))
         if len(stack.layers) < len(records):
             return b""
         try:
-            return b"".join(stage_lines(step, self.context.views.stack_layers(stack), seen.root))
+            return self.context.run.stage_lines(step, stack, seen.root)
         except PybuildError:
             return b""  # it was not there
 

@@ -16,29 +16,10 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from builder.solve.op import Seen
+
 _QUICKLY = 1
 """zlib's level. Most of the facts are digests, which no level makes smaller."""
-
-
-class Seen(NamedTuple):
-    """One thing that a step read. `lines` are empty where `layers` and `path` tell where to look them up."""
-
-    label: str
-    """What the Dockerfile calls it; the target of a mount."""
-    root: str = ""
-    """The path in its tree that the paths of the lines are relative to; a file's own."""
-    is_directory: bool = True
-    context: str | None = None
-    """The context it is from."""
-    layers: tuple[str, ...] = ()
-    """Diff IDs of the stage it is from, base first."""
-    lines: bytes = b""
-
-    def path_of(self, path: str) -> str:
-        """Return the path in the tree of a line."""
-        if not self.is_directory:
-            return self.root
-        return f"{self.root}/{path}" if self.root and path else path or self.root
 
 
 class Facts(NamedTuple):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from builder.context.directory import DirectoryTree
 from builder.context.paths import inside_root
+from builder.context.select import missing
 from builder.context.tree import Node, Tree, ViewTree
 from builder.filesystem.still import StillTree
 from builder.layer.view import MergedView
@@ -92,8 +93,6 @@ def existing_path(step: RunStep, tree: Tree, path: str) -> str:
     """Return `path` with links followed; "" is the root. Raises StepFailed when nothing is there, or it is hidden."""
     resolved = tree.resolve(path)
     if tree.find(resolved) is None:
-        from builder.context.select import missing  # only for an error
-
         hint = missing(tree, inside_root(path)).hint or "The source of a mount must exist."
         raise failed(step, f'failed to calculate checksum: "/{resolved}": not found', hint)
     return resolved

@@ -177,7 +177,7 @@ def _both_spellings(proxies: Sequence[str]) -> dict[str, str]:
 def _failure(step: RunStep, status: ExitStatus, output: RunOutput, options: RunOptions) -> StepFailed:
     from builder.solve.run.hints import (
         hint_for,
-    )  # reads words as the language does; a RUN that succeeds needs none of it
+    )  # gate: error. It reads words as the language does
 
     message = f"{_process(step)} did not complete successfully: exit code: {status.code}"
     hint = ""
