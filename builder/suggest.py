@@ -36,7 +36,7 @@ def did_you_mean(word: str, known: Iterable[str], *, case_sensitive: bool = True
 
 def most_alike(name: str, names: Iterable[str], *, case_sensitive: bool = True, cutoff: float = 0.6) -> str:
     """Return the name most like `name`, or "" when none has `cutoff` (0 to 1, difflib's ratio) in common with it."""
-    from difflib import get_close_matches  # only on the way to an error
+    from difflib import get_close_matches  # gate: error
 
     fold = str if case_sensitive else str.lower
     by_fold = {fold(candidate): candidate for candidate in names}

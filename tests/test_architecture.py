@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 BUILDER = Path(__file__).parent.parent / "builder"
+ARCHITECTURE = BUILDER.parent / "docs" / "architecture.md"
 
 # Room → what it may import: rooms, by the folders below builder/ (of a room within a room nothing is meant by the
 # outer one), or single modules. Ground floor first. A room may always import itself and `errors`.
@@ -56,7 +58,7 @@ ROOMS["sandbox"] |= {"sandbox.native", "sandbox.oci", "sandbox.chroot"}
 ROOMS["solve.copy"] = {
     *{"context", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "plan.epoch", "store", "web.address"},
     *{"solve.accounts", "solve.commit", "solve.context", "solve.entry_line", "solve.events", "solve.op"},
-    *{"solve.reason.facts", "solve.results"},
+    *{"solve.results"},
 }
 ROOMS["solve.run"] = {
     *{"context", "dockerfile.arrays", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "sandbox.runner"},
@@ -70,11 +72,11 @@ ROOMS["solve.run"] = {
         "solve.events",
         "solve.op",
     },
-    *{"solve.reason.facts", "solve.results", "solve.step_errors", "store"},
+    *{"solve.results", "solve.step_errors", "store"},
 }
 ROOMS["solve.reason"] = {
     *{"context", "filesystem", "oci", "plan", "solve.cache_key", "solve.context", "solve.entry_line"},
-    *{"solve.keyed_step", "solve.results", "solve.run.inputs"},
+    *{"solve.keyed_step", "solve.op", "solve.results"},
 }
 ROOMS["solve"] = {
     *{"cache", "context", "filesystem", "layer", "linux.cancel", "oci", "plan", "sandbox", "snapshot", "store"},
@@ -163,6 +165,55 @@ def test_the_plan_allows_nothing_that_is_not_used() -> None:
 
 def test_every_room_is_on_the_plan() -> None:
     assert {room for _, room, _ in sources()} <= set(ROOMS)
+
+
+MOST_GATES = 45
+"""Imports inside functions, in all of builder/."""
+REASONS_TO_COME = {"registry/client.py", "registry/credentials.py"}
+DYNAMIC = {"cli/main.py": "a verb by its name", "layer/codecs.py": "what is installed"}
+"""Where modules are imported by names that are data."""
+
+
+def gates() -> Iterator[tuple[str, ast.Import | ast.ImportFrom]]:
+    """Yield the path and the statement of every import inside a function."""
+    for relative, _, tree in sources():
+        inner = {
+            statement.lineno: statement
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+            for statement in ast.walk(function)
+            if isinstance(statement, ast.Import | ast.ImportFrom)
+        }
+        yield from ((relative, statement) for statement in inner.values())
+
+
+def test_imports_inside_functions_are_few() -> None:
+    found = [f"builder/{relative}:{statement.lineno}" for relative, statement in gates()]
+    assert len(found) <= MOST_GATES, "imports belong to the top of a file:\n" + "\n".join(found)
+
+
+def test_every_import_inside_a_function_says_why() -> None:
+    names = re.findall(r"^\| ([a-z ]+) \| ", ARCHITECTURE.read_text().partition("## The gates")[2], re.M)
+    wrong = []
+    for relative, statement in gates():
+        if relative in REASONS_TO_COME:
+            continue
+        lines = (BUILDER / relative).read_text(encoding="utf-8").splitlines()
+        said = " ".join(line.partition("#")[2] for line in lines[statement.lineno - 2 : statement.end_lineno])
+        gate = re.search(r"gate: ([a-z ]+)", said)
+        if not said.strip() or (gate is not None and gate[1].strip() not in names):
+            wrong.append(f"builder/{relative}:{statement.lineno}: {said.strip() or 'no reason'}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_modules_are_imported_by_name_in_few_places() -> None:
+    callers = {
+        relative
+        for relative, _, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__"))
+    }
+    assert callers == set(DYNAMIC)
 
 
 def test_ctypes_lives_in_linux_only() -> None:

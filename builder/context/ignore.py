@@ -175,10 +175,7 @@ def _rule(text: str, file: str, line: int) -> Rule | None:
 
 
 def _group(rules: Iterable[Rule]) -> tuple[_Group, ...]:
-    from builder.context.ignore_pattern import (
-        AnyOf,
-        compile_rule,
-    )  # only when there are rules: the cached path is short
+    from builder.context.ignore_pattern import AnyOf, compile_rule  # gate: rare. Most contexts have no rules
 
     groups: list[_Group] = []
     for is_exception, run in groupby(rules, key=lambda rule: rule.is_exception):

@@ -60,7 +60,7 @@ class Root:
                 if error.errno == errno.ENOENT:
                     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
                 # A link is in the way, or it is no good at all; the kernel's own resolver tells.
-        from builder.linux.beneath import open_in_root  # ctypes: a cached build walks without it
+        from builder.linux.beneath import open_in_root  # gate: rare. ctypes
 
         return open_in_root(self.fd, path.lstrip("/") or ".", flags | os.O_CLOEXEC, mode)
 

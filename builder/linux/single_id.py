@@ -14,7 +14,7 @@ def one_id_only() -> bool:
     uid = os.geteuid()
     if uid == 0 and _has_all_ids():
         return False
-    from builder.linux.subordinate_ids import has_subordinate_ids, mapped_ids  # not asked by most of root's builds
+    from builder.linux.subordinate_ids import has_subordinate_ids, mapped_ids  # gate: rare
 
     if uid == 0:
         return mapped_ids("/proc/self/uid_map") == 1 or mapped_ids("/proc/self/gid_map") == 1

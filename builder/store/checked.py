@@ -75,7 +75,7 @@ class CheckedFile:
         self._lasting = False
         self._hashing: Digester | None = None
         if not believe or sound.known_digest(status) != digest:
-            from builder.store.pipeline import Digester  # queues and threads: not for a cached build
+            from builder.store.pipeline import Digester  # gate: must execute. Queues and threads
 
             self._lasting = status.st_size >= WORTH_BYTES and is_settled(status, time.time_ns())
             self._hashing = Digester(digest.algorithm)

@@ -177,7 +177,7 @@ class Ingest:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with translated("writing a blob"):
             self._descriptor = os.open(temporary, flags, 0o600)
-        from builder.store.pipeline import Pipeline  # queues and threads: a cached build writes no blob
+        from builder.store.pipeline import Pipeline  # gate: must execute. Queues and threads
 
         self._pipeline = Pipeline(self._descriptor, expected.algorithm if expected else "sha256")
 
