@@ -95,6 +95,7 @@ def _host(text: str, word: str) -> tuple[str, str]:
         found = ipaddress.ip_address(bare)
     except ValueError:
         found = None
+    # No zone (fe80::1%eth0), which names an interface of this machine; and IPv4 in the form that Go's net.IP prints.
     if found is None or "%" in bare:
         raise UsageError(f"--add-host {word!r}: {address!r} is not an IP address", hint="Write HOST:IP.")
     return name.lower(), str(getattr(found, "ipv4_mapped", None) or found)
@@ -131,6 +132,7 @@ def parse_secrets(words: Iterable[str], environment: Mapping[str, str]) -> dict[
         variable = fields.get("env", "")
         if kind not in {"", "file", "env"}:
             raise UsageError(f"--secret {word!r}: type is file or env, not {kind!r}")
+        # docker's type=env,src=NAME: the source is a variable then.
         if kind == "env" and source and not variable:
             variable, source = source, ""
         if not source and not variable and kind != "file" and identifier in environment:

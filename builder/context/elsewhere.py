@@ -86,6 +86,7 @@ class Elsewhere:
             ssh_socket=os.environ.get("SSH_AUTH_SOCK", ""),
         )
         directory = self._store.temporary.path("repository")
+        # Before anything is there: a checkout that fails half-way has to go, too.
         self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
         commit = find_commit(repository)
         if git.checksum and not commit.startswith(git.checksum):

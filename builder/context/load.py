@@ -150,7 +150,7 @@ class BuildContext:
             self._load_stream(stdin, dockerfile, "the build context on standard input")
             return
         text = read_dockerfile_stream(stdin, _DOCKERFILE_STREAM) if dockerfile == STANDARD_INPUT else None
-        if os.path.isdir(location):
+        if os.path.isdir(location):  # before anything that its name may look like, as docker does
             self._load_directory(location, dockerfile, text)
             return
         git = self.repository(location)

@@ -65,7 +65,7 @@ def read_instructions(text: str, file: str) -> Source:
     source = read_source(text, file)
     if not source.instructions and not source.faults:
         message = "file with no instructions" if text else "the Dockerfile cannot be empty"
-        raise DockerfileSyntaxError(message, Location(file, 1, 1, 1, 1), hint="begin with FROM")
+        raise DockerfileSyntaxError(message, Location(file, 1, 1, 1, 1), hint="Begin with FROM.")
     return source
 
 

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> BuildResult:
-    """Build what `request` asks for. Raises PybuildError; the store then holds what it held before, and more cache."""
+    """Build what `request` asks for.
+
+    Raises PybuildError. The store then holds what it held before, and cache records of the steps that succeeded.
+    """
     started, begun_ns = time.monotonic(), time.time_ns()
     names = tuple(_destination(tag) for tag in request.tags)
     with ExitStack() as stack:
@@ -55,7 +58,7 @@ def dry_run(request: BuildRequest, sink: events.EventSink = events.ignore_events
 
 
 def check(request: BuildRequest, sink: events.EventSink = events.ignore_events, *, advice: bool = False) -> CheckReport:
-    """Check the Dockerfile of a build without building; `advice` adds the checks that are ours."""
+    """Check the Dockerfile of a build without building; `advice` adds pybuild's own checks."""
     with ExitStack() as stack:
         return _opened(request, stack).check(sink, advice=advice)
 
@@ -79,7 +82,7 @@ def _building(request: BuildRequest, store: Store, stack: ExitStack) -> Building
 
 
 def _opened(request: BuildRequest, stack: ExitStack) -> Building:
-    """Open what a build needs, for those who only look."""
+    """Open what a build needs, for verbs that build nothing."""
     store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
     stack.enter_context(store.lease())
     return _building(request, store, stack)

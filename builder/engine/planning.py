@@ -47,6 +47,7 @@ class Planning:
         except SourceError as fault:
             return CheckReport(name, text, check_broken(text, fault, build_args), fault)
         stages, error = self._plan_all(dockerfile)
+        # With a target its stages alone are judged; where none could be planned, all are, rather than none.
         only = bool(session.request.target and stages)
         try:
             findings = check_all(

@@ -14,7 +14,7 @@ from builder.errors import StoreError
 from builder.oci.digest import Digest, digest_of
 from builder.plan.plan import Plan
 from builder.solve.event_json import event_to_json
-from builder.solve.events import Event, EventSink, StepOutput
+from builder.solve.events import BlobProgress, Event, EventSink, StepOutput
 from builder.store import formats
 from builder.store.store import Store
 
@@ -29,7 +29,8 @@ class Recorder:
         self._events: list[tuple[float, Event]] = []
 
     def __call__(self, event: Event) -> None:
-        if not isinstance(event, StepOutput):
+        is_passing = isinstance(event, StepOutput) or (isinstance(event, BlobProgress) and event.state == "moving")
+        if not is_passing:
             with self._lock:
                 self._events.append((round((time.time_ns() - self._began_ns) / 1e9, 6), event))
         self._sink(event)
@@ -56,7 +57,7 @@ class Recorder:
 
 
 def keep_record(store: Store, record: BuildRecord) -> Digest:
-    """Keep a record; of a build that found nothing left to do, the one before it stays. Return the digest of either."""
+    """Keep a record and return its digest; that of the last record, when this build only repeats it."""
     last = last_of(store, record.manifest)
     before = None if last is None else find_record(store, last)
     if last is not None and before is not None and before.is_repeated_by(record):

@@ -54,6 +54,7 @@ def _delete(store: Store, descriptor: Descriptor) -> list[str]:
     own = reachable_from(store, [descriptor]) | set(blobs.values())
     gone = remove_images(store, [descriptor.digest], own)
     freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
+    # From the top layer down, as docker lists them.
     return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from builder.cli.verbs.dockerfiles import _read
+from builder.cli.verbs.parse import read_dockerfile
 from builder.dockerfile.words import WordError
 from builder.errors import PybuildError
 from builder.solve.event_json import NAMES
@@ -62,7 +62,7 @@ def test_each_file_is_one_line_and_one_in_error_makes_the_code_1(pybuild: Progra
 def test_a_pipe_is_waited_for() -> None:
     reading, writing = os.pipe()
     found: list[bytes] = []
-    reader = Thread(target=lambda: found.append(_read(f"/dev/fd/{reading}")), daemon=True)
+    reader = Thread(target=lambda: found.append(read_dockerfile(f"/dev/fd/{reading}")), daemon=True)
     reader.start()
     reader.join(0.2)
     assert reader.is_alive(), "it did not wait for whoever writes to the pipe"

@@ -37,7 +37,7 @@ class RunContext:
         return tuple(StackLayer(*layer) for layer in self._context.views.layers(stack))
 
     def inputs(self, step: RunStep, shown: Mapping[BindMount, Shown]) -> Inputs:
-        """Return the inputs of `step`; of mounts that are in `shown`, what they have shown. Raises PybuildError."""
+        """Return the inputs of `step`; those of the mounts in `shown` are what the command saw. Raises PybuildError."""
         document = run_inputs(step, self._trees, self._context.store.documents, shown)
         return Inputs(document, partial(run_seen, step, self._trees, shown))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def commit_run(step: RunStep, parent: Stack, context: SolveContext, emit: Emit, cancel: Cancel) -> Executed:
     """Run `step` on top of `parent`, and commit its layer. Raises PybuildError, Cancelled."""
     layers, tools = context.run.stack_layers(parent), _tools(context)
+    # Once more for each mount at most: a part that moved is a copy from then on, and copies hold still.
     while True:
         with run_step(step, layers, tools, emit, cancel) as done:
             if _held_still(step, done.shown, context):
@@ -46,7 +47,7 @@ def _tools(context: SolveContext) -> RunTools:
 
 
 def _held_still(step: RunStep, shown: Mapping[BindMount, Shown], context: SolveContext) -> bool:
-    """Say whether the command saw what the key says; what it may not have seen so is a copy from now on."""
+    """Say whether all that the command could read held still; what did not is mounted as a copy from now on."""
     for mount, seen in shown.items():
         if (path := seen.moved()) is not None and isinstance(mount.source, ContextSource):
             context.run.mount_sources().copies.moving.add((mount.source.name, mount.subpath))
