@@ -52,7 +52,8 @@ def test_a_blob_is_mounted_from_another_repository(empty: FakeRegistry) -> None:
     assert push(client(), empty, mount_from="team/base") == "mounted"
     assert asked(empty) == ["HEAD", "POST"]
     assert f"mount={sha256(BLOB).replace(':', '%3A')}&from=team%2Fbase" in empty.requests[-1][1]
-    assert ("team/app", sha256(BLOB)) in empty.owned if empty.owned is not None else False
+    assert empty.owned is not None
+    assert ("team/app", sha256(BLOB)) in empty.owned
 
 
 def test_a_mount_that_is_not_made_opens_the_upload_that_is_used(empty: FakeRegistry) -> None:
@@ -196,7 +197,7 @@ def test_a_manifest_of_four_mebibytes_can_be_pushed(empty: FakeRegistry) -> None
 def test_a_manifest_that_is_too_large_is_said_to_be(empty: FakeRegistry) -> None:
     empty.largest_manifest = 100
     with pytest.raises(RegistryError, match="too large for the registry") as caught:
-        client().put_manifest(reference(empty, "team/app:1"), make_index([]).manifest * 1 + b" " * 200)
+        client().put_manifest(reference(empty, "team/app:1"), make_index([]).manifest + b" " * 200)
     assert caught.value.status == 413
     assert "limit" in caught.value.hint
 
