@@ -16,7 +16,7 @@ from builder.oci.run_options import RunOptions
 from builder.sandbox.limit_settings import cpu_weight, numbers_of, settings_of
 from builder.sandbox.limits import LimitGroups, Limits, check_limits, group_path
 from builder.sandbox.oci.bundle import config
-from builder.sandbox.process.hierarchies import GroupFiles, Hierarchy, Version, read_hierarchies
+from builder.sandbox.process.hierarchies import GroupFiles, Hierarchy, Version, new_group, read_hierarchies
 from builder.sandbox.spec import DirectoryRoot, ExitStatus, SandboxSpec
 from tests.sandbox.host import Host
 
@@ -269,6 +269,21 @@ def test_the_kernel_says_that_the_limit_was_reached(tmp_path: Path, found: dict[
     assert groups.judged(ExitStatus(137, 9)) == ExitStatus(137, 9, memory_limit_reached=reached)
     assert groups.judged(ExitStatus(0)) == ExitStatus(0)
     assert LimitGroups().judged(ExitStatus(1)) == ExitStatus(1)
+
+
+def test_what_killed_builders_left_is_removed_and_what_others_use_is_not(tmp_path: Path) -> None:
+    kernel = FakeKernel(1)
+    left, used = tmp_path / "pybuild-left", tmp_path / "pybuild-used"
+    for path in (left, left / "runtime", used):
+        kernel.make(str(path))
+    inner = new_group(str(used), kernel)  # of a builder that was started in the group of another one
+    first = new_group(str(tmp_path), kernel)
+    second = new_group(str(tmp_path), kernel)
+    assert not left.exists()
+    assert all(os.path.exists(group.path) for group in (inner, first, second))
+    for group in (inner, first, second):
+        group.close()
+    assert list(tmp_path.iterdir()) == [used]
 
 
 MOUNTS = """\

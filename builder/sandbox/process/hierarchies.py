@@ -150,11 +150,15 @@ def _sweep(parent: str, files: GroupFiles) -> None:
 
 
 def _remove(path: str, files: GroupFiles) -> bool:
-    """Remove a group and those in it, which a runtime may have left; False when a process is in one of them."""
+    """Remove a group and those in it, which a runtime may have left; False when a process is in one of them.
+
+    One in it that is locked is another builder's, which was started in this group.
+    """
     try:
         for name in os.listdir(path):
             if os.path.isdir(f"{path}/{name}"):
-                _remove(f"{path}/{name}", files)
+                with suppress(OSError), abandoned(f"{path}/{name}"):
+                    _remove(f"{path}/{name}", files)
         files.remove(path)
     except FileNotFoundError:
         return True
