@@ -17,6 +17,7 @@ from builder.suggest import most_alike
 EPILOG = """\
 other commands:
   pybuild images | inspect | history | tag | rmi | run | prune | info | version
+  pybuild pull | push | search | login | logout
   pybuild plan PATH       the steps, with cache key and hit or miss for each; nothing is executed
   pybuild parse FILE...   the syntax tree as JSON, one document a file
   pybuild context ls PATH what a build would see of a folder, and which rule hides the rest
@@ -35,7 +36,7 @@ exit codes:
   130 interrupted (Ctrl-C)   143 ended by SIGTERM   129 by SIGHUP
 """
 
-_BOOLEANS = ("no-cache", "pull", "quiet", "check", "debug", "allow-large-layers")
+_BOOLEANS = ("no-cache", "pull", "quiet", "check", "debug", "allow-large-layers", "push")
 _PULL_POLICIES = {"always": "true", "newer": "true", "missing": "false", "ifmissing": "false"}
 """Podman's words for --pull. Its `never` asks for what is not done: a base that is not here is fetched."""
 
@@ -220,8 +221,9 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="type=TYPE[,dest=PATH]",
-        help="oci, docker, local or tar; may be repeated",
+        help="oci, docker, local, tar, image or registry; may be repeated",
     )
+    group.add_argument("--push", action="store_true", help="push the image under its names, as -o type=registry does")
     group.add_argument(
         "--annotation",
         action="append",

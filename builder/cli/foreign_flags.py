@@ -41,7 +41,7 @@ def _switch(names: str, outcome: Outcome, why: str, hint: str = "", *, quiet: tu
 
 
 _REGISTRY = "is not supported: registries are reached over TLS (plain HTTP on loopback), with docker's credentials"
-_LOGIN = "'docker login', 'podman login' or DOCKER_CONFIG say who you are."
+_LOGIN = "'pybuild login' or DOCKER_CONFIG say who you are."
 _NO_CHANGE = "is not supported: the Dockerfile alone says what is in the image"
 _OWN_SPACE = "is not supported: the namespaces of RUN are its own; --network says which network it has"
 _SCAN = "is not supported: no SBOM is made"
@@ -108,10 +108,8 @@ TABLE: tuple[ForeignFlag, ...] = (
     _value("--cache-to", "refused", "is not supported: the cache is in the store alone", "Leave it out."),
     _value("--cache-ttl", "refused", "is not supported: 'pybuild prune' forgets old steps"),
     _value("--blob-cache", "refused", "is not supported: the store keeps blobs"),
-    _switch("--push", "refused", "is not supported: nothing is pushed",
-            "Write -o type=oci,dest=FILE and push it with `skopeo copy oci-archive:FILE`."),
-    _switch("--load", "refused", "needs a docker daemon to load into",
-            "Use -o type=docker,dest=image.tar and 'docker load -i image.tar'."),
+    _switch("--load", "ignored", "asks for nothing: the image is in the store, where docker's would be",
+            quiet=(*_TRUE, *_FALSE)),
     _value("--builder", "refused", "is not supported: there are no other builders", nothing="default"),
     _value("--attest", "refused", "is not supported: no attestations are made",
            nothing="type=provenance,disabled=true type=sbom,disabled=true"),

@@ -15,6 +15,7 @@ from builder.errors import PybuildError, StepFailed, UsageError
 _VERBS = {
     "build": "build",
     "images": "images", "inspect": "images", "history": "images", "tag": "images", "rmi": "images",
+    "pull": "transfers", "push": "transfers", "search": "transfers", "login": "transfers", "logout": "transfers",
     "run": "run",
     "prune": "prune",
     "info": "info", "version": "version",

@@ -44,7 +44,7 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         network=arguments.network or "default",
         allow=options.parse_entitlements(arguments.allow),
         isolation=isolation or None,
-        outputs=tuple(text for text in arguments.output if text),
+        outputs=(*(text for text in arguments.output if text), *(("type=registry",) if arguments.push else ())),
         large_layers=arguments.allow_large_layers,
     )
     return _with_rare_options(request, arguments) if any(getattr(arguments, name) for name in _RARE) else request

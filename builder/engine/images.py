@@ -6,13 +6,14 @@ words of a removal are docker's (`Untagged: …`, `Deleted: …`), since scripts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from builder.errors import PybuildError
 from builder.image import describe, listing, removal
 from builder.image.timestamp import parse_timestamp
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.digest import Digest
 from builder.oci.reference import parse_reference
 from builder.store.store import Notify, Store, open_store
 
@@ -24,7 +25,7 @@ class ListedImage(NamedTuple):
     """In full; empty for a dangling image."""
     id: str
     digest: str
-    """Of what the name stands for: a manifest or an index."""
+    """Of what the name stands for in the store: a manifest or an index."""
     platform: str
     created: str
     """As the config has it: RFC 3339, where it is well-formed."""
@@ -32,6 +33,8 @@ class ListedImage(NamedTuple):
     """Nanoseconds since 1970; None for what is no time."""
     size: int
     """Bytes of all layers as they are stored, each once, whether or not other images share them."""
+    repo_digest: str = ""
+    """The digest that it can be pulled by from the repository of its name; empty before it was pulled or pushed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `images --json` says of it."""
@@ -77,11 +80,13 @@ def list_images(root: str, name: str = "", *, dangling: bool = True, notify: Not
     A `name` without a tag means all its tags. Raises StoreError, ReferenceFormatError.
     """
     with open_store(root, notify=notify) as store:
-        images = [_listed(image) for image in listing.list_images(store)]
+        known = store.repositories.digests()
+        images = [_listed(image, known) for image in listing.list_images(store)]
     return tuple(image for image in _called(images, name) if image.name or dangling)
 
 
-def _listed(image: listing.ListedImage) -> ListedImage:
+def _listed(image: listing.ListedImage, known: Mapping[tuple[str, str], Digest]) -> ListedImage:
+    repository = parse_reference(image.name).name if image.name else ""
     return ListedImage(
         name=image.name,
         id=str(image.id),
@@ -90,6 +95,7 @@ def _listed(image: listing.ListedImage) -> ListedImage:
         created=image.created,
         created_ns=parse_timestamp(image.created),
         size=image.size,
+        repo_digest=known.get((image.id, repository), ""),
     )
 
 

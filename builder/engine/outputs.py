@@ -6,8 +6,10 @@ from builder.engine.built_image import BuiltImage
 from builder.engine.session import BuildSession
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference
+from builder.solve import events
 from builder.transport.export import write_output
 from builder.transport.output import parse_outputs
+from builder.transport.progress import BlobState
 
 
 class Outputs:
@@ -24,7 +26,13 @@ class Outputs:
         """Write the image to every place asked for; return a line for each. Raises TransportError, StoreError."""
         session = self._session
         epoch = session.epoch(images[0].plan)
+
+        def report(blob: BlobState) -> None:
+            session.sink(events.BlobProgress(*blob))
+
         return tuple(
-            write_output(spec, session.store, descriptor, names=[str(name) for name in names], epoch=epoch)
+            write_output(
+                spec, session.store, descriptor, names=[str(name) for name in names], epoch=epoch, report=report
+            )
             for spec in self._specs
         )

@@ -24,6 +24,7 @@ def describe_image(store: Store, text: str) -> dict[str, Any]:
         "NameDigest": str(descriptor.digest),
         "MediaType": image.descriptor.media_type,
         "RepoTags": store.names.names_of(descriptor.digest),
+        "RepoDigests": [f"{name}@{digest}" for name, digest in store.repositories.digests_of(image.id).items()],
         "Created": config.created,
         "Author": config.author,
         "Architecture": config.platform.architecture,

@@ -36,7 +36,7 @@ _DENIED = {
     "push": "push access denied: the repository does not exist, or it needs a login that may write to it",
     "delete": "delete access denied: it needs a login that may delete",
 }
-_DENIED_HINT = "Check the name, and log in with `docker login` or `podman login` if the repository is private."
+_DENIED_HINT = "Check the name, and log in with `pybuild login` if the repository is private."
 _HINTS = {
     401: _DENIED_HINT,
     403: _DENIED_HINT,

@@ -4,7 +4,8 @@
       oci-layout  index.json  blobs/sha256/…     the image layout: any peer can read it
       indexes/sha256/…                           tables of contents of layers, by diff ID
       state.db  contexts.db  facts.db            cache records, layers, plans; digests of context files; what explains
-      known.db                                   a miss; which large files were found to be what they should be
+      known.db  repositories.db                  a miss; which large files were found to be what they should be; what
+                                                 registries have of these images
       snapshots/  mounts/                        unpacked layers; cache mounts
       tmp/  trash/                               unfinished files; what prune is about to delete
       leases/  lock                              what running builds use, and prune; flock(2)
@@ -26,7 +27,7 @@ from types import TracebackType
 
 from builder.errors import StoreError
 from builder.filesystem import sound
-from builder.store import atomic, documents, formats, known_files, layers, records, stat_cache
+from builder.store import atomic, documents, formats, known_files, layers, records, repositories, stat_cache
 from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
@@ -37,6 +38,7 @@ from builder.store.leases import Leases
 from builder.store.names import ImageNames, empty_index
 from builder.store.os_errors import store_error, translated
 from builder.store.records import CacheRecords, Facts
+from builder.store.repositories import Repositories
 from builder.store.reserve import Reserve
 from builder.store.stat_cache import StatCache
 from builder.store.temporary import TemporaryFiles
@@ -97,6 +99,15 @@ class Store:
         """The database of facts."""
         return Database(f"{self.root}/facts.db", records.FACTS_SCHEMA, formats.FACTS_DATABASE, self._notify)
 
+    @cached_property
+    def repositories(self) -> Repositories:
+        return Repositories(self._registries)
+
+    @cached_property
+    def _registries(self) -> Database:
+        schema = repositories.SCHEMA
+        return Database(f"{self.root}/repositories.db", schema, formats.REPOSITORIES_DATABASE, self._notify)
+
     @property
     def indexes(self) -> str:
         return f"{self.root}/indexes"
@@ -155,6 +166,8 @@ class Store:
             self.contexts.close()
         if "explanations" in self.__dict__:
             self.explanations.close()
+        if "_registries" in self.__dict__:
+            self._registries.close()
 
     def __enter__(self) -> Store:
         return self

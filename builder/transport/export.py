@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from builder.errors import TransportError
+from builder.errors import TransportError, UsageError
 from builder.image.image import is_index
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference, parse_reference
@@ -29,6 +29,7 @@ from builder.transport.places.layout import LayoutDestination
 from builder.transport.places.one_file import open_output_file, shown
 from builder.transport.places.rootfs import DirectoryDestination, TarDestination
 from builder.transport.places.store import StoreSource
+from builder.transport.progress import Report, ignore_progress
 
 _AS_IT_IS = Packing(compression="uncompressed")
 
@@ -41,6 +42,7 @@ def write_output(
     *,
     epoch: int | None = None,
     stdout: int | None = None,
+    report: Report = ignore_progress,
 ) -> str:
     """Write `image` (a manifest or index of the store) to where `spec` says, under `names` and those of the spec.
 
@@ -53,7 +55,10 @@ def write_output(
         case CacheOnlyOutput():
             return "kept in the cache only"
         case ImageOutput():
-            return _name_image(spec, store, image, _all_names(given, spec.names))
+            all_names = _all_names(given, spec.names)
+            if spec.is_pushed:
+                return _push(spec, store, image, all_names, epoch, report)
+            return _name_image(spec, store, image, all_names)
         case ArchiveOutput():
             return _export(spec, store, image, _all_names(given, spec.names), epoch, stdout)
         case TarOutput(dest):
@@ -74,6 +79,27 @@ def _name_image(spec: ImageOutput, store: Store, image: Descriptor, names: Seque
         image = pack_image(store, image, _AS_IT_IS, annotations=spec.annotations)
     store.names.set_all((name, image) for name in names)
     return f"named {', '.join(name.familiar for name in names)}" if names else f"kept {image.digest} in the store"
+
+
+def _push(
+    spec: ImageOutput,
+    store: Store,
+    image: Descriptor,
+    names: Sequence[Reference],
+    epoch: int | None,
+    report: Report,
+) -> str:
+    """Name an image of the store, and push it under each name."""
+    if not names:
+        raise UsageError("a name is needed to push an image", hint="Give one with --tag, or name= in --output.")
+    from builder.transport.push import push_all  # gate: network
+
+    if spec.annotations:
+        image = pack_image(store, image, _AS_IT_IS, annotations=spec.annotations)
+    store.names.set_all((name, image) for name in names)
+    reproducible = epoch is not None
+    pushed = push_all(store, image, names, packing=spec.packing, reproducible=reproducible, report=report)
+    return ", ".join(f"pushed {name.familiar}@{digest}" for name, digest in zip(names, pushed))
 
 
 def _export(

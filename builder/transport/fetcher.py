@@ -59,6 +59,8 @@ class Fetcher:
         except ImageError as error:
             raise ImageError(f"{reference}: {error.message}", hint=error.hint) from error
         self._store.names.set(kept_as, top)
+        there = [image.id, *(layer.digest for layer in image.manifest.layers)]
+        self._store.repositories.put([image.id], reference.name, top.digest, there)
         return image
 
     def complete(self, location: str, top: Descriptor, platform: Platform) -> Image:

@@ -1,6 +1,6 @@
 """What becomes of the finished image: `--output` text → a value, checked before anything is built.
 
-    type=image                                            stays in the store under its names
+    type=image              [push=true]                   stays in the store under its names; pushed, with type=registry
     type=oci,dest=FILE|-        [tar=false,dest=DIR]      OCI image layout, as an archive or a directory
     type=docker,dest=FILE|-                               that archive with docker's manifest.json: all can read it
     type=tar,dest=FILE|-   type=local,dest=DIR            the root file system
@@ -48,10 +48,12 @@ class Packing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOutput:
-    """type=image: further names in the store."""
+    """type=image, type=registry: further names in the store, which are pushed where that was asked for."""
 
     names: tuple[Reference, ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    is_pushed: bool = False
+    packing: Packing = field(default_factory=Packing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +107,13 @@ def parse_output(text: str) -> OutputSpec:
     options = _options(fields, text)
     kind = options.pop("type", "")
     match kind:
-        case "image":
-            if _flag(options, "push", False, text):
-                raise _cannot_push(text)
-            return ImageOutput(names=_names(options, text), annotations=_annotations(options, text))
+        case "image" | "registry":
+            return ImageOutput(
+                names=_names(options, text),
+                annotations=_annotations(options, text),
+                is_pushed=_flag(options, "push", kind == "registry", text),
+                packing=_packing(options, text),
+            )
         case "oci" | "docker":
             return _archive(options, kind == "docker", text)
         case "tar":
@@ -119,8 +124,6 @@ def parse_output(text: str) -> OutputSpec:
             return LocalOutput(_given(options.get("dest", ""), text))
         case "cacheonly":
             return CacheOnlyOutput()
-        case "registry":
-            raise _cannot_push(text)
         case _:
             raise _wrong(text, f"unknown type {kind!r}" if kind else "type is missing", near=(kind, _TYPES))
 
@@ -204,14 +207,6 @@ def _given(dest: str, text: str) -> str:
     if not dest:
         raise _wrong(text, "dest is missing")
     return dest
-
-
-def _cannot_push(text: str) -> UsageError:
-    return _wrong(
-        text,
-        "pushing is not supported yet",
-        hint="Write type=oci,dest=FILE and push it with `skopeo copy oci-archive:FILE`.",
-    )
 
 
 def _wrong(text: str, reason: str, *, hint: str = "", near: tuple[str, tuple[str, ...]] | None = None) -> UsageError:

@@ -8,7 +8,7 @@ In: an image and how to pack. Out: the descriptor of what is to be copied, all o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from builder.image.assemble import assemble_index
@@ -38,9 +38,11 @@ def pack_image(
     *,
     annotations: Sequence[Annotation] = (),
     reproducible: bool = False,
+    then: Callable[[Descriptor], None] = lambda layer: None,
 ) -> Descriptor:
     """Return the manifest or index of `descriptor` with its layers compressed as `packing` says.
 
+    `then` is called with each layer as soon as it is packed, from several threads, so that it may be sent already.
     `reproducible` chooses codecs that give the same bytes on every machine. Raises StoreError, LayerError,
     BlobNotFound when a layer is not in the store.
     """
@@ -50,7 +52,7 @@ def pack_image(
         image = load_image(store.blobs, manifest)
         # By diff ID: an image may have one layer twice (two steps that change nothing), and it is packed once.
         jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
-        packed = _pack_all(store, jobs, packing, reproducible)
+        packed = _pack_all(store, jobs, packing, reproducible, then)
         layers = tuple(packed[diff_id] for diff_id in image.config.diff_ids)
         manifests.append(_manifest(store, image, layers, annotations))
     if not is_index(descriptor):
@@ -94,10 +96,19 @@ def _compression_of(media_type: str) -> str:
 
 
 def _pack_all(
-    store: Store, jobs: Mapping[DiffID, Descriptor], packing: Packing, reproducible: bool
+    store: Store,
+    jobs: Mapping[DiffID, Descriptor],
+    packing: Packing,
+    reproducible: bool,
+    then: Callable[[Descriptor], None],
 ) -> dict[DiffID, Descriptor]:
     def pack(item: tuple[DiffID, Descriptor]) -> Descriptor:
         return pack_layer(store, item[1], item[0], packing, reproducible=reproducible)
+
+    def pack_then(item: tuple[DiffID, Descriptor]) -> Descriptor:
+        packed = pack(item)
+        then(packed)
+        return packed
 
     todo = sum(_must_repack(descriptor, packing) for descriptor in jobs.values())
     if todo < 2:
@@ -105,7 +116,7 @@ def _pack_all(
     from concurrent.futures import ThreadPoolExecutor  # codecs and hashes release the interpreter lock
 
     with ThreadPoolExecutor(min(todo, os.cpu_count() or 1, 8), thread_name_prefix="pack") as pool:
-        return dict(zip(jobs, pool.map(pack, jobs.items()), strict=True))
+        return dict(zip(jobs, pool.map(pack_then, jobs.items()), strict=True))
 
 
 def _compress(

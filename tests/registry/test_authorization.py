@@ -83,7 +83,7 @@ def test_without_a_password_the_answer_is_access_denied(tmp_path: Path, auth: st
     with FakeRegistry(auth=auth, user="me", password="secret") as fake, pytest.raises(RegistryError) as caught:
         pull(fake, {"HOME": str(tmp_path)})
     assert "pull access denied, repository does not exist or may require authorization" in caught.value.message
-    assert "docker login" in caught.value.hint
+    assert "pybuild login" in caught.value.hint
 
 
 def test_a_wrong_password_is_not_tried_twice(tmp_path: Path) -> None:

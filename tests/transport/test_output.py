@@ -63,8 +63,7 @@ def test_options_of_archives_are_understood() -> None:
         ("type=oci,dest=x,compression-level=10", "compression-level is 0 to 9", ""),
         ("type=oci,dest=x,compression=zstd,compression-level=x", "compression-level is 0 to 22", ""),
         ("type=oci,dest", "not of the form key=value", ""),
-        ("type=registry,name=x", "pushing is not supported yet", "skopeo copy"),
-        ("type=image,push=true", "pushing is not supported yet", "skopeo copy"),
+        ("type=registry,push=maybe", "push is true or false", ""),
         ('type=oci,"dest=x', "unexpected end of data", ""),
     ],
 )

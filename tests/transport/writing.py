@@ -50,8 +50,12 @@ def build(store: Store, *, platform: Platform | None = None) -> Descriptor:
     return assemble(store, image, [base, top], {StepID(0): T1, StepID(1): T1})
 
 
-def write(store: Store, image: Descriptor, text: str, *names: str, **options: int) -> str:
-    return write_output(parse_output(text), store, image, [parse_reference(name) for name in names], **options)
+def write(
+    store: Store, image: Descriptor, text: str, *names: str, epoch: int | None = None, stdout: int | None = None
+) -> str:
+    return write_output(
+        parse_output(text), store, image, [parse_reference(name) for name in names], epoch=epoch, stdout=stdout
+    )
 
 
 def members(path: Path | io.BytesIO) -> dict[str, tarfile.TarInfo]:

@@ -44,12 +44,6 @@ def blob_line(digest: str, state: str, size: int, seconds: float) -> str:
     return f"{short_digest(digest)} {size_text(size)} {seconds:.1f}s"
 
 
-def bar(done: int, size: int, columns: int) -> str:
-    """Return a bar of `columns`, as far as `done` of `size`."""
-    filled = columns * done // size if size else columns
-    return "█" * filled + "░" * (columns - filled)
-
-
 def age_text(seconds: float) -> str:
     """Return how long ago in words: 3 minutes ago."""
     for unit, length in (

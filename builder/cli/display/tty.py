@@ -25,12 +25,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from builder.cli.display.text import bar, blob_line, clean, clipped, last_written, short_digest, size_text
+from builder.cli.display.text import blob_line, clean, clipped, last_written, size_text
+from builder.cli.display.transfers import blob_row
 from builder.solve import events as e
 
 _OUTPUT_LINES = 4
 _REFRESH_PER_SECOND = 10
-_BAR_COLUMNS = 20
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -170,14 +170,5 @@ class TtyDisplay:
             for text in list(running.lines):
                 grid.add_row(Text(f"    │ {text}", style="dim", no_wrap=True, overflow="ellipsis"))
         for blob in list(self._moving.values()):
-            grid.add_row(_blob_row(blob))
+            grid.add_row(blob_row(blob.digest, blob.done, blob.size, blob.seconds))
         return grid
-
-
-def _blob_row(blob: e.BlobProgress) -> Text:
-    row = Text(f" ↕ {short_digest(blob.digest)}  ", style="cyan", no_wrap=True, overflow="ellipsis")
-    row.append(bar(blob.done, blob.size, _BAR_COLUMNS))
-    row.append(f"  {size_text(blob.done)}/{size_text(blob.size)}", style="dim")
-    if blob.seconds:
-        row.append(f"  {size_text(blob.done / blob.seconds)}/s", style="dim")
-    return row

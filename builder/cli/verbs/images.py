@@ -25,7 +25,7 @@ def images_command(argv: list[str]) -> int:
     parser.add_argument("name", nargs="?", help="only images of this name")
     parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs")
     parser.add_argument("-a", "--all", action="store_true", help="dangling images too")
-    parser.add_argument("--digests", action="store_true", help="show manifest digests")
+    parser.add_argument("--digests", action="store_true", help="show the digests that registries have them under")
     parser.add_argument("--no-trunc", action="store_true", help="show whole IDs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
@@ -62,7 +62,7 @@ def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Names
             tag = reference.tag or "<none>"
             name = reference.familiar.removesuffix(f":{reference.tag}").partition("@")[0]
         identifier = image.id if arguments.no_trunc else short_digest(image.id)
-        digest = [image.digest] if arguments.digests else []
+        digest = [image.repo_digest or "<none>"] if arguments.digests else []
         age = "N/A" if image.created_ns is None else age_text(time.time() - image.created_ns / 1e9)
         rows.append([name, tag, *digest, identifier, age, size_text(image.size)])
     for line in table_lines(head, rows):

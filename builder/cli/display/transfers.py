@@ -1,0 +1,98 @@
+"""What a pull or a push shows: a bar for each blob on a terminal, and one line for each when it is there.
+
+9b2f0c1a77de: Pull complete         as docker says it: Pull complete, Pushed, Already exists, Layer already exists
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from builder.cli.display.text import short_digest, size_text
+from builder.solve import events as e
+
+PULLED: Mapping[str, str] = {"done": "Pull complete", "present": "Already exists"}
+PUSHED: Mapping[str, str] = {"done": "Pushed", "present": "Layer already exists"}
+COPIED: Mapping[str, str] = {"done": "Copied", "present": "Already exists"}
+_REFRESH_PER_SECOND = 10
+_BAR_COLUMNS = 20
+
+
+class TransferDisplay:
+    """A sink of events, and a context manager: leaving it leaves the cursor below what was printed.
+
+    Each blob has its line once: a push says of a layer twice that it is there.
+    """
+
+    def __init__(self, words: Mapping[str, str], stream: TextIO = sys.stdout) -> None:
+        self._words = words
+        self._stream = stream
+        self._moving: dict[str, e.BlobProgress] = {}
+        self._said: set[str] = set()
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+        if stream.isatty():
+            console = Console(file=stream, highlight=False)
+            self._live = Live(
+                get_renderable=self._render,
+                console=console,
+                refresh_per_second=_REFRESH_PER_SECOND,
+                transient=True,
+            )
+
+    def __enter__(self) -> TransferDisplay:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._moving.clear()
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, event: e.Event) -> None:
+        if not isinstance(event, e.BlobProgress):
+            return
+        with self._lock:
+            if event.state == "moving":
+                self._moving[event.digest] = event
+                return
+            self._moving.pop(event.digest, None)
+            if event.digest in self._said:
+                return
+            self._said.add(event.digest)
+            self.say(f"{short_digest(event.digest)}: {self._words[event.state]}")
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        if self._live is None:
+            print(line, file=self._stream, flush=True)
+        else:
+            self._live.console.print(line, markup=False, soft_wrap=True)
+
+    def _render(self) -> Table:
+        grid = Table.grid(padding=0)
+        for blob in list(self._moving.values()):
+            grid.add_row(blob_row(blob.digest, blob.done, blob.size, blob.seconds))
+        return grid
+
+
+def blob_row(digest: str, done: int, size: int, seconds: float) -> Text:
+    """Return the row of a blob on its way: a bar, bytes of all, and bytes a second."""
+    filled = _BAR_COLUMNS * done // size if size else _BAR_COLUMNS
+    row = Text(f" ↕ {short_digest(digest)}  ", style="cyan", no_wrap=True, overflow="ellipsis")
+    row.append("█" * filled + "░" * (_BAR_COLUMNS - filled))
+    row.append(f"  {size_text(done)}/{size_text(size)}", style="dim")
+    if seconds:
+        row.append(f"  {size_text(done / seconds)}/s", style="dim")
+    return row

@@ -1,0 +1,171 @@
+"""The verbs between the store and registries: pull, push, search, and credentials.
+
+In: the store's path and what people type. Out: values; `sink` is told how far each blob is. Words are docker's, since
+scripts read them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from builder.errors import StoreError, UsageError
+from builder.oci.digest import Digest
+from builder.oci.platform import Platform, host_platform, parse_platform
+from builder.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference
+from builder.registry.client import RegistryClient
+from builder.registry.connection import Connection
+from builder.registry.credential_files import erase_credentials, store_credentials
+from builder.registry.credential_helper import Credentials
+from builder.registry.login import verify_login
+from builder.solve import events
+from builder.store.store import Notify, Store, open_store
+from builder.transport.output import Packing
+from builder.transport.progress import Report
+from builder.transport.push import push_image
+from builder.transport.resolver import Resolver
+
+
+class Pulled(NamedTuple):
+    """One name that was pulled. `before` is what it stood for until then: empty when the store had not got it."""
+
+    name: Reference
+    digest: Digest
+    before: str
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the name stands for something else than before."""
+        return self.before != self.digest
+
+
+class Pushed(NamedTuple):
+    """One name that was pushed: the digest that it can be pulled by, and the size of that manifest in bytes."""
+
+    name: Reference
+    digest: Digest
+    size: int
+
+
+class Found(NamedTuple):
+    """A repository that a search found. Registries without an index of their own give the name alone."""
+
+    name: str
+    description: str = ""
+    stars: int = 0
+    is_official: bool = False
+
+
+def pull(
+    root: str,
+    name: str,
+    *,
+    platform: str = "",
+    all_tags: bool = False,
+    sink: events.EventSink = events.ignore_events,
+    notify: Notify,
+) -> Iterator[Pulled]:
+    """Pull an image, or every tag of a repository; yield each name as it is here. Raises PybuildError."""
+    wanted = parse_platform(platform) if platform else host_platform()
+    reference = parse_reference(name)
+    with open_store(root, notify=notify) as store, store.lease():
+        references = [reference]
+        if all_tags:
+            if _says_tag(name):
+                raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
+            references = [reference.with_tag(tag) for tag in RegistryClient().list_tags(reference)]
+        for each in references:
+            yield _pull(store, each, Resolver(store, pull=True, report=_told(sink)), wanted)
+
+
+def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform) -> Pulled:
+    kept_as = f"{name.name}@{name.digest}" if name.digest else str(name)
+    before = store.names.find(kept_as)
+    resolved = resolver.resolve(str(name), platform)
+    resolver.layers(resolved.manifest_digest)
+    return Pulled(name, store.names.get(kept_as).digest, before.digest if before else "")
+
+
+def push(
+    root: str,
+    name: str,
+    *,
+    all_tags: bool = False,
+    compression: str = "gzip",
+    sink: events.EventSink = events.ignore_events,
+    notify: Notify,
+) -> Iterator[Pushed]:
+    """Push an image, or all tags of a repository; yield each as the registry has it. Raises PybuildError."""
+    reference = parse_reference(name)
+    if reference.digest:
+        raise UsageError(f"{name} has a digest; what is pushed has a name without one")
+    if all_tags and _says_tag(name):
+        raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
+    with open_store(root, notify=notify) as store, store.lease():
+        references = _tags_of(store, reference) if all_tags else [reference]
+        client = RegistryClient()
+        for each in references:
+            image = store.names.find(each)
+            if image is None:
+                raise StoreError(
+                    f"an image does not exist locally with the tag: {each.familiar}",
+                    hint="`pybuild images` lists those there are; `pybuild tag` gives one another name.",
+                )
+            packing = Packing(compression=compression)  # type: ignore[arg-type]  # the command line has the choices
+            top = push_image(store, image, each, client, packing=packing, report=_told(sink))
+            yield Pushed(each, top.digest, top.size)
+
+
+def _tags_of(store: Store, repository: Reference) -> list[Reference]:
+    references = [parse_reference(name) for name, _ in store.names.items() if "@" not in name]
+    found = [reference for reference in references if reference.name == repository.name]
+    if not found:
+        raise StoreError(f"an image does not exist locally with the name: {repository.name}")
+    return found
+
+
+def _says_tag(name: str) -> bool:
+    return ":" in name.rpartition("/")[2]
+
+
+def _told(sink: events.EventSink) -> Report:
+    return lambda blob: sink(events.BlobProgress(*blob))
+
+
+def search(term: str, *, limit: int = 25) -> tuple[Found, ...]:
+    """Return the repositories that match `term`: of Docker Hub, or for `host/term` of that registry's catalogue.
+
+    Raises RegistryError.
+    """
+    host, slash, rest = term.partition("/")
+    client = RegistryClient()
+    if slash and ("." in host or ":" in host or host == "localhost") and host != DEFAULT_REGISTRY:
+        names = [name for name in client.list_repositories(host) if rest in name]
+        return tuple(Found(f"{host}/{name}") for name in names[:limit])
+    found = client.search(rest if host == DEFAULT_REGISTRY else term, limit)
+    return tuple(
+        Found(
+            str(entry.get("name", "")),
+            str(entry.get("description") or ""),
+            int(entry.get("star_count") or 0),
+            bool(entry.get("is_official")),
+        )
+        for entry in found
+    )
+
+
+def list_tags(name: str, *, limit: int | None = None) -> Sequence[str]:
+    """Return the tags of a repository. Raises RegistryError."""
+    return RegistryClient().list_tags(parse_reference(name), limit)
+
+
+def login(registry: str, username: str, password: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Have a registry check a user's password, and keep it; return where it is kept. Raises RegistryError."""
+    kept = verify_login(registry, Credentials(username, password), Connection(), environ)
+    return store_credentials(registry, kept, environ)
+
+
+def logout(registry: str, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Forget the credentials of a registry; return where they were. Raises RegistryError."""
+    return erase_credentials(registry, environ)

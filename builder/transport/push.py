@@ -1,0 +1,102 @@
+"""An image of the store to a repository of a registry: packed, sent, and remembered as being there.
+
+In: a descriptor of the store and a name. Out: what the registry has now under that name. Layers are sent as they are
+packed, so that the codec and the network work at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from builder.errors import BlobNotFound, ImageError, TransportError
+from builder.image.image import is_index, load_image, walk_manifests
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import Digest
+from builder.oci.reference import Reference
+from builder.registry.client import RegistryClient
+from builder.store.store import Store
+from builder.transport.copy import copy_blobs, copy_image
+from builder.transport.output import Packing
+from builder.transport.packing import pack_image
+from builder.transport.places.registry import RegistryDestination
+from builder.transport.places.store import StoreSource
+from builder.transport.present import find_layer_records
+from builder.transport.progress import Report, ignore_progress
+
+
+def push_image(
+    store: Store,
+    image: Descriptor,
+    name: Reference,
+    client: RegistryClient,
+    *,
+    packing: Packing | None = None,
+    reproducible: bool = False,
+    report: Report = ignore_progress,
+) -> Descriptor:
+    """Push `image` as `name`; return the manifest or index that the registry has now.
+
+    Of an index of which one image only is here, that image is pushed. Raises RegistryError, StoreError, LayerError.
+    """
+
+    def repository_with(blob: Descriptor) -> str:
+        return store.repositories.repository_with(blob.digest, name.registry, name.name)
+
+    source, destination = StoreSource(store), RegistryDestination(name, client, repository_with)
+    packed = pack_image(
+        store,
+        what_is_here(store, image),
+        packing or Packing(),
+        reproducible=reproducible,
+        then=lambda layer: copy_blobs(source, destination, [layer], report=report),
+    )
+    documents = copy_image(source, destination, packed, names=[name], report=report)
+    ids = [manifest.config.digest for _, manifest in documents.manifests]
+    top = documents.top.descriptor
+    there = [blob.digest for blob in documents.blobs()]
+    store.repositories.put(ids, name.name, top.digest, there)
+    return top
+
+
+def push_all(
+    store: Store,
+    image: Descriptor,
+    names: Sequence[Reference],
+    *,
+    packing: Packing,
+    reproducible: bool,
+    report: Report,
+) -> list[Digest]:
+    """Push an image under several names; return the digest that each registry has it under. Raises as push_image."""
+    client = RegistryClient()
+    return [
+        push_image(store, image, name, client, packing=packing, reproducible=reproducible, report=report).digest
+        for name in names
+    ]
+
+
+def what_is_here(store: Store, image: Descriptor) -> Descriptor:
+    """Return an image or index that is whole here; of an index that was pulled for one platform, its image.
+
+    Raises TransportError when parts of several images are missing.
+    """
+    if not is_index(image):
+        return image
+    children = list(walk_manifests(store.blobs, image))
+    here = [child for child in children if _is_whole(store, child)]
+    if len(here) == len(children):
+        return image
+    if len(here) == 1:
+        return here[0]
+    platforms = ", ".join(sorted(str(child.platform) for child in here)) or "none"
+    raise TransportError(
+        f"of the index {image.digest} only some images are here: {platforms}",
+        hint="Choose one with --platform, or pull the others.",
+    )
+
+
+def _is_whole(store: Store, manifest: Descriptor) -> bool:
+    try:
+        return find_layer_records(store, load_image(store.blobs, manifest)) is not None
+    except (BlobNotFound, ImageError):  # not here, or an attestation, which is no image
+        return False
