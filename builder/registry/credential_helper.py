@@ -12,6 +12,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -84,9 +86,6 @@ def erase_from_helper(name: str, server: str, environ: Mapping[str, str]) -> Non
 
 def _run(name: str, action: str, data: bytes, environ: Mapping[str, str]) -> tuple[bool, bytes]:
     """Run a helper; return whether it failed, and its output, of a failure with what it said on stderr."""
-    import shutil
-    import subprocess
-
     program = (
         shutil.which(f"docker-credential-{name}", path=environ.get("PATH")) if _HELPER_NAME.fullmatch(name) else ""
     )

@@ -76,7 +76,7 @@ class Worker:
         Raises SandboxError, which says what cannot be applied.
         """
         if options.limits_groups and not self._limits_checked:
-            from builder.sandbox.limits import check_limits
+            from builder.sandbox.limits import check_limits  # gate: rare. Few builds limit their RUNs
 
             check_limits(options)
             self._limits_checked = True

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -159,8 +160,6 @@ def _packing(options: dict[str, str], text: str) -> Packing:
 
 
 def _fields(text: str) -> list[str]:
-    import csv  # only who writes --output needs it
-
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from builder.image.assemble import assemble_index
@@ -113,8 +114,7 @@ def _pack_all(
     todo = sum(_must_repack(descriptor, packing) for descriptor in jobs.values())
     if todo < 2:
         return {diff_id: pack((diff_id, descriptor)) for diff_id, descriptor in jobs.items()}
-    from concurrent.futures import ThreadPoolExecutor  # codecs and hashes release the interpreter lock
-
+    # Codecs and hashes release the interpreter lock.
     with ThreadPoolExecutor(min(todo, os.cpu_count() or 1, 8), thread_name_prefix="pack") as pool:
         return dict(zip(jobs, pool.map(pack_then, jobs.items()), strict=True))
 

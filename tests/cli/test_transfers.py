@@ -87,6 +87,7 @@ def test_what_is_there_is_not_sent_again(pybuild: Program, registry: FakeRegistr
 
 
 def test_a_layer_is_mounted_from_another_repository(pybuild: Program, registry: FakeRegistry) -> None:
+    registry.owned = set()  # each repository has its own blobs
     pybuild.build(TEXT, "-t", f"{registry.host}/one:1", "-t", f"{registry.host}/two:1").succeeded()
     pybuild("push", f"{registry.host}/one:1").succeeded()
     pybuild("push", f"{registry.host}/two:1").succeeded()
