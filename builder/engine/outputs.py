@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from builder.engine.built_image import BuiltImage
 from builder.engine.session import BuildSession
+from builder.errors import UsageError
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference
 from builder.solve import events
 from builder.transport.export import write_output
-from builder.transport.output import parse_outputs
+from builder.transport.output import ImageOutput, parse_outputs
 from builder.transport.progress import BlobState
 
 
@@ -19,6 +20,11 @@ class Outputs:
         """Parse and check what was asked for. Raises UsageError."""
         self._session = session
         self._specs = parse_outputs(session.request.outputs, session.platforms, makes_index=session.makes_index)
+        for spec in self._specs:
+            if isinstance(spec, ImageOutput) and spec.is_pushed and not (spec.names or session.request.tags):
+                raise UsageError(
+                    "a name is needed to push an image", hint="Give one with --tag, or with name= in --output."
+                )
 
     def write(
         self, descriptor: Descriptor, images: tuple[BuiltImage, ...], names: tuple[Reference, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from builder.errors import TransportError, UsageError
+from builder.errors import TransportError
 from builder.image.image import is_index
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference, parse_reference
@@ -90,8 +90,6 @@ def _push(
     report: Report,
 ) -> str:
     """Name an image of the store, and push it under each name."""
-    if not names:
-        raise UsageError("a name is needed to push an image", hint="Give one with --tag, or name= in --output.")
     from builder.transport.push import push_all  # gate: network
 
     if spec.annotations:
