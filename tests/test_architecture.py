@@ -57,7 +57,7 @@ ROOMS["sandbox.chroot"] = ROOMS["sandbox.native"] - {"sandbox.namespace"} | {"fi
 ROOMS["sandbox"] |= {"sandbox.native", "sandbox.oci", "sandbox.chroot"}
 ROOMS["solve.copy"] = {
     *{"context", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "plan.epoch", "store", "web.address"},
-    *{"solve.accounts", "solve.commit", "solve.context", "solve.entry_line", "solve.events", "solve.op"},
+    *{"solve.accounts", "solve.commit", "solve.context", "solve.entry_line", "solve.events", "solve.executor"},
     *{"solve.results"},
 }
 ROOMS["solve.run"] = {
@@ -70,13 +70,13 @@ ROOMS["solve.run"] = {
         "solve.context",
         "solve.entry_line",
         "solve.events",
-        "solve.op",
+        "solve.executor",
     },
     *{"solve.results", "solve.step_errors", "store"},
 }
 ROOMS["solve.reason"] = {
     *{"context", "filesystem", "oci", "plan", "solve.cache_key", "solve.context", "solve.entry_line"},
-    *{"solve.keyed_step", "solve.op", "solve.results"},
+    *{"solve.keyed_step", "solve.executor", "solve.results"},
 }
 ROOMS["solve"] = {
     *{"cache", "context", "filesystem", "layer", "linux.cancel", "oci", "plan", "sandbox", "snapshot", "store"},

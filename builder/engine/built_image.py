@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from builder.image.image import Image
     from builder.oci.platform import Platform
     from builder.plan.plan import Plan
-    from builder.plan.step import Step
+    from builder.plan.step import Op, Step
     from builder.solve.results import Results
 
 
@@ -37,13 +37,13 @@ class BuiltImage(NamedTuple):
         )
 
 
-def _step_report(step: Step, results: Results) -> StepReport:
+def _step_report(step: Step[Op], results: Results) -> StepReport:
     solved = results.steps[step.id]
     layer = solved.layer
     return StepReport(
         step=step.id,
         title=step.title,
-        stage=step.stage,
+        stage=step.label.stage,
         cached=solved.cached,
         key=solved.key,
         layer=str(layer.diff_id) if layer else "",

@@ -15,7 +15,7 @@ from builder.engine.receipt import (
 )
 from builder.oci.reference import LAYOUT_SCHEME
 from builder.plan.plan import Plan
-from builder.plan.step import ContextSource, CopyStep, GitSource, HttpSource, reads
+from builder.plan.step import ContextSource, CopyOp
 
 if TYPE_CHECKING:
     from builder.engine.built_image import BuiltImage
@@ -76,9 +76,9 @@ def _roots(plans: list[Plan]) -> tuple[str, ...] | None:
     if any(plan.epoch_source is not None for plan in plans):
         return None
     for step in (step for plan in plans for step in plan.steps):
-        if isinstance(step, CopyStep) and any(isinstance(source, HttpSource | GitSource) for source in step.sources):
+        if isinstance(step.op, CopyOp) and step.op.is_remote:
             return None
-        for source, path in reads(step):
+        for source, path in step.op.reads():
             if isinstance(source, ContextSource):
                 if source.name:
                     return None

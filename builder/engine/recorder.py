@@ -47,10 +47,10 @@ class Recorder:
             names=result.names,
             images=result.images,
             steps=tuple(
-                StepLine(platform, step.id, step.location.line, step.location.file)
+                StepLine(platform, step.id, step.label.location.line, step.label.location.file)
                 for platform, plan in plans
                 for step in plan.steps
-                if step.location is not None
+                if step.label.location is not None
             ),
             events=events,
         )

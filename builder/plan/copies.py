@@ -1,4 +1,4 @@
-"""COPY and ADD → the fields of a CopyStep and the history record (C-*, H-8, H-9).
+"""COPY and ADD → a CopyOp and the history record (C-*, H-8, H-9).
 
 In: the statement, the stage's variables and directory, the tree that `--from` named. Out: sources in the order they are
 written (paths, URLs, repositories, then heredocs), an absolute destination, checked flags. Whether the sources exist is
@@ -19,13 +19,12 @@ from builder.plan import history, paths
 from builder.plan.scope import Expander, Scope
 from builder.plan.step import (
     ContextSource,
+    CopyOp,
     CopySource,
-    CopyStep,
     GitSource,
     HttpSource,
     InlineSource,
     Paths,
-    StepID,
     StepSource,
 )
 from builder.web.address import AddressError, parse_address, without_credentials
@@ -38,9 +37,9 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 @dataclass(frozen=True, slots=True)
 class PlannedCopy:
-    """A CopyStep without identity and place, and what history says of it."""
+    """What COPY or ADD does, and what history says of it."""
 
-    step: CopyStep
+    op: CopyOp
     created_by: str
 
 
@@ -61,8 +60,7 @@ def plan_copy(
         for doc in statement.heredocs
     ]
     parents = isinstance(statement, Copy) and statement.parents
-    step = CopyStep(
-        id=StepID(-1),
+    op = CopyOp(
         sources=(*_sources(statement, written, tree, scope, expander), *bodies),
         destination=paths.destination(directory, target),
         chown=chown,
@@ -84,7 +82,7 @@ def plan_copy(
         ("--parents", parents), (f"--chown={chown}", chown), (f"--chmod={chmod}", chmod),
     ) if shown]  # fmt: skip
     shown = [*map(_shown, written), *(f"<<{doc.name}" for doc in statement.heredocs)]
-    return PlannedCopy(step, history.transfer("ADD" if step.is_add else "COPY", flags, shown, target))
+    return PlannedCopy(op, history.transfer("ADD" if op.is_add else "COPY", flags, shown, target))
 
 
 def _check_array(statement: Copy | Add) -> None:

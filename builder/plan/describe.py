@@ -11,22 +11,23 @@ from builder.plan.step import (
     BindMount,
     CacheMount,
     ContextSource,
+    CopyOp,
     CopySource,
-    CopyStep,
     GitSource,
     HttpSource,
-    ImageStep,
+    ImageOp,
     InlineSource,
     Mount,
+    Op,
     Paths,
-    RunStep,
+    RunOp,
     SecretMount,
     SshMount,
     Step,
     StepID,
     StepSource,
     TmpfsMount,
-    WorkdirStep,
+    WorkdirOp,
 )
 from builder.web.address import without_credentials
 
@@ -72,54 +73,54 @@ def _place(step: StepID | None) -> str:
     return "-" if step is None else f"step {step}"
 
 
-def _step(step: Step) -> Iterator[str]:
+def _step(step: Step[Op]) -> Iterator[str]:
     if step.parent is not None:
         yield f"on step {step.parent}"
-    match step:
-        case ImageStep():
-            yield f"image {step.reference} for {step.platform}"
-        case RunStep():
-            yield from _run(step)
-        case CopyStep():
-            yield from _copy(step)
-        case WorkdirStep():
-            yield f"make {step.path}" + (f" for {step.user}" if step.user else "")
+    match step.op:
+        case ImageOp() as op:
+            yield f"image {op.reference} for {op.platform}"
+        case RunOp() as op:
+            yield from _run(op)
+        case CopyOp() as op:
+            yield from _copy(op)
+        case WorkdirOp() as op:
+            yield f"make {op.path}" + (f" for {op.user}" if op.user else "")
         case _:
-            assert_never(step)
-    if not isinstance(step, ImageStep) and step.no_cache:
+            assert_never(step.op)
+    if step.no_cache:
         yield "without the cache"
 
 
-def _run(step: RunStep) -> Iterator[str]:
-    yield f"run {list(step.argv)}"
-    yield f"in {step.cwd} as {step.user or 'root'} for {step.platform}, network {step.network}, {step.security}"
-    for pair in step.env:
+def _run(op: RunOp) -> Iterator[str]:
+    yield f"run {list(op.argv)}"
+    yield f"in {op.cwd} as {op.user or 'root'} for {op.platform}, network {op.network}, {op.security}"
+    for pair in op.env:
         yield f"env {pair}"
-    for pair in step.proxy_env:
+    for pair in op.proxy_env:
         yield f"proxy {pair}"
-    for mount in step.mounts:
+    for mount in op.mounts:
         yield _mount(mount)
-    if step.script:
-        yield f"script {step.script_path} {step.script!r}"
+    if op.script:
+        yield f"script {op.script_path} {op.script!r}"
 
 
-def _copy(step: CopyStep) -> Iterator[str]:
-    for source in step.sources:
+def _copy(op: CopyOp) -> Iterator[str]:
+    for source in op.sources:
         yield _source(source)
     options = [
         text
         for text, shown in (
-            (f"chown {step.chown}", step.chown),
-            (f"chmod {step.chmod}", step.chmod),
-            ("link", step.link),
-            ("parents", step.parents),
-            (f"exclude {list(step.exclude)}", step.exclude),
-            ("add", step.is_add),
-            (f"unpack {step.unpack}", step.unpack is not None),
+            (f"chown {op.chown}", op.chown),
+            (f"chmod {op.chmod}", op.chmod),
+            ("link", op.link),
+            ("parents", op.parents),
+            (f"exclude {list(op.exclude)}", op.exclude),
+            ("add", op.is_add),
+            (f"unpack {op.unpack}", op.unpack is not None),
         )
         if shown
     ]
-    yield " ".join([f"to {step.destination}", *options])
+    yield " ".join([f"to {op.destination}", *options])
 
 
 def _source(source: CopySource) -> str:

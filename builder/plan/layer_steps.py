@@ -19,7 +19,17 @@ from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander
 from builder.plan.stages import StageGraph
 from builder.plan.state import StageState
-from builder.plan.step import ContextSource, ImageStep, Network, RunStep, SecretMount, StepID, StepSource, WorkdirStep
+from builder.plan.step import (
+    ContextSource,
+    ImageOp,
+    Network,
+    RunOp,
+    SecretMount,
+    StepID,
+    StepLabel,
+    StepSource,
+    WorkdirOp,
+)
 from builder.plan.step_table import StepTable
 
 _PIPES = "/dev/pipes/"
@@ -62,15 +72,8 @@ class LayerSteps:
             source = self.source(tree, statement.source_stage.location)
         planned = plan_copy(statement, source, state.directory, state.scope, self.expander)
         title = titles.statement_title(statement, state, self.expander)
-        step = replace(
-            planned.step,
-            parent=state.result,
-            stage=self.graph.name(index),
-            title=self._numbered(title, state, trigger),
-            location=statement.location,
-            no_cache=state.no_cache,
-        )
-        state.result = self.steps.add(step)
+        label = self._label(title, state, index, statement.location, trigger)
+        state.result = self.steps.add(planned.op, label, parent=state.result, no_cache=state.no_cache)
         state.record(planned.created_by, state.result)
 
     def run(self, statement: Run, state: StageState, index: int, *, trigger: bool) -> None:
@@ -90,12 +93,7 @@ class LayerSteps:
         title = titles.statement_title(statement, state, self.expander, secrets)
         argv, script, script_path = _command(statement, state)
         self.expander.spend(state.scope.size + len(state.scope.names()), statement.location)
-        step = RunStep(
-            id=StepID(-1),
-            parent=state.result,
-            stage=self.graph.name(index),
-            title=self._numbered(title, state, trigger),
-            location=statement.location,
+        op = RunOp(
             argv=argv,
             env=state.scope.environment(),
             proxy_env=self.proxies,
@@ -107,10 +105,10 @@ class LayerSteps:
             script=script,
             script_path=script_path,
             platform=state.runs_on,
-            no_cache=state.no_cache,
         )
-        _check_passable(step, statement)
-        state.result = self.steps.add(step)
+        label = self._label(title, state, index, statement.location, trigger)
+        _check_passable(op, statement)
+        state.result = self.steps.add(op, label, parent=state.result, no_cache=state.no_cache)
         state.record(history.run(argv, state.shown_arguments()), state.result)
 
     def workdir(self, statement: Workdir, state: StageState, index: int, *, trigger: bool) -> None:
@@ -120,18 +118,10 @@ class LayerSteps:
         state.configure(replace(state.runtime, working_dir=path))
         step_id = None
         if path != "/":  # the root is always there, and no layer need make it
-            step = WorkdirStep(
-                id=StepID(-1),
-                parent=state.result,
-                stage=self.graph.name(index),
-                title=self._numbered(title, state, trigger),
-                location=statement.location,
-                path=path,
-                user=state.runtime.user,
-                variables=self.expander.used("path", statement.path, state.scope),
-                no_cache=state.no_cache,
-            )
-            step_id = state.result = self.steps.add(step)
+            used = self.expander.used("path", statement.path, state.scope)
+            op = WorkdirOp(path=path, user=state.runtime.user, variables=used)
+            label = self._label(title, state, index, statement.location, trigger)
+            step_id = state.result = self.steps.add(op, label, parent=state.result, no_cache=state.no_cache)
         state.record(history.workdir(path), step_id)
 
     def source(self, tree: Input, location: Location) -> ContextSource | StepSource:
@@ -142,25 +132,18 @@ class LayerSteps:
             case ContextInput(name):
                 return ContextSource(name)
             case ImageInput():
-                return StepSource(self.image(tree, self.options.platform, location, "", f"FROM {tree.reference}"))
+                label = StepLabel("", f"FROM {tree.reference}", location)
+                return StepSource(self.image(tree, self.options.platform, label, location))
             case NoInput():
                 return StepSource(None)
 
-    def image(self, tree: ImageInput, platform: Platform, location: Location, stage: str, title: str) -> StepID | None:
+    def image(self, tree: ImageInput, platform: Platform, label: StepLabel, location: Location) -> StepID | None:
         """Return the step of an image's layers; None when it has none."""
         resolved = self.images.get(tree, platform, location)
         if not resolved.config.diff_ids:
             return None
-        step = ImageStep(
-            id=StepID(-1),
-            stage=stage,
-            title=title,
-            location=location,
-            reference=tree.reference,
-            manifest_digest=resolved.manifest_digest,
-            platform=platform,
-        )
-        return self.steps.add(step)
+        op = ImageOp(reference=tree.reference, manifest_digest=resolved.manifest_digest, platform=platform)
+        return self.steps.add(op, label)
 
     def _copied_tree(self, word: Word, state: StageState, index: int) -> Input:
         name = self.expander.word(word, state.scope)
@@ -169,8 +152,9 @@ class LayerSteps:
             raise PlanError(f"COPY --from={word.text} expands to nothing", word.location, hint=hint.lstrip())
         return self.graph.find(name, index, replace(word, text=name))
 
-    def _numbered(self, title: str, state: StageState, trigger: bool) -> str:
-        return titles.numbered(title, state, platform=self.options.multi_platform, trigger=trigger)
+    def _label(self, title: str, state: StageState, index: int, location: Location, trigger: bool) -> StepLabel:
+        numbered = titles.numbered(title, state, platform=self.options.multi_platform, trigger=trigger)
+        return StepLabel(self.graph.name(index), numbered, location)
 
 
 def _command(statement: Run, state: StageState) -> tuple[tuple[str, ...], str, str]:
@@ -194,9 +178,9 @@ def _network(statement: Run, options: PlanOptions) -> Network:
     return own.get(statement.network, options.network)
 
 
-def _check_passable(step: RunStep, statement: Run) -> None:
+def _check_passable(op: RunOp, statement: Run) -> None:
     """Refuse what no process can be given."""
-    if not step.argv or not step.argv[0]:
+    if not op.argv or not op.argv[0]:
         raise PlanError("RUN names no command", statement.location)
-    if any("\0" in text for text in (*step.argv, *step.env)):
+    if any("\0" in text for text in (*op.argv, *op.env)):
         raise PlanError("the command or a variable holds a NUL character", statement.location)

@@ -17,7 +17,7 @@ from builder.errors import Location
 from builder.plan.options import PlanOptions
 from builder.plan.plan import ImageResolver
 from builder.plan.planner import Planner
-from builder.plan.step import CacheMount, RunStep, SecretMount, SshMount
+from builder.plan.step import CacheMount, RunOp, SecretMount, SshMount
 
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
@@ -121,8 +121,8 @@ def make_outline(dockerfile: Dockerfile, options: PlanOptions, resolver: ImageRe
     planner = Planner(dockerfile, options, resolver)
     plan = planner.plan()
     stage = planner.graph.stages[planner.graph.target(options.target)]
-    runs = [step for step in plan.steps if isinstance(step, RunStep)]
-    mounts = [(mount, run.location) for run in runs for mount in run.mounts]
+    runs = [(step.op, step.label) for step in plan.steps if isinstance(step.op, RunOp)]
+    mounts = [(mount, label.location) for op, label in runs for mount in op.mounts]
     return Outline(
         name=stage.name,
         source=dockerfile.text,

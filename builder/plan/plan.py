@@ -12,7 +12,7 @@ from builder.errors import Location
 from builder.oci.config import ImageConfig
 from builder.oci.digest import Digest
 from builder.oci.platform import Platform
-from builder.plan.step import ContextSource, CopyStep, GitSource, HttpSource, Step, StepID
+from builder.plan.step import ContextSource, CopyOp, GitSource, HttpSource, Op, Step, StepID
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class PlannedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    steps: tuple[Step, ...]
+    steps: tuple[Step[Op], ...]
     image: PlannedImage
     platform: Platform
     target: str = ""
@@ -72,7 +72,7 @@ class Plan:
     @property
     def holds_credentials(self) -> bool:
         """Say whether an address in it has a user or password: such a plan must not be kept anywhere."""
-        remotes = [source for step in self.steps if isinstance(step, CopyStep) for source in step.sources]
+        remotes = [source for step in self.steps if isinstance(step.op, CopyOp) for source in step.op.sources]
         return any(
             "@" in (source.url if isinstance(source, HttpSource) else source.remote).partition("://")[2]
             for source in [*remotes, self.epoch_source]

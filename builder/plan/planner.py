@@ -33,7 +33,7 @@ from builder.plan.predefined import HOSTNAME, RULE, without_effect
 from builder.plan.scope import Expander, Scope
 from builder.plan.stages import StageGraph, references
 from builder.plan.state import StageState
-from builder.plan.step import ContextSource, CopyStep, Paths, Step, StepID, reads
+from builder.plan.step import ContextSource, CopyOp, Op, Paths, Step, StepLabel
 
 _Waiting = Generator[int, None, None]
 _OS = "linux"
@@ -192,18 +192,12 @@ class Planner:
             digest = self.images.get(tree, state.platform, location).manifest_digest
             shown = tree.reference if "@" in tree.reference else f"{tree.reference}@{digest}"
             title = titles.numbered(f"FROM {shown}", state, platform=self.options.multi_platform)
-            state.result = self.layers.image(tree, state.platform, location, self.graph.name(stage.index), title)
+            label = StepLabel(self.graph.name(stage.index), title, location)
+            state.result = self.layers.image(tree, state.platform, label, location)
         elif isinstance(tree, ContextInput):
             title = titles.numbered(f"FROM {tree.name}", state, platform=self.options.multi_platform)
-            step = CopyStep(
-                id=StepID(-1),
-                stage=self.graph.name(stage.index),
-                title=title,
-                location=location,
-                sources=(Paths(ContextSource(tree.name), (".",)),),
-                destination="/",
-            )
-            state.result = self.layers.steps.add(step)
+            op = CopyOp(sources=(Paths(ContextSource(tree.name), (".",)),), destination="/")
+            state.result = self.layers.steps.add(op, StepLabel(self.graph.name(stage.index), title, location))
             state.record("", state.result, LAYER_COMMENT)
 
     def _carry_out(self, statement: StageStatement, state: StageState, index: int, trigger: bool) -> None:
@@ -254,7 +248,7 @@ def _with_platform(config: ImageConfig, platform: Platform) -> ImageConfig:
     return config if config.platform.os and config.platform.architecture else replace(config, platform=platform)
 
 
-def _contexts(steps: Iterable[Step]) -> tuple[str, ...]:
+def _contexts(steps: Iterable[Step[Op]]) -> tuple[str, ...]:
     """Return the names of the build contexts that steps read, in order of first use."""
-    sources = (source for step in steps for source, _ in reads(step))
+    sources = (source for step in steps for source, _ in step.op.reads())
     return tuple(dict.fromkeys(source.name for source in sources if isinstance(source, ContextSource)))

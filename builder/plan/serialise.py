@@ -1,6 +1,6 @@
 """Plan ↔ JSON, exactly: what is written comes back equal, presentation included.
 
-    {"is": "Plan", "steps": [{"is": "RunStep", "id": 3, …}], …}
+    {"is": "Plan", "steps": [{"is": "Step", "id": 3, "op": {"is": "RunOp", …}, …}], …}
 
 Every value is an object that says what it is; fields that have their default are left out. Tuples are arrays, and
 the only real JSON inside (members of image configs that we don't know) is wrapped as {"is": "json", "value": …}.
@@ -24,7 +24,8 @@ _CLASSES: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
         Plan, PlannedImage, PlannedHistory, Warning, ImageConfig, RuntimeConfig, Healthcheck, History, Platform,
-        steps.ImageStep, steps.RunStep, steps.CopyStep, steps.WorkdirStep, steps.ContextSource, steps.StepSource,
+        steps.Step, steps.StepLabel, steps.ImageOp, steps.RunOp, steps.CopyOp, steps.WorkdirOp, steps.ContextSource,
+        steps.StepSource,
         steps.InlineSource, steps.HttpSource, steps.GitSource, steps.Paths, steps.BindMount, steps.CacheMount,
         steps.TmpfsMount, steps.SecretMount, steps.SshMount,
     )

@@ -1,20 +1,22 @@
 """The nodes of the plan: what makes file systems, and from what.
 
-    ImageStep   an image's layers           (FROM image, COPY --from=image, a named context that is an image)
-    RunStep     parent + command            → one layer
-    CopyStep    parent + sources + where    → one layer       (COPY, ADD)
-    WorkdirStep parent + a directory        → one layer
+    Step = op (what it does) on top of a parent, with a label (what people are shown of it)
+
+    ImageOp     an image's layers           (FROM image, COPY --from=image, a named context that is an image)
+    RunOp       a command                   → one layer
+    CopyOp      sources + where             → one layer       (COPY, ADD)
+    WorkdirOp   a directory                 → one layer
 
 `parent` None is the empty file system (scratch). Ids are positions in `Plan.steps`, so a plan is a list in an order
 that can be executed. Every value here goes through `to_json`/`from_json` unchanged: plans are kept beside the cache.
-Display text and locations are presentation and reach no cache key.
+Labels are presentation and reach no cache key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, NewType
+from typing import Generic, Literal, NamedTuple, NewType, TypeGuard, TypeVar
 
 from builder.errors import Location
 from builder.oci.platform import Platform
@@ -39,6 +41,10 @@ class StepSource:
     """The file system after another step; None is the empty one (`COPY --from=` a scratch stage)."""
 
     step: StepID | None
+
+
+Read = tuple[ContextSource | StepSource, str]
+"""What an op reads beside its parent: a tree, and the path or pattern in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,27 +149,20 @@ Mount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    id: StepID
-    parent: StepID | None = None
-    stage: str = field(default="", compare=False)
-    """Name of the stage, or `stage-N`."""
-    title: str = field(default="", compare=False)
-    """What displays show: `[stage 2/5] RUN make`."""
-    location: Location | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageStep(_Step):
+class ImageOp:
     """The layers of an image. `manifest_digest` pins what the resolver found for `reference`."""
 
     reference: str
     manifest_digest: str
     platform: Platform
 
+    def reads(self) -> Iterator[Read]:
+        """Yield nothing: an image stands on nothing of the build."""
+        yield from ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStep(_Step):
+class RunOp:
     argv: tuple[str, ...]
     env: tuple[str, ...]
     """K=V, ENV and ARG values of the stage, in order."""
@@ -178,11 +177,18 @@ class RunStep(_Step):
     """Body of a `#!` heredoc; `script_path` is where the command finds it."""
     script_path: str = ""
     platform: Platform
-    no_cache: bool = field(default=False, compare=False)
+
+    def reads(self) -> Iterator[Read]:
+        """Yield what its mounts show."""
+        for mount in self.mounts:
+            if isinstance(mount, BindMount):
+                yield mount.source, mount.subpath
+            elif isinstance(mount, CacheMount) and mount.base is not None:
+                yield mount.base, mount.subpath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CopyStep(_Step):
+class CopyOp:
     """COPY and ADD. `destination` is absolute; a trailing slash says it is a directory."""
 
     sources: tuple[CopySource, ...]
@@ -197,43 +203,91 @@ class CopyStep(_Step):
     """Those that the words of its destination, sources, owner and mode use."""
     unpack: bool | None = None
     """ADD only: None unpacks local archives, True also remote ones, False none."""
-    no_cache: bool = field(default=False, compare=False)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether ADD fetches something from another machine."""
+        return any(isinstance(source, HttpSource | GitSource) for source in self.sources)
+
+    def reads(self) -> Iterator[Read]:
+        """Yield what its sources name in contexts and file systems of steps."""
+        for source in self.sources:
+            if isinstance(source, Paths):
+                yield from ((source.source, path) for path in source.paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkdirStep(_Step):
+class WorkdirOp:
     path: str
     user: str = ""
     variables: Variables = field(default=(), compare=False)
+
+    def reads(self) -> Iterator[Read]:
+        """Yield nothing: only the parent counts."""
+        yield from ()
+
+
+LayerOp = RunOp | CopyOp | WorkdirOp
+"""What makes a layer of its own."""
+Op = ImageOp | LayerOp
+
+OpT = TypeVar("OpT", bound=Op)
+OpT_co = TypeVar("OpT_co", bound=Op, covariant=True)
+
+
+class StepLabel(NamedTuple):
+    """What people are shown of a step."""
+
+    stage: str = ""
+    """Name of the stage, or `stage-N`."""
+    title: str = ""
+    """What displays show: `[stage 2/5] RUN make`."""
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Generic[OpT_co]):
+    """An op in its place. Parent and op say what is made: no two steps of a plan share both, but for `no_cache`."""
+
+    id: StepID
+    parent: StepID | None = None
+    op: OpT_co
+    label: StepLabel = field(default=StepLabel(), compare=False)
     no_cache: bool = field(default=False, compare=False)
+    """Executed whatever the cache has."""
+
+    @property
+    def title(self) -> str:
+        """The title of its label: a public name (docs/api.md)."""
+        return self.label.title
 
 
-Step = ImageStep | RunStep | CopyStep | WorkdirStep
+RunStep = Step[RunOp]
+CopyStep = Step[CopyOp]
+WorkdirStep = Step[WorkdirOp]
+ImageStep = Step[ImageOp]
+LayerStep = Step[LayerOp]
+"""For signatures: whether a step is one of them, `does` and `makes_layer` say."""
 
 
-def dependencies(step: Step) -> tuple[StepID, ...]:
+def does(step: Step[Op], kind: type[OpT]) -> TypeGuard[Step[OpT]]:
+    """Say whether the op of `step` is of that kind."""
+    return isinstance(step.op, kind)
+
+
+def makes_layer(step: Step[Op]) -> TypeGuard[LayerStep]:
+    """Say whether `step` makes a layer of its own, and does not load those of an image."""
+    return not isinstance(step.op, ImageOp)
+
+
+def dependencies(step: Step[Op]) -> tuple[StepID, ...]:
     """Return the ids of the steps whose results `step` reads: its parent, copied trees, mounted trees."""
     found = () if step.parent is None else (step.parent,)
     return tuple(dict.fromkeys((*found, *steps_read(step))))
 
 
-def steps_read(step: Step) -> Iterator[StepID]:
+def steps_read(step: Step[Op]) -> Iterator[StepID]:
     """Yield the ids of the steps whose trees `step` copies from or mounts; its parent may be one of them."""
-    for source, _ in reads(step):
+    for source, _ in step.op.reads():
         if isinstance(source, StepSource) and source.step is not None:
             yield source.step
-
-
-def reads(step: Step) -> Iterator[tuple[ContextSource | StepSource, str]]:
-    """Yield what `step` reads beside its parent: a tree, and the path or pattern in it."""
-    match step:
-        case CopyStep():
-            for source in step.sources:
-                if isinstance(source, Paths):
-                    yield from ((source.source, path) for path in source.paths)
-        case RunStep():
-            for mount in step.mounts:
-                if isinstance(mount, BindMount):
-                    yield mount.source, mount.subpath
-                elif isinstance(mount, CacheMount) and mount.base is not None:
-                    yield mount.base, mount.subpath

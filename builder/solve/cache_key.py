@@ -5,7 +5,7 @@ preimage is kept with the record, so a miss is explained by comparing two of the
 
     {"version": 2, "operation": "run" | "copy" | "workdir",
      "parent":  chain ID of the layers below; that of scratch for COPY --link, which does not see them,
-     …          the step's own fields, expanded,
+     …          the fields of its op, expanded,
      "epoch":   the time that clamps the layer's times, when there is one,
      "isolation": "chroot", when a RUN had no more than that (solve/known_isolation.py),
      "inputs":  digests of the content that is read: selected files, bind mounts, remote files}
@@ -26,10 +26,8 @@ from builder.context.paths import inside_root
 from builder.oci.canonical import encode
 from builder.oci.digest import ChainID, Digest, digest_of
 from builder.oci.run_options import NO_OPTIONS, RunOptions
-from builder.plan.step import CopyStep, InlineSource, Paths, RunStep, WorkdirStep
+from builder.plan.step import CopyOp, InlineSource, LayerOp, Paths, RunOp, WorkdirOp
 from builder.store import formats
-
-LayerStep = RunStep | CopyStep | WorkdirStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +40,22 @@ class KeyEnvironment:
     run: RunOptions = NO_OPTIONS
 
 
-def definition(step: LayerStep, parent: ChainID, key_environment: KeyEnvironment) -> dict[str, Any]:
-    """Return the preimage of `step` on top of `parent`, but for its inputs."""
+def definition(op: LayerOp, parent: ChainID, key_environment: KeyEnvironment) -> dict[str, Any]:
+    """Return the preimage of `op` on top of `parent`, but for its inputs."""
     document: dict[str, Any] = {"version": formats.CACHE_KEY, "parent": str(parent)}
     if key_environment.epoch is not None:
         document["epoch"] = key_environment.epoch
     if key_environment.single_id:
         document["single_id"] = True
-    match step:
-        case RunStep():
-            document |= _run(step, key_environment)
-        case CopyStep():
-            document |= _copy(step)
-        case WorkdirStep():
-            document |= {"operation": "workdir", "path": step.path, "user": step.user}
+    match op:
+        case RunOp():
+            document |= _run(op, key_environment)
+        case CopyOp():
+            document |= _copy(op)
+        case WorkdirOp():
+            document |= {"operation": "workdir", "path": op.path, "user": op.user}
         case _:
-            assert_never(step)
+            assert_never(op)
     return document
 
 
@@ -72,23 +70,23 @@ def preimage(document: dict[str, Any], inputs: Any, isolation: str = "") -> byte
     return encode(document | {"inputs": inputs} | told)
 
 
-def shape_of_step(step: LayerStep) -> list[Any]:
+def shape_of_op(op: LayerOp) -> list[Any]:
     """Return what makes a step the same step when it is found in another place of its Dockerfile."""
-    match step:
-        case RunStep():
-            return ["run", list(step.argv), step.script]
-        case CopyStep():
+    match op:
+        case RunOp():
+            return ["run", list(op.argv), op.script]
+        case CopyOp():
             names: list[str] = []
-            for source in step.sources:
+            for source in op.sources:
                 if isinstance(source, Paths):
                     names += map(inside_root, source.paths)
                 elif isinstance(source, InlineSource):
                     names.append(f"<<{source.name}")
-            return ["add" if step.is_add else "copy", step.destination, list(dict.fromkeys(names))]
-        case WorkdirStep():
-            return ["workdir", step.path]
+            return ["add" if op.is_add else "copy", op.destination, list(dict.fromkeys(names))]
+        case WorkdirOp():
+            return ["workdir", op.path]
         case _:
-            assert_never(step)
+            assert_never(op)
 
 
 def shape_of_preimage(document: dict[str, Any]) -> list[Any]:
@@ -98,39 +96,39 @@ def shape_of_preimage(document: dict[str, Any]) -> list[Any]:
             return ["run", document["argv"], document.get("script", "")]
         case "workdir":
             return ["workdir", document["path"]]
-        case op:
-            # As in shape_of_step, what is fetched from elsewhere does not count.
+        case name:
+            # As in shape_of_op, what is fetched from elsewhere does not count.
             names = dict.fromkeys(part["source"] for part in document["inputs"] if "://" not in part["source"])
-            return [op, document["destination"], list(names)]
+            return [name, document["destination"], list(names)]
 
 
-def _run(step: RunStep, key_environment: KeyEnvironment) -> dict[str, Any]:
+def _run(op: RunOp, key_environment: KeyEnvironment) -> dict[str, Any]:
     document: dict[str, Any] = {
         "operation": "run",
-        "argv": list(step.argv),
-        "env": list(step.env),
-        "user": step.user,
-        "cwd": step.cwd,
-        "network": step.network,
-        "security": step.security,
-        "platform": str(step.platform),
+        "argv": list(op.argv),
+        "env": list(op.env),
+        "user": op.user,
+        "cwd": op.cwd,
+        "network": op.network,
+        "security": op.security,
+        "platform": str(op.platform),
         "hostname": key_environment.hostname,
     }
-    if step.script:
-        document |= {"script": step.script, "script_path": step.script_path}
+    if op.script:
+        document |= {"script": op.script, "script_path": op.script_path}
     return document | key_environment.run.key_document()
 
 
-def _copy(step: CopyStep) -> dict[str, Any]:
+def _copy(op: CopyOp) -> dict[str, Any]:
     document: dict[str, Any] = {
-        "operation": "add" if step.is_add else "copy",
-        "destination": step.destination,
-        "chown": step.chown,
-        "chmod": step.chmod,
-        "link": step.link,
-        "parents": step.parents,
-        "exclude": list(step.exclude),
+        "operation": "add" if op.is_add else "copy",
+        "destination": op.destination,
+        "chown": op.chown,
+        "chmod": op.chmod,
+        "link": op.link,
+        "parents": op.parents,
+        "exclude": list(op.exclude),
     }
-    if step.is_add:
-        document["unpack"] = step.unpack
+    if op.is_add:
+        document["unpack"] = op.unpack
     return document

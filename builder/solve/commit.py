@@ -12,7 +12,7 @@ from builder.layer.tar_writer import write_layer
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
 from builder.oci.media_type import OCI_LAYER
-from builder.plan.step import Step
+from builder.plan.step import Op, Step
 from builder.solve.events import Warned
 from builder.solve.secret_watch import SecretWatch, watch_for
 from builder.store.layers import LayerRecord
@@ -49,7 +49,7 @@ class Committed(NamedTuple):
     """Given whenever the layer is used, also when a later build takes it from the cache."""
 
 
-def commit_step(step: Step, items: Iterable[tuple[Entry, Content | None]], context: SolveContext) -> Committed:
+def commit_step(step: Step[Op], items: Iterable[tuple[Entry, Content | None]], context: SolveContext) -> Committed:
     """Write the layer of a step, with a warning for each secret whose value is in it. Raises as `commit_layer`."""
     if not context.settings.secrets:
         return commit_layer(context.store, items, epoch=context.epoch)
@@ -61,7 +61,7 @@ def commit_step(step: Step, items: Iterable[tuple[Entry, Content | None]], conte
         found = [(name, f" (/{path})" if path else "") for name, path in watch.places(index).items()]
     said = f"is in the layer of {step.title}"
     messages = (f"the value of secret {name} {said}{where}: whoever has the image has it" for name, where in found)
-    return committed._replace(warnings=tuple(Warned("SecretInLayer", each, step.location) for each in messages))
+    return committed._replace(warnings=tuple(Warned("SecretInLayer", each, step.label.location) for each in messages))
 
 
 def commit_layer(

@@ -15,7 +15,7 @@ from builder.context.tree import EmptyTree, Tree, ViewTree
 from builder.errors import PlanError
 from builder.linux.cancel import Cancel
 from builder.oci.run_options import NO_OPTIONS, RunOptions
-from builder.plan.step import ContextSource, RunStep, Step, StepSource
+from builder.plan.step import ContextSource, Op, RunOp, RunStep, Step, StepSource, does
 from builder.solve.cache_key import KeyEnvironment
 from builder.solve.copy.timestamps import open_remote
 from builder.solve.events import EventSink, Warned
@@ -114,19 +114,19 @@ class SolveContext:
             self._warned.add(warning)
             self.sink(warning)
 
-    def open(self, missing: Iterable[Step]) -> None:
+    def open(self, missing: Iterable[Step[Op]]) -> None:
         """Get ready to execute `missing`. Raises SandboxError when nothing can execute a RUN among them, PlanError."""
-        runs = [step for step in missing if isinstance(step, RunStep)]
+        runs = [step for step in missing if does(step, RunOp)]
         for step in runs:
-            if step.security == "insecure":
+            if step.op.security == "insecure":
                 self._check_entitlement("security.insecure", step)
             check_platform(step)
         if runs:
-            self.worker.open(self.sink, needs_network=any(step.network == "default" for step in runs))
+            self.worker.open(self.sink, needs_network=any(step.op.network == "default" for step in runs))
             self.worker.check(self.settings.run)
         for step in runs:
             # Where every RUN shares this machine's network, nothing more is given to one that asks for it.
-            if step.network == "host" and not self.worker.sandbox.network.shared_reason:
+            if step.op.network == "host" and not self.worker.sandbox.network.shared_reason:
                 self._check_entitlement("network.host", step)
 
     def tree(self, source: ContextSource | StepSource) -> Tree:
@@ -167,6 +167,6 @@ class SolveContext:
         if wanted not in self.settings.allow:
             raise PlanError(
                 f"granting entitlement {wanted} is not allowed by build request",
-                step.location,
+                step.label.location,
                 hint=f"Give --allow {wanted} if you trust this Dockerfile.",
             )

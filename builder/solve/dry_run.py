@@ -12,20 +12,23 @@ from typing import Literal
 from builder.oci.digest import ChainID
 from builder.plan.plan import Plan
 from builder.plan.step import (
-    CopyStep,
-    GitSource,
-    HttpSource,
+    CopyOp,
+    ImageOp,
     ImageStep,
-    RunStep,
+    LayerStep,
+    Op,
+    RunOp,
     Step,
     StepID,
     dependencies,
+    does,
+    makes_layer,
     steps_read,
 )
-from builder.solve.cache_key import LayerStep, definition
+from builder.solve.cache_key import definition
 from builder.solve.context import SolveContext
+from builder.solve.executor import Seen
 from builder.solve.keyed_step import keyed
-from builder.solve.op import Seen
 from builder.solve.reason.explain import Explainer
 from builder.solve.results import SCRATCH, Stack, StepResult, stack_of
 
@@ -38,7 +41,7 @@ Outcome = Literal["hit", "miss", "waits", "present", "fetch"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStatus:
-    step: Step
+    step: Step[Op]
     outcome: Outcome
     key: str = ""
     reason: str = ""
@@ -58,43 +61,39 @@ def dry_run_plan(plan: Plan, context: SolveContext) -> DryRun:
         blocking = [needed for needed in dependencies(step) if needed not in context.results.steps]
         if blocking:
             found.append(_waiting(step, blocking, explainer))
-        elif isinstance(step, ImageStep):
+        elif does(step, ImageOp):
             found.append(_image(step, context))
-        else:
+        elif makes_layer(step):
             found.append(_layer(step, explainer))
     context.close()
     return DryRun(plan, tuple(found))
 
 
 def _image(step: ImageStep, context: SolveContext) -> StepStatus:
-    layers = context.resolver.find_layers(step.manifest_digest)
+    layers = context.resolver.find_layers(step.op.manifest_digest)
     if layers is None:
         return StepStatus(step=step, outcome="fetch", reason="its layers are not here yet")
     context.results.steps[step.id] = StepResult(stack=stack_of(layers), cached=True)
     return StepStatus(step=step, outcome="present")
 
 
-def _waiting(step: Step, blocking: list[StepID], explainer: Explainer) -> StepStatus:
+def _waiting(step: Step[Op], blocking: list[StepID], explainer: Explainer) -> StepStatus:
     """Return the status of a step that stands on steps without a result: what is new in it, and which it waits for."""
-    is_linked = isinstance(step, CopyStep) and step.link
+    is_linked = isinstance(step.op, CopyOp) and step.op.link
     reads_known = not any(needed in blocking for needed in steps_read(step))
-    if isinstance(step, CopyStep) and is_linked and reads_known and not _is_remote(step):
+    if does(step, CopyOp) and is_linked and reads_known and not step.op.is_remote:
         return _layer(step, explainer, SCRATCH)  # what is below it is no part of its key
-    if isinstance(step, ImageStep) or step.parent not in blocking or is_linked:
+    if not makes_layer(step) or step.parent not in blocking or is_linked:
         titles = ", ".join(explainer.plan.steps[needed].title for needed in blocking)
         return StepStatus(step=step, outcome="waits", reason=f"waits for {titles}")
     # A preimage that lacks what is below: all else of it can be compared with that of the last build.
-    document = definition(step, _UNKNOWN, explainer.context.key_environment)
+    document = definition(step.op, _UNKNOWN, explainer.context.key_environment)
     seen: tuple[Seen, ...] = ()
-    if reads_known and not _is_remote(step):
+    if reads_known and not (isinstance(step.op, CopyOp) and step.op.is_remote):
         inputs = keyed(step, explainer.context, SCRATCH).inputs
         document["inputs"] = inputs.document
         seen = inputs.seen()
     return StepStatus(step=step, outcome="waits", reason=explainer.reason_waiting(step, document, seen))
-
-
-def _is_remote(step: LayerStep) -> bool:
-    return isinstance(step, CopyStep) and any(isinstance(source, HttpSource | GitSource) for source in step.sources)
 
 
 def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -> StepStatus:
@@ -104,7 +103,7 @@ def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -
     key = keyed_step.key()
     found = None if step.no_cache else keyed_step.find()
     if found is None:
-        in_chroot = isinstance(step, RunStep) and context.worker.takes_chroot_results(context.sink)
+        in_chroot = isinstance(step.op, RunOp) and context.worker.takes_chroot_results(context.sink)
         reason = explainer.reason(keyed_step, in_chroot=in_chroot)
         return StepStatus(step=step, outcome="miss", key=str(key), reason=reason)
     record, layer = found

@@ -6,16 +6,16 @@ The definition is known at once; the inputs are read when the key is asked for, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 from builder.oci.digest import Digest, digest_of
-from builder.plan.step import CopyStep, RunStep, WorkdirStep
-from builder.solve.cache_key import LayerStep, definition, definition_digest, preimage
-from builder.solve.copy.op import CopyOp, WorkdirOp
+from builder.plan.step import CopyOp, LayerStep, RunOp, WorkdirOp, does
+from builder.solve.cache_key import definition, definition_digest, preimage
+from builder.solve.copy.executor import CopyExecutor, WorkdirExecutor
+from builder.solve.executor import Executed, Executor, Inputs
 from builder.solve.known_isolation import CHROOT
-from builder.solve.op import Executed, Inputs, Op
 from builder.solve.results import SCRATCH, Stack
-from builder.solve.run.op import RunOp
+from builder.solve.run.executor import RunExecutor
 
 if TYPE_CHECKING:
     from builder.solve.context import SolveContext
@@ -29,7 +29,7 @@ class KeyedStep:
 
     step: LayerStep
     parent: Stack
-    op: Op
+    executor: Executor
     definition: dict[str, Any]
     definition_digest: Digest
     _context: SolveContext
@@ -40,7 +40,7 @@ class KeyedStep:
     def inputs(self) -> Inputs:
         """What the step reads; it is read when this is first asked for. Raises PybuildError."""
         if self._inputs is None:
-            self._inputs = self._noted(self.op.read_inputs())
+            self._inputs = self._noted(self.executor.read_inputs())
         return self._inputs
 
     def key(self) -> Digest:
@@ -62,7 +62,7 @@ class KeyedStep:
         """Return the record that may answer for this step, and its layer. Raises PybuildError."""
         # The isolated result first: what a chroot made answers only where no more can be had (docs/decisions/0011).
         record = self._context.cache.find(self.key())
-        if record is None and isinstance(self.step, RunStep):
+        if record is None and isinstance(self.step.op, RunOp):
             record = self._context.cache.find(self.identity(in_chroot=True)[0])
             if record is not None and not self._context.worker.takes_chroot_results(self._context.sink):
                 return None
@@ -78,19 +78,16 @@ def keyed(step: LayerStep, context: SolveContext, parent: Stack | None = None) -
     """Return `step` ready to be looked up and executed. The step below it must be solved, unless `parent` is given."""
     parent = context.results.stack(step.parent) if parent is None else parent
     # COPY --link doesn't see what is below it, and so doesn't depend on it.
-    seen = SCRATCH if isinstance(step, CopyStep) and step.link else parent
-    document = definition(step, seen.chain_id, context.key_environment)
-    return KeyedStep(step, parent, op_for(step, seen, context), document, definition_digest(document), context)
+    seen = SCRATCH if isinstance(step.op, CopyOp) and step.op.link else parent
+    document = definition(step.op, seen.chain_id, context.key_environment)
+    return KeyedStep(step, parent, executor_for(step, seen, context), document, definition_digest(document), context)
 
 
-def op_for(step: LayerStep, parent: Stack, context: SolveContext) -> Op:
+def executor_for(step: LayerStep, parent: Stack, context: SolveContext) -> Executor:
     """Return what executes `step` on top of `parent`."""
-    match step:
-        case RunStep():
-            return RunOp(step, parent, context)
-        case CopyStep():
-            return CopyOp(step, parent, context)
-        case WorkdirStep():
-            return WorkdirOp(step, parent, context)
-        case _:
-            assert_never(step)
+    if does(step, RunOp):
+        return RunExecutor(step, parent, context)
+    if does(step, CopyOp):
+        return CopyExecutor(step, parent, context)
+    assert does(step, WorkdirOp), "there are no other ops that make layers"
+    return WorkdirExecutor(step, parent, context)

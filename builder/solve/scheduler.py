@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 
 from builder.errors import Cancelled
-from builder.plan.step import Step, StepID, dependencies
+from builder.plan.step import Op, Step, StepID, dependencies
 
 _INTERRUPT_SECONDS = 0.5
 """How often the waiting thread looks up: Python gives it Ctrl-C only then."""
@@ -20,12 +20,12 @@ _INTERRUPT_SECONDS = 0.5
 class Pool:
     """At most `limit` steps at once; `work` executes one. `cancel` is looked at before each, and set by an error."""
 
-    def __init__(self, limit: int, work: Callable[[Step], None], cancel: threading.Event) -> None:
+    def __init__(self, limit: int, work: Callable[[Step[Op]], None], cancel: threading.Event) -> None:
         self._limit = limit
         self._work = work
         self._cancel = cancel
         self._condition = threading.Condition()
-        self._steps: dict[StepID, Step] = {}
+        self._steps: dict[StepID, Step[Op]] = {}
         self._needs: dict[StepID, set[StepID]] = {}
         """What each step still waits for."""
         self._needed_by: dict[StepID, list[StepID]] = {}
@@ -34,7 +34,7 @@ class Pool:
         self._working = 0
         self._error: BaseException | None = None
 
-    def run(self, steps: Iterable[Step], done: set[StepID]) -> None:
+    def run(self, steps: Iterable[Step[Op]], done: set[StepID]) -> None:
         """Run `steps`; those in `done` have a result already. Raises the first error, after all threads have ended."""
         for step in steps:
             self._steps[step.id] = step
@@ -80,7 +80,7 @@ class Pool:
                 self._cancel.set()
                 self._leave()
 
-    def _next(self) -> Step | None:
+    def _next(self) -> Step[Op] | None:
         """Return what to do, or None when the thread is to end."""
         with self._condition:
             if self._ready and not self._cancel.is_set():

@@ -21,7 +21,7 @@ from builder.linux.cancel import Cancel
 from builder.oci.canonical import decode, encode
 from builder.oci.digest import Digest
 from builder.plan.plan import Plan
-from builder.plan.step import CopyStep, ImageStep, RunStep, Step, dependencies
+from builder.plan.step import CopyOp, ImageOp, ImageStep, Op, RunOp, Step, dependencies, does, makes_layer
 from builder.solve import events
 from builder.solve.keyed_step import KeyedStep, keyed
 from builder.solve.known_isolation import CHROOT
@@ -32,7 +32,7 @@ from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.solve.context import SolveContext
-    from builder.solve.op import Executed
+    from builder.solve.executor import Executed
     from builder.solve.reason.explain import Explainer
     from builder.store.layers import LayerRecord
 
@@ -77,16 +77,17 @@ class _Solver:
 
     # --- the cached part: one thread, no side effects -------------------------------------------------------------
 
-    def _take_from_cache(self, step: Step) -> bool:
+    def _take_from_cache(self, step: Step[Op]) -> bool:
         if any(needed not in self.context.results.steps for needed in dependencies(step)):
             return False
-        if isinstance(step, ImageStep):
-            layers = self.context.resolver.find_layers(step.manifest_digest)
+        if does(step, ImageOp):
+            layers = self.context.resolver.find_layers(step.op.manifest_digest)
             if layers is None:
                 return False
             self._keep(step, StepResult(stack=stack_of(layers), cached=True))
             self.sink(events.StepCached(step.id, step.title, ""))
             return True
+        assert makes_layer(step)
         keyed_step = keyed(step, self.context)
         # Without a record of the definition no key can be found: the files need not be read to make one.
         if step.no_cache or not self.context.cache.has_definition(keyed_step.definition_digest):
@@ -111,7 +112,7 @@ class _Solver:
         self._say_again(step, record)
         self.sink(events.StepCached(step.id, step.title, str(layer.diff_id), layer.descriptor.size, str(record.key)))
 
-    def _say_again(self, step: Step, record: CacheRecord) -> None:
+    def _say_again(self, step: Step[Op], record: CacheRecord) -> None:
         """Give the warnings of a cached layer again, in a build that has secrets: they are about secrets in it."""
         if self.context.settings.secrets:
             from builder.solve.reason.facts import facts_from_bytes  # gate: rare. Most builds have no secrets
@@ -123,25 +124,25 @@ class _Solver:
                 self.context.warn(events.Warned("SecretInLayer", said))
                 return
             for rule, message in facts_from_bytes(facts).warnings:
-                self.context.warn(events.Warned(rule, message, step.location))
+                self.context.warn(events.Warned(rule, message, step.label.location))
 
-    def _keep(self, step: Step, solved: StepResult) -> None:
+    def _keep(self, step: Step[Op], solved: StepResult) -> None:
         with self._lock:
             self.context.results.steps[step.id] = solved
 
     # --- the rest: a pool of threads --------------------------------------------------------------------------------
 
-    def _run_all(self, missing: list[Step]) -> None:
+    def _run_all(self, missing: list[Step[Op]]) -> None:
         from builder.solve.scheduler import Pool  # gate: must execute
 
         Pool(min(self.jobs, _MAX_THREADS), self._solve_one, self.cancel).run(missing, set(self.context.results.steps))
 
-    def _solve_one(self, step: Step) -> None:
+    def _solve_one(self, step: Step[Op]) -> None:
         try:
             with errors_located_at(step):
-                if isinstance(step, ImageStep):
+                if does(step, ImageOp):
                     self._load_image(step)
-                else:
+                elif makes_layer(step):
                     self._make(keyed(step, self.context))
         except Cancelled:
             self.sink(events.StepCancelled(step.id, step.title))
@@ -157,7 +158,7 @@ class _Solver:
     def _load_image(self, step: ImageStep) -> None:
         self.sink(events.StepStarted(step.id, step.title))
         started = time.monotonic()
-        layers = self.context.resolver.layers(step.manifest_digest)
+        layers = self.context.resolver.layers(step.op.manifest_digest)
         self._keep(step, StepResult(stack=stack_of(layers), seconds=time.monotonic() - started))
         self.sink(events.StepFinished(step.id, step.title, time.monotonic() - started))
 
@@ -165,7 +166,8 @@ class _Solver:
         mine: Digest | None = None
         # What no record can answer for is copied at once, and its key made on the way: asking for that first would read
         # everything twice (docs/decisions/0004).
-        if not isinstance(keyed_step.step, CopyStep) or self.context.cache.has_definition(keyed_step.definition_digest):
+        is_copy = isinstance(keyed_step.step.op, CopyOp)
+        if not is_copy or self.context.cache.has_definition(keyed_step.definition_digest):
             if self._found_or_mine(keyed_step):
                 return
             mine = keyed_step.key()
@@ -214,12 +216,12 @@ class _Solver:
 
     def _execute(self, keyed_step: KeyedStep) -> None:
         step = keyed_step.step
-        in_chroot = isinstance(step, RunStep) and self.context.worker.sandbox.name == CHROOT
+        in_chroot = isinstance(step.op, RunOp) and self.context.worker.sandbox.name == CHROOT
         reason = self._reason(keyed_step, in_chroot)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
-        # The op says what it read in fact: of a context that moved meanwhile that is not what was read for the key.
-        executed = keyed_step.op.execute(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
+        # What it says is what it read in fact: of a context that moved meanwhile that is not what was read for the key.
+        executed = keyed_step.executor.execute(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
         layer = executed.layer
         keyed_step.replace_inputs(executed)
         for warning in executed.warnings:

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from builder.errors import Cancelled, PybuildError, SourceError, StepFailed, UsageError
-from builder.plan.step import RunStep, Step
+from builder.plan.step import Op, RunStep, Step
 
 
 @contextmanager
-def errors_located_at(step: Step) -> Iterator[None]:
+def errors_located_at(step: Step[Op]) -> Iterator[None]:
     """Raise errors of the block as StepFailed at `step`; those that have a place of their own, or need none, pass."""
     try:
         yield
     except (SourceError, Cancelled, UsageError):
         raise
     except PybuildError as error:
-        raise StepFailed(error.message, step.location, hint=error.hint, step=step.title) from error
+        raise StepFailed(error.message, step.label.location, hint=error.hint, step=step.title) from error
 
 
 def failed(step: RunStep, message: str, hint: str = "") -> StepFailed:
     """Return the error for a step that failed before its command began."""
-    return StepFailed(message, step.location, hint=hint, step=step.title)
+    return StepFailed(message, step.label.location, hint=hint, step=step.title)

@@ -144,13 +144,13 @@ def trial_area(store: Store) -> Iterator[str]:
 def check_platform(step: RunStep) -> None:
     """Raise PlanError when neither this kernel nor an emulator it knows runs programs of the step's platform."""
     host = host_platform()
-    wanted = step.platform
+    wanted = step.op.platform
     if wanted.architecture in {host.architecture, *_NATIVE_TOO.get(host.architecture, ())}:
         return
     if not any(_emulates(wanted, text) for text in _binfmt_entries()):
         raise PlanError(
             f"RUN for {wanted} cannot be executed on {host}: no emulator is registered (exec format error)",
-            step.location,
+            step.label.location,
             hint="Install one, for example Debian's qemu-user-static with binfmt-support, or leave out --platform.",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -12,10 +12,8 @@ from builder.oci.config import ImageConfig
 from builder.plan.options import PlanOptions
 from builder.plan.plan import Plan
 from builder.plan.planner import make_plan
-from builder.plan.step import RunStep, Step
+from builder.plan.step import OpT, RunOp, Step, does
 from tests.plan.resolver import AMD64, FakeResolver
-
-_StepT = TypeVar("_StepT", bound=Step)
 
 
 def plan_of(text: str, *, images: dict[str, ImageConfig] | None = None, **options: Any) -> Plan:
@@ -32,13 +30,17 @@ def refused(text: str, *, images: dict[str, ImageConfig] | None = None, **option
     return caught.value
 
 
-def steps_of(plan: Plan, kind: type[_StepT]) -> list[_StepT]:
-    return [step for step in plan.steps if isinstance(step, kind)]
+def steps_of(plan: Plan, kind: type[OpT]) -> list[Step[OpT]]:
+    return [step for step in plan.steps if does(step, kind)]
 
 
-def run_of(text: str, **options: Any) -> RunStep:
+def ops_of(plan: Plan, kind: type[OpT]) -> list[OpT]:
+    return [step.op for step in steps_of(plan, kind)]
+
+
+def run_of(text: str, **options: Any) -> RunOp:
     """Return the last RUN of a stage that begins with `FROM x`."""
-    return steps_of(plan_of(f"FROM x\n{text}", **options), RunStep)[-1]
+    return ops_of(plan_of(f"FROM x\n{text}", **options), RunOp)[-1]
 
 
 def created_by(plan: Plan) -> list[str]:

@@ -8,29 +8,29 @@ import pytest
 
 from builder.oci.config import RuntimeConfig
 from builder.oci.platform import Platform
-from builder.plan.step import ContextSource, ImageStep, RunStep
-from tests.plan.planning import created_by, plan_of, refused, steps_of
+from builder.plan.step import ContextSource, ImageOp, RunOp
+from tests.plan.planning import created_by, ops_of, plan_of, refused
 from tests.plan.resolver import AMD64, ARM64, image_config
 
 
 def environment(text: str, **options: Any) -> dict[str, str]:
     """Return the variables of the last RUN, without PATH."""
-    step = steps_of(plan_of(text, **options), RunStep)[-1]
+    step = ops_of(plan_of(text, **options), RunOp)[-1]
     return {name: value for name, _, value in (pair.partition("=") for pair in step.env) if name != "PATH"}
 
 
 @pytest.mark.rule("A-1")
 def test_global_args_are_evaluated_in_order_and_serve_from_lines() -> None:
     text = "ARG repo=lib\nARG image=$repo/thing\nARG tag=1\nFROM $image:$tag\n"
-    assert steps_of(plan_of(text), ImageStep)[0].reference == "docker.io/lib/thing:1"
+    assert ops_of(plan_of(text), ImageOp)[0].reference == "docker.io/lib/thing:1"
     given = plan_of(text, build_args={"repo": "other"})
-    assert steps_of(given, ImageStep)[0].reference == "docker.io/other/thing:1"
+    assert ops_of(given, ImageOp)[0].reference == "docker.io/other/thing:1"
 
 
 @pytest.mark.rule("A-2")
 def test_a_global_value_enters_a_stage_only_through_arg() -> None:
     text = "ARG g=1\nFROM x\nRUN before\nARG g\nRUN after\n"
-    before, after = steps_of(plan_of(text), RunStep)
+    before, after = ops_of(plan_of(text), RunOp)
     assert "g=1" not in before.env
     assert "g=1" in after.env
 
@@ -62,7 +62,7 @@ def test_an_argument_without_any_value_stays_undefined() -> None:
 @pytest.mark.rule("A-4")
 def test_arguments_reach_later_runs_and_child_stages_but_not_the_image() -> None:
     plan = plan_of("FROM x AS one\nARG a=1\nRUN c\nFROM one\nRUN d\n")
-    assert all("a=1" in step.env for step in steps_of(plan, RunStep))
+    assert all("a=1" in step.env for step in ops_of(plan, RunOp))
     assert not any(pair.startswith("a=") for pair in plan.image.config.runtime.env)
 
 
@@ -89,7 +89,7 @@ def test_a_child_stage_sees_the_env_that_an_argument_had_hidden() -> None:
 def test_platform_arguments_serve_from_without_and_stages_with_arg() -> None:
     text = "FROM --platform=$BUILDPLATFORM x AS b\nRUN a\nARG TARGETARCH TARGETOS BUILDARCH TARGETVARIANT\nRUN b\n"
     plan = plan_of(text, platform=Platform("linux", "arm", "v7"), build_platform=AMD64)
-    first, second = steps_of(plan, RunStep)
+    first, second = ops_of(plan, RunOp)
     assert first.platform == AMD64
     assert not any("ARCH" in pair for pair in first.env)
     assert {"TARGETARCH=arm", "TARGETOS=linux", "BUILDARCH=amd64", "TARGETVARIANT=v7"} <= set(second.env)
@@ -111,18 +111,18 @@ def test_a_build_arg_overrides_a_predefined_argument() -> None:
 @pytest.mark.rule("A-7")
 def test_proxies_reach_run_in_both_spellings_and_nothing_else() -> None:
     plan = plan_of("FROM x\nRUN c\n", build_args={"http_proxy": "p", "NO_PROXY": "n"})
-    step = steps_of(plan, RunStep)[0]
+    step = ops_of(plan, RunOp)[0]
     assert step.proxy_env == ("HTTP_PROXY=p", "http_proxy=p", "NO_PROXY=n", "no_proxy=n")
     assert not any("proxy" in pair.lower() for pair in step.env)
     assert created_by(plan) == ["RUN /bin/sh -c c # pybuild"]
     assert plan.unused_build_args == ()
-    assert step == steps_of(plan_of("FROM x\nRUN c\n"), RunStep)[0]
+    assert step == ops_of(plan_of("FROM x\nRUN c\n"), RunOp)[0]
 
 
 @pytest.mark.rule("A-7")
 def test_a_declared_proxy_is_an_argument_like_others() -> None:
     plan = plan_of("FROM x\nARG HTTP_PROXY\nRUN c\n", build_args={"HTTP_PROXY": "p"})
-    assert "HTTP_PROXY=p" in steps_of(plan, RunStep)[0].env
+    assert "HTTP_PROXY=p" in ops_of(plan, RunOp)[0].env
     assert created_by(plan)[-1] == "RUN |1 HTTP_PROXY=p /bin/sh -c c # pybuild"
 
 
@@ -212,4 +212,4 @@ def test_variables_that_double_with_every_line_are_refused_in_time() -> None:
 
 
 def test_the_platform_of_a_plan_reaches_its_images() -> None:
-    assert steps_of(plan_of("FROM x\n", platform=ARM64), ImageStep)[0].platform == ARM64
+    assert ops_of(plan_of("FROM x\n", platform=ARM64), ImageOp)[0].platform == ARM64

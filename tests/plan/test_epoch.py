@@ -13,8 +13,8 @@ from builder.plan.options import PlanOptions
 from builder.plan.plan import Plan
 from builder.plan.planner import make_plan
 from builder.plan.serialise import plan_from_json, plan_to_json
-from builder.plan.step import ContextSource, GitSource, HttpSource, RunStep
-from tests.plan.planning import plan_of, refused, steps_of
+from builder.plan.step import ContextSource, GitSource, HttpSource, RunOp
+from tests.plan.planning import ops_of, plan_of, refused
 from tests.plan.resolver import AMD64, FakeResolver
 
 URL = "https://example.org/a.tar"
@@ -40,7 +40,7 @@ def planned(text: str, clock: Clock, value: str | None = None, **options: Any) -
 
 
 def seen_by_run(plan: Plan) -> list[str]:
-    return [pair for pair in steps_of(plan, RunStep)[-1].env if pair.startswith("SOURCE_DATE_EPOCH=")]
+    return [pair for pair in ops_of(plan, RunOp)[-1].env if pair.startswith("SOURCE_DATE_EPOCH=")]
 
 
 @pytest.mark.rule("T-1")

@@ -8,23 +8,23 @@ import pytest
 
 from builder.plan.step import (
     ContextSource,
-    CopyStep,
+    CopyOp,
     GitSource,
     HttpSource,
-    ImageStep,
+    ImageOp,
     InlineSource,
     Paths,
-    RunStep,
+    RunOp,
     StepID,
     StepSource,
-    WorkdirStep,
+    WorkdirOp,
 )
-from tests.plan.planning import created_by, plan_of, refused, rules, run_of, steps_of
+from tests.plan.planning import created_by, ops_of, plan_of, refused, rules, run_of, steps_of
 from tests.plan.resolver import image_config
 
 
-def copy_of(text: str, **options: Any) -> CopyStep:
-    return steps_of(plan_of(f"FROM scratch\n{text}", **options), CopyStep)[-1]
+def copy_of(text: str, **options: Any) -> CopyOp:
+    return ops_of(plan_of(f"FROM scratch\n{text}", **options), CopyOp)[-1]
 
 
 def test_a_shell_form_is_given_to_the_shell_unexpanded() -> None:
@@ -98,13 +98,13 @@ def test_working_directories(lines: str, path: str) -> None:
     assert plan.image.config.runtime.working_dir == path
     assert created_by(plan)[-1] == f"WORKDIR {path}"
     if path != "/":
-        assert steps_of(plan, WorkdirStep)[-1].path == path
+        assert ops_of(plan, WorkdirOp)[-1].path == path
 
 
 @pytest.mark.rule("W-1")
 def test_the_root_makes_no_step_and_others_belong_to_the_user() -> None:
     plan = plan_of("FROM scratch\nUSER u\nWORKDIR /\nWORKDIR /w\n")
-    assert [(step.path, step.user) for step in steps_of(plan, WorkdirStep)] == [("/w", "u")]
+    assert [(step.path, step.user) for step in ops_of(plan, WorkdirOp)] == [("/w", "u")]
     assert [record.step for record in plan.image.history] == [None, None, StepID(0)]
 
 
@@ -127,7 +127,7 @@ def test_sources_are_expanded_and_kept_as_written() -> None:
 
 def test_a_source_that_expands_to_nothing_is_everything_and_is_reported() -> None:
     plan = plan_of("FROM scratch\nCOPY a $nothing /d/\n")
-    assert steps_of(plan, CopyStep)[0].sources == (Paths(ContextSource(), ("a", ".")),)
+    assert ops_of(plan, CopyOp)[0].sources == (Paths(ContextSource(), ("a", ".")),)
     assert rules(plan) == ["EmptySource"]
     assert created_by(plan) == ["COPY a  /d/ # pybuild"]
 
@@ -169,10 +169,10 @@ def test_a_word_that_is_no_mode_is_refused(mode: str) -> None:
 @pytest.mark.rule("Z-6")
 def test_variables_may_choose_the_stage_that_is_copied_from() -> None:
     text = "FROM scratch AS one\nCOPY a /\nFROM scratch\nARG which=one\nCOPY --from=$which b /\n"
-    first, second = steps_of(plan_of(text), CopyStep)
-    assert second.sources == (Paths(StepSource(first.id), ("b",)),)
+    first, second = steps_of(plan_of(text), CopyOp)
+    assert second.op.sources == (Paths(StepSource(first.id), ("b",)),)
     image = plan_of(text, build_args={"which": "tool:2"})
-    assert [step.reference for step in steps_of(image, ImageStep)] == ["docker.io/library/tool:2"]
+    assert [step.reference for step in ops_of(image, ImageOp)] == ["docker.io/library/tool:2"]
     error = refused("FROM x\nCOPY --from=$nothing a b\n")
     assert error.message == "COPY --from=$nothing expands to nothing"
     assert error.hint == "nothing is not set here. Name a stage, a build context or an image."
@@ -267,5 +267,5 @@ def test_copy_fetches_nothing() -> None:
 
 def test_an_image_without_layers_is_like_scratch() -> None:
     plan = plan_of("FROM x\nRUN a\n", images={"x": image_config(layers=0)})
-    assert steps_of(plan, ImageStep) == []
-    assert steps_of(plan, RunStep)[0].parent is None
+    assert ops_of(plan, ImageOp) == []
+    assert steps_of(plan, RunOp)[0].parent is None

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from builder.oci.config import RuntimeConfig
-from builder.plan.step import BindMount, ContextSource, CopyStep, ImageStep, Paths, RunStep, StepSource
-from tests.plan.planning import plan_of, refused, steps_of
+from builder.plan.step import BindMount, ContextSource, CopyOp, ImageOp, Paths, RunOp, StepSource
+from tests.plan.planning import ops_of, plan_of, refused, steps_of
 from tests.plan.resolver import ARM64, image_config
 
 OTHER = "docker.io/library/other:1"
 
 
 def references(text: str, **named: str) -> list[str]:
-    return [step.reference for step in steps_of(plan_of(text, named_contexts=named), ImageStep)]
+    return [step.reference for step in ops_of(plan_of(text, named_contexts=named), ImageOp)]
 
 
 @pytest.mark.rule("N-3")
@@ -34,7 +34,7 @@ def test_other_images_are_left_alone() -> None:
 @pytest.mark.parametrize("name", ["scratch", "context"])
 def test_scratch_and_context_are_never_replaced(name: str) -> None:
     plan = plan_of(f"FROM scratch\nCOPY --from={name} a /\n", named_contexts={name: "docker-image://other:1"})
-    assert OTHER not in [step.reference for step in steps_of(plan, ImageStep)]
+    assert OTHER not in [step.reference for step in ops_of(plan, ImageOp)]
 
 
 @pytest.mark.rule("N-1")
@@ -43,7 +43,7 @@ def test_the_value_for_a_platform_comes_first() -> None:
     for platform, wanted in ((ARM64, "special"), (None, "general")):
         options: dict[str, Any] = {"platform": platform} if platform else {}
         plan = plan_of("FROM x\n", named_contexts=named, **options)
-        assert steps_of(plan, ImageStep)[0].reference == f"docker.io/library/{wanted}:latest"
+        assert ops_of(plan, ImageOp)[0].reference == f"docker.io/library/{wanted}:latest"
 
 
 @pytest.mark.rule("N-2")
@@ -62,8 +62,8 @@ def test_values_of_bake_files_are_refused() -> None:
 def test_copy_and_mounts_read_a_context_by_the_name_the_user_gave(value: str) -> None:
     text = "FROM x\nCOPY --from=Extra f /\nRUN --mount=from=Extra,target=/m c\n"
     plan = plan_of(text, named_contexts={"Extra": value})
-    assert steps_of(plan, CopyStep)[0].sources == (Paths(ContextSource("Extra"), ("f",)),)
-    mount = steps_of(plan, RunStep)[0].mounts[0]
+    assert ops_of(plan, CopyOp)[0].sources == (Paths(ContextSource("Extra"), ("f",)),)
+    mount = ops_of(plan, RunOp)[0].mounts[0]
     assert isinstance(mount, BindMount)
     assert mount.source == ContextSource("Extra")
     assert plan.contexts == ("Extra",)
@@ -79,8 +79,8 @@ def test_a_context_that_nothing_reads_is_not_part_of_the_plan() -> None:
 @pytest.mark.rule("N-4")
 def test_scratch_may_stand_in_for_an_image() -> None:
     plan = plan_of("FROM x\nCOPY --from=x a /\n", named_contexts={"x": "docker-image://scratch"})
-    assert steps_of(plan, ImageStep) == []
-    assert steps_of(plan, CopyStep)[0].sources == (Paths(StepSource(None), ("a",)),)
+    assert ops_of(plan, ImageOp) == []
+    assert ops_of(plan, CopyOp)[0].sources == (Paths(StepSource(None), ("a",)),)
 
 
 @pytest.mark.rule("N-5")
@@ -91,11 +91,11 @@ def test_a_replaced_stage_is_not_carried_out_and_lends_its_images_config() -> No
         named_contexts={"one": "docker-image://other:1"},
         images={"other:1": config},
     )
-    run = steps_of(plan, RunStep)[0]
+    run = ops_of(plan, RunOp)[0]
     assert run.argv[-1] == "here"
     assert run.env == ("PATH=/p", "from=image")
     assert run.cwd == "/w"
-    assert len(steps_of(plan, RunStep)) == 1
+    assert len(ops_of(plan, RunOp)) == 1
 
 
 @pytest.mark.rule("N-5")
@@ -109,17 +109,17 @@ def test_a_replaced_stage_is_not_carried_out_and_lends_its_images_config() -> No
 def test_a_replaced_stage_may_read_from_itself_and_from_what_needs_it(instruction: str) -> None:
     text = f"FROM scratch AS one\n{instruction}\nFROM scratch AS two\nCOPY --from=one a /y\n"
     plan = plan_of(text, named_contexts={"one": "/dir"})
-    assert steps_of(plan, RunStep) == []
-    assert [step.sources for step in steps_of(plan, CopyStep)] == [(Paths(ContextSource("one"), ("a",)),)]
+    assert ops_of(plan, RunOp) == []
+    assert [step.sources for step in ops_of(plan, CopyOp)] == [(Paths(ContextSource("one"), ("a",)),)]
 
 
 @pytest.mark.rule("N-5")
 def test_a_directory_in_place_of_a_base_becomes_its_first_layer() -> None:
     plan = plan_of("FROM base\nCOPY a /\n", named_contexts={"base": "/dir"})
-    first, second = steps_of(plan, CopyStep)
+    first, second = steps_of(plan, CopyOp)
     assert first.parent is None
-    assert first.sources == (Paths(ContextSource("base"), (".",)),)
-    assert first.destination == "/"
+    assert first.op.sources == (Paths(ContextSource("base"), (".",)),)
+    assert first.op.destination == "/"
     assert second.parent == first.id
     assert [record.step for record in plan.image.history] == [first.id, second.id]
     assert plan.contexts == ("base", "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from builder.oci.config import RuntimeConfig
-from builder.plan.step import CopyStep, ImageStep, RunStep
-from tests.plan.planning import created_by, plan_of, refused, steps_of
+from builder.plan.step import CopyOp, ImageOp, RunOp
+from tests.plan.planning import created_by, ops_of, plan_of, refused, steps_of
 from tests.plan.resolver import image_config
 
 
@@ -22,7 +22,7 @@ def test_a_trigger_is_stored_as_written_and_leaves_no_history() -> None:
 def test_triggers_of_an_image_fire_after_from_and_are_gone() -> None:
     base = image_config(runtime=RuntimeConfig(env=("A=1",), on_build=("ENV B=$A", "RUN first")))
     plan = plan_of("FROM x\nRUN second\n", images={"x": base})
-    assert [step.argv[-1] for step in steps_of(plan, RunStep)] == ["first", "second"]
+    assert [step.argv[-1] for step in ops_of(plan, RunOp)] == ["first", "second"]
     assert "B=1" in plan.image.config.runtime.env
     assert plan.image.config.runtime.on_build == ()
 
@@ -45,11 +45,11 @@ def test_a_stage_keeps_its_own_triggers_beside_those_it_used_up() -> None:
 def test_triggers_may_add_stages_and_images_to_the_build() -> None:
     base = image_config(runtime=RuntimeConfig(on_build=("COPY --from=tools /t /t", "COPY --from=gear /g /g")))
     plan = plan_of("FROM scratch AS tools\nCOPY t /\nFROM x\n", images={"x": base, "gear": image_config()})
-    assert [step.reference for step in steps_of(plan, ImageStep)] == [
+    assert [step.reference for step in ops_of(plan, ImageOp)] == [
         "docker.io/library/x:latest",
         "docker.io/library/gear:latest",
     ]
-    assert [step.destination for step in steps_of(plan, CopyStep)] == ["/", "/t", "/g"]
+    assert [step.destination for step in ops_of(plan, CopyOp)] == ["/", "/t", "/g"]
 
 
 @pytest.mark.rule("O-4")
@@ -63,11 +63,11 @@ def test_a_trigger_that_needs_a_later_stage_is_refused() -> None:
 def test_titles_of_triggers_say_so() -> None:
     base = image_config(runtime=RuntimeConfig(on_build=("RUN --mount=type=cache,target=/c first",)))
     plan = plan_of("FROM x\nRUN second\n", images={"x": base})
-    assert [step.title for step in steps_of(plan, RunStep)] == [
+    assert [step.title for step in steps_of(plan, RunOp)] == [
         "[2/3] ONBUILD RUN --mount=type=cache,target=/c first",
         "[3/3] RUN second",
     ]
-    assert len(steps_of(plan, RunStep)[0].mounts) == 1
+    assert len(ops_of(plan, RunOp)[0].mounts) == 1
 
 
 @pytest.mark.rule("O-1")

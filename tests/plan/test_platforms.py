@@ -6,8 +6,8 @@ import pytest
 
 from builder.errors import PlanError
 from builder.oci.platform import Platform
-from builder.plan.step import RunStep
-from tests.plan.planning import plan_of, steps_of
+from builder.plan.step import RunOp
+from tests.plan.planning import ops_of, plan_of
 from tests.plan.resolver import AMD64, ARM64, image_config
 
 
@@ -19,11 +19,11 @@ def test_a_run_is_for_the_platform_of_its_base_where_that_is_another_than_asked_
     )
     for text, options in cases:
         images = {"docker.io/library/x:latest": image_config(platform=AMD64)}
-        runs = steps_of(plan_of(text, images=images, **options), RunStep)
+        runs = ops_of(plan_of(text, images=images, **options), RunOp)
         assert runs
         assert {step.platform for step in runs} == {AMD64}, text
     own = {"docker.io/library/x:latest": image_config(platform=ARM64)}
-    assert steps_of(plan_of("FROM x\nRUN a\n", images=own), RunStep)[0].platform == ARM64
+    assert ops_of(plan_of("FROM x\nRUN a\n", images=own), RunOp)[0].platform == ARM64
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ from builder.plan.step import (
     BindMount,
     CacheMount,
     ContextSource,
-    CopyStep,
-    ImageStep,
-    RunStep,
+    CopyOp,
+    ImageOp,
+    RunOp,
     SecretMount,
     SshMount,
     StepSource,
     TmpfsMount,
 )
-from tests.plan.planning import plan_of, refused, run_of, steps_of
+from tests.plan.planning import ops_of, plan_of, refused, run_of, steps_of
 
 
 @pytest.mark.rule("M-1")
@@ -32,8 +32,8 @@ def test_binds_read_the_context_a_stage_or_an_image() -> None:
         "FROM scratch AS s\nCOPY a /\nFROM x\nWORKDIR /w\n"
         "RUN --mount=target=m --mount=from=s,source=/../d,target=/s,rw --mount=from=tool,target=/t c\n"
     )
-    by_title = {step.id: step for step in plan.steps}
-    context, stage, image = steps_of(plan, RunStep)[0].mounts
+    by_id = {step.id: step for step in plan.steps}
+    context, stage, image = ops_of(plan, RunOp)[0].mounts
     assert context == BindMount(source=ContextSource(), subpath="", target="/w/m")
     assert isinstance(stage, BindMount)
     assert isinstance(image, BindMount)
@@ -42,17 +42,17 @@ def test_binds_read_the_context_a_stage_or_an_image() -> None:
     assert isinstance(image.source, StepSource)
     assert stage.source.step is not None
     assert image.source.step is not None
-    assert isinstance(by_title[stage.source.step], CopyStep)
-    assert isinstance(by_title[image.source.step], ImageStep)
+    assert isinstance(by_id[stage.source.step].op, CopyOp)
+    assert isinstance(by_id[image.source.step].op, ImageOp)
     assert plan.contexts == ("",)
 
 
 @pytest.mark.rule("Z-6")
 def test_a_mount_may_name_its_stage_by_number() -> None:
     plan = plan_of("FROM scratch\nCOPY a /\nFROM x\nRUN --mount=from=0,target=/t c\n")
-    bind = steps_of(plan, RunStep)[0].mounts[0]
+    bind = ops_of(plan, RunOp)[0].mounts[0]
     assert isinstance(bind, BindMount)
-    assert bind.source == StepSource(steps_of(plan, CopyStep)[0].id)
+    assert bind.source == StepSource(steps_of(plan, CopyOp)[0].id)
 
 
 @pytest.mark.rule("M-4")

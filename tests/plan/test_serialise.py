@@ -22,19 +22,22 @@ from builder.plan.step import (
     BindMount,
     CacheMount,
     ContextSource,
-    CopyStep,
+    CopyOp,
     GitSource,
     HttpSource,
-    ImageStep,
+    ImageOp,
     InlineSource,
+    Op,
     Paths,
-    RunStep,
+    RunOp,
     SecretMount,
     SshMount,
+    Step,
     StepID,
+    StepLabel,
     StepSource,
     TmpfsMount,
-    WorkdirStep,
+    WorkdirOp,
 )
 from tests.builds.cases import case_names, load_case
 from tests.plan.resolver import AMD64, FakeResolver
@@ -88,18 +91,21 @@ MOUNTS = (
     | st.builds(SecretMount, identifier=TEXT, mode=NUMBERS, required=st.booleans())
     | st.builds(SshMount, identifier=TEXT, target=TEXT)
 )
-PRESENTED = {"id": STEP_IDS, "parent": st.none() | STEP_IDS, "stage": TEXT, "title": TEXT, "location": LOCATIONS}
-STEPS = (
-    st.builds(ImageStep, **PRESENTED, reference=TEXT, manifest_digest=TEXT, platform=PLATFORMS)
+OPS = (
+    st.builds(ImageOp, reference=TEXT, manifest_digest=TEXT, platform=PLATFORMS)
     | st.builds(
-        RunStep, **PRESENTED, argv=STRINGS, env=STRINGS, proxy_env=STRINGS, user=TEXT, cwd=TEXT, script=TEXT,
-        mounts=st.lists(MOUNTS, max_size=3).map(tuple), platform=PLATFORMS, no_cache=st.booleans(),
+        RunOp, argv=STRINGS, env=STRINGS, proxy_env=STRINGS, user=TEXT, cwd=TEXT, script=TEXT,
+        mounts=st.lists(MOUNTS, max_size=3).map(tuple), platform=PLATFORMS,
     )
     | st.builds(
-        CopyStep, **PRESENTED, sources=st.lists(SOURCES, max_size=3).map(tuple), destination=TEXT,
+        CopyOp, sources=st.lists(SOURCES, max_size=3).map(tuple), destination=TEXT,
         link=st.booleans(), unpack=st.none() | st.booleans(), exclude=STRINGS,
     )
-    | st.builds(WorkdirStep, **PRESENTED, path=TEXT, user=TEXT)
+    | st.builds(WorkdirOp, path=TEXT, user=TEXT)
+)  # fmt: skip
+STEPS: st.SearchStrategy[Step[Op]] = st.builds(
+    Step, id=STEP_IDS, parent=st.none() | STEP_IDS, op=OPS, label=st.builds(StepLabel, TEXT, TEXT, LOCATIONS),
+    no_cache=st.booleans(),
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT,

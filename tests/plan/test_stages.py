@@ -10,8 +10,8 @@ from builder.oci.config import RuntimeConfig
 from builder.oci.digest import digest_of
 from builder.plan.options import PlanOptions
 from builder.plan.planner import make_plan
-from builder.plan.step import CopyStep, ImageStep, Paths, RunStep, StepSource
-from tests.plan.planning import plan_of, refused, steps_of
+from builder.plan.step import CopyOp, ImageOp, Paths, RunOp, StepSource
+from tests.plan.planning import ops_of, plan_of, refused, steps_of
 from tests.plan.resolver import AMD64, ARM64, FakeResolver, image_config
 
 
@@ -34,13 +34,13 @@ def test_an_empty_or_unknown_platform_is_refused() -> None:
 @pytest.mark.rule("S-3")
 def test_from_finds_earlier_stages_only() -> None:
     plan = plan_of("FROM later AS one\nRUN a\nFROM scratch AS later\nFROM one\nRUN b\n")
-    assert [step.reference for step in steps_of(plan, ImageStep)] == ["docker.io/library/later:latest"]
+    assert [step.reference for step in ops_of(plan, ImageOp)] == ["docker.io/library/later:latest"]
 
 
 @pytest.mark.rule("Z-5")
 def test_a_stage_in_another_case_is_found_where_no_image_could_be_meant() -> None:
     plan = plan_of("FROM x AS Build\nRUN a\nFROM Build\nRUN b\n")
-    assert len(steps_of(plan, ImageStep)) == 1
+    assert len(ops_of(plan, ImageOp)) == 1
     assert refused("FROM Nothing\n").message == (
         'failed to parse stage name "Nothing": invalid reference format: the repository part must be lower-case'
     )
@@ -50,18 +50,18 @@ def test_a_stage_in_another_case_is_found_where_no_image_could_be_meant() -> Non
 @pytest.mark.parametrize("name", ["one", "ONE", "0"])
 def test_copy_reads_a_stage_by_name_in_any_case_or_by_number(name: str) -> None:
     plan = plan_of(f"FROM scratch AS one\nCOPY a /\nFROM scratch\nCOPY --from={name} b /\n")
-    first, second = steps_of(plan, CopyStep)
-    assert second.sources == (Paths(StepSource(first.id), ("b",)),)
+    first, second = steps_of(plan, CopyOp)
+    assert second.op.sources == (Paths(StepSource(first.id), ("b",)),)
 
 
 @pytest.mark.rule("S-4")
 def test_copy_reads_an_image_that_no_stage_is_called_like() -> None:
     plan = plan_of("FROM scratch\nCOPY --from=tool:1 /bin/x /\n")
     image, copy = plan.steps
-    assert isinstance(image, ImageStep)
-    assert isinstance(copy, CopyStep)
-    assert image.reference == "docker.io/library/tool:1"
-    assert copy.sources == (Paths(StepSource(image.id), ("/bin/x",)),)
+    assert isinstance(image.op, ImageOp)
+    assert isinstance(copy.op, CopyOp)
+    assert image.op.reference == "docker.io/library/tool:1"
+    assert copy.op.sources == (Paths(StepSource(image.id), ("/bin/x",)),)
 
 
 @pytest.mark.rule("S-4")
@@ -77,7 +77,7 @@ def test_references_forward_and_beyond_the_file_are_refused() -> None:
 @pytest.mark.rule("S-5")
 def test_the_last_stage_of_a_name_is_the_one_that_is_meant() -> None:
     plan = plan_of("FROM one AS a\nRUN 1\nFROM two AS a\nRUN 2\nFROM scratch\nCOPY --from=a f /\n")
-    assert [step.reference for step in steps_of(plan, ImageStep)] == ["docker.io/library/two:latest"]
+    assert [step.reference for step in ops_of(plan, ImageOp)] == ["docker.io/library/two:latest"]
 
 
 @pytest.mark.rule("S-6")
@@ -159,11 +159,11 @@ def test_siblings_do_not_see_each_other() -> None:
 def test_the_platform_of_a_stage_is_its_own_or_the_targets() -> None:
     text = "FROM --platform=linux/amd64 x AS a\nRUN a\nFROM a AS b\nRUN b\nFROM y\nCOPY --from=b / /\nRUN c\n"
     plan = plan_of(text, platform=ARM64)
-    assert [(step.reference, step.platform) for step in steps_of(plan, ImageStep)] == [
+    assert [(step.reference, step.platform) for step in ops_of(plan, ImageOp)] == [
         ("docker.io/library/y:latest", ARM64),
         ("docker.io/library/x:latest", AMD64),
     ]
-    assert [step.platform for step in steps_of(plan, RunStep)] == [AMD64, AMD64, ARM64]
+    assert [step.platform for step in ops_of(plan, RunOp)] == [AMD64, AMD64, ARM64]
 
 
 def test_the_image_has_the_platform_that_was_asked_for_or_else_its_bases() -> None:
@@ -176,8 +176,8 @@ def test_the_image_has_the_platform_that_was_asked_for_or_else_its_bases() -> No
 def test_the_working_directory_of_the_base_is_where_a_stage_begins() -> None:
     images = {"x": image_config(runtime=RuntimeConfig(working_dir="/srv/app"))}
     plan = plan_of("FROM x\nRUN a\nCOPY f g\nWORKDIR sub\n", images=images)
-    assert steps_of(plan, RunStep)[0].cwd == "/srv/app"
-    assert steps_of(plan, CopyStep)[0].destination == "/srv/app/g"
+    assert ops_of(plan, RunOp)[0].cwd == "/srv/app"
+    assert ops_of(plan, CopyOp)[0].destination == "/srv/app/g"
     assert plan.image.config.runtime.working_dir == "/srv/app/sub"
 
 
@@ -199,7 +199,7 @@ def test_each_image_is_resolved_once_and_recorded() -> None:
     assert len(resolver.asked) == 1
     reference = "docker.io/library/x:latest"
     assert plan.inputs == ((reference, "linux/amd64", digest_of(reference.encode())),)
-    assert len(steps_of(plan, ImageStep)) == 1
+    assert len(ops_of(plan, ImageOp)) == 1
 
 
 @pytest.mark.rule("Q-1")
@@ -207,7 +207,7 @@ def test_identical_steps_are_one_step() -> None:
     text = "FROM x AS a\nRUN same\nRUN one\nFROM x AS b\nRUN same\nRUN two\n"
     text += "FROM scratch\nCOPY --from=a / /\nCOPY --from=b / /\n"
     plan = plan_of(text)
-    assert [step.argv[-1] for step in steps_of(plan, RunStep)] == ["same", "one", "two"]
+    assert [step.argv[-1] for step in ops_of(plan, RunOp)] == ["same", "one", "two"]
     for step in plan.steps:
         assert step.parent is None or step.parent < step.id
 
@@ -215,8 +215,8 @@ def test_identical_steps_are_one_step() -> None:
 def test_a_step_without_the_cache_is_not_merged_with_one_that_may_use_it() -> None:
     text = "FROM x AS a\nRUN same\nFROM x AS b\nRUN same\nFROM scratch\nCOPY --from=a / /\nCOPY --from=b / /\n"
     plan = plan_of(text, no_cache_filter=("A",))
-    assert [step.no_cache for step in steps_of(plan, RunStep)] == [True, False]
-    assert [step.no_cache for step in steps_of(plan_of(text, no_cache=True), RunStep)] == [True]
+    assert [step.no_cache for step in steps_of(plan, RunOp)] == [True, False]
+    assert [step.no_cache for step in steps_of(plan_of(text, no_cache=True), RunOp)] == [True]
 
 
 def test_a_chain_of_many_stages_is_planned_without_recursion() -> None:

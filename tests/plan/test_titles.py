@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.plan.step import ImageStep, RunStep
+from builder.plan.step import ImageOp, RunOp
 from tests.plan.planning import plan_of, steps_of
 from tests.plan.resolver import AMD64, ARM64
 
@@ -16,7 +16,7 @@ def test_titles_count_the_steps_of_a_stage() -> None:
         "[stage-1 2/3] RUN c",
     ]
     assert plan.steps[0].title.startswith("[one 1/2] FROM docker.io/library/x:latest@sha256:")
-    assert [step.stage for step in plan.steps] == ["one", "one", "stage-1", "stage-1"]
+    assert [step.label.stage for step in plan.steps] == ["one", "one", "stage-1", "stage-1"]
 
 
 def test_titles_of_a_file_with_one_stage_have_no_name() -> None:
@@ -27,15 +27,15 @@ def test_titles_of_a_file_with_one_stage_have_no_name() -> None:
 
 def test_titles_fill_variables_in_but_hide_secrets() -> None:
     text = "FROM x\nENV a=1 s=leak\nrun --mount=type=secret,id=t,env=s echo \"$a\" '$a' $s $unset\n"
-    assert steps_of(plan_of(text), RunStep)[0].title == (
+    assert steps_of(plan_of(text), RunOp)[0].title == (
         "[2/2] RUN --mount=type=secret,id=t,env=s echo \"1\" '$a' **** $unset"
     )
-    script = steps_of(plan_of("FROM x\nRUN <<E\necho one\necho two\nE\n"), RunStep)[0]
+    script = steps_of(plan_of("FROM x\nRUN <<E\necho one\necho two\nE\n"), RunOp)[0]
     assert script.title == "[2/2] RUN <<E (echo one...)"
 
 
 def test_titles_name_the_platform_when_there_are_several() -> None:
     text = "FROM --platform=$BUILDPLATFORM x AS b\nARG TARGETARCH\nRUN c\n"
     plan = plan_of(text, platform=ARM64, build_platform=AMD64, multi_platform=True)
-    assert steps_of(plan, RunStep)[0].title == "[linux/amd64->arm64 2/2] RUN c"
-    assert steps_of(plan, ImageStep)[0].title.startswith("[linux/amd64 1/2] FROM ")
+    assert steps_of(plan, RunOp)[0].title == "[linux/amd64->arm64 2/2] RUN c"
+    assert steps_of(plan, ImageOp)[0].title.startswith("[linux/amd64 1/2] FROM ")

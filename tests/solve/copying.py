@@ -14,13 +14,18 @@ from builder.filesystem.entry import Entry
 from builder.layer.index import LayerIndex
 from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView, ViewLayer
-from builder.plan.step import ContextSource, CopySource, CopyStep, Paths, StepID, StepSource, WorkdirStep
+from builder.plan.step import ContextSource, CopyOp, CopySource, CopyStep, Paths, Step, StepID, StepSource, WorkdirOp
 from builder.solve.copy.layer import CopyLayer
 from builder.solve.copy.selection import CopySelection, FindRemote, read_inputs
 from builder.solve.copy.workdir import workdir_layer_items
-from builder.solve.op import Seen
+from builder.solve.executor import Seen
 
 MADE_AT = 42
+
+
+def copy_step(sources: tuple[CopySource, ...], destination: str, **fields: Any) -> CopyStep:
+    """Return a COPY; `fields` are those of its op."""
+    return Step(id=StepID(0), op=CopyOp(sources=sources, destination=destination, **fields))
 
 
 class Rig:
@@ -58,7 +63,7 @@ class Rig:
 
     def put(self, sources: tuple[CopySource, ...], destination: str, **fields: Any) -> dict[str, Entry]:
         """Make the layer of one step, put it on the stack and return its entries by path."""
-        step = CopyStep(id=StepID(0), sources=sources, destination=destination, **fields)
+        step = copy_step(sources, destination, **fields)
         with self.tree() as tree:
             return self.execute(step, tree)
 
@@ -73,13 +78,13 @@ class Rig:
 
     def inputs_of(self, *words: str, **fields: Any) -> Any:
         """Return the inputs of a COPY without making its layer."""
-        step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
+        step = copy_step((Paths(ContextSource(), words[:-1]),), words[-1], **fields)
         with self.tree() as tree:
             return read_inputs(self.selection(step, tree)).document
 
     def seen_of(self, *words: str, **fields: Any) -> tuple[Seen, ...]:
         """Return what a COPY reads, entry by entry, without making its layer."""
-        step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), words[:-1]),), destination=words[-1], **fields)
+        step = copy_step((Paths(ContextSource(), words[:-1]),), words[-1], **fields)
         with self.tree() as tree:
             return read_inputs(self.selection(step, tree)).seen()
 
@@ -93,10 +98,10 @@ class Rig:
         return CopySelection(step, find_tree, self.find_remote, made_at=MADE_AT, temporary=self._temporary)
 
     def below(self, step: CopyStep) -> MergedView:
-        return MergedView(()) if step.link else self.view
+        return MergedView(()) if step.op.link else self.view
 
     def workdir(self, path: str, user: str = "") -> dict[str, Entry]:
-        step = WorkdirStep(id=StepID(0), path=path, user=user)
+        step = Step(id=StepID(0), op=WorkdirOp(path=path, user=user))
         return entries(self._keep(lambda: workdir_layer_items(step, self.view, made_at=MADE_AT))[0])
 
     def layer(self, *entries: Entry) -> None:

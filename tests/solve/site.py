@@ -18,7 +18,7 @@ from builder.errors import StepFailed
 from builder.filesystem.entry import Entry
 from builder.linux.cancel import Cancel
 from builder.oci.platform import Platform
-from builder.plan.step import RunStep, StepID
+from builder.plan.step import RunOp, RunStep, Step, StepID, StepLabel
 from builder.sandbox.namespace import BuildNamespace, SingleIdRoot
 from builder.sandbox.runner import Sandbox
 from builder.snapshot.copying import CopyingSnapshotter
@@ -78,7 +78,10 @@ class Site:
     def step(self, command: str, **fields: Any) -> RunStep:
         argv = fields.pop("argv", ("/bin/sh", "-c", command))
         env = fields.pop("env", ("PATH=/bin",))
-        return RunStep(id=StepID(9), argv=argv, env=env, platform=Platform(os="linux", architecture="amd64"), **fields)
+        label = StepLabel(title=fields.pop("title", ""), location=fields.pop("location", None))
+        no_cache = fields.pop("no_cache", False)
+        op = RunOp(argv=argv, env=env, platform=Platform(os="linux", architecture="amd64"), **fields)
+        return Step(id=StepID(9), op=op, label=label, no_cache=no_cache)
 
     def run(self, command: str, **fields: Any) -> list[Entry]:
         """Run a command on top of all that ran before; the entries of its layer."""

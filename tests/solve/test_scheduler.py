@@ -8,23 +8,23 @@ import time
 import pytest
 
 from builder.errors import Cancelled, PybuildError
-from builder.plan.step import ContextSource, CopyStep, Paths, Step, StepID, StepSource
+from builder.plan.step import ContextSource, CopyOp, Op, Paths, Step, StepID, StepSource
 from builder.solve.scheduler import Pool
 
 
-def step(number: int, *needs: int) -> Step:
+def step(number: int, *needs: int) -> Step[Op]:
     """Return a step that reads from the steps `needs`; the first is its parent."""
     sources = tuple(Paths(StepSource(StepID(need)), ("x",)) for need in needs[1:]) or (Paths(ContextSource(), ("x",)),)
     parent = StepID(needs[0]) if needs else None
-    return CopyStep(id=StepID(number), parent=parent, sources=sources, destination="/")
+    return Step(id=StepID(number), parent=parent, op=CopyOp(sources=sources, destination="/"))
 
 
-def run(steps: list[Step], limit: int = 8, done: set[int] | None = None) -> tuple[list[int], set[int]]:
+def run(steps: list[Step[Op]], limit: int = 8, done: set[int] | None = None) -> tuple[list[int], set[int]]:
     """Return the steps in the order they ended, and the threads that ran them."""
     ended: list[int] = []
     threads: set[int] = set()
 
-    def work(step: Step) -> None:
+    def work(step: Step[Op]) -> None:
         ended.append(step.id)
         threads.add(threading.get_ident())
 
@@ -54,7 +54,7 @@ def test_independent_steps_run_at_once_up_to_the_limit() -> None:
     at_once: list[int] = []
     running = threading.Semaphore(3)
 
-    def work(step: Step) -> None:
+    def work(step: Step[Op]) -> None:
         assert running.acquire(blocking=False), "more than three at once"
         at_once.append(step.id)
         together.wait(10)
@@ -67,7 +67,7 @@ def test_independent_steps_run_at_once_up_to_the_limit() -> None:
 def test_all_that_becomes_ready_at_once_runs_at_once() -> None:
     together = threading.Barrier(4)
 
-    def work(step: Step) -> None:
+    def work(step: Step[Op]) -> None:
         if step.id:
             together.wait(10)
 
@@ -77,7 +77,7 @@ def test_all_that_becomes_ready_at_once_runs_at_once() -> None:
 def test_the_first_error_stops_the_rest_and_is_raised_when_all_have_ended() -> None:
     cancel, both_run, ended = threading.Event(), threading.Barrier(2), []
 
-    def work(step: Step) -> None:
+    def work(step: Step[Op]) -> None:
         both_run.wait(10)
         if step.id == 1:
             raise PybuildError("broken")
@@ -94,7 +94,7 @@ def test_the_first_error_stops_the_rest_and_is_raised_when_all_have_ended() -> N
 def test_an_error_is_not_hidden_by_a_cancellation_that_came_first() -> None:
     both_run = threading.Barrier(2)
 
-    def work(step: Step) -> None:
+    def work(step: Step[Op]) -> None:
         both_run.wait(10)
         if step.id == 0:
             raise Cancelled("the build was cancelled")

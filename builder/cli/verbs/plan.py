@@ -83,13 +83,13 @@ def _step_to_json(found: StepStatus) -> dict[str, Any]:
     document: dict[str, Any] = {
         "id": step.id,
         "needs": list(dependencies(step)),
-        "stage": step.stage,
+        "stage": step.label.stage,
         "title": step.title,
         "cache": found.outcome,
         "key": found.key or None,
     }
     if found.reason:
         document["reason"] = found.reason
-    if step.location is not None:
-        document["line"] = step.location.line
+    if step.label.location is not None:
+        document["line"] = step.label.location.line
     return document

@@ -27,7 +27,7 @@ from builder.solve.copy.digest import FindDigest, SelectionDigest
 from builder.solve.copy.merge import Item, merge
 from builder.solve.copy.selection import CopySelection, inputs_of
 from builder.solve.copy.source import SelectedSource, read_nodes
-from builder.solve.op import Inputs
+from builder.solve.executor import Inputs
 
 if TYPE_CHECKING:
     from builder.context.archive import Archive
@@ -68,8 +68,8 @@ class CopyLayer:
                 source if archive is None else source._replace(is_directory=True, mtime=self._selection.made_at)
                 for source, archive in zip(self._selected.sources, archives, strict=True)
             ]
-            target = Destination(self._parent, self._step.destination)
-            owner = find_owner(self._parent, self._step.chown) if self._step.chown else None
+            target = Destination(self._parent, self._step.op.destination)
+            owner = find_owner(self._parent, self._step.op.chown) if self._step.op.chown else None
             roots = _place_all(sources, target)
             yield from self._directories(target, roots, sources, owner, archives[0] is not None)
             streams: list[tuple[str, Iterator[Item]]] = []
@@ -125,7 +125,7 @@ class CopyLayer:
         unpacks_first: bool,
     ) -> Iterator[LayerItem]:
         """Yield the directories down to where things go; the destination itself has its source's time (C-15)."""
-        octal = octal_mode(self._step.chmod) if self._step.chmod and not unpacks_first else None
+        octal = octal_mode(self._step.op.chmod) if self._step.op.chmod and not unpacks_first else None
         uid, gid = owner or (0, 0)
         # mkdir(2) knows no set-id and sticky bits the way Go calls it, so BuildKit's directories lack them (C-6).
         new = NewDirectory(
@@ -139,7 +139,7 @@ class CopyLayer:
     def _stream(self, number: int, source: SelectedSource, root: str, owner: Owner | None) -> Iterator[Item]:
         """Yield what a source puts at and below `root`, and digest it on the way."""
         digest = self._digests[number]
-        change = parse_chmod(self._step.chmod) if self._step.chmod else None
+        change = parse_chmod(self._step.op.chmod) if self._step.op.chmod else None
         large: dict[Hashable, str] = {}
         for node in read_nodes(source, load=True):
             _, kind, mode, uid, gid, mtime, size, link, device, xattrs, known = node.entry

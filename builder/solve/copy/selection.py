@@ -24,7 +24,7 @@ from builder.plan.step import CopyStep, GitSource, HttpSource, InlineSource, Pat
 from builder.solve.copy.digest import FindDigest, SelectionDigest
 from builder.solve.copy.source import FindTree, SelectedSource, inline_source, local_sources, read_nodes
 from builder.solve.events import Warned
-from builder.solve.op import Inputs, Seen
+from builder.solve.executor import Inputs, Seen
 
 if TYPE_CHECKING:
     from builder.context.archive import Temporary
@@ -57,10 +57,10 @@ class CopySelection:
 
     def select(self) -> Selected:
         """Return what is copied. Raises ContextError, StepFailed."""
-        exclude = exclude_patterns(self.step.exclude)
+        exclude = exclude_patterns(self.step.op.exclude)
         sources: list[SelectedSource] = []
         unmatched: dict[str, None] = {}
-        for source in self.step.sources:
+        for source in self.step.op.sources:
             match source:
                 case Paths():
                     found = list(local_sources(self.step, source, self.find_tree(source.source), exclude))
@@ -79,7 +79,7 @@ class CopySelection:
         for found in self.find_remote(source, exclude):
             # A repository has no time before it is checked out.
             mtime = self.made_at if found.is_directory else found.mtime
-            yield found._replace(mtime=mtime, may_unpack=bool(self.step.unpack) and not found.is_directory)
+            yield found._replace(mtime=mtime, may_unpack=bool(self.step.op.unpack) and not found.is_directory)
 
 
 def read_inputs(selection: CopySelection) -> Inputs:
@@ -101,7 +101,7 @@ def inputs_of(
     ]
     # BuildKit copies nothing in silence where a wildcard matches nothing (Z-18).
     warnings = (
-        Warned("UnmatchedWildcard", f"{word} matches nothing, so nothing is copied", step.location)
+        Warned("UnmatchedWildcard", f"{word} matches nothing, so nothing is copied", step.label.location)
         for word in selected.unmatched
     )
     return Inputs(document, partial(_seen, parts), tuple(warnings))

@@ -58,7 +58,7 @@ def local_sources(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatt
     context = source.source.name if isinstance(source.source, ContextSource) else None
     for number, word in enumerate(source.paths):
         placed = partial(_placed, step, source, number)
-        if step.parents:
+        if step.op.parents:
             base_word, pattern = split_pivot(word)
             for base in placed(partial(find_matches, tree, base_word)):
                 if base.entry.kind != DIRECTORY:
@@ -76,7 +76,7 @@ def local_sources(step: CopyStep, source: Paths, tree: Tree, exclude: IgnorePatt
                 )  # fmt: skip
             else:
                 yield file_source(inside_root(word), tree, match)._replace(
-                    may_unpack=step.is_add and step.unpack is not False, context=context
+                    may_unpack=step.op.is_add and step.op.unpack is not False, context=context
                 )
 
 

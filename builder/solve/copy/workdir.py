@@ -18,11 +18,11 @@ def workdir_layer_items(step: WorkdirStep, parent: MergedView, *, made_at: int =
 
     `made_at` is in seconds since 1970. Raises ContextError when something on the way is no directory.
     """
-    target = Destination(parent, step.path)
+    target = Destination(parent, step.op.path)
     if target.existing is not None:
         if target.existing.kind != DIRECTORY:
             raise ContextError(f"mkdir /{target.path}: not a directory", hint="Remove it in an earlier step.")
         return
-    uid, gid = find_owner(parent, step.user) if step.user else (0, 0)
+    uid, gid = find_owner(parent, step.op.user) if step.op.user else (0, 0)
     for entry in target.directories(target.path, NewDirectory(uid=uid, gid=gid, mtime=made_at)):
         yield entry, None

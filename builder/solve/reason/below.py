@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from builder.plan.plan import Plan
-from builder.plan.step import ImageStep, Step
+from builder.plan.step import ImageOp, Op, Step
 from builder.solve.reason.facts import Facts
 from builder.solve.reason.words import change, value
 from builder.solve.results import Results
@@ -15,22 +15,22 @@ _NUMBERED = re.compile(r"\[(?:.* )?(\d+)/\d+\] (.*)", re.DOTALL)
 _SHORT = len("sha256:") + 12
 
 
-def ancestors(plan: Plan, step: Step) -> Iterator[Step]:
+def ancestors(plan: Plan, step: Step[Op]) -> Iterator[Step[Op]]:
     """Yield the steps that `step` stands on, the nearest first."""
     while step.parent is not None:
         step = plan.steps[step.parent]
         yield step
 
 
-def base_of(plan: Plan, step: Step) -> tuple[str, str] | None:
+def base_of(plan: Plan, step: Step[Op]) -> tuple[str, str] | None:
     """Return name and manifest digest of the image that `step` stands on; None for scratch."""
     for below in ancestors(plan, step):
-        if isinstance(below, ImageStep):
-            return below.reference.partition("@")[0], str(below.manifest_digest)
+        if isinstance(below.op, ImageOp):
+            return below.op.reference.partition("@")[0], str(below.op.manifest_digest)
     return None
 
 
-def titles_below(plan: Plan, step: Step, results: Results) -> tuple[tuple[str, str], ...]:
+def titles_below(plan: Plan, step: Step[Op], results: Results) -> tuple[tuple[str, str], ...]:
     """Return the layers that `step` stands on, base first, each with the title of the step that made it, if any."""
     made = {}
     for below in ancestors(plan, step):
@@ -42,9 +42,9 @@ def titles_below(plan: Plan, step: Step, results: Results) -> tuple[tuple[str, s
     return tuple((str(layer.diff_id), made.get(str(layer.diff_id), "")) for layer in results.stack(step.parent).layers)
 
 
-def changes_below(plan: Plan, step: Step, results: Results, before: Facts) -> Iterator[str]:
+def changes_below(plan: Plan, step: Step[Op], results: Results, before: Facts) -> Iterator[str]:
     """Yield the one reason why `step` stands on something else than it did. Steps without a result will run again."""
-    layers = [below for below in ancestors(plan, step) if not isinstance(below, ImageStep)]
+    layers = [below for below in ancestors(plan, step) if not isinstance(below.op, ImageOp)]
     for below in layers:
         solved = results.steps.get(below.id)
         if solved is None or not solved.cached:
@@ -70,11 +70,11 @@ def changes_below(plan: Plan, step: Step, results: Results, before: Facts) -> It
         yield f"{_instruction(gone[-1])} was removed"
 
 
-def label(below: Step, seen_from: Step) -> str:
+def label(below: Step[Op], seen_from: Step[Op]) -> str:
     """Return what a step is called: its number in its stage and its instruction."""
     found = _NUMBERED.fullmatch(below.title)
     number = found[1] if found else str(below.id + 1)
-    stage = f" of {below.stage}" if below.stage != seen_from.stage else ""
+    stage = f" of {below.label.stage}" if below.label.stage != seen_from.label.stage else ""
     return f"step {number}{stage} ({_instruction(below.title)})"
 
 

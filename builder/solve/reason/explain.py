@@ -16,9 +16,9 @@ from builder.context.tree import ignore_rules
 from builder.errors import PybuildError
 from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
-from builder.plan.step import ContextSource, CopyStep, ImageStep, RunStep, StepID, WorkdirStep, reads
-from builder.solve.cache_key import LayerStep, shape_of_preimage, shape_of_step
-from builder.solve.op import Seen
+from builder.plan.step import ContextSource, CopyOp, LayerStep, RunOp, StepID, WorkdirOp, does, makes_layer
+from builder.solve.cache_key import shape_of_op, shape_of_preimage
+from builder.solve.executor import Seen
 from builder.solve.reason.below import base_of, changes_below, titles_below
 from builder.solve.reason.compare import (
     FIRST_BUILD,
@@ -99,7 +99,7 @@ class Explainer:
 
     def _own_facts(self, step: LayerStep, seen: tuple[Seen, ...]) -> Facts:
         ignored = {name: rules for name in _contexts(step) if (rules := ignore_rules(self._tree(name)))}
-        variables = step.variables if isinstance(step, CopyStep | WorkdirStep) else ()
+        variables = step.op.variables if isinstance(step.op, CopyOp | WorkdirOp) else ()
         return Facts(variables=variables, ignored=ignored, seen=seen)
 
     def _tree(self, context: str) -> Tree:
@@ -111,7 +111,7 @@ class Explainer:
         """Return the key of the record that a step is compared with."""
         place = self._places[step.id]
         own = self._last.get(place) or self.context.cache.latest(f"{self.context.build_name}\0{place}")
-        shape = shape_of_step(step)
+        shape = shape_of_op(step.op)
         # A record that is gone has no shape: this step is taken for the same, and its record for pruned.
         if own is not None and self._shape(own) in (None, shape):
             return own
@@ -123,8 +123,8 @@ class Explainer:
             return None
         # The step that stood here may stand elsewhere today. Then this one is new: compared with that one, every word
         # of it would be a change.
-        others = [other for other in self.plan.steps if other.stage == step.stage and other.id != step.id]
-        shapes = [shape_of_step(other) for other in others if not isinstance(other, ImageStep)]
+        others = [other for other in self.plan.steps if other.label.stage == step.label.stage and other.id != step.id]
+        shapes = [shape_of_op(other.op) for other in others if makes_layer(other)]
         return None if self._shape(own) in shapes else own
 
     def _shape(self, key: str) -> Any:
@@ -156,7 +156,7 @@ class Explainer:
         return Sources(below, lambda seen: self._lines(step, seen), came, went)
 
     def _lines(self, step: LayerStep, seen: Seen) -> bytes:
-        if not seen.layers or not isinstance(step, RunStep):
+        if not seen.layers or not does(step, RunOp):
             return seen.lines
         records = [self.context.store.layers.find(DiffID(diff_id)) for diff_id in seen.layers]
         stack = stack_of(tuple(record for record in records if record is not None))
@@ -170,4 +170,4 @@ class Explainer:
 
 def _contexts(step: LayerStep) -> Iterator[str]:
     """Yield the names of the contexts that a step reads."""
-    yield from dict.fromkeys(source.name for source, _ in reads(step) if isinstance(source, ContextSource))
+    yield from dict.fromkeys(source.name for source, _ in step.op.reads() if isinstance(source, ContextSource))

@@ -14,8 +14,8 @@ def place_names(plan: Plan) -> dict[StepID, str]:
     counts: dict[str, int] = {}
     names = {}
     for step in plan.steps:
-        counts[step.stage] = counts.get(step.stage, 0) + 1
-        names[step.id] = f"{step.stage}\0{counts[step.stage]}"
+        counts[step.label.stage] = counts.get(step.label.stage, 0) + 1
+        names[step.id] = f"{step.label.stage}\0{counts[step.label.stage]}"
     return names
 
 

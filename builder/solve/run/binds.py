@@ -64,7 +64,7 @@ def bind(
     step: RunStep, mount: BindMount, sources: MountSources, stack: ExitStack, shown: dict[BindMount, Shown]
 ) -> spec.BindMount:
     """Return what the sandbox is to mount for `mount`; what a context shows is put into `shown`."""
-    target = posixpath.join("/", step.cwd, mount.target)
+    target = posixpath.join("/", step.op.cwd, mount.target)
     if isinstance(mount.source, StepSource):
         layers = sources.layers(mount.source.step)
         view = MergedView([layer.layer for layer in layers])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from builder.plan.step import BindMount, RunStep, StepID
 from builder.snapshot.snapshotter import StackLayer
-from builder.solve.op import Inputs
+from builder.solve.executor import Inputs
 from builder.solve.results import Stack
 from builder.solve.run.binds import Shown
 from builder.solve.run.cache_mounts import CacheMounts

@@ -96,7 +96,7 @@ def run_step(
 
 def _account(step: RunStep, view: MergedView) -> Account:
     try:
-        return find_user(view, step.user)
+        return find_user(view, step.op.user)
     except (SandboxError, LayerError) as error:
         raise failed(step, error.message, error.hint) from error
 
@@ -131,12 +131,13 @@ def sandbox_spec(
     step: RunStep, active: ActiveSnapshot, account: Account, tools: RunTools, mounts: RunMounts
 ) -> SandboxSpec:
     """Return all that the sandbox needs to know to run `step`."""
-    script = ((step.script_path, step.script.encode("utf-8", "surrogateescape"), _SCRIPT_MODE),) if step.script else ()
+    op = step.op
+    script = ((op.script_path, op.script.encode("utf-8", "surrogateescape"), _SCRIPT_MODE),) if op.script else ()
     return SandboxSpec(
         rootfs=active.rootfs,
-        argv=step.argv,
+        argv=op.argv,
         env=_environment(step, mounts),
-        cwd=step.cwd or "/",
+        cwd=op.cwd or "/",
         uid=account.uid,
         gid=account.gid,
         groups=account.groups,
@@ -144,20 +145,20 @@ def sandbox_spec(
         network=_network(step, tools),
         hostname=tools.hostname,
         options=tools.options,
-        insecure=step.security == "insecure",
+        insecure=op.security == "insecure",
         files=script,
     )
 
 
 def _network(step: RunStep, tools: RunTools) -> SandboxNetwork:
-    asked = tools.network if step.network == "default" else step.network
+    asked = tools.network if step.op.network == "default" else step.op.network
     return tools.host_network if asked == "host" else asked
 
 
 def _environment(step: RunStep, mounts: RunMounts) -> tuple[str, ...]:
     """The stage's variables, proxies that it doesn't set itself, and secrets."""
-    found = dict(item.partition("=")[::2] for item in step.env)
-    for name, value in _both_spellings(step.proxy_env).items():
+    found = dict(item.partition("=")[::2] for item in step.op.env)
+    for name, value in _both_spellings(step.op.proxy_env).items():
         found.setdefault(name, value)
     # Last: a variable of the stage must not stand in for a secret that the step asks for.
     found.update(item.partition("=")[::2] for item in mounts.env)
@@ -186,8 +187,8 @@ def _failure(step: RunStep, status: ExitStatus, output: RunOutput, options: RunO
         hint = "Give more with --memory, or let fewer processes run at once."
     return StepFailed(
         message,
-        step.location,
-        hint=hint or hint_for(step, status.code, output.tail),
+        step.label.location,
+        hint=hint or hint_for(step.op, status.code, output.tail),
         step=step.title,
         command_exit_code=status.code,
         tail=output.tail,
@@ -202,4 +203,4 @@ def _size(size: int) -> str:
 
 
 def _process(step: RunStep) -> str:
-    return f'process "{" ".join(step.argv)}"'
+    return f'process "{" ".join(step.op.argv)}"'

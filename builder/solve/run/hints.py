@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 
 from builder.dockerfile.arrays import array_fault, is_meant_as_array
-from builder.plan.step import RunStep
+from builder.plan.step import RunOp
 
 _NOT_EXECUTABLE, _NOT_FOUND, _KILLED = 126, 127, 137
 _LAST_LINES = 5
@@ -54,16 +54,16 @@ _CANNOT_EXECUTE = (
 )  # fmt: skip
 
 
-def hint_for(step: RunStep, code: int, tail: Sequence[str]) -> str:
-    """Return what to try after `step` ended with `code` and these last lines; "" when nothing can be said."""
-    command = step.argv[-1] if step.argv else ""
+def hint_for(op: RunOp, code: int, tail: Sequence[str]) -> str:
+    """Return what to try after `op` ended with `code` and these last lines; "" when nothing can be said."""
+    command = op.argv[-1] if op.argv else ""
     if is_meant_as_array(command) and (fault := array_fault(command)):
         return f"This is no JSON array, so it went to a shell: {fault}."
     last = tail[-1] if tail else ""
     if code == _NOT_FOUND and last.startswith("exec: "):
-        shell = shlex.quote(step.argv[0]) if step.argv else "the program"
+        shell = shlex.quote(op.argv[0]) if op.argv else "the program"
         return f'The image has no {shell}; with SHELL or RUN ["program", …] another program can be named.'
-    if hint := _of_bash(step, command, tail[-_LAST_LINES:]):
+    if hint := _of_bash(op, command, tail[-_LAST_LINES:]):
         return hint
     if code == _NOT_FOUND:
         return "A command was not found: install it in an earlier step of this stage, or look at its PATH."
@@ -82,18 +82,18 @@ def _not_executable(tail: Sequence[str]) -> str:
     return "A command is there but can't be executed: its mode, its #! line or its architecture is wrong."
 
 
-def _of_bash(step: RunStep, command: str, tail: Sequence[str]) -> str:
+def _of_bash(op: RunOp, command: str, tail: Sequence[str]) -> str:
     """Return the hint for a word or a form that bash knows and the shell that ran does not."""
-    shell = step.argv[0] if step.argv else ""
+    shell = op.argv[0] if op.argv else ""
     if _base_name(shell) in _KNOW_MORE:
         return ""
-    text = step.script or command
+    text = op.script or command
     for line in reversed(tail):
         said = _SAYS.fullmatch(line)
         if said is None:
             continue
         who = said["who"]
-        other = who if _base_name(who) != _base_name(shell) and who != step.script_path else ""
+        other = who if _base_name(who) != _base_name(shell) and who != op.script_path else ""
         if (missing := _MISSING.fullmatch(said["what"])) and missing["word"] in _WORDS:
             word = missing["word"]
             return _advice(f"`{word}` is a word of bash", _INSTEAD.get(word, ""), other)

@@ -31,7 +31,7 @@ from builder.plan.step import (
 )
 from builder.snapshot.snapshotter import StackLayer
 from builder.solve.entry_line import shortened
-from builder.solve.op import Seen
+from builder.solve.executor import Seen
 from builder.solve.run.binds import Shown, seen_part
 from builder.solve.run.mounts import MountSources, MountTrees
 from builder.solve.run.sightings import content_of, visible_lines
@@ -58,15 +58,15 @@ def run_inputs(
     Once the command has run, `shown` says what its mounts of contexts showed it.
     Raises StepFailed for a bind mount whose source isn't there, ContextError.
     """
-    if not step.mounts:
+    if not step.op.mounts:
         return {}
-    return {"mounts": [_mount(step, mount, sources, memory, shown) for mount in step.mounts]}
+    return {"mounts": [_mount(step, mount, sources, memory, shown) for mount in step.op.mounts]}
 
 
 def run_seen(step: RunStep, sources: Sources, shown: Mapping[BindMount, Shown]) -> tuple[Seen, ...]:
     """Return what can be seen through the mounts of `step`, each under its target."""
     found = []
-    for mount in step.mounts:
+    for mount in step.op.mounts:
         source = mount.source if isinstance(mount, BindMount) else mount.base if isinstance(mount, CacheMount) else None
         if source is None or not isinstance(mount, BindMount | CacheMount):
             continue

@@ -10,7 +10,7 @@ from builder.plan.step import BindMount, ContextSource, RunStep
 from builder.sandbox.spec import DEFAULT_HOSTNAME
 from builder.solve.commit import commit_step, until_cancelled
 from builder.solve.events import Warned
-from builder.solve.op import Emit, Executed, Inputs
+from builder.solve.executor import Emit, Executed, Inputs
 from builder.solve.results import Stack
 from builder.solve.run.binds import Shown
 from builder.solve.run.execute import RunTools, run_step
@@ -28,7 +28,7 @@ def commit_run(step: RunStep, parent: Stack, context: SolveContext, emit: Emit, 
             if _held_still(step, done.shown, context):
                 committed = commit_step(step, until_cancelled(done.changes(), cancel), context)
                 done.keep(committed.layer.diff_id)
-                inputs = context.run.inputs(step, dict(done.shown)) if step.mounts else Inputs({})
+                inputs = context.run.inputs(step, dict(done.shown)) if step.op.mounts else Inputs({})
                 return Executed(committed.layer, inputs, committed.warnings)
 
 
@@ -52,6 +52,6 @@ def _held_still(step: RunStep, shown: Mapping[BindMount, Shown], context: SolveC
         if (path := seen.moved()) is not None and isinstance(mount.source, ContextSource):
             context.run.mount_sources().copies.moving.add((mount.source.name, mount.subpath))
             message = f"{path or '.'!r} changed while a command could read it: the step runs again, on a copy"
-            context.warn(Warned("ContextChanged", message, step.location))
+            context.warn(Warned("ContextChanged", message, step.label.location))
             return False
     return True

@@ -99,7 +99,7 @@ def open_mounts(step: RunStep, sources: MountSources, stack: ExitStack, cancel: 
     env: list[str] = []
     secrets: list[bytes] = []
     shown: dict[BindMount, Shown] = {}
-    for mount in step.mounts:
+    for mount in step.op.mounts:
         match mount:
             case BindMount():
                 mounts.append(bind(step, mount, sources, stack, shown))
@@ -128,14 +128,14 @@ def tree_of(source: ContextSource | StepSource, sources: MountSources) -> Tree:
 
 
 def _absolute(step: RunStep, target: str) -> str:
-    return posixpath.join("/", step.cwd, target)
+    return posixpath.join("/", step.op.cwd, target)
 
 
 # --- cache ------------------------------------------------------------------------------------------------------------
 
 
 def _open_caches(step: RunStep, sources: MountSources, stack: ExitStack, cancel: Event) -> dict[CacheMount, str]:
-    mounts = [mount for mount in step.mounts if isinstance(mount, CacheMount)]
+    mounts = [mount for mount in step.op.mounts if isinstance(mount, CacheMount)]
     requests = [_request(step, mount, sources) for mount in mounts]
     directories = stack.enter_context(sources.caches.acquire(requests, empty=step.no_cache, cancel=cancel))
     return dict(zip(mounts, directories))
@@ -236,6 +236,6 @@ def _ssh(step: RunStep, mount: SshMount, sources: MountSources, env: list[str]) 
             )
         return []
     target = _absolute(step, mount.target)
-    if not any(item.startswith("SSH_AUTH_SOCK=") for item in (*step.env, *env)):
+    if not any(item.startswith("SSH_AUTH_SOCK=") for item in (*step.op.env, *env)):
         env.append(f"SSH_AUTH_SOCK={target}")
     return [spec.SshMount(socket=socket, target=target, mode=mount.mode, uid=mount.uid, gid=mount.gid)]

@@ -16,10 +16,11 @@ from builder.context.tree import Node, Prune
 from builder.errors import ContextError
 from builder.layer.tar_writer import write_layer
 from builder.layer.view import MergedView
-from builder.plan.step import ContextSource, CopyStep, Paths, StepID
+from builder.plan.step import ContextSource, Paths
 from builder.solve.copy.layer import CopyLayer
 from builder.solve.copy.selection import CopySelection
 from builder.solve.run.materialize import materialize
+from tests.solve.copying import copy_step
 
 SIZES = [0, 5, 3 << 20]
 
@@ -69,7 +70,7 @@ def overwrite(path: Path) -> None:
 
 
 def copied(tree: DirectoryTree, folder: Path) -> bytes:
-    step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), (".",)),), destination="/")
+    step = copy_step((Paths(ContextSource(), (".",)),), "/")
     layer = CopyLayer(CopySelection(step, lambda source: tree), MergedView(()))
     tar = bytearray()
     index = folder / "index"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ContextError
-from builder.plan.step import ContextSource, CopyStep, Paths, StepID
+from builder.plan.step import ContextSource, Paths
 from builder.solve.copy.selection import read_inputs
 from builder.solve.reason.facts import Facts, facts_from_bytes, facts_to_bytes
 from builder.solve.reason.files import file_changes
-from tests.solve.copying import Rig
+from tests.solve.copying import Rig, copy_step
 
 
 @pytest.fixture
@@ -226,11 +226,11 @@ def test_a_large_file_is_read_once_and_gives_the_same_key(rig: Rig) -> None:
 
 def test_attack_a_file_that_changes_while_it_is_copied_is_noticed(rig: Rig) -> None:
     from builder.layer.content import FileContent
-    from builder.plan.step import ContextSource, CopyStep, Paths, StepID
+    from builder.plan.step import ContextSource, Paths
     from builder.solve.copy.layer import CopyLayer
 
     rig.write({"big": b"1" * (2 << 20)})
-    step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), ("big",)),), destination="/t")
+    step = copy_step((Paths(ContextSource(), ("big",)),), "/t")
     with rig.tree() as tree:
         items = CopyLayer(rig.selection(step, tree), rig.below(step)).items()
         _, content = next(items)
@@ -250,7 +250,7 @@ def test_names_that_mean_deletion_in_a_layer_are_refused(rig: Rig) -> None:
 def test_a_file_that_changes_between_the_key_and_the_copy_is_in_the_key_as_it_was_copied(rig: Rig, size: int) -> None:
     path = rig.context / "moving"
     path.write_bytes(b"a" * size)
-    step = CopyStep(id=StepID(0), sources=(Paths(ContextSource(), ("moving",)),), destination="/moving")
+    step = copy_step((Paths(ContextSource(), ("moving",)),), "/moving")
     with rig.tree() as tree:
         before = read_inputs(rig.selection(step, tree)).document
         path.write_bytes(b"b" * size)

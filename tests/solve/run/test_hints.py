@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from builder.oci.platform import host_platform
-from builder.plan.step import RunStep, StepID
+from builder.plan.step import RunOp
 from builder.solve.run.hints import hint_for
 
 SHELL = 'SHELL ["/bin/bash", "-c"]'
 
 
 def hint(command: str, code: int, *tail: str, shell: str = "/bin/sh") -> str:
-    step = RunStep(id=StepID(0), argv=(shell, "-c", command), env=(), platform=host_platform())
-    return hint_for(step, code, tail)
+    op = RunOp(argv=(shell, "-c", command), env=(), platform=host_platform())
+    return hint_for(op, code, tail)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ from builder.plan.step import (
     CacheMount,
     ContextSource,
     Mount,
+    RunOp,
     RunStep,
     SecretMount,
     SshMount,
+    Step,
     StepID,
     StepSource,
     TmpfsMount,
@@ -55,7 +57,8 @@ class Memory:
 
 def step(*mounts: Mount) -> RunStep:
     platform = Platform(os="linux", architecture="amd64")
-    return RunStep(id=StepID(1), argv=("true",), env=(), platform=platform, mounts=mounts)
+    op = RunOp(argv=("true",), env=(), platform=platform, mounts=mounts)
+    return Step(id=StepID(1), op=op)
 
 
 class Place:

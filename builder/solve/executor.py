@@ -1,6 +1,6 @@
-"""What executes one kind of step, bound to the step and the file system below it.
+"""What looks up and executes one kind of op, bound to the step and the file system below it.
 
-The kinds are in copy/op.py and run/op.py.
+The kinds are in copy/executor.py and run/executor.py.
 
     read_inputs()  ─▶  Inputs      for the cache key, before anything runs
     execute()      ─▶  Executed    the layer, and the inputs as they were when it was made
@@ -63,8 +63,8 @@ class Executed(NamedTuple):
     """Given whenever the layer is used, also when a later build takes it from the cache."""
 
 
-class Op(Protocol):
-    """A step bound to what it reads. An op is used by one thread."""
+class Executor(Protocol):
+    """What looks up and executes a step, bound to what the step reads. An executor is used by one thread."""
 
     def read_inputs(self) -> Inputs:
         """Return what the step will read. Raises PybuildError."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from builder.linux.cancel import Cancel
 from builder.plan.step import RunStep
-from builder.solve.op import Emit, Executed, Inputs
+from builder.solve.executor import Emit, Executed, Inputs
 from builder.solve.results import Stack
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOp:
+class RunExecutor:
     step: RunStep
     parent: Stack
     context: SolveContext
 
     def read_inputs(self) -> Inputs:
-        return self.context.run.inputs(self.step, {}) if self.step.mounts else Inputs({})
+        return self.context.run.inputs(self.step, {}) if self.step.op.mounts else Inputs({})
 
     def execute(self, emit: Emit, cancel: Cancel) -> Executed:
         from builder.solve.run.layer import commit_run  # gate: must execute. Sandboxes and snapshots

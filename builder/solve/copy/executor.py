@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builder.linux.cancel import Cancel
 from builder.plan.step import CopyStep, WorkdirStep
 from builder.solve.copy.selection import CopySelection, read_inputs
-from builder.solve.op import Emit, Executed, Inputs
+from builder.solve.executor import Emit, Executed, Inputs
 from builder.solve.results import Stack
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CopyOp:
+class CopyExecutor:
     step: CopyStep
     parent: Stack
     context: SolveContext
@@ -41,7 +41,7 @@ class CopyOp:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkdirOp:
+class WorkdirExecutor:
     step: WorkdirStep
     parent: Stack
     context: SolveContext
@@ -53,7 +53,7 @@ class WorkdirOp:
         return _execute(self, cancel)
 
 
-def _execute(op: CopyOp | WorkdirOp, cancel: Cancel) -> Executed:
+def _execute(executor: CopyExecutor | WorkdirExecutor, cancel: Cancel) -> Executed:
     from builder.solve.copy.execute import execute  # gate: must execute. Layers and accounts
 
-    return execute(op, cancel)
+    return execute(executor, cancel)
