@@ -57,8 +57,7 @@ ROOMS["sandbox.chroot"] = ROOMS["sandbox.native"] - {"sandbox.namespace"} | {"fi
 ROOMS["sandbox"] |= {"sandbox.native", "sandbox.oci", "sandbox.chroot"}
 ROOMS["solve.copy"] = {
     *{"context", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "plan.epoch", "store", "web.address"},
-    *{"solve.accounts", "solve.commit", "solve.context", "solve.entry_line", "solve.events", "solve.executor"},
-    *{"solve.results"},
+    *{"solve.accounts", "solve.commit", "solve.entry_line", "solve.events", "solve.job", "solve.job_tools"},
 }
 ROOMS["solve.run"] = {
     *{"context", "dockerfile.arrays", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "sandbox.runner"},
@@ -67,16 +66,17 @@ ROOMS["solve.run"] = {
         "snapshot",
         "solve.accounts",
         "solve.commit",
-        "solve.context",
         "solve.entry_line",
         "solve.events",
-        "solve.executor",
+        "solve.job",
+        "solve.job_tools",
+        "solve.known_isolation",
     },
     *{"solve.results", "solve.step_errors", "store"},
 }
 ROOMS["solve.reason"] = {
     *{"context", "filesystem", "oci", "plan", "solve.cache_key", "solve.context", "solve.entry_line"},
-    *{"solve.keyed_step", "solve.executor", "solve.results"},
+    *{"solve.job", "solve.keyed_step", "solve.results"},
 }
 ROOMS["solve"] = {
     *{"cache", "context", "filesystem", "layer", "linux.cancel", "oci", "plan", "sandbox", "snapshot", "store"},

@@ -16,7 +16,6 @@ from builder.oci.reference import parse_reference
 from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
 from builder.solve import events
 from builder.solve.accounts import find_user
-from builder.solve.context import NoContexts, RunSettings, SolveContext
 from builder.solve.results import Stack, stack_of
 from builder.solve.worker import Worker
 from builder.store.store import open_store
@@ -38,18 +37,10 @@ def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_
         layers = resolver.layers(image.manifest_digest)
         worker = Worker(store, request.isolation)
         stack.callback(worker.close)
-        solve_context = SolveContext(
-            store=store,
-            cache=store.records,
-            resolver=resolver,
-            contexts=NoContexts(),
-            settings=RunSettings(network=request.network),
-            worker=worker,
-            sink=sink,
-            build_name="",
-        )
-        stack.callback(solve_context.close)
-        return _run_process(request, stack_of(layers), image.config.runtime, solve_context)
+        argv = _argv(request, image.config.runtime)
+        worker.open(sink, needs_network=request.network == "default")
+        worker.check(request.options)
+        return _run_process(request, argv, stack_of(layers), image.config.runtime, worker)
 
 
 def _image_name(text: str) -> str:
@@ -59,16 +50,16 @@ def _image_name(text: str) -> str:
         return text  # an image ID
 
 
-def _run_process(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig, context: SolveContext) -> int:
-    argv = _argv(request, runtime)
-    context.worker.open(context.sink, needs_network=request.network == "default")
-    context.worker.check(request.options)
-    view = context.views.view(stack)
+def _run_process(
+    request: ContainerRequest, argv: tuple[str, ...], stack: Stack, runtime: RuntimeConfig, worker: Worker
+) -> int:
+    tools = worker.tools("")  # of no build
+    view = tools.views.view(stack)
     account = find_user(view, runtime.user if request.user is None else request.user)
     env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
-    active = context.worker.snapshotter.prepare(context.run.stack_layers(stack), view)
+    active = worker.snapshotter.prepare(tools.run.stack_layers(stack), view)
     try:
-        status = context.worker.sandbox.run_attached(
+        status = worker.sandbox.run_attached(
             SandboxSpec(
                 rootfs=active.rootfs,
                 argv=argv,
@@ -87,7 +78,7 @@ def _run_process(request: ContainerRequest, stack: Stack, runtime: RuntimeConfig
             init=request.init,
         )
     finally:
-        context.worker.snapshotter.discard(active)
+        worker.snapshotter.discard(active)
     return status.code
 
 

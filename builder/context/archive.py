@@ -47,6 +47,11 @@ class Archive:
         self.view = MergedView([ViewLayer(index, lambda: contents)])
         self.has_markers = index.has_markers
 
+    @property
+    def files(self) -> tuple[str, str]:
+        """The paths of its contents and of its index."""
+        return self._contents, self._index.path
+
     def __enter__(self) -> Archive:
         return self
 

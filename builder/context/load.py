@@ -31,14 +31,21 @@ from builder.context.dockerfile_file import (
 )
 from builder.context.ignore import NOTHING_IGNORED, IgnorePatterns
 from builder.context.ignore_file import FoundIgnore, find_ignore
+from builder.context.location import (
+    ContextArchive,
+    ContextDirectory,
+    ContextLocation,
+    EmptyContext,
+    growth,
+    open_directory,
+)
 from builder.context.named import check_named_contexts, not_found
-from builder.context.own_store import store_inside
 from builder.context.paths import inside_root
 from builder.context.tree import EmptyTree, Tree, ViewTree, newest_file
 from builder.errors import ContextError, UsageError
 
 if TYPE_CHECKING:
-    from builder.context.archive import Readable
+    from builder.context.archive import Archive, Readable
     from builder.context.elsewhere import Elsewhere
     from builder.dockerfile.git_url import GitReference
     from builder.store.store import Store
@@ -93,9 +100,11 @@ class BuildContext:
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._trees: dict[str, Tree] = {}
+        self._archives: dict[str, ContextArchive] = {}
         self._moments: dict[str, int] = {}
         """Times of contexts that come with one, in seconds since 1970: commits, and files that a server gave one."""
         self._directory = ""
+        self._made_at = int(time.time())
         self._grown: set[str] = set()
         self._grown_lock = threading.Lock()  # not the other, which is held while a context is fetched
 
@@ -118,6 +127,13 @@ class BuildContext:
                     raise ContextError(f"there is no build context named {name!r}")
                 self._trees[name] = self._load_named(name, self._named[name])
             return self._trees[name]
+
+    def location(self, name: str) -> ContextLocation:
+        """Return where the context of that name lies, for another process to open. Raises ContextError."""
+        tree = self.tree(name)
+        if isinstance(tree, DirectoryTree):
+            return ContextDirectory(os.path.abspath(tree.path), tree.ignore.rules)
+        return self._archives[name] if name in self._archives else EmptyContext(self._made_at)
 
     def commit_time(self) -> int:
         """Return the commit time of the context's repository, in seconds since 1970. Raises ContextError."""
@@ -175,9 +191,9 @@ class BuildContext:
         archive = self._elsewhere.read_stream(stream, what)
         if isinstance(archive, bytes):
             self.dockerfile, self.dockerfile_name = text or archive, NAMES[0]
-            self._trees[""] = EmptyTree(int(time.time()))
+            self._trees[""] = EmptyTree(self._made_at)
             return
-        self._trees[""] = ViewTree(archive.view, int(time.time()))
+        self._trees[""] = self._archive_tree("", archive)
         for name in (dockerfile,) if dockerfile and text is None else NAMES:
             found = archive.view.read(inside_root(name), MAX_DOCKERFILE_BYTES) if text is None else text
             if found is not None:
@@ -207,10 +223,13 @@ class BuildContext:
             return self._open_directory(self._check_out(git, name), NOTHING_IGNORED)
         if value.startswith(_URL_SCHEMES):
             with self._fetched(value, name) as stream:
-                return ViewTree(
-                    self._elsewhere.read_archive(stream, self._elsewhere.shown(value)).view, int(time.time())
-                )
+                archive = self._elsewhere.read_archive(stream, self._elsewhere.shown(value))
+            return self._archive_tree(name, archive)
         raise not_found(name, value)
+
+    def _archive_tree(self, name: str, archive: Archive) -> ViewTree:
+        self._archives[name] = ContextArchive(*archive.files, self._made_at)
+        return ViewTree(archive.view, self._made_at)
 
     @contextmanager
     def _fetched(self, url: str, name: str) -> Iterator[BinaryIO]:
@@ -233,9 +252,7 @@ class BuildContext:
         return found.patterns
 
     def _open_directory(self, path: str, ignore: IgnorePatterns) -> DirectoryTree:
-        stamps = self._store.stat_cache.context(path)
-        store = store_inside(path, self._store.root)
-        return self._stack.enter_context(DirectoryTree(path, ignore, stamps, store=store, grew=self._note_growth))
+        return open_directory(path, ignore, self._store, self._note_growth, self._stack)
 
     def _note_growth(self, path: str) -> None:
         """Warn, once, of a file that something writes to."""
@@ -243,7 +260,7 @@ class BuildContext:
             if path in self._grown:
                 return
             self._grown.add(path)
-        self._warn("GrowingFile", f"{path!r} grew while it was read: what it held when it was listed is taken")
+        self._warn(*growth(path))
 
     @property
     def _elsewhere(self) -> Elsewhere:

@@ -71,7 +71,7 @@ class BuildSession:
             report=lambda blob: sink(events.BlobProgress(*blob)),
         )
         platforms = tuple(dict.fromkeys(parse_platform(text) for text in request.platforms)) or (host_platform(),)
-        worker = Worker(store, request.isolation, one_id_only())
+        worker = Worker(store, request.isolation, one_id_only(), cancel)
         stack.callback(worker.close)
         return cls(
             request=request,

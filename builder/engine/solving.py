@@ -13,7 +13,8 @@ from builder.oci.platform import Platform
 from builder.plan.plan import Plan
 from builder.plan.predefined import CACHE_MOUNT_NS
 from builder.solve import events
-from builder.solve.context import RunSettings, SolveContext
+from builder.solve.context import SolveContext
+from builder.solve.job import RunSettings, StepSecrets
 from builder.solve.reason.last_build import keys_by_place, last_key
 from builder.solve.solver import solve
 
@@ -54,8 +55,6 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
         network=request.network,
         run=request.run,
         hostname=plan.hostname,
-        secrets=request.secrets,
-        ssh=request.ssh,
         allow=request.allow | ({"network.host"} if request.network == "host" else set()),
         cache_namespace=request.build_args.get(CACHE_MOUNT_NS, ""),
     )
@@ -66,6 +65,7 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
         contexts=session.context,
         epoch=session.epoch(plan),
         settings=settings,
+        secrets=StepSecrets(request.secrets, request.ssh),
         worker=session.worker,
         sink=sink,
         cancel=session.cancel,

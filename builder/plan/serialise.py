@@ -58,6 +58,22 @@ def plan_from_json(data: bytes) -> Plan:
     return plan
 
 
+def step_to_json(step: steps.Step[steps.Op]) -> Any:
+    """Return a step as an object."""
+    return _encode(step)
+
+
+def step_from_json(document: Any) -> steps.Step[steps.Op]:
+    """Read a step. Raises PlanError for anything that `step_to_json` didn't write."""
+    try:
+        step = _decode(document)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PlanError(f"the step can't be read: {error!r}") from error
+    if not isinstance(step, steps.Step):
+        raise PlanError("what should be a step is none")
+    return step
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, str):
         kind = type(value)

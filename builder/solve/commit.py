@@ -12,7 +12,6 @@ from builder.layer.tar_writer import write_layer
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
 from builder.oci.media_type import OCI_LAYER
-from builder.plan.step import Op, Step
 from builder.solve.events import Warned
 from builder.solve.secret_watch import SecretWatch, watch_for
 from builder.store.layers import LayerRecord
@@ -21,7 +20,8 @@ from builder.transport.layer_index import keep_layer_index, open_layer_index
 if TYPE_CHECKING:
     from builder.filesystem.entry import Entry
     from builder.layer.content import Content
-    from builder.solve.context import SolveContext
+    from builder.solve.job import StepJob
+    from builder.solve.job_tools import JobTools
     from builder.store.store import Store
 
 
@@ -49,19 +49,21 @@ class Committed(NamedTuple):
     """Given whenever the layer is used, also when a later build takes it from the cache."""
 
 
-def commit_step(step: Step[Op], items: Iterable[tuple[Entry, Content | None]], context: SolveContext) -> Committed:
-    """Write the layer of a step, with a warning for each secret whose value is in it. Raises as `commit_layer`."""
-    if not context.settings.secrets:
-        return commit_layer(context.store, items, epoch=context.epoch)
-    watch = watch_for(context.settings.secrets)
-    committed = commit_layer(context.store, items, epoch=context.epoch, watch=watch)
+def commit_job(job: StepJob, items: Iterable[tuple[Entry, Content | None]], tools: JobTools) -> Committed:
+    """Write the layer of a job, with a warning for each secret whose value is in it. Raises as `commit_layer`."""
+    store, secrets = tools.worker.store, tools.secrets.values
+    if not secrets:
+        return commit_layer(store, items, epoch=job.epoch)
+    watch = watch_for(secrets)
+    committed = commit_layer(store, items, epoch=job.epoch, watch=watch)
     if watch is None or not watch.found:
         return committed
-    with open_layer_index(context.store, committed.layer) as index:
+    with open_layer_index(store, committed.layer) as index:
         found = [(name, f" (/{path})" if path else "") for name, path in watch.places(index).items()]
-    said = f"is in the layer of {step.title}"
+    said = f"is in the layer of {job.step.title}"
     messages = (f"the value of secret {name} {said}{where}: whoever has the image has it" for name, where in found)
-    return committed._replace(warnings=tuple(Warned("SecretInLayer", each, step.label.location) for each in messages))
+    location = job.step.label.location
+    return committed._replace(warnings=tuple(Warned("SecretInLayer", each, location) for each in messages))
 
 
 def commit_layer(

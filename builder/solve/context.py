@@ -1,4 +1,4 @@
-"""This machine's tools for one build: store, resolver, contexts, and, once something must run, a sandbox.
+"""One build's view of what it is solved with: store, cache, resolver, contexts, a worker, and the results so far.
 
 Opened in two steps. Making a SolveContext costs nothing and touches nothing: a fully cached build needs no more. `open`
 enters the namespaces and starts the sandbox; it must be called while the process has one thread.
@@ -6,36 +6,32 @@ enters the namespaces and starts the sandbox; it must be called while the proces
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from builder.context.tree import EmptyTree, Tree, ViewTree
 from builder.errors import PlanError
 from builder.linux.cancel import Cancel
-from builder.oci.run_options import NO_OPTIONS, RunOptions
-from builder.plan.step import ContextSource, Op, RunOp, RunStep, Step, StepSource, does
+from builder.plan.step import ContextSource, LayerStep, Op, RunOp, RunStep, Step, does, steps_read
 from builder.solve.cache_key import KeyEnvironment
-from builder.solve.copy.timestamps import open_remote
-from builder.solve.events import EventSink, Warned
-from builder.solve.results import Results
+from builder.solve.events import Event, EventSink, Warned
+from builder.solve.job import NO_SECRETS, RunSettings, StepJob, StepSecrets
+from builder.solve.job_tools import JobTools
+from builder.solve.results import Results, Stack
 from builder.solve.worker import Worker, check_platform
 from builder.store.store import Store
-from builder.store.trash import empty_trash_within
 
 if TYPE_CHECKING:
     from builder.cache.backend import CacheBackend
-    from builder.plan.step import Network
-    from builder.solve.copy.remote import RemoteSources
-    from builder.solve.copy.selection import FindRemote
-    from builder.solve.run.context import RunContext
-    from builder.solve.views import Views
+    from builder.context.location import ContextLocation
+    from builder.context.tree import Tree
     from builder.transport.resolver import Resolver
 
 
-_TRASH_SECONDS = 0.5
-"""The time that the end of a build may spend on deleting; what is left waits for the next build, or for prune."""
+_BUILD_BYTES = 8
+"""Of a name that no other build has."""
 
 
 class Contexts(Protocol):
@@ -45,25 +41,9 @@ class Contexts(Protocol):
         """Return a context by name; "" is the main one. Raises PybuildError."""
         ...
 
-
-class NoContexts:
-    """The contexts of a command that is no build: there are none."""
-
-    def tree(self, name: str) -> Tree:
-        raise AssertionError("nothing here reads a build context")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
-    """The options of the command line that hold for every RUN step."""
-
-    network: Network = "default"
-    run: RunOptions = NO_OPTIONS
-    hostname: str = ""
-    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    ssh: Mapping[str, str] = field(default_factory=dict)
-    allow: frozenset[str] = frozenset()
-    cache_namespace: str = ""
+    def location(self, name: str) -> ContextLocation:
+        """Return where that context lies, for a worker to open. Raises PybuildError."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +55,7 @@ class SolveContext:
     resolver: Resolver
     contexts: Contexts
     settings: RunSettings
+    secrets: StepSecrets = NO_SECRETS
     worker: Worker
     sink: EventSink
     build_name: str
@@ -84,9 +65,7 @@ class SolveContext:
     """The time that no file of a layer may be younger than, in seconds since 1970."""
     results: Results = field(default_factory=Results)
     """The steps solved so far: what later ones stand on and read from."""
-    _views: Views | None = None
-    _run: RunContext | None = None
-    _remote: RemoteSources | None = None
+    _build: str = field(default_factory=lambda: os.urandom(_BUILD_BYTES).hex())
     _warned: set[Warned] = field(default_factory=set)
 
     @property
@@ -101,18 +80,40 @@ class SolveContext:
         )
 
     @property
-    def views(self) -> Views:
-        if self._views is None:
-            from builder.solve.views import Views  # gate: must execute, or to copy from a stage
+    def tools(self) -> JobTools:
+        """What the jobs of this build share."""
+        return self.worker.tools(self._build, self.secrets)
 
-            self._views = Views(self.store)
-        return self._views
+    def job(self, step: LayerStep, parent: Stack, definition: Mapping[str, Any]) -> StepJob:
+        """Return the job of a step that sees `parent` below it; what it reads must be solved. Raises PybuildError."""
+        names = dict.fromkeys(source.name for source, _ in step.op.reads() if isinstance(source, ContextSource))
+        locations = {name: self.contexts.location(name) for name in names}
+        for name, location in locations.items():
+            self.tools.adopt(location, self.contexts.tree(name))
+        return StepJob(
+            build=self._build,
+            step=step,
+            parent=parent,
+            stacks={read: self.results.stack(read) for read in steps_read(step)},
+            contexts=locations,
+            settings=self.settings,
+            epoch=self.epoch,
+            made_at=self.epoch if self.epoch is not None else int(time.time()),
+            definition=definition,
+        )
 
     def warn(self, warning: Warned) -> None:
         """Give a warning once. A step whose record turns out not to hold is looked at twice, and would warn twice."""
         if warning not in self._warned:
             self._warned.add(warning)
             self.sink(warning)
+
+    def tell(self, event: Event) -> None:
+        """Be the sink of a job: warnings are said once."""
+        if isinstance(event, Warned):
+            self.warn(event)
+        else:
+            self.sink(event)
 
     def open(self, missing: Iterable[Step[Op]]) -> None:
         """Get ready to execute `missing`. Raises SandboxError when nothing can execute a RUN among them, PlanError."""
@@ -129,39 +130,8 @@ class SolveContext:
             if step.op.network == "host" and not self.worker.sandbox.network.shared_reason:
                 self._check_entitlement("network.host", step)
 
-    def tree(self, source: ContextSource | StepSource) -> Tree:
-        """Return what COPY reads from: a context, or the file system of a step that is solved."""
-        if isinstance(source, ContextSource):
-            return self.contexts.tree(source.name)
-        stack = self.results.stack(source.step)
-        return ViewTree(self.views.view(stack), self.now()) if stack.layers else EmptyTree(self.now())
-
-    def find_remote(self) -> FindRemote:
-        """Return how ADD fetches URLs and repositories."""
-        if self._remote is None:
-            self._remote = open_remote(self.store, self.settings.secrets, self.cancel.is_set)
-        return self._remote.select
-
-    def now(self) -> int:
-        """Return the time for what has none of its own, as a directory that COPY makes; in seconds since 1970."""
-        return self.epoch if self.epoch is not None else int(time.time())
-
-    @property
-    def run(self) -> RunContext:
-        """What the RUN steps share."""
-        if self._run is None:
-            from builder.solve.run.context import RunContext  # gate: must execute, or to look at what mounts show
-
-            self._run = RunContext(self)
-        return self._run
-
     def close(self) -> None:
-        if self._views is not None:
-            self._views.close()
-        if self.worker.is_open:
-            empty_trash_within(self.store.trash, _TRASH_SECONDS)
-        if self._remote is not None:
-            self._remote.close()
+        self.worker.end(self._build)
 
     def _check_entitlement(self, wanted: str, step: RunStep) -> None:
         if wanted not in self.settings.allow:

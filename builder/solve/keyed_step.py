@@ -5,17 +5,15 @@ The definition is known at once; the inputs are read when the key is asked for, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from builder.oci.digest import Digest, digest_of
-from builder.plan.step import CopyOp, LayerStep, RunOp, WorkdirOp, does
+from builder.plan.step import CopyOp, LayerStep, RunOp
 from builder.solve.cache_key import definition, definition_digest, preimage
-from builder.solve.copy.executor import CopyExecutor, WorkdirExecutor
-from builder.solve.executor import Executed, Executor, Inputs
+from builder.solve.job import Inputs, JobResult, StepJob
 from builder.solve.known_isolation import CHROOT
 from builder.solve.results import SCRATCH, Stack
-from builder.solve.run.executor import RunExecutor
 
 if TYPE_CHECKING:
     from builder.solve.context import SolveContext
@@ -25,22 +23,32 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class KeyedStep:
-    """A step with its definition, and its key once that is asked for. `parent` is the file system below its layer."""
+    """A step with its definition, and its key once that is asked for.
+
+    `parent` is the file system below its layer, `_seen` what the step sees of it.
+    """
 
     step: LayerStep
     parent: Stack
-    executor: Executor
+    _seen: Stack
     definition: dict[str, Any]
     definition_digest: Digest
     _context: SolveContext
+    _job: StepJob | None = None
     _inputs: Inputs | None = None
     _key: Digest | None = None
+
+    def job(self) -> StepJob:
+        """Return the job that executes the step; with its inputs, where they are known. Raises PybuildError."""
+        if self._job is None:
+            self._job = self._context.job(self.step, self._seen, self.definition)
+        return self._job if self._inputs is None else replace(self._job, inputs=self._inputs.document)
 
     @property
     def inputs(self) -> Inputs:
         """What the step reads; it is read when this is first asked for. Raises PybuildError."""
         if self._inputs is None:
-            self._inputs = self._noted(self.executor.read_inputs())
+            self._inputs = self._noted(self._context.worker.executor(self.job(), self._context.secrets).read_inputs())
         return self._inputs
 
     def key(self) -> Digest:
@@ -54,9 +62,9 @@ class KeyedStep:
         found = preimage(self.definition, self.inputs.document, CHROOT if in_chroot else "")
         return digest_of(found), found
 
-    def replace_inputs(self, executed: Executed) -> None:
+    def replace_inputs(self, result: JobResult) -> None:
         """Take the inputs as they were when the layer was made; the key is made anew from them."""
-        self._inputs, self._key = self._noted(executed.inputs), None
+        self._inputs, self._key = self._noted(result.inputs), None
 
     def find(self) -> tuple[CacheRecord, LayerRecord] | None:
         """Return the record that may answer for this step, and its layer. Raises PybuildError."""
@@ -80,14 +88,4 @@ def keyed(step: LayerStep, context: SolveContext, parent: Stack | None = None) -
     # COPY --link doesn't see what is below it, and so doesn't depend on it.
     seen = SCRATCH if isinstance(step.op, CopyOp) and step.op.link else parent
     document = definition(step.op, seen.chain_id, context.key_environment)
-    return KeyedStep(step, parent, executor_for(step, seen, context), document, definition_digest(document), context)
-
-
-def executor_for(step: LayerStep, parent: Stack, context: SolveContext) -> Executor:
-    """Return what executes `step` on top of `parent`."""
-    if does(step, RunOp):
-        return RunExecutor(step, parent, context)
-    if does(step, CopyOp):
-        return CopyExecutor(step, parent, context)
-    assert does(step, WorkdirOp), "there are no other ops that make layers"
-    return WorkdirExecutor(step, parent, context)
+    return KeyedStep(step, parent, seen, document, definition_digest(document), context)

@@ -32,7 +32,7 @@ from builder.store.records import CacheRecord
 
 if TYPE_CHECKING:
     from builder.solve.context import SolveContext
-    from builder.solve.executor import Executed
+    from builder.solve.job import JobResult
     from builder.solve.reason.explain import Explainer
     from builder.store.layers import LayerRecord
 
@@ -114,7 +114,7 @@ class _Solver:
 
     def _say_again(self, step: Step[Op], record: CacheRecord) -> None:
         """Give the warnings of a cached layer again, in a build that has secrets: they are about secrets in it."""
-        if self.context.settings.secrets:
+        if self.context.secrets.values:
             from builder.solve.reason.facts import facts_from_bytes  # gate: rare. Most builds have no secrets
 
             try:
@@ -220,13 +220,13 @@ class _Solver:
         reason = self._reason(keyed_step, in_chroot)
         self.sink(events.StepStarted(step.id, step.title, reason))
         started = time.monotonic()
-        # What it says is what it read in fact: of a context that moved meanwhile that is not what was read for the key.
-        executed = keyed_step.executor.execute(lambda line: self.sink(events.StepOutput(step.id, line)), self.cancel)
-        layer = executed.layer
-        keyed_step.replace_inputs(executed)
-        for warning in executed.warnings:
+        # The result says what the step read in fact: of a context that moved meanwhile, not what was read for the key.
+        result = self.context.worker.execute(keyed_step.job(), self.context.tell, self.context.secrets)
+        layer = result.layer
+        keyed_step.replace_inputs(result)
+        for warning in result.warnings:
             self.context.warn(warning)
-        key, preimage_ = keyed_step.identity(in_chroot=in_chroot)
+        key, preimage_ = keyed_step.identity(in_chroot=result.in_chroot)
         record = CacheRecord(
             key=key,
             definition=keyed_step.definition_digest,
@@ -237,13 +237,13 @@ class _Solver:
         )
         seconds = time.monotonic() - started
         # Facts before the record: found without them, it would say nothing of a secret that its layer holds.
-        self._keep_facts(keyed_step, record.key, executed)
+        self._keep_facts(keyed_step, record.key, result)
         self.context.cache.put(record)
         self._keep(
             step,
             StepResult(
                 stack=keyed_step.parent.with_layer(layer), layer=layer, created=record.created, key=str(record.key),
-                reason=reason, seconds=seconds, in_chroot=in_chroot,
+                reason=reason, seconds=seconds, in_chroot=result.in_chroot,
             ),
         )  # fmt: skip
         self.sink(
@@ -252,9 +252,9 @@ class _Solver:
             )
         )
 
-    def _keep_facts(self, keyed_step: KeyedStep, key: Digest, executed: Executed) -> None:
+    def _keep_facts(self, keyed_step: KeyedStep, key: Digest, result: JobResult) -> None:
         assert self._explainer is not None, "the reason was asked for before the step was executed"
-        warnings = tuple((warning.rule, warning.message) for warning in executed.warnings)
+        warnings = tuple((warning.rule, warning.message) for warning in result.warnings)
         self.context.store.facts.put(key, self._explainer.facts_to_keep(keyed_step, warnings))
 
     def _reason(self, keyed_step: KeyedStep, in_chroot: bool) -> str:

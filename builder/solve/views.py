@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from builder.layer.compression import open_stored
+from builder.layer.index import LayerIndex, open_index
 from builder.layer.view import MergedView, ViewLayer
 from builder.oci.digest import ChainID, DiffID
 from builder.solve.results import Stack
@@ -16,7 +17,6 @@ from builder.store.layers import LayerRecord
 from builder.transport.layer_index import open_layer_index
 
 if TYPE_CHECKING:
-    from builder.layer.index import LayerIndex
     from builder.store.store import Store
 
 
@@ -43,6 +43,16 @@ class Views:
         """Return the layers of `stack`, base first."""
         with self._lock:
             return tuple((layer.diff_id, self._layer(layer)) for layer in stack.layers)
+
+    def archive(self, contents_path: str, index_path: str) -> MergedView:
+        """Return the view of an archive that was read before (context/archive.py), from its two files, which stay.
+
+        Raises LayerError.
+        """
+        index = open_index(index_path)
+        with self._lock:
+            self._indexes.append(index)
+        return MergedView([ViewLayer(index, lambda: contents_path)])
 
     def close(self) -> None:
         for index in self._indexes:

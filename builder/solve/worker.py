@@ -1,4 +1,9 @@
-"""What this machine gives to RUN: namespaces entered once, a sandbox, a snapshotter; for all platforms of a build.
+"""What executes jobs on this machine: namespaces entered once, a sandbox, a snapshotter; for all platforms of a build.
+
+    worker.execute(job, sink, secrets)  ─▶  JobResult       job.py says what a job may name
+
+What comes in is the job, the secrets that no job holds, and where events go; there is nothing else that a step can ask
+for. So a process that has only the store, and a job as JSON, makes the same layer as the build that wrote the job.
 
 The network that RUN has by default is started with the sandbox, when a step needs it, so that nothing waits for it.
 """
@@ -8,16 +13,24 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from builder.errors import PlanError, SandboxError
+from builder.linux.cancel import Cancel
 from builder.oci.platform import Platform, host_platform
 from builder.oci.run_options import RunOptions
-from builder.plan.step import RunStep
+from builder.plan.step import CopyOp, RunOp, RunStep, WorkdirOp, does
+from builder.solve.copy.executor import CopyExecutor, WorkdirExecutor
 from builder.solve.events import EventSink, Noted
+from builder.solve.executor import Executor
+from builder.solve.job import NO_SECRETS, JobResult, StepJob, StepSecrets
+from builder.solve.job_tools import JobTools
 from builder.solve.known_isolation import CHROOT, remember_isolation, takes_chroot_results, this_place
+from builder.solve.run.executor import RunExecutor
 from builder.store.os_errors import translated
+from builder.store.trash import empty_trash_within
 
 if TYPE_CHECKING:
     from builder.sandbox.runner import Sandbox
@@ -25,6 +38,8 @@ if TYPE_CHECKING:
     from builder.store.store import Store
 
 _BINFMT = "/proc/sys/fs/binfmt_misc"
+_TRASH_SECONDS = 0.5
+"""The time that the end of a build may spend on deleting; what is left waits for the next build, or for prune."""
 # Architectures that a kernel of another one runs by itself.
 _NATIVE_TOO = {"amd64": {"386"}, "arm64": {"arm"}, "ppc64": {"ppc64le"}, "mips64": {"mips"}}
 # QEMU's names where they are not ours.
@@ -38,6 +53,10 @@ class Worker:
     store: Store
     isolation: str | None = None
     single_id: bool = False
+    cancel: Cancel = field(default_factory=Cancel)
+    """Set once whoever works is to stop."""
+    _tools: dict[str, JobTools] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
     _sandbox: Sandbox | None = None
     _snapshotter: Snapshotter | None = None
     _network_noted: bool = False
@@ -56,6 +75,45 @@ class Worker:
     def snapshotter(self) -> Snapshotter:
         assert self._snapshotter is not None, "the worker is opened before steps run"
         return self._snapshotter
+
+    def execute(self, job: StepJob, sink: EventSink, secrets: StepSecrets = NO_SECRETS) -> JobResult:
+        """Execute the step of `job`, whatever any cache has; its layer is then in the store.
+
+        A worker that is closed opens itself for a RUN, as `open` and `check` say. `secrets` are the same for all jobs
+        of a build. `sink` is told of output and warnings. Raises PybuildError, Cancelled.
+        """
+        op = job.step.op
+        if isinstance(op, RunOp):
+            if not self.is_open:
+                self.open(sink, needs_network=op.network == "default" == job.settings.network)
+            self.check(job.settings.run)
+        tools = self.tools(job.build, secrets)
+        tools.sink = sink
+        return self.executor(job, secrets).execute(sink, self.cancel)
+
+    def executor(self, job: StepJob, secrets: StepSecrets = NO_SECRETS) -> Executor:
+        """Return what looks up and executes the step of `job`."""
+        tools, step = self.tools(job.build, secrets), job.step
+        if does(step, RunOp):
+            return RunExecutor(step, job, tools)
+        if does(step, CopyOp):
+            return CopyExecutor(step, job, tools)
+        assert does(step, WorkdirOp), "there are no other ops that make layers"
+        return WorkdirExecutor(step, job, tools)
+
+    def tools(self, build: str, secrets: StepSecrets = NO_SECRETS) -> JobTools:
+        """Return what the jobs of one build share."""
+        with self._lock:
+            if build not in self._tools:
+                self._tools[build] = JobTools(self, secrets)
+            return self._tools[build]
+
+    def end(self, build: str) -> None:
+        """Let go of what the jobs of one build shared."""
+        with self._lock:
+            tools = self._tools.pop(build, None)
+        if tools is not None:
+            tools.close()
 
     def open(self, sink: EventSink, *, needs_network: bool) -> None:
         """Enter the namespaces and start the sandbox. The process must have one thread. Raises SandboxError.
@@ -116,7 +174,10 @@ class Worker:
             self._sandbox.network.close()
 
     def close(self) -> None:
+        for build in list(self._tools):
+            self.end(build)
         if self._sandbox is not None:
+            empty_trash_within(self.store.trash, _TRASH_SECONDS)
             self._sandbox.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from builder.filesystem.entry import Entry
 from builder.oci.canonical import encode
 from builder.solve.entry_line import described, entry_line, shortened
-from builder.solve.executor import Seen
+from builder.solve.job import Seen
 from builder.solve.reason.compare import Look, Sources, differences, main_reason, read_look
 from builder.solve.reason.facts import NO_FACTS, Facts, facts_from_bytes, facts_to_bytes
 

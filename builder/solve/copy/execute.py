@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from builder.linux.cancel import Cancel
-from builder.solve.commit import commit_step, until_cancelled
+from builder.solve.commit import commit_job, until_cancelled
 from builder.solve.copy.executor import CopyExecutor, WorkdirExecutor
 from builder.solve.copy.layer import CopyLayer
 from builder.solve.copy.workdir import workdir_layer_items
-from builder.solve.executor import Executed
+from builder.solve.job import JobResult
 
 
-def execute(executor: CopyExecutor | WorkdirExecutor, cancel: Cancel) -> Executed:
+def execute(executor: CopyExecutor | WorkdirExecutor, cancel: Cancel) -> JobResult:
     """Make the layer of a step. Raises PybuildError, Cancelled."""
-    parent = executor.context.views.view(executor.parent)
+    job, tools = executor.job, executor.tools
+    parent = tools.views.view(job.parent)
     if isinstance(executor, CopyExecutor):
         layer = CopyLayer(executor.selection(), parent)
-        committed = commit_step(executor.step, until_cancelled(layer.items(), cancel), executor.context)
-        return Executed(committed.layer, layer.inputs(committed.hashed), committed.warnings)
-    items = workdir_layer_items(executor.step, parent, made_at=executor.context.now())
-    committed = commit_step(executor.step, items, executor.context)
-    return Executed(committed.layer, executor.read_inputs(), committed.warnings)
+        committed = commit_job(job, until_cancelled(layer.items(), cancel), tools)
+        return JobResult(committed.layer, layer.inputs(committed.hashed), committed.warnings)
+    committed = commit_job(job, workdir_layer_items(executor.step, parent, made_at=job.made_at), tools)
+    return JobResult(committed.layer, executor.read_inputs(), committed.warnings)

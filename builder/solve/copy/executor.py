@@ -3,57 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 from builder.linux.cancel import Cancel
 from builder.plan.step import CopyStep, WorkdirStep
 from builder.solve.copy.selection import CopySelection, read_inputs
-from builder.solve.executor import Emit, Executed, Inputs
-from builder.solve.results import Stack
-
-if TYPE_CHECKING:
-    from builder.solve.context import SolveContext
+from builder.solve.events import EventSink
+from builder.solve.job import Inputs, JobResult, StepJob
+from builder.solve.job_tools import JobTools
 
 
 @dataclass(frozen=True, slots=True)
 class CopyExecutor:
+    """`step` is the job's."""
+
     step: CopyStep
-    parent: Stack
-    context: SolveContext
+    job: StepJob
+    tools: JobTools
 
     def read_inputs(self) -> Inputs:
         return read_inputs(self.selection())
 
-    def execute(self, emit: Emit, cancel: Cancel) -> Executed:
+    def execute(self, sink: EventSink, cancel: Cancel) -> JobResult:
         return _execute(self, cancel)
 
     def selection(self) -> CopySelection:
         """Return what selects the files; nothing is looked at before it is asked."""
+        store = self.tools.worker.store
         return CopySelection(
             self.step,
-            self.context.tree,
+            partial(self.tools.tree, self.job),
             # Not asked for before a URL is met: it brings clients along.
-            lambda source, exclude: self.context.find_remote()(source, exclude),
-            made_at=self.context.now(),
-            temporary=self.context.store.temporary.path,
-            large=self.context.store.large_layers,
+            lambda source, exclude: self.tools.find_remote()(source, exclude),
+            made_at=self.job.made_at,
+            temporary=store.temporary.path,
+            large=store.large_layers,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class WorkdirExecutor:
+    """`step` is the job's."""
+
     step: WorkdirStep
-    parent: Stack
-    context: SolveContext
+    job: StepJob
+    tools: JobTools
 
     def read_inputs(self) -> Inputs:
         return Inputs({})
 
-    def execute(self, emit: Emit, cancel: Cancel) -> Executed:
+    def execute(self, sink: EventSink, cancel: Cancel) -> JobResult:
         return _execute(self, cancel)
 
 
-def _execute(executor: CopyExecutor | WorkdirExecutor, cancel: Cancel) -> Executed:
+def _execute(executor: CopyExecutor | WorkdirExecutor, cancel: Cancel) -> JobResult:
     from builder.solve.copy.execute import execute  # gate: must execute. Layers and accounts
 
     return execute(executor, cancel)

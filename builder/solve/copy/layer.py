@@ -27,7 +27,7 @@ from builder.solve.copy.digest import FindDigest, SelectionDigest
 from builder.solve.copy.merge import Item, merge
 from builder.solve.copy.selection import CopySelection, inputs_of
 from builder.solve.copy.source import SelectedSource, read_nodes
-from builder.solve.executor import Inputs
+from builder.solve.job import Inputs
 
 if TYPE_CHECKING:
     from builder.context.archive import Archive

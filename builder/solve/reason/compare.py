@@ -16,7 +16,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from builder.solve.executor import Seen
+from builder.solve.job import Seen
 from builder.solve.reason.facts import NO_FACTS, Facts
 from builder.solve.reason.files import Lines, Why, file_changes
 from builder.solve.reason.mounts import mount_changes

@@ -18,7 +18,7 @@ from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyOp, LayerStep, RunOp, StepID, WorkdirOp, does, makes_layer
 from builder.solve.cache_key import shape_of_op, shape_of_preimage
-from builder.solve.executor import Seen
+from builder.solve.job import Seen
 from builder.solve.reason.below import base_of, changes_below, titles_below
 from builder.solve.reason.compare import (
     FIRST_BUILD,
@@ -163,7 +163,7 @@ class Explainer:
         if len(stack.layers) < len(records):
             return b""
         try:
-            return self.context.run.stage_lines(step, stack, seen.root)
+            return self.context.tools.run.stage_lines(step, stack, seen.root)
         except PybuildError:
             return b""  # it was not there
 

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from builder.solve.executor import Seen
+from builder.solve.job import Seen
 
 _QUICKLY = 1
 """zlib's level. Most of the facts are digests, which no level makes smaller."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from builder.filesystem.entry import DIRECTORY
 from builder.solve.entry_line import Described, described
-from builder.solve.executor import Seen
+from builder.solve.job import Seen
 from builder.solve.reason.words import change
 
 Lines = Callable[[Seen], bytes]

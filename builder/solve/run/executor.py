@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from builder.linux.cancel import Cancel
 from builder.plan.step import RunStep
-from builder.solve.executor import Emit, Executed, Inputs
-from builder.solve.results import Stack
-
-if TYPE_CHECKING:
-    from builder.solve.context import SolveContext
+from builder.solve.events import EventSink
+from builder.solve.job import Inputs, JobResult, StepJob
+from builder.solve.job_tools import JobTools
 
 
 @dataclass(frozen=True, slots=True)
 class RunExecutor:
+    """`step` is the job's."""
+
     step: RunStep
-    parent: Stack
-    context: SolveContext
+    job: StepJob
+    tools: JobTools
 
     def read_inputs(self) -> Inputs:
-        return self.context.run.inputs(self.step, {}) if self.step.op.mounts else Inputs({})
+        return self.tools.run.inputs(self.step, self.job, {}) if self.step.op.mounts else Inputs({})
 
-    def execute(self, emit: Emit, cancel: Cancel) -> Executed:
+    def execute(self, sink: EventSink, cancel: Cancel) -> JobResult:
         from builder.solve.run.layer import commit_run  # gate: must execute. Sandboxes and snapshots
 
-        return commit_run(self.step, self.parent, self.context, emit, cancel)
+        return commit_run(self.step, self.job, self.tools, sink, cancel)

@@ -31,7 +31,7 @@ from builder.plan.step import (
 )
 from builder.snapshot.snapshotter import StackLayer
 from builder.solve.entry_line import shortened
-from builder.solve.executor import Seen
+from builder.solve.job import Seen
 from builder.solve.run.binds import Shown, seen_part
 from builder.solve.run.mounts import MountSources, MountTrees
 from builder.solve.run.sightings import content_of, visible_lines

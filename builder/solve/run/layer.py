@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from builder.linux.cancel import Cancel
 from builder.plan.step import BindMount, ContextSource, RunStep
 from builder.sandbox.spec import DEFAULT_HOSTNAME
-from builder.solve.commit import commit_step, until_cancelled
-from builder.solve.events import Warned
-from builder.solve.executor import Emit, Executed, Inputs
-from builder.solve.results import Stack
+from builder.solve.commit import commit_job, until_cancelled
+from builder.solve.events import EventSink, StepOutput, Warned
+from builder.solve.job import Inputs, JobResult, StepJob
+from builder.solve.job_tools import JobTools
+from builder.solve.known_isolation import CHROOT
 from builder.solve.run.binds import Shown
 from builder.solve.run.execute import RunTools, run_step
-
-if TYPE_CHECKING:
-    from builder.solve.context import SolveContext
+from builder.solve.run.mounts import MountSources
 
 
-def commit_run(step: RunStep, parent: Stack, context: SolveContext, emit: Emit, cancel: Cancel) -> Executed:
-    """Run `step` on top of `parent`, and commit its layer. Raises PybuildError, Cancelled."""
-    layers, tools = context.run.stack_layers(parent), _tools(context)
+def commit_run(step: RunStep, job: StepJob, tools: JobTools, sink: EventSink, cancel: Cancel) -> JobResult:
+    """Run the step of `job`, and commit its layer. Raises PybuildError, Cancelled."""
+
+    def emit(line: bytes) -> None:
+        sink(StepOutput(step.id, line))
+
+    layers, run_tools = tools.run.stack_layers(job.parent), _run_tools(job, tools)
     # Once more for each mount at most: a part that moved is a copy from then on, and copies hold still.
     while True:
-        with run_step(step, layers, tools, emit, cancel) as done:
-            if _held_still(step, done.shown, context):
-                committed = commit_step(step, until_cancelled(done.changes(), cancel), context)
+        with run_step(step, layers, run_tools, emit, cancel) as done:
+            if _held_still(step, done.shown, run_tools.sources, sink):
+                committed = commit_job(job, until_cancelled(done.changes(), cancel), tools)
                 done.keep(committed.layer.diff_id)
-                inputs = context.run.inputs(step, dict(done.shown)) if step.op.mounts else Inputs({})
-                return Executed(committed.layer, inputs, committed.warnings)
+                inputs = tools.run.inputs(step, job, dict(done.shown)) if step.op.mounts else Inputs({})
+                in_chroot = run_tools.sandbox.name == CHROOT
+                return JobResult(committed.layer, inputs, committed.warnings, in_chroot)
 
 
-def _tools(context: SolveContext) -> RunTools:
+def _run_tools(job: StepJob, tools: JobTools) -> RunTools:
     """Return what RUN steps share."""
-    settings = context.settings
+    settings = job.settings
     return RunTools(
-        snapshotter=context.worker.snapshotter,
-        sandbox=context.worker.sandbox,
-        sources=context.run.mount_sources(),
+        snapshotter=tools.worker.snapshotter,
+        sandbox=tools.worker.sandbox,
+        sources=tools.run.mount_sources(job),
         network=settings.network,
         host_network="host" if "network.host" in settings.allow else "shared",
         hostname=settings.hostname or DEFAULT_HOSTNAME,
@@ -46,12 +49,12 @@ def _tools(context: SolveContext) -> RunTools:
     )
 
 
-def _held_still(step: RunStep, shown: Mapping[BindMount, Shown], context: SolveContext) -> bool:
+def _held_still(step: RunStep, shown: Mapping[BindMount, Shown], sources: MountSources, sink: EventSink) -> bool:
     """Say whether all that the command could read held still; what did not is mounted as a copy from now on."""
     for mount, seen in shown.items():
         if (path := seen.moved()) is not None and isinstance(mount.source, ContextSource):
-            context.run.mount_sources().copies.moving.add((mount.source.name, mount.subpath))
+            sources.copies.moving.add((mount.source.name, mount.subpath))
             message = f"{path or '.'!r} changed while a command could read it: the step runs again, on a copy"
-            context.warn(Warned("ContextChanged", message, step.label.location))
+            sink(Warned("ContextChanged", message, step.label.location))
             return False
     return True
