@@ -3,8 +3,10 @@
     ROOT/blobs/<algorithm>/<encoded>     mode 0644, exactly the bytes its name says
 
 A blob appears by rename, whole and synced, or not at all. In: bytes. Out: a digest. What refers to what is not known
-here. Disks fail and people edit: whatever reads a blob to its end checks it (`read`, `stream`, `verify`). Whatever asks
-for a blob is a use of it, which prune respects (leases.py).
+here, nor which other place (blob_source.py) has a blob that is not.
+
+Disks fail and people edit: whatever reads a blob to its end checks it (`read`, `stream`, `verify`). Whatever asks for a
+blob is a use of it, which prune respects (leases.py).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from builder.errors import BlobNotFound, DigestMismatch, ReferenceFormatError, S
 from builder.filesystem import sound
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.store import atomic
+from builder.store.blob_source import BlobSource, NoBlobs
 from builder.store.checked import CheckedFile, damaged, open_checked, open_regular
 from builder.store.known_files import WORTH_BYTES
 from builder.store.leases import Leases
@@ -33,7 +36,9 @@ _PARALLEL_FROM_BYTES = 4 << 20
 class ContentStore:
     """The blobs of one store. Safe for threads and processes: a blob never changes once it is there."""
 
-    def __init__(self, root: str, temporary: TemporaryFiles, leases: Leases) -> None:
+    def __init__(self, root: str, temporary: TemporaryFiles, leases: Leases, source: BlobSource | None = None) -> None:
+        """`source` is asked for blobs that are wanted and not here."""
+        self.source = source or NoBlobs()
         self.directory = f"{root}/blobs"
         self._temporary = temporary
         self._leases = leases
@@ -43,7 +48,22 @@ class ContentStore:
         algorithm, _, encoded = digest.partition(":")
         return f"{self.directory}/{algorithm}/{encoded}"
 
+    def ensure(self, digest: Digest) -> str:
+        """Return the path of a blob, which is fetched first where it is not here.
+
+        Raises BlobNotFound, StoreError, DigestMismatch when the source gives other bytes.
+        """
+        path = self.path(digest)
+        if not self.has(digest):
+            if not self.source.has(digest):
+                raise _missing(digest)
+            with self.ingest(digest) as blob:
+                self.source.fetch(digest, blob.write)
+                blob.commit()
+        return path
+
     def has(self, digest: Digest) -> bool:
+        """Say whether the blob is here already."""
         self._leases.pin(digest)
         return os.path.exists(self.path(digest))
 
@@ -61,7 +81,7 @@ class ContentStore:
         try:
             return os.stat(self.path(digest)).st_size
         except FileNotFoundError:
-            raise _missing(digest) from None
+            return os.stat(self.ensure(digest)).st_size
         except OSError as error:
             raise store_error(error, f"looking for blob {digest}") from error
 
@@ -71,7 +91,7 @@ class ContentStore:
         try:
             return open_regular(self.path(digest))
         except FileNotFoundError:
-            raise _missing(digest) from None
+            return open_regular(self.ensure(digest))
         except OSError as error:
             raise store_error(error, f"opening blob {digest}") from error
 
@@ -83,7 +103,7 @@ class ContentStore:
         try:
             return open_checked(self.path(digest), digest, believe=believe)
         except FileNotFoundError:
-            raise _missing(digest) from None
+            return open_checked(self.ensure(digest), digest, believe=believe)
         except OSError as error:
             raise store_error(error, f"opening blob {digest}") from error
 

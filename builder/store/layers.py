@@ -67,14 +67,14 @@ class Layers:
         self._unpacking = Lock()
 
     def find(self, diff_id: DiffID) -> LayerRecord | None:
-        """Return what is known of a layer whose blob and index are both here, else None."""
+        """Return what is known of a layer whose blob and index are both here or can be had, else None."""
         row = self._database.row(
             "SELECT media_type, digest, size, diff_id, entries, files, bytes FROM layer WHERE diff_id = ?", (diff_id,)
         )
         return self.present(row)
 
     def present(self, row: Any) -> LayerRecord | None:
-        """Make a record of (media_type, digest, size, diff_id, entries, files, bytes) if its files are still there."""
+        """Make a record of (media_type, digest, size, diff_id, entries, files, bytes) if its files can be had."""
         if row is None:
             return None
         record = _record(row)
@@ -83,7 +83,8 @@ class Layers:
             self.index_path(record.diff_id)
         ):
             return record
-        return None
+        # Whoever wants its bytes has them fetched then, and its index is made of them (transport/layer_index.py).
+        return record if self._blobs.source.has(record.descriptor.digest) else None
 
     def find_diff_id(self, blob: Digest) -> DiffID | None:
         """Return the diff ID of a stored form, when it was seen before."""
@@ -135,10 +136,12 @@ class Layers:
         `open_decompressed` is builder.layer.compression's. Raises DigestMismatch when the bytes are not those of the
         diff ID, StoreError, LayerError.
         """
+        if record.descriptor.digest == record.diff_id:
+            return self._blobs.ensure(record.diff_id)
         with self._unpacking:  # stages that run in parallel ask for the same base at the same moment
             if not self._blobs.has(record.diff_id):
                 self._unpack(record, open_decompressed)
-        return self._blobs.path(record.diff_id)
+        return self._blobs.ensure(record.diff_id)
 
     def _unpack(self, record: LayerRecord, open_decompressed: Callable[[Reader], Reader]) -> None:
         digest = record.descriptor.digest

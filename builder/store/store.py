@@ -28,6 +28,7 @@ from types import TracebackType
 from builder.errors import StoreError
 from builder.filesystem import sound
 from builder.store import atomic, documents, formats, known_files, layers, records, repositories, stat_cache
+from builder.store.blob_source import BlobSource
 from builder.store.checked import open_regular
 from builder.store.content import ContentStore
 from builder.store.database import Database
@@ -60,7 +61,14 @@ def _say_nothing(sentence: str) -> None:
 class Store:
     """An open store. A context manager; `close` removes this process's temporary files."""
 
-    def __init__(self, root: str, *, large_layers: bool = False, notify: Notify = _say_nothing) -> None:
+    def __init__(
+        self,
+        root: str,
+        *,
+        large_layers: bool = False,
+        notify: Notify = _say_nothing,
+        source: BlobSource | None = None,
+    ) -> None:
         self.root = root
         self.large_layers = large_layers
         """Whether layers and archives are let in that grow beyond all proportion when they are unpacked."""
@@ -68,7 +76,7 @@ class Store:
         self.temporary = TemporaryFiles(f"{root}/tmp")
         self.leases = Leases(root)
         self.reserve = Reserve(root)
-        self.blobs = ContentStore(root, self.temporary, self.leases)
+        self.blobs = ContentStore(root, self.temporary, self.leases, source)
         self.names = ImageNames(root, self.temporary, self.reserve)
         schema = layers.SCHEMA + records.SCHEMA + documents.SCHEMA
         self.database = Database(f"{root}/state.db", schema, formats.STATE_DATABASE, notify)
@@ -178,10 +186,18 @@ class Store:
         self.close()
 
 
-def open_store(root: str, *, create: bool = True, large_layers: bool = False, notify: Notify = _say_nothing) -> Store:
+def open_store(
+    root: str,
+    *,
+    create: bool = True,
+    large_layers: bool = False,
+    notify: Notify = _say_nothing,
+    source: BlobSource | None = None,
+) -> Store:
     """Open the store at `root`, making it when there is none and `create` is set. Raises StoreError.
 
-    `notify` is told, in sentences, what of the store was found damaged and made anew.
+    `notify` is told, in sentences, what of the store was found damaged and made anew; `source` is asked for blobs that
+    are wanted and not here.
     """
     root = os.path.abspath(root)
     try:
@@ -202,7 +218,7 @@ def open_store(root: str, *, create: bool = True, large_layers: bool = False, no
             f"{root} holds an image layout of a version other than 1.0.0: {known[:80]!r}",
             hint=f"If it is pybuild's store and the file is damaged, remove it: rm '{root}/oci-layout'",
         )
-    store = Store(root, large_layers=large_layers, notify=notify)
+    store = Store(root, large_layers=large_layers, notify=notify, source=source)
     store.temporary.sweep()
     return store
 

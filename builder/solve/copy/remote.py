@@ -149,7 +149,7 @@ class RemoteSources:
         entry = Entry(
             name, FILE, _FILE_MODE, 0, 0, modified, size, digest=digest.encoded if digest.algorithm == "sha256" else ""
         )
-        node = Node(entry, FileContent(self._store.blobs.path(digest)) if size else b"")
+        node = Node(entry, FileContent(self._store.blobs.ensure(digest)) if size else b"")
         return SelectedSource(without_credentials(url), name, False, EmptyTree(), name, modified, lambda: iter([node]))
 
     def _http_headers(self, url: str) -> dict[str, str]:
