@@ -13,6 +13,7 @@ helpers in it are left out.
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,9 +106,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[str]:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-            import tomllib  # only who has such a file pays for it
-
-            document = tomllib.loads(file.read(_MAX_FILE_BYTES).decode("utf-8", "replace"))
+                    document = tomllib.loads(file.read(_MAX_FILE_BYTES).decode("utf-8", "replace"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:

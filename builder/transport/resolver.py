@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from builder.errors import BlobNotFound, ImageError, ReferenceFormatError, TransportError
 from builder.image.image import Image, load_image
+from builder.image.listing import find_by_id
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
 from builder.oci.platform import Platform
@@ -155,8 +156,6 @@ class Resolver:
     def _find_id(self, text: str, platform: Platform) -> Image | None:
         if not _ID.fullmatch(text):
             return None
-        from builder.image.listing import find_by_id  # names are commoner than IDs
-
         descriptor = find_by_id(self._store, text)
         return None if descriptor is None else load_image(self._store.blobs, descriptor, platform)
 
