@@ -25,7 +25,7 @@ from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, Reference, parse_
 from builder.plan.plan import ResolvedImage
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
-from builder.transport.places.layout import LayoutSource
+from builder.transport.places.layout_source import LayoutSource
 from builder.transport.present import find_layer_records, load_manifest
 from builder.transport.pull import pull_documents
 

@@ -20,7 +20,8 @@ from builder.store.store import Store, open_store
 from builder.transport.copy import copy_image
 from builder.transport.destination import Destination
 from builder.transport.places.archive import ArchiveDestination
-from builder.transport.places.layout import LayoutDestination, LayoutSource
+from builder.transport.places.layout import LayoutDestination
+from builder.transport.places.layout_source import LayoutSource
 from builder.transport.places.registry import RegistryDestination, RegistrySource
 from builder.transport.places.rootfs import DirectoryDestination, TarDestination
 from builder.transport.places.store import StoreDestination, StoreSource

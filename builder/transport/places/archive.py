@@ -20,7 +20,8 @@ from builder.oci.manifest import Manifest, parse_manifest
 from builder.oci.reference import Reference
 from builder.store.store import LAYOUT
 from builder.transport.destination import copy_blob
-from builder.transport.places.layout import blob_path, index_document, index_entries
+from builder.transport.places.layout import index_document, index_entries
+from builder.transport.places.layout_source import blob_path
 from builder.transport.source import Document, Source
 
 _FILE_MODE = 0o444

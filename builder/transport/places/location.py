@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from builder.oci.reference import LAYOUT_SCHEME, parse_reference
 from builder.registry.client import RegistryClient
-from builder.transport.places.layout import LayoutSource
+from builder.transport.places.layout_source import LayoutSource
 from builder.transport.places.registry import RegistrySource
 from builder.transport.source import Source
 
