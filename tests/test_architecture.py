@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "transport.places": {
         *{"filesystem", "image", "layer", "oci", "registry", "store", "transport.destination", "transport.source"},
-        *{"transport.fetch_layers", "transport.layer_index"},
+        *{"suggest", "transport.fetch_layers", "transport.layer_index"},
     },
 }
 ROOMS["sandbox.native"] = {

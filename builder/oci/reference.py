@@ -89,6 +89,14 @@ def parse_reference(text: str) -> Reference:
     return Reference(registry, path, tag if colon else ("" if digest else "latest"), digest)
 
 
+def reference_or_none(text: str) -> Reference | None:
+    """Return `text` as a normalised name, None when it is something else."""
+    try:
+        return parse_reference(text)
+    except ReferenceFormatError:
+        return None
+
+
 def parse_layout_reference(text: str) -> tuple[str, str]:
     """Split `oci-layout://path[:tag][@digest]` into path and tag or digest. Raises ReferenceFormatError."""
     whole = text.removeprefix(LAYOUT_SCHEME)

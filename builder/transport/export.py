@@ -24,7 +24,7 @@ from builder.transport.output import (
     TarOutput,
 )
 from builder.transport.packing import pack_image
-from builder.transport.places.archive import ArchiveDestination
+from builder.transport.places.archive import open_archive_destination
 from builder.transport.places.layout import LayoutDestination
 from builder.transport.places.one_file import open_output_file, shown
 from builder.transport.places.rootfs import DirectoryDestination, TarDestination
@@ -121,8 +121,10 @@ def _export(
     if spec.is_directory:
         copy_image(StoreSource(store), LayoutDestination(spec.dest), packed(), names=names)
         return f"wrote image layout {spec.dest}"
-    with open_output_file(spec.dest, stdout) as write:
-        destination = ArchiveDestination(spec.dest, write, for_docker=spec.for_docker)
+    with (
+        open_output_file(spec.dest, stdout) as write,
+        open_archive_destination(spec.dest, write, for_docker=spec.for_docker) as destination,
+    ):
         copy_image(StoreSource(store), destination, packed(), names=names)
     return f"wrote {'docker' if spec.for_docker else 'oci'} archive {shown(spec.dest)}"
 

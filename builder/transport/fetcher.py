@@ -6,6 +6,7 @@ In: names that the store does not know, or images whose layers it has not got. O
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from threading import Event
 
 from builder.errors import ImageError, RegistryError, TransportError
@@ -20,7 +21,7 @@ from builder.store.layers import LayerRecord
 from builder.store.store import Store
 from builder.transport.advice import explain
 from builder.transport.fetch_layers import layer_records
-from builder.transport.places.location import open_source
+from builder.transport.places.opening import open_origin
 from builder.transport.progress import Report, ignore_progress
 from builder.transport.pull import complete_documents, pull_documents
 from builder.transport.source import Source
@@ -48,12 +49,12 @@ class Fetcher:
         Raises RegistryError with advice, ImageError.
         """
         self._notify(f"load metadata for {reference}")
-        source = self._source(reference.name)
         try:
-            known = self._unchanged(reference, kept_as)
-            if known is not None:
-                return complete_documents(self._store, source, known, platform)
-            top, image = pull_documents(self._store, source, str(reference.digest or reference.tag), platform)
+            with self._source(reference.name) as source:
+                known = self._unchanged(reference, kept_as)
+                if known is not None:
+                    return complete_documents(self._store, source, known, platform)
+                top, image = pull_documents(self._store, source, str(reference.digest or reference.tag), platform)
         except RegistryError as error:
             raise explain(error, reference, self._store, self._client) from error
         except ImageError as error:
@@ -65,11 +66,18 @@ class Fetcher:
 
     def complete(self, location: str, top: Descriptor, platform: Platform) -> Image:
         """Fetch what is missing of an image that the store knows."""
-        return complete_documents(self._store, self._source(location), top, platform)
+        with self._source(location) as source:
+            return complete_documents(self._store, source, top, platform)
 
     def layers(self, image: Image, location: str | None) -> tuple[LayerRecord, ...]:
         """Fetch the layers that are missing, from where the image came from, or else from `location`."""
-        return layer_records(self._store, image, lambda: self._origin(image.descriptor.digest, location), self._report)
+        with ExitStack() as opened:
+            return layer_records(
+                self._store,
+                image,
+                lambda: opened.enter_context(self._origin(image.descriptor.digest, location)),
+                self._report,
+            )
 
     def _unchanged(self, reference: Reference, kept_as: str) -> Descriptor | None:
         """Return what the store has for the name if the registry says that it still is that (one HEAD)."""
@@ -78,7 +86,7 @@ class Fetcher:
             return None
         return known if self._client.resolve_tag(reference) == known.digest else None
 
-    def _origin(self, manifest: Digest, otherwise: str | None) -> Source:
+    def _origin(self, manifest: Digest, otherwise: str | None) -> AbstractContextManager[Source]:
         location = self._store.origins.find(manifest) or otherwise
         if location is None:
             raise TransportError(
@@ -88,8 +96,8 @@ class Fetcher:
         self._notify(f"pull {location}@{manifest}")
         return self._source(location)
 
-    def _source(self, location: str) -> Source:
-        return open_source(location, self._client)
+    def _source(self, location: str) -> AbstractContextManager[Source]:
+        return open_origin(location, self._store, self._client)
 
 
 def _wait(cancel: Event, seconds: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,14 +22,16 @@ from builder.store.store import Store, open_store
 from builder.transport.copy import copy_image
 from builder.transport.destination import Destination
 from builder.transport.places.archive import ArchiveDestination
+from builder.transport.places.dir import DirDestination
 from builder.transport.places.layout import LayoutDestination
-from builder.transport.places.layout_source import LayoutSource
+from builder.transport.places.location import parse_location
+from builder.transport.places.opening import open_destination, open_origin, open_source
 from builder.transport.places.registry import RegistryDestination, RegistrySource
 from builder.transport.places.rootfs import DirectoryDestination, TarDestination
-from builder.transport.places.store import StoreDestination, StoreSource
+from builder.transport.places.store import StoreDestination
 from builder.transport.source import BlobSink, Document, Source
 from tests.support.registry import FakeRegistry, make_image, make_index, sha256
-from tests.transport.resolving import AMD64, write_layout
+from tests.transport.resolving import AMD64
 
 NAME = parse_reference("demo:v1")
 IMAGE = make_image([{"etc/": b"", "etc/hello": b"hello\n"}, {"etc/more": b"more\n"}])
@@ -87,7 +91,7 @@ def _archive(data: bytes) -> dict[str, bytes]:
         }
 
 
-@pytest.fixture(params=["store", "registry", "layout", "oci archive", "docker archive", "tar", "directory"])
+@pytest.fixture(params=["store", "registry", "layout", "oci archive", "docker archive", "tar", "directory", "dir"])
 def place(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Iterator[Place]:
     if request.param == "registry":
         with FakeRegistry() as registry:
@@ -106,6 +110,11 @@ def _pushed(registry: FakeRegistry) -> dict[str, bytes]:
     return manifests | {digest: registry.blobs[digest] for digest in registry.blobs}
 
 
+def _flat(path: Path) -> dict[str, bytes]:
+    files = [file.read_bytes() for file in path.iterdir() if file.name not in ("version", ".pybuild")]
+    return {sha256(data): data for data in files}
+
+
 def _place(kind: str, store: Store, tmp_path: Path) -> Place:
     written = io.BytesIO()
     layout = tmp_path / "layout"
@@ -120,6 +129,8 @@ def _place(kind: str, store: Store, tmp_path: Path) -> Place:
             return Place(lambda: LayoutDestination(str(layout)), lambda: _layout(layout))
         case "tar":
             return Place(lambda: TarDestination(store, "x.tar", written.write), here)
+        case "dir":
+            return Place(lambda: DirDestination(str(tmp_path / "flat")), lambda: _flat(tmp_path / "flat"))
         case "directory":
             return Place(lambda: DirectoryDestination(store, str(tmp_path / "root")), here)
     docker = kind == "docker archive"
@@ -171,12 +182,19 @@ def test_a_blob_of_another_size_is_refused(place: Place, size: int) -> None:
         place.open().put_blob(Descriptor("", Digest(blob), len(data) + size), Memory())
 
 
-@pytest.mark.parametrize("kind", ["store", "layout", "registry"])
+SOURCES = ["store", "layout", "registry", "oci archive", "compressed archive", "docker archive", "dir"]
+
+
+@pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("name", ["v1", "digest", "index"])
 def test_a_source_gives_what_it_has(kind: str, name: str, store: Store, tmp_path: Path) -> None:
-    with FakeRegistry() as registry, open_store(str(tmp_path / "other")) as other:
-        source = _source(kind, registry, store, tmp_path)
-        asked = {"v1": "v1" if kind != "store" else IMAGE.digest, "digest": IMAGE.digest, "index": INDEX.digest}[name]
+    with (
+        FakeRegistry() as registry,
+        open_store(str(tmp_path / "other")) as other,
+        _source(kind, registry, store, tmp_path) as source,
+    ):
+        by_tag = {"store": IMAGE.digest, "docker archive": "demo:v1", "dir": IMAGE.digest}
+        asked = {"v1": by_tag.get(kind, "v1"), "digest": IMAGE.digest, "index": INDEX.digest}[name]
         copy_image(source, StoreDestination(other), asked, names=[NAME])
         there = {str(digest): other.blobs.read(digest, 1 << 20) for digest, _ in other.blobs.walk()}
         assert IMAGE.blobs.items() <= there.items()
@@ -185,26 +203,48 @@ def test_a_source_gives_what_it_has(kind: str, name: str, store: Store, tmp_path
         assert named.digest == (INDEX.digest if name == "index" else IMAGE.digest)
 
 
-@pytest.mark.parametrize("kind", ["store", "layout", "registry"])
+@pytest.mark.parametrize("kind", SOURCES)
 def test_a_source_without_the_image_says_so(kind: str, store: Store, tmp_path: Path) -> None:
-    with FakeRegistry() as registry:
-        source = _source(kind, registry, store, tmp_path)
+    with FakeRegistry() as registry, _source(kind, registry, store, tmp_path) as source:
         with pytest.raises(PybuildError) as caught:
             source.manifest(sha256(b"nothing"))
         assert sha256(b"nothing") in caught.value.message
 
 
-def _source(kind: str, registry: FakeRegistry, store: Store, tmp_path: Path) -> Source:
-    if kind == "store":
-        copy_image(Memory(), StoreDestination(store), "all")
-        return StoreSource(store)
-    if kind == "layout":
-        write_layout(tmp_path / "source", IMAGE, ref="v1")
-        copy_image(Memory(), LayoutDestination(str(tmp_path / "source")), "all", names=[parse_reference("demo:all")])
-        return LayoutSource(str(tmp_path / "source"))
-    registry.add_image("demo", "v1", IMAGE)
-    registry.add_image("demo", "all", INDEX, [IMAGE, OTHER])
-    return RegistrySource(parse_reference(f"{registry.host}/demo"), client())
+@pytest.mark.parametrize("kind", ["layout", "oci archive", "compressed archive", "docker archive", "dir"])
+def test_what_came_from_a_place_can_be_had_there_again(kind: str, store: Store, tmp_path: Path) -> None:
+    with FakeRegistry() as registry, _source(kind, registry, store, tmp_path) as source:
+        location = source.location
+    with open_origin(location, store, client()) as again:
+        copy_image(again, StoreDestination(store), IMAGE.digest, names=[NAME])
+    assert store.names.get(NAME).digest == IMAGE.digest
+
+
+@contextmanager
+def _source(kind: str, registry: FakeRegistry, store: Store, tmp_path: Path) -> Iterator[Source]:
+    if kind == "registry":
+        registry.add_image("demo", "v1", IMAGE)
+        registry.add_image("demo", "all", INDEX, [IMAGE, OTHER])
+        yield RegistrySource(parse_reference(f"{registry.host}/demo"), client())
+        return
+    path = tmp_path / "source"
+    where = {
+        "store": str(NAME),
+        "layout": f"oci:{path}",
+        "oci archive": f"oci-archive:{path}",
+        "compressed archive": f"oci-archive:{path}",
+        "docker archive": f"docker-archive:{path}",
+        "dir": f"dir:{path}",
+    }[kind]
+    location = parse_location(where)
+    with open_destination(location, store, client()) as destination:
+        if kind != "dir":
+            copy_image(Memory(), destination, "one", names=[NAME])
+        copy_image(Memory(), destination, "all", names=[parse_reference("demo:all")])
+    if kind == "compressed archive":
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    with open_source(location, store, client()) as source:
+        yield source
 
 
 def test_images_of_two_copies_into_one_layout_both_stay(tmp_path: Path) -> None:

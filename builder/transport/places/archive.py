@@ -1,4 +1,4 @@
-"""An image layout as one tar, which docker, podman, skopeo and umoci all read.
+"""An image layout as one tar, written, which docker, podman, skopeo and umoci all read.
 
     blobs/sha256/…  index.json  oci-layout   the image layout (image-spec image-layout.md)
     manifest.json                            docker's list of the same blobs: [{"Config", "RepoTags", "Layers"}]
@@ -8,7 +8,8 @@ The archive is deterministic: sorted, no times, no owners.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from builder.filesystem.entry import Entry
@@ -28,19 +29,36 @@ _FILE_MODE = 0o444
 _DIRECTORY_MODE = 0o755
 
 
+@contextmanager
+def open_archive_destination(
+    location: str, write: Callable[[bytes], object], *, for_docker: bool, ref: str = ""
+) -> Iterator[ArchiveDestination]:
+    """Give a destination for any number of images, and end the archive after them. Raises what `write` raises.
+
+    With `for_docker`, it has docker's list too. `ref` is what index.json calls the first image; by default its tag.
+    """
+    destination = ArchiveDestination(location, write, for_docker=for_docker, ref=ref)
+    yield destination
+    destination.end()
+
+
 class ArchiveDestination:
-    """A tar on its way through `write`. With `for_docker`, it has docker's list too."""
+    """A tar on its way through `write`; what names the images comes with its `end`."""
 
     parallel = 1
     documents_are_blobs = True
 
-    def __init__(self, location: str, write: Callable[[bytes], object], *, for_docker: bool) -> None:
+    def __init__(self, location: str, write: Callable[[bytes], object], *, for_docker: bool, ref: str = "") -> None:
         self.location = location
         self._write = write
         self._for_docker = for_docker
         self._written: set[Digest] = set()
         self._directories: set[str] = set()
+        self._ref = ref
         self._images: list[Manifest] = []
+        """Those of the copy that goes on."""
+        self._index: list[dict[str, Any]] = []
+        self._list: list[dict[str, Any]] = []
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Say whether the blob was written already."""
@@ -64,11 +82,17 @@ class ArchiveDestination:
             self._images.append(parsed)
 
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
-        """Append what names the image, and the end of the tar."""
+        """Note what names the image. Of an index docker's list has the first image: one name, one image there."""
         self.put_manifest(top)
-        documents = {"index.json": index_document(index_entries(top.descriptor, names)), "oci-layout": LAYOUT}
+        self._index += index_entries(top.descriptor, names, self._ref)
+        self._list += [_docker_entry(image, names) for image in self._images[:1]]
+        self._images, self._ref = [], ""
+
+    def end(self) -> None:
+        """Append what names the images, and the end of the tar."""
+        documents = {"index.json": index_document(self._index), "oci-layout": LAYOUT}
         if self._for_docker:
-            documents["manifest.json"] = canonical.encode([_docker_entry(image, names) for image in self._images])
+            documents["manifest.json"] = canonical.encode(self._list)
         for name in sorted(documents):
             data = documents[name]
             self._write(encode_header(Entry(name, "file", _FILE_MODE, size=len(data)), 0))

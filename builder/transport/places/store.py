@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from builder.errors import TransportError
+from builder.image.listing import find_by_id
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import parse_digest
-from builder.oci.reference import Reference
+from builder.oci.digest import Digest, digest_or_none
+from builder.oci.reference import Reference, reference_or_none
 from builder.store.store import Store
+from builder.transport.places.location import transport_meant
 from builder.transport.source import BlobSink, Document, OpenFile, Source
 
 _BLOCK_BYTES = 1 << 20
@@ -25,10 +28,25 @@ class StoreSource:
         self._store = store
 
     def manifest(self, name: str) -> Document:
-        """Return what a digest names. Raises BlobNotFound, DigestMismatch."""
-        digest = parse_digest(name)
+        """Return what a digest, a name of the store or the beginning of an image ID stands for.
+
+        Raises BlobNotFound, DigestMismatch, StoreError, TransportError.
+        """
+        digest = digest_or_none(name)
+        if digest is None or not self._store.blobs.has(digest):
+            digest = self._find(name) or digest
+        if digest is None:
+            meant = transport_meant(name)
+            hint = f"Did you mean {meant}?" if meant else "`pybuild images` lists what is there."
+            raise TransportError(f"{name}: no such image in the store: not found", hint=hint)
         data = self._store.blobs.read(digest, MAX_DOCUMENT_BYTES)
         return Document(Descriptor(media_type="", digest=digest, size=len(data)), data)
+
+    def _find(self, name: str) -> Digest | None:
+        reference = reference_or_none(name)
+        found = self._store.names.find(reference) if reference is not None else None
+        found = found or find_by_id(self._store, name)
+        return None if found is None else found.digest
 
     def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
         """Write a blob to `sink`. Raises BlobNotFound, DigestMismatch."""
