@@ -37,7 +37,7 @@ class LayoutDestination:
 
     def __init__(self, directory: str, ref: str = "") -> None:
         """`ref` is what index.json calls the image; without it, each name's tag."""
-        self.location = directory
+        self.location = self._directory = directory
         self._ref = ref
         with self._writing():
             os.makedirs(directory, exist_ok=True)
@@ -66,16 +66,16 @@ class LayoutDestination:
 
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
         """Name the image in index.json, beside those that are there."""
-        with self._writing(), _locked(self.location):
-            _put(f"{self.location}/oci-layout", LAYOUT)
+        with self._writing(), _locked(self._directory):
+            _put(f"{self._directory}/oci-layout", LAYOUT)
             own = index_entries(top.descriptor, names, self._ref)
             taken = {(entry.get("annotations") or {}).get(REF_NAME) for entry in own} - {None}
             # Read again: others may have named images of theirs since we began.
-            kept = [entry for entry in _present_entries(self.location) if not _superseded(entry, own, taken)]
-            _put(f"{self.location}/index.json", index_document([*kept, *own]))
+            kept = [entry for entry in _present_entries(self._directory) if not _superseded(entry, own, taken)]
+            _put(f"{self._directory}/index.json", index_document([*kept, *own]))
 
     def _path(self, descriptor: Descriptor) -> str:
-        return f"{self.location}/{blob_path(descriptor.digest)}"
+        return f"{self._directory}/{blob_path(descriptor.digest)}"
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -84,7 +84,7 @@ class LayoutDestination:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise TransportError(
-                f"writing the image layout {self.location}: {reason} ({error.filename or ''})"
+                f"writing the image layout {self._directory}: {reason} ({error.filename or ''})"
             ) from error
 
 
