@@ -185,3 +185,24 @@ def test_skopeo_reads_what_we_write_and_we_what_it_writes(store: Store, tmp_path
     run(skopeo, "copy", "--preserve-digests", f"oci:{tmp_path}/o:x", f"dir:{tmp_path}/e")
     assert (tmp_path / "e/manifest.json").read_bytes() == (tmp_path / "d/manifest.json").read_bytes()
     assert load(store, f"dir:{tmp_path}/e") == config
+
+
+def test_an_image_comes_back_from_a_docker_daemon(store: Store, tmp_path: Path, docker: str) -> None:
+    text = f"docker-daemon:pybuild-test-{sha256(str(tmp_path).encode())[7:19]}:v1"
+    location = parse_location(text)
+    try:
+        with open_destination(location, store, client()) as destination:
+            config = copy_image(Memory(), destination, "one", names=location.names).manifests[0][1].config.digest
+        assert load(store, text) == config
+        with pytest.raises(TransportError):
+            load(store, f"{text}-nothing")
+    finally:
+        run(docker, "image", "rm", "-f", text.partition(":")[2], check=False)
+
+
+def test_an_image_comes_back_from_containers_storage(store: Store, tmp_path: Path, skopeo: str) -> None:
+    text = f"containers-storage:[vfs@{tmp_path}/storage+{tmp_path}/run]demo:v1"
+    location = parse_location(text)
+    with open_destination(location, store, client()) as destination:
+        config = copy_image(Memory(), destination, "one", names=location.names).manifests[0][1].config.digest
+    assert load(store, text) == config
