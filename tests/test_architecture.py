@@ -85,7 +85,7 @@ ROOMS["solve"] = {
 ROOMS["engine"] = {
     *{"registry", "context", "dockerfile", "image", "lint", "linux", "oci", "plan", "snapshot", "store", "transport"},
     *{"layer.compression", "sandbox.choose", "sandbox.namespace"},
-    *{"solve", "solve.copy.timestamps", "solve.reason.last_build"},
+    *{"solve", "solve.copy.timestamps", "solve.reason.last_build", "transport.places"},
 }
 ROOMS["containers"] = {"oci", "plan.step", "sandbox.spec", "solve", "store.store", "transport.resolver"}
 ROOMS["cli.display"] = {

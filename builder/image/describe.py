@@ -5,11 +5,13 @@ In: a store and a name or ID. Out: JSON values. Layers are counted from 1, base 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from builder.image.image import Image
 from builder.image.listing import find_descriptor, load_local
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import ChainID, DiffID, chain_ids
+from builder.oci.digest import ChainID, DiffID, Digest, chain_ids
 from builder.store.store import Store
 
 
@@ -17,14 +19,24 @@ def describe_image(store: Store, text: str) -> dict[str, Any]:
     """Return everything about an image, keys as `docker image inspect` has them where it has them."""
     descriptor = find_descriptor(store, text)
     image = load_local(store, descriptor)
+    return describe(
+        image,
+        descriptor.digest,
+        names=store.names.names_of(descriptor.digest),
+        repositories=[f"{name}@{digest}" for name, digest in store.repositories.digests_of(image.id).items()],
+    )
+
+
+def describe(image: Image, top: Digest, *, names: Sequence[str], repositories: Sequence[str]) -> dict[str, Any]:
+    """Return everything about an image, which need not be in the store; `top` is what its name stands for."""
     config, diff_ids = image.config, image.config.diff_ids
     return {
         "Id": str(image.id),
         "Digest": str(image.descriptor.digest),
-        "NameDigest": str(descriptor.digest),
+        "NameDigest": str(top),
         "MediaType": image.descriptor.media_type,
-        "RepoTags": store.names.names_of(descriptor.digest),
-        "RepoDigests": [f"{name}@{digest}" for name, digest in store.repositories.digests_of(image.id).items()],
+        "RepoTags": list(names),
+        "RepoDigests": list(repositories),
         "Created": config.created,
         "Author": config.author,
         "Architecture": config.platform.architecture,

@@ -17,6 +17,7 @@ from builder.registry.client import RegistryClient
 from builder.store.store import Store
 from builder.transport.destination import Destination
 from builder.transport.places.archive import open_archive_destination
+from builder.transport.places.archived_image import ArchiveSource
 from builder.transport.places.containers_storage import open_storage_destination, open_storage_source
 from builder.transport.places.dir import DirDestination, DirSource
 from builder.transport.places.docker_archive import DockerArchiveSource
@@ -39,8 +40,9 @@ from builder.transport.places.location import (
 from builder.transport.places.oci_archive import OciArchiveSource
 from builder.transport.places.one_file import open_output_file
 from builder.transport.places.registry import MountFrom, RegistryDestination, RegistrySource
-from builder.transport.places.store import StoreDestination, StoreSource
-from builder.transport.places.tar_file import open_tar
+from builder.transport.places.store import StoreSource
+from builder.transport.places.tar_file import STDIN, open_tar
+from builder.transport.places.whole_image import WholeImageDestination
 from builder.transport.source import Source
 
 
@@ -89,6 +91,21 @@ def open_origin(text: str, store: Store, client: RegistryClient) -> Iterator[Sou
 
 
 @contextmanager
+def open_archive(path: str, store: Store) -> Iterator[ArchiveSource]:
+    """Give all that an archive holds, docker's or OCI's, as it turns out to be; `-` is standard input.
+
+    Raises TransportError.
+    """
+    what = "the archive on standard input" if path == STDIN else f"the archive {path}"
+    with open_tar(path, what, store.temporary.path) as tar:
+        # Docker's list first: an archive that has both may name an index of whose images it holds one.
+        if "manifest.json" in tar or "oci-layout" not in tar:
+            yield DockerArchiveSource(f"docker-archive:{absolute(path)}", tar)
+        else:
+            yield OciArchiveSource(f"oci-archive:{absolute(path)}", tar)
+
+
+@contextmanager
 def open_destination(
     location: Location,
     store: Store,
@@ -109,7 +126,7 @@ def open_destination(
             yield RegistryDestination(reference, client, _mount_from(store, reference))
         case StoreLocation():
             _ = location.names  # raises for an ID
-            yield StoreDestination(store)
+            yield WholeImageDestination(store)
         case LayoutLocation(path, ref):
             yield LayoutDestination(path, _ref(location, ref))
         case DirLocation(path):

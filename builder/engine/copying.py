@@ -1,0 +1,287 @@
+"""The verbs that move whole images between places: copy, save, load; and what an image is that lies elsewhere.
+
+In: the store's path, and locations as builder.transport.places.location has them. Out: values; `sink` is told how far
+each blob is. What comes from elsewhere keeps its bytes. What leaves the store for a registry, an archive or an image
+layout has its layers compressed first, as a push does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from builder.errors import ImageError, ReferenceFormatError, RegistryError, TransportError, UsageError
+from builder.image.describe import describe
+from builder.image.image import Image, is_index, make_image
+from builder.image.listing import find_descriptor
+from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.descriptor import Descriptor
+from builder.oci.digest import Digest
+from builder.oci.manifest import Manifest, parse_manifest
+from builder.oci.platform import Platform, host_platform, parse_platform
+from builder.oci.reference import Reference, reference_or_none
+from builder.registry.client import RegistryClient
+from builder.solve import events
+from builder.store.store import Notify, Store, open_store
+from builder.transport.advice import explain
+from builder.transport.copy import copy_image
+from builder.transport.destination import copy_blob
+from builder.transport.documents import Documents, read_documents
+from builder.transport.output import Packing
+from builder.transport.packing import pack_image
+from builder.transport.places.location import (
+    DaemonLocation,
+    DirLocation,
+    DockerArchiveLocation,
+    LayoutLocation,
+    Location,
+    OciArchiveLocation,
+    RegistryLocation,
+    StorageLocation,
+    StoreLocation,
+    parse_location,
+)
+from builder.transport.places.opening import open_archive, open_destination, open_source
+from builder.transport.places.store import StoreSource
+from builder.transport.places.whole_image import WholeImageDestination
+from builder.transport.progress import Report
+from builder.transport.push import what_is_here
+from builder.transport.source import Source
+
+SaveFormat = Literal["docker-archive", "oci-archive", "oci-dir", "docker-dir"]
+_FORMATS = {
+    "docker-archive": DockerArchiveLocation,
+    "oci-archive": OciArchiveLocation,
+    "oci-dir": LayoutLocation,
+    "docker-dir": DirLocation,
+}
+_PACKED = (RegistryLocation, LayoutLocation, OciArchiveLocation, DockerArchiveLocation)
+_ONE_PLATFORM = (DockerArchiveLocation, DaemonLocation, StorageLocation)
+_OTHER_MANIFESTS = (DaemonLocation, StorageLocation)
+"""They keep layers unpacked, and make a manifest when they are asked for one."""
+
+
+class Loaded(NamedTuple):
+    """One image of an archive that was taken in."""
+
+    id: Digest
+    names: tuple[Reference, ...]
+
+
+def copy_between(
+    source: str,
+    destination: str,
+    root: str,
+    *,
+    platform: str = "",
+    all_platforms: bool = False,
+    preserve_digests: bool = False,
+    sink: events.EventSink = events.ignore_events,
+    notify: Notify,
+) -> Digest:
+    """Copy an image from one location to another; return the digest of the manifest or index that was copied.
+
+    Of an index the image for `platform` is copied, by default this machine's; with `all_platforms` the index whole. An
+    index of the store goes whole where it can. With `preserve_digests` nothing is packed, and a place that makes
+    manifests of its own is refused. Raises PybuildError.
+    """
+    origin, target = parse_location(source), parse_location(destination)
+    if platform and all_platforms:
+        raise UsageError("--all and --platform are mutually exclusive")
+    if preserve_digests and isinstance(target, _OTHER_MANIFESTS):
+        raise UsageError(
+            f"{target}: images get other digests there, which --preserve-digests forbids",
+            hint="An oci-archive: or dir: keeps them.",
+        )
+    wanted = parse_platform(platform) if platform else host_platform()
+    is_whole = all_platforms or (
+        isinstance(origin, StoreLocation) and not platform and not isinstance(target, _ONE_PLATFORM)
+    )
+    client = RegistryClient()
+    with open_store(root, notify=notify) as store, store.lease(), open_source(origin, store, client) as opened:
+        try:
+            top = _top(store, opened, origin, None if is_whole else wanted, is_exact=all_platforms or bool(platform))
+        except RegistryError as error:
+            raise explain(error, _reference(origin), store, client) from error
+        if is_index(top) and isinstance(target, _ONE_PLATFORM):
+            raise TransportError(
+                f"{target} holds an image for one platform only", hint="Leave out --all, or copy to oci-archive:FILE."
+            )
+        if isinstance(origin, StoreLocation) and isinstance(target, _PACKED) and not preserve_digests:
+            top = pack_image(store, top, Packing())
+        with open_destination(target, store, client) as place:
+            documents = copy_image(opened, place, top, names=target.names, report=_told(sink))
+        _remember(store, origin, target, opened.location, documents)
+    return documents.top.descriptor.digest
+
+
+def _top(store: Store, source: Source, location: Location, platform: Platform | None, *, is_exact: bool) -> Descriptor:
+    """Return what is to be copied; with a `platform`, its image.
+
+    Unless somebody says what exactly, an index of the store of which one image is here stands for that image.
+    """
+    image: str | Descriptor = location.image
+    if isinstance(location, StoreLocation):
+        image = _with_type(source, location.image)
+        if not is_exact:
+            image = what_is_here(store, image)
+        if platform is None or not is_index(image):
+            return image
+    found = _read(source, image, platform)
+    return (found if platform is None else found.without_indexes()).top.descriptor
+
+
+def _with_type(source: Source, name: str) -> Descriptor:
+    """Return what the store has under a name, with the media type that the document itself has."""
+    document = source.manifest(name)
+    media_type = parse_manifest(document.data, "", f"manifest {document.descriptor.digest}").media_type
+    return document.descriptor._replace(media_type=media_type)
+
+
+def _read(source: Source, image: str | Descriptor, platform: Platform | None) -> Documents:
+    if isinstance(image, Descriptor):
+        return read_documents(source, image.digest, platform, expected=image)
+    return read_documents(source, image, platform)
+
+
+def _remember(store: Store, origin: Location, target: Location, location: str, documents: Documents) -> None:
+    """Note which repositories have the image now, and where its layers can be had again."""
+    ids = [manifest.config.digest for _, manifest in documents.manifests]
+    there = [blob.digest for blob in documents.blobs()]
+    for place in (origin, target):
+        if isinstance(place, RegistryLocation):
+            store.repositories.put(ids, place.reference.name, documents.top.descriptor.digest, there)
+    if isinstance(target, StoreLocation) and not isinstance(origin, StoreLocation) and not location.endswith(":-"):
+        for descriptor, _ in documents.manifests:
+            store.origins.put(descriptor.digest, location)
+
+
+def save_images(
+    root: str, names: Sequence[str], dest: str, form: SaveFormat = "docker-archive", *, notify: Notify
+) -> None:
+    """Write images of the store to `dest`, a file (`-` is standard output) or a directory, as `form` says.
+
+    Raises PybuildError.
+    """
+    if form == "docker-dir" and len(names) > 1:
+        raise UsageError("docker-dir holds one image", hint="Use oci-dir, or an archive.")
+    if dest == "-" and form.endswith("-dir"):
+        raise UsageError(f"{form} is a directory, and cannot be written to standard output", hint="Name it with -o.")
+    target = _FORMATS[form](dest)
+    with open_store(root, notify=notify) as store, store.lease():
+        source = StoreSource(store)
+        images: dict[Digest, tuple[Descriptor, list[Reference]]] = {}
+        for text in names:
+            found = find_descriptor(store, text)
+            _, known = images.setdefault(found.digest, (found, []))
+            reference = reference_or_none(text)
+            if reference is not None and not reference.digest and store.names.find(reference) is not None:
+                known.append(reference)
+        chosen = [(_to_save(store, source, image, target), names) for image, names in images.values()]
+        with open_destination(target, store, RegistryClient()) as place:
+            for image, references in chosen:
+                copy_image(source, place, image, names=list(dict.fromkeys(references)))
+
+
+def _to_save(store: Store, source: StoreSource, image: Descriptor, target: Location) -> Descriptor:
+    top = what_is_here(store, image)
+    if is_index(top) and isinstance(target, _ONE_PLATFORM):
+        top = _read(source, top, host_platform()).without_indexes().top.descriptor
+    return pack_image(store, top, Packing()) if isinstance(target, _PACKED) else top
+
+
+def load_images(
+    root: str, file: str, *, sink: events.EventSink = events.ignore_events, notify: Notify
+) -> Iterator[Loaded]:
+    """Take in all images of an archive, docker's or OCI's, under their names; yield each. `-` is standard input.
+
+    Raises PybuildError.
+    """
+    with open_store(root, notify=notify) as store, store.lease(), open_archive(file, store) as source:
+        destination = WholeImageDestination(store)
+        for image in source.images():
+            documents = copy_image(source, destination, image.image, names=image.names, report=_told(sink))
+            if not documents.manifests:
+                raise TransportError(f"{source.location}: {documents.top.descriptor.digest} is an index of no images")
+            if file != "-":
+                for descriptor, _ in documents.manifests:
+                    store.origins.put(descriptor.digest, source.location)
+            yield Loaded(documents.manifests[0][1].config.digest, image.names)
+
+
+def is_elsewhere(text: str) -> bool:
+    """Say whether somebody names an image by a transport, and not one of the store. Raises UsageError."""
+    try:
+        return not isinstance(parse_location(text), StoreLocation)
+    except ReferenceFormatError:
+        if "://" in text:
+            raise
+        return False
+
+
+def describe_elsewhere(root: str, text: str, *, notify: Notify) -> dict[str, Any]:
+    """Return everything about an image that is not in the store, as `describe_images` does; no layer is fetched.
+
+    Raises PybuildError.
+    """
+    with open_store(root, notify=notify) as store:
+        location, client = parse_location(text), RegistryClient()
+        with open_source(location, store, client) as source:
+            try:
+                top = source.manifest(location.image).descriptor.digest
+                image = _image_at(source, top)
+            except RegistryError as error:
+                raise explain(error, _reference(location), store, client) from error
+    names = location.names if not isinstance(location, RegistryLocation) else ()
+    digests = (f"{location.reference.name}@{top}",) if isinstance(location, RegistryLocation) else ()
+    return describe(image, top, names=[str(name) for name in names], repositories=digests)
+
+
+def read_document_elsewhere(root: str, text: str, *, config: bool = False, notify: Notify) -> bytes:
+    """Return the manifest or index of an image that is not in the store, or its config, byte for byte.
+
+    Raises PybuildError.
+    """
+    with open_store(root, notify=notify) as store:
+        location, client = parse_location(text), RegistryClient()
+        with open_source(location, store, client) as source:
+            try:
+                document = source.manifest(location.image)
+                return _config_at(source, _manifest_at(source, document.descriptor.digest)) if config else document.data
+            except RegistryError as error:
+                raise explain(error, _reference(location), store, client) from error
+
+
+def _manifest_at(source: Source, digest: Digest) -> tuple[Descriptor, Manifest]:
+    """Return the image for this machine below a manifest or index; of one for other machines only, its first."""
+    try:
+        return read_documents(source, digest, host_platform()).manifests[0]
+    except ImageError:
+        found = read_documents(source, digest).manifests
+        if not found:
+            raise
+        return found[0]
+
+
+def _image_at(source: Source, digest: Digest) -> Image:
+    descriptor, manifest = found = _manifest_at(source, digest)
+    return make_image(descriptor, manifest, _config_at(source, found))
+
+
+def _config_at(source: Source, found: tuple[Descriptor, Manifest]) -> bytes:
+    descriptor, config = found[0], found[1].config
+    if config.size > MAX_DOCUMENT_BYTES:
+        raise ImageError(f"the config of {descriptor.digest} is {config.size} bytes long, which is too much")
+    data = bytearray()
+    copy_blob(source, config, data.extend)
+    return bytes(data)
+
+
+def _reference(location: Location) -> Reference:
+    """Return the name that a registry was asked for: nothing else raises a RegistryError."""
+    assert isinstance(location, RegistryLocation)
+    return location.reference
+
+
+def _told(sink: events.EventSink) -> Report:
+    return lambda blob: sink(events.BlobProgress(*blob))
