@@ -18,6 +18,7 @@ EPILOG = """\
 other commands:
   pybuild images | inspect | history | tag | rmi | run | prune | info | version
   pybuild pull | push | search | login | logout
+  pybuild save | load | copy SRC DST       between the store, archives, registries, daemons
   pybuild plan PATH       the steps, with cache key and hit or miss for each; nothing is executed
   pybuild parse FILE...   the syntax tree as JSON, one document a file
   pybuild context ls PATH what a build would see of a folder, and which rule hides the rest

@@ -14,8 +14,9 @@ from builder.errors import PybuildError, StepFailed, UsageError
 
 _VERBS = {
     "build": "build",
-    "images": "images", "inspect": "images", "history": "images", "tag": "images", "rmi": "images",
+    "images": "images", "history": "images", "tag": "images", "rmi": "images",
     "pull": "transfers", "push": "transfers", "search": "transfers", "login": "transfers", "logout": "transfers",
+    "copy": "copying", "save": "copying", "load": "copying", "inspect": "copying",
     "run": "run",
     "prune": "prune",
     "info": "info", "version": "version",

@@ -1,4 +1,4 @@
-"""`pybuild images | inspect | history | tag | rmi`: what the store holds, and what it is called."""
+"""`pybuild images | history | tag | rmi`: what the store holds, and what it is called."""
 
 from __future__ import annotations
 
@@ -67,24 +67,6 @@ def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Names
         rows.append([name, tag, *digest, identifier, age, size_text(image.size)])
     for line in table_lines(head, rows):
         print(line)
-
-
-def inspect_command(argv: list[str]) -> int:
-    """Print what an image is, as JSON."""
-    parser = _parser("inspect", "Print an image's digests, config and layers as JSON.")
-    parser.add_argument("image", nargs="+")
-    parser.add_argument("--raw", action="store_true", help="the manifest (or index) exactly as it is stored")
-    parser.add_argument("--config", action="store_true", help="the image config exactly as it is stored")
-    arguments = parser.parse_args(argv)
-    root, names = _root(arguments), arguments.image
-    if arguments.raw or arguments.config:
-        sys.stdout.flush()
-        for data in images.read_documents(root, names, config=arguments.config, notify=print_note):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        return 0
-    print(json.dumps(images.describe_images(root, names, notify=print_note), indent=2))
-    return 0
 
 
 def history_command(argv: list[str]) -> int:

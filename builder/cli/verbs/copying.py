@@ -1,0 +1,137 @@
+"""`pybuild copy | save | load | inspect`: images between the store, files, registries and other stores."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+from builder.cli.arguments import add_root, new_parser
+from builder.cli.display.text import print_note
+from builder.cli.display.transfers import COPIED, PULLED, TransferDisplay
+from builder.engine import copying, images
+from builder.engine.location import store_root
+from builder.errors import UsageError
+from builder.solve import events
+
+_STDIO = "-"
+_TRANSPORTS = """\
+SRC and DST:
+  NAME                             the store
+  docker://NAME                    a registry
+  oci:DIR[:REF]                    an OCI image layout
+  oci-archive:FILE[:REF]           the same as one tar
+  docker-archive:FILE[:NAME]       what `docker save` writes
+  dir:DIR                          one image in flat files
+  docker-daemon:NAME               a docker daemon
+  containers-storage:NAME          the store of podman and buildah
+FILE may be -, for standard input or output.
+"""
+
+
+def copy_command(argv: list[str]) -> int:
+    """Copy an image between any two places; the last line is its digest."""
+    parser = _parser("copy", "Copy an image from one place to another.", _TRANSPORTS)
+    parser.add_argument("source", metavar="SRC")
+    parser.add_argument("destination", metavar="DST")
+    parser.add_argument("-a", "--all", action="store_true", help="every image of an index")
+    parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
+    parser.add_argument("--preserve-digests", action="store_true", help="fail where the digest could not stay")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print the digest only")
+    arguments = parser.parse_args(argv)
+    into_pipe = arguments.destination.split(":")[1:2] == [_STDIO]
+    with TransferDisplay(COPIED, sys.stderr if into_pipe else sys.stdout) as display:
+        digest = copying.copy_between(
+            arguments.source,
+            arguments.destination,
+            _root(arguments),
+            platform=arguments.platform,
+            all_platforms=arguments.all,
+            preserve_digests=arguments.preserve_digests,
+            sink=events.ignore_events if arguments.quiet else display,
+            notify=print_note,
+        )
+        display.say(str(digest) if arguments.quiet else f"Digest: {digest}")
+    return 0
+
+
+def save_command(argv: list[str]) -> int:
+    """Write images into one archive, which docker, podman and skopeo load."""
+    parser = _parser("save", "Write images of the store to an archive, or to standard output.")
+    parser.add_argument("name", nargs="+", metavar="NAME")
+    parser.add_argument("-o", "--output", default=_STDIO, metavar="FILE", help="where to (default: standard output)")
+    parser.add_argument(
+        "--format",
+        default="docker-archive",
+        choices=("docker-archive", "oci-archive", "oci-dir", "docker-dir"),
+        help="default: docker-archive, which is an OCI archive as well; the last two are directories",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.output == _STDIO and sys.stdout.isatty():
+        raise UsageError("an archive is not written to a terminal", hint="Use -o FILE, or redirect standard output.")
+    copying.save_images(_root(arguments), arguments.name, arguments.output, arguments.format, notify=print_note)
+    return 0
+
+
+def load_command(argv: list[str]) -> int:
+    """Take in all images of an archive. The words are docker's, since scripts read them."""
+    parser = _parser("load", "Take in the images of an archive: of docker, podman, skopeo or pybuild.")
+    parser.add_argument("-i", "--input", default=_STDIO, metavar="FILE", help="where from (default: standard input)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print the names only")
+    arguments = parser.parse_args(argv)
+    if arguments.input == _STDIO and sys.stdin.isatty():
+        raise UsageError("an archive is not read from a terminal", hint="Use -i FILE, or redirect standard input.")
+    with TransferDisplay(PULLED) as display:
+        sink = events.ignore_events if arguments.quiet else display
+        for loaded in copying.load_images(_root(arguments), arguments.input, sink=sink, notify=print_note):
+            for name in loaded.names:
+                display.say(f"Loaded image: {name.familiar}")
+            if not loaded.names:
+                display.say(f"Loaded image ID: {loaded.id}")
+    return 0
+
+
+def inspect_command(argv: list[str]) -> int:
+    """Print what an image is, as JSON. With a transport before it, it is looked at where it lies."""
+    parser = _parser(
+        "inspect", "Print an image's digests, config and layers as JSON.", _TRANSPORTS.replace("SRC and DST", "image")
+    )
+    parser.add_argument("image", nargs="+")
+    parser.add_argument("--raw", action="store_true", help="the manifest (or index) exactly as it is stored")
+    parser.add_argument("--config", action="store_true", help="the image config exactly as it is stored")
+    arguments = parser.parse_args(argv)
+    if arguments.raw or arguments.config:
+        sys.stdout.flush()
+        for data in _documents(arguments):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        return 0
+    root, found = _root(arguments), []
+    for image in arguments.image:
+        if copying.is_elsewhere(image):
+            found.append(copying.describe_elsewhere(root, image, notify=print_note))
+        else:
+            found.extend(images.describe_images(root, [image], notify=print_note))
+    print(json.dumps(found, indent=2))
+    return 0
+
+
+def _documents(arguments: argparse.Namespace) -> Iterator[bytes]:
+    root, config = _root(arguments), arguments.config
+    for image in arguments.image:
+        if copying.is_elsewhere(image):
+            yield copying.read_document_elsewhere(root, image, config=config, notify=print_note)
+        else:
+            yield from images.read_documents(root, [image], config=config, notify=print_note)
+
+
+def _parser(name: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    parser = new_parser(f"pybuild {name}", description, epilog=epilog)
+    add_root(parser)
+    return parser
+
+
+def _root(arguments: argparse.Namespace) -> str:
+    return store_root(arguments.root, os.environ)
