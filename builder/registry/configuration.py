@@ -106,7 +106,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[str]:
 def _read(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
-                    document = tomllib.loads(file.read(_MAX_FILE_BYTES).decode("utf-8", "replace"))
+            document = tomllib.loads(file.read(_MAX_FILE_BYTES).decode("utf-8", "replace"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
