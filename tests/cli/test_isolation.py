@@ -126,7 +126,7 @@ def test_native_that_was_asked_for_and_fails_says_what_failed(plain: PlainContai
 
 def test_oci_without_a_runtime_says_what_is_missing(runs: Program) -> None:
     outcome = runs.build(DOCKERFILE, "--isolation=oci", env={"PATH": str(runs.folder)})
-    outcome.failed(1, "isolation oci does not work here: neither crun nor runc is installed", "install one")
+    outcome.failed(1, "isolation oci does not work here: neither crun nor runc is installed", "Install one")
 
 
 def test_a_fault_while_trying_is_an_error_and_no_reason_for_less_isolation(runs: Program) -> None:

@@ -157,7 +157,8 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_the_network(empty: FakeRegi
 
     with pytest.raises(BrokenPipeError):
         client().push_blob(reference(empty, "team/app"), descriptor_of(BLOB), refuse)  # type: ignore[arg-type]  # it raises
-    assert asked(empty) == ["HEAD", "POST", "PUT", "DELETE"]
+    # The PUT breaks off on a connection of its own, of which the registry may learn after the DELETE.
+    assert sorted(asked(empty)) == ["DELETE", "HEAD", "POST", "PUT"]
 
 
 def test_a_failing_cancel_changes_nothing(empty: FakeRegistry) -> None:
