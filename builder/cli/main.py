@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
+from builder.cli.arguments import build_parser, parse_build_arguments
 from builder.cli.process import Terminated, end_now, prepare_process
 from builder.errors import PybuildError, StepFailed, UsageError
 
@@ -25,7 +28,7 @@ _VERBS = {
     "context": "context",
 }  # fmt: skip
 """Verb → module of cli/verbs that has its `<verb>_command`. By name, so that only the one that is used is imported: a
-cached build must not pay for the others.
+cached build must not pay for the others. `build` and `check` get their arguments parsed, the others their words.
 """
 
 
@@ -102,9 +105,26 @@ def _send_nowhere(*numbers: int) -> None:
 
 def _dispatch(words: list[str]) -> int:
     root, rest = _leading_root(words)
-    if rest and rest[0] in _VERBS:
-        return _command(rest[0])(root + rest[1:])
-    return _command("build")(words)
+    verb = rest[0] if rest and rest[0] in _VERBS else ""
+    if verb and verb != "build":
+        command: Callable[[list[str]], int] = _command(_VERBS[verb], verb)
+        return command(root + rest[1:])
+    return _build(root + rest[1:] if verb else words)
+
+
+def _build(words: list[str]) -> int:
+    """Do what is asked without a verb, or as `build`. --help and --version end in the parser: they load no engine."""
+    arguments = parse_build_arguments(build_parser(), words)
+    if arguments.debug:
+        os.environ["PYBUILD_DEBUG"] = "1"
+    if arguments.path is None:
+        raise UsageError(
+            "'pybuild' needs a context: PATH, URL or -", hint="To build the current folder: pybuild -t name ."
+        )
+    checks = arguments.check or arguments.call.partition(",")[0] not in ("", "build")
+    verb = "check" if checks else "build"
+    command: Callable[[argparse.Namespace], int] = _command(verb, verb)
+    return command(arguments)
 
 
 def _leading_root(words: list[str]) -> tuple[list[str], list[str]]:
@@ -116,9 +136,8 @@ def _leading_root(words: list[str]) -> tuple[list[str], list[str]]:
     return [], words
 
 
-def _command(verb: str) -> Callable[[list[str]], int]:
-    command: Callable[[list[str]], int] = getattr(import_module(f"builder.cli.verbs.{_VERBS[verb]}"), f"{verb}_command")
-    return command
+def _command(module: str, verb: str) -> Any:
+    return getattr(import_module(f"builder.cli.verbs.{module}"), f"{verb}_command")
 
 
 def _report(error: PybuildError) -> int:

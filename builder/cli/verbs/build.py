@@ -1,4 +1,4 @@
-"""`pybuild [OPTIONS] PATH`: arguments → request, events → screen, result → files and the last lines.
+"""`pybuild [OPTIONS] PATH`, parsed: arguments → request, events → screen, result → files and the last lines.
 
 The warm path leads through here: its gates (docs/architecture.md) are the displays that few ask for.
 """
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from builder.cli.arguments import build_parser, parse_build_arguments
 from builder.cli.display.plain import PlainDisplay
 from builder.cli.display.results import check_writable, summary_lines, write_file
 from builder.cli.display.text import clean
@@ -28,19 +27,8 @@ if TYPE_CHECKING:
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
 
 
-def build_command(argv: list[str]) -> int:
+def build_command(arguments: argparse.Namespace) -> int:
     """Build an image; return the exit code."""
-    arguments = parse_build_arguments(build_parser(), argv)
-    if arguments.debug:
-        os.environ["PYBUILD_DEBUG"] = "1"
-    if arguments.path is None:
-        raise UsageError(
-            "'pybuild' needs a context: PATH, URL or -", hint="To build the current folder: pybuild -t name ."
-        )
-    if arguments.check or arguments.call.partition(",")[0] not in ("", "build"):
-        from builder.cli.verbs.check import check_command  # gate: rare. A verb behind a flag
-
-        return check_command(arguments, request_from(arguments))
     request = request_from(arguments)
     for path in filter(None, (arguments.iidfile, arguments.metadata_file)):
         check_writable(path)

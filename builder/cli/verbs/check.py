@@ -13,6 +13,7 @@ import sys
 from builder.cli.display.check_report import report_lines, report_to_json, report_to_sarif
 from builder.cli.display.plain import WarningsDisplay
 from builder.cli.display.text import table_lines
+from builder.cli.request import request_from
 from builder.engine.build import check, outline, targets
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
@@ -21,8 +22,9 @@ from builder.plan.outline import Need
 _METHODS = ("check", "lint", "outline", "targets")
 
 
-def check_command(arguments: argparse.Namespace, request: BuildRequest) -> int:
+def check_command(arguments: argparse.Namespace) -> int:
     """Print what was asked for; return the exit code."""
+    request = request_from(arguments)
     method, options = _call(arguments)
     if method in {"outline", "targets"}:
         return _outline(method, options.get("format", "text"), request)
