@@ -14,7 +14,6 @@ Three ways, the quickest that will do; the first two give byte for byte what tar
 from __future__ import annotations
 
 from os import fsencode
-from tarfile import TarInfo
 from zlib import adler32
 
 from builder.filesystem.entry import Entry
@@ -126,6 +125,8 @@ def _ustar(
     name: bytes, kind: bytes, numbers: tuple[int, ...], link: bytes = b"", device: tuple[int, int] = (0, 0)
 ) -> bytes:
     """Return the block of a header whose fields all fit; `numbers` are mode, uid, gid, size and mtime."""
+    from tarfile import TarInfo  # gate: rare. Most layers have short names alone
+
     member = TarInfo()
     member.type, member.linkname = kind, link.decode("ascii")
     member.mode, member.uid, member.gid, member.size, member.mtime = numbers
