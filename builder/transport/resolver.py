@@ -17,17 +17,14 @@ from typing import TYPE_CHECKING
 
 from builder.errors import BlobNotFound, ImageError, ReferenceFormatError, TransportError
 from builder.image.image import Image, load_image
-from builder.image.listing import find_by_id
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
 from builder.oci.platform import Platform
-from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, Reference, parse_layout_reference, parse_reference
+from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, Reference, parse_reference
 from builder.plan.plan import ResolvedImage
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
-from builder.transport.places.layout_source import LayoutSource
 from builder.transport.present import find_layer_records, load_manifest
-from builder.transport.pull import pull_documents
 
 if TYPE_CHECKING:
     from builder.registry.client import RegistryClient
@@ -110,8 +107,9 @@ class Resolver:
 
     def _resolve(self, text: str, platform: Platform) -> Image:
         if text.startswith(LAYOUT_SCHEME):
-            path, name = parse_layout_reference(text)
-            top, image = pull_documents(self._store, LayoutSource(path), name, platform)
+            from builder.transport.from_layout import pull_layout  # gate: rare. Bases in image layouts
+
+            top, image = pull_layout(self._store, text, platform)
             self._store.names.add(top)
             return image
         text = text.removeprefix(IMAGE_SCHEME)
@@ -156,6 +154,8 @@ class Resolver:
     def _find_id(self, text: str, platform: Platform) -> Image | None:
         if not _ID.fullmatch(text):
             return None
+        from builder.image.listing import find_by_id  # gate: rare. Names are commoner than IDs
+
         descriptor = find_by_id(self._store, text)
         return None if descriptor is None else load_image(self._store.blobs, descriptor, platform)
 
