@@ -10,7 +10,8 @@ import os
 from typing import NoReturn
 
 from builder import __version__
-from builder.cli.limits import add_limits
+from builder.cli.limit_flags import add_limits
+from builder.engine.location import store_root
 from builder.errors import UsageError
 from builder.suggest import most_alike
 
@@ -92,6 +93,18 @@ def add_root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", metavar="DIR", help="the store (default: $PYBUILD_ROOT, /var/lib/pybuild as root, else XDG data)"
     )
+
+
+def new_store_parser(verb: str, description: str, *, epilog: str = "") -> argparse.ArgumentParser:
+    """Return the parser of a verb that works on a store."""
+    parser = new_parser(f"pybuild {verb}", description, epilog=epilog)
+    add_root(parser)
+    return parser
+
+
+def root_of(arguments: argparse.Namespace) -> str:
+    """Return the path of the store that parsed arguments mean. Raises UsageError."""
+    return store_root(arguments.root, os.environ)
 
 
 def add_large_layers(parser: argparse._ActionsContainer) -> None:

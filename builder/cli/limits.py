@@ -1,4 +1,4 @@
-"""The flags that limit memory and processors of RUN, of a build and of `pybuild run`: docker's, with its bounds."""
+"""What the flags say that limit memory and processors of RUN (limit_flags.py): docker's words, with its bounds."""
 
 from __future__ import annotations
 
@@ -9,42 +9,24 @@ from builder.cli.options import MAX_NUMBER, parse_size, short
 from builder.errors import UsageError
 from builder.oci.run_options import CPU_PERIODS, MIN_CPU_QUOTA, MIN_MEMORY_BYTES, RunOptions
 
-_FLAGS = (
-    (("-m", "--memory"), "BYTES", "the memory that the processes of one RUN may use together"),
-    (("--memory-swap",), "BYTES", "memory and swap together; -1 is unlimited (default: twice the memory)"),
-    (("-c", "--cpu-shares"), "N", "weight of one RUN beside others, who have 1024"),
-    (("--cpu-period",), "MICROSECONDS", "how long a period of --cpu-quota is (default: 100000)"),
-    (("--cpu-quota",), "MICROSECONDS", "processor time that one RUN may use in each period"),
-    (("--cpuset-cpus",), "LIST", "the processors for RUN, for example 0-2,4"),
-    (("--cpuset-mems",), "LIST", "the memory nodes for RUN, for example 0,1"),
-    (("--cgroup-parent",), "GROUP", "the control group that those of RUN are made in"),
-)
-LIMITS = tuple(names[-1].removeprefix("--").replace("-", "_") for names, _, _ in _FLAGS)
-"""The names of their values among parsed arguments."""
 _LIST = r"[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*"
-
-
-def add_limits(parser: argparse._ActionsContainer) -> None:
-    """Let a parser know the flags."""
-    for names, metavar, help_ in _FLAGS:
-        parser.add_argument(*names, default="", metavar=metavar, help=help_)
 
 
 def with_limits(options: RunOptions, arguments: argparse.Namespace) -> RunOptions:
     """Return `options` with what the flags ask for; 0 and "" ask for nothing. Raises UsageError."""
     memory = _memory(arguments.memory)
     period = _number(arguments.cpu_period, "--cpu-period")
-    quota = _number(arguments.cpu_quota, "--cpu-quota", or_unlimited=True)
+    quota = _quota(arguments.cpu_quota)
     if period and not CPU_PERIODS[0] <= period <= CPU_PERIODS[1]:
         raise UsageError(f"--cpu-period {period} is not within {CPU_PERIODS[0]} and {CPU_PERIODS[1]} microseconds")
-    if quota and 0 < quota < MIN_CPU_QUOTA:
+    if quota and quota < MIN_CPU_QUOTA:
         raise UsageError(f"--cpu-quota {quota} is less than {MIN_CPU_QUOTA} microseconds")
     return options._replace(
         memory_bytes=memory,
         memory_swap_bytes=_memory_swap(arguments.memory_swap, memory),
         cpu_shares=_number(arguments.cpu_shares, "--cpu-shares"),
         cpu_period=period,
-        cpu_quota=None if quota == -1 else quota,  # so it is without one
+        cpu_quota=quota,
         cpuset_cpus=_list(arguments.cpuset_cpus, "--cpuset-cpus"),
         cpuset_mems=_list(arguments.cpuset_mems, "--cpuset-mems"),
         cgroup_parent=_parent(arguments.cgroup_parent),
@@ -72,9 +54,12 @@ def _memory_swap(text: str, memory: int | None) -> int | None:
     return size or None
 
 
-def _number(text: str, flag: str, *, or_unlimited: bool = False) -> int | None:
-    if or_unlimited and text.strip() == "-1":
-        return -1
+def _quota(text: str) -> int | None:
+    """Return the quota; -1 is none, as without the flag."""
+    return None if text.strip() == "-1" else _number(text, "--cpu-quota")
+
+
+def _number(text: str, flag: str) -> int | None:
     if text and not (re.fullmatch("[0-9]{1,19}", text.strip()) and int(text) <= MAX_NUMBER):
         raise UsageError(f"{flag} {short(text)} is not a whole number")
     return int(text or 0) or None

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from builder.cli import options
-from builder.cli.limits import LIMITS
+from builder.cli.limit_flags import LIMITS
 from builder.engine.location import store_root
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError

@@ -24,7 +24,7 @@ from builder.registry.client import RegistryClient
 from builder.solve import events
 from builder.store.store import Notify, Store, open_store
 from builder.transport.advice import explain
-from builder.transport.copy import copy_image
+from builder.transport.copy import copy_documents, copy_image
 from builder.transport.destination import copy_blob
 from builder.transport.documents import Documents, read_documents
 from builder.transport.output import Packing
@@ -44,7 +44,6 @@ from builder.transport.places.location import (
 from builder.transport.places.opening import open_archive, open_destination, open_source
 from builder.transport.places.store import StoreSource
 from builder.transport.places.whole_image import WholeImageDestination
-from builder.transport.progress import Report
 from builder.transport.push import what_is_here
 from builder.transport.source import Source
 
@@ -100,23 +99,26 @@ def copy_between(
     client = RegistryClient()
     with open_store(root, notify=notify) as store, store.lease(), open_source(origin, store, client) as opened:
         try:
-            top = _top(store, opened, origin, None if is_whole else wanted, is_exact=all_platforms or bool(platform))
+            exactly = all_platforms or bool(platform)
+            documents = _documents(store, opened, origin, None if is_whole else wanted, is_exact=exactly)
         except RegistryError as error:
             raise explain(error, _reference(origin), store, client) from error
-        if is_index(top) and isinstance(target, _ONE_PLATFORM):
+        if is_index(documents.top.descriptor) and isinstance(target, _ONE_PLATFORM):
             raise TransportError(
                 f"{target} holds an image for one platform only", hint="Leave out --all, or copy to oci-archive:FILE."
             )
         if isinstance(origin, StoreLocation) and isinstance(target, _PACKED) and not preserve_digests:
-            top = pack_image(store, top, Packing())
+            documents = read_documents(opened, pack_image(store, documents.top.descriptor, Packing()))
         with open_destination(target, store, client) as place:
-            documents = copy_image(opened, place, top, names=target.names, report=_told(sink))
+            copy_documents(opened, place, documents, names=target.names, report=events.report_to(sink))
         _remember(store, origin, target, opened.location, documents)
     return documents.top.descriptor.digest
 
 
-def _top(store: Store, source: Source, location: Location, platform: Platform | None, *, is_exact: bool) -> Descriptor:
-    """Return what is to be copied; with a `platform`, its image.
+def _documents(
+    store: Store, source: Source, location: Location, platform: Platform | None, *, is_exact: bool
+) -> Documents:
+    """Read what is to be copied; with a `platform`, its image.
 
     Unless somebody says what exactly, an index of the store of which one image is here stands for that image.
     """
@@ -125,10 +127,8 @@ def _top(store: Store, source: Source, location: Location, platform: Platform | 
         image = _with_type(source, location.image)
         if not is_exact:
             image = what_is_here(store, image)
-        if platform is None or not is_index(image):
-            return image
-    found = _read(source, image, platform)
-    return (found if platform is None else found.without_indexes()).top.descriptor
+    found = read_documents(source, image, platform)
+    return found if platform is None else found.without_indexes()
 
 
 def _with_type(source: Source, name: str) -> Descriptor:
@@ -136,12 +136,6 @@ def _with_type(source: Source, name: str) -> Descriptor:
     document = source.manifest(name)
     media_type = parse_manifest(document.data, "", f"manifest {document.descriptor.digest}").media_type
     return document.descriptor._replace(media_type=media_type)
-
-
-def _read(source: Source, image: str | Descriptor, platform: Platform | None) -> Documents:
-    if isinstance(image, Descriptor):
-        return read_documents(source, image.digest, platform, expected=image)
-    return read_documents(source, image, platform)
 
 
 def _remember(store: Store, origin: Location, target: Location, location: str, documents: Documents) -> None:
@@ -186,7 +180,7 @@ def save_images(
 def _to_save(store: Store, source: StoreSource, image: Descriptor, target: Location) -> Descriptor:
     top = what_is_here(store, image)
     if is_index(top) and isinstance(target, _ONE_PLATFORM):
-        top = _read(source, top, host_platform()).without_indexes().top.descriptor
+        top = read_documents(source, top, host_platform()).without_indexes().top.descriptor
     return pack_image(store, top, Packing()) if isinstance(target, _PACKED) else top
 
 
@@ -200,7 +194,7 @@ def load_images(
     with open_store(root, notify=notify) as store, store.lease(), open_archive(file, store) as source:
         destination = WholeImageDestination(store)
         for image in source.images():
-            documents = copy_image(source, destination, image.image, names=image.names, report=_told(sink))
+            documents = copy_image(source, destination, image.image, names=image.names, report=events.report_to(sink))
             if not documents.manifests:
                 raise TransportError(f"{source.location}: {documents.top.descriptor.digest} is an index of no images")
             if file != "-":
@@ -281,7 +275,3 @@ def _reference(location: Location) -> Reference:
     """Return the name that a registry was asked for: nothing else raises a RegistryError."""
     assert isinstance(location, RegistryLocation)
     return location.reference
-
-
-def _told(sink: events.EventSink) -> Report:
-    return lambda blob: sink(events.BlobProgress(*blob))

@@ -10,7 +10,6 @@ from builder.oci.reference import Reference
 from builder.solve import events
 from builder.transport.export import write_output
 from builder.transport.output import ImageOutput, parse_outputs
-from builder.transport.progress import BlobState
 
 
 class Outputs:
@@ -33,9 +32,7 @@ class Outputs:
         session = self._session
         epoch = session.epoch(images[0].plan)
 
-        def report(blob: BlobState) -> None:
-            session.sink(events.BlobProgress(*blob))
-
+        report = events.report_to(session.sink)
         return tuple(
             write_output(
                 spec, session.store, descriptor, names=[str(name) for name in names], epoch=epoch, report=report

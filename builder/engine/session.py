@@ -68,7 +68,7 @@ class BuildSession:
             pull=request.pull,
             named=request.build_contexts,
             notify=lambda line: sink(events.Noted(line)),
-            report=lambda blob: sink(events.BlobProgress(*blob)),
+            report=events.report_to(sink),
         )
         platforms = tuple(dict.fromkeys(parse_platform(text) for text in request.platforms)) or (host_platform(),)
         worker = Worker(store, request.isolation, one_id_only(), cancel)

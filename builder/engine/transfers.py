@@ -22,7 +22,6 @@ from builder.registry.login import verify_login
 from builder.solve import events
 from builder.store.store import Notify, Store, open_store
 from builder.transport.output import Packing
-from builder.transport.progress import Report
 from builder.transport.push import push_image
 from builder.transport.resolver import Resolver
 
@@ -76,7 +75,7 @@ def pull(
                 raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
             references = [reference.with_tag(tag) for tag in RegistryClient().list_tags(reference)]
         for each in references:
-            yield _pull(store, each, Resolver(store, pull=True, report=_told(sink)), wanted)
+            yield _pull(store, each, Resolver(store, pull=True, report=events.report_to(sink)), wanted)
 
 
 def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform) -> Pulled:
@@ -113,7 +112,7 @@ def push(
                     hint="`pybuild images` lists those there are; `pybuild tag` gives one another name.",
                 )
             packing = Packing(compression=compression)  # type: ignore[arg-type]  # the command line has the choices
-            top = push_image(store, image, each, client, packing=packing, report=_told(sink))
+            top = push_image(store, image, each, client, packing=packing, report=events.report_to(sink))
             yield Pushed(each, top.digest, top.size)
 
 
@@ -127,10 +126,6 @@ def _tags_of(store: Store, repository: Reference) -> list[Reference]:
 
 def _says_tag(name: str) -> bool:
     return ":" in name.rpartition("/")[2]
-
-
-def _told(sink: events.EventSink) -> Report:
-    return lambda blob: sink(events.BlobProgress(*blob))
 
 
 def search(term: str, *, limit: int = 25) -> tuple[Found, ...]:

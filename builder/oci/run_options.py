@@ -70,5 +70,12 @@ class RunOptions(NamedTuple):
 
 
 _FIRST_LIMIT = RunOptions._fields.index("memory_bytes")
+"""Those of control groups come last."""
 
 NO_OPTIONS = RunOptions()
+
+
+def numbers_of(text: str) -> frozenset[int]:
+    """Return the numbers of a list of the kernel's, as "0-2,4"."""
+    ranges = [[int(number) for number in word.split("-")] for word in text.split(",") if word]
+    return frozenset(number for each in ranges for number in range(each[0], each[-1] + 1))

@@ -6,7 +6,6 @@ they end. Credentials go to the registry itself and to the realm it names, over 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +15,7 @@ from urllib.parse import urlencode
 
 from builder.errors import RegistryError
 from builder.registry.challenge import Challenge, parse_challenges
-from builder.registry.connection import Connection, read_error_body, read_limited
+from builder.registry.connection import Connection, read_error_body, read_object
 from builder.registry.credential_helper import Credentials
 from builder.registry.credentials import find_credentials
 from builder.registry.endpoint import Endpoint
@@ -204,10 +203,4 @@ def _check_realm(endpoint: Endpoint, realm: str) -> None:
 
 def _document(response: Response, endpoint: Endpoint) -> dict[str, Any]:
     what = f"the token service of {endpoint.registry}"
-    try:
-        document = json.loads(read_limited(response, _MAX_TOKEN_BYTES, what))
-    except (ValueError, RecursionError) as error:
-        raise RegistryError(f"{what} answers with something that is not JSON") from error
-    if not isinstance(document, dict):
-        raise RegistryError(f"{what} answers with something that is not a token")
-    return document
+    return read_object(response, _MAX_TOKEN_BYTES, what, what, "token")

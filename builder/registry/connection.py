@@ -7,12 +7,14 @@ falls from HTTPS to HTTP, and no body is read that nobody wants. What was posted
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import urllib3
 
@@ -236,6 +238,17 @@ def read_limited(response: Response, limit: int, what: str) -> bytes:
         raise RegistryError(f"{what}: {reason_of(error)}", status=response.status) from error
     finally:
         response.release_conn()
+
+
+def read_object(response: Response, limit: int, what: str, who: str, meant: str) -> dict[str, Any]:
+    """Read a JSON object, the `meant` that `who` is to answer with. Raises RegistryError for anything else."""
+    try:
+        document = json.loads(read_limited(response, limit, what))
+    except (ValueError, RecursionError) as error:
+        raise RegistryError(f"{who} answers with something that is not JSON") from error
+    if not isinstance(document, dict):
+        raise RegistryError(f"{who} answers with something that is not a {meant}")
+    return document
 
 
 def read_error_body(response: Response) -> bytes:

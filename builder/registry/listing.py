@@ -9,7 +9,6 @@ Only the Link says whether there is more: short pages are not the last ones ever
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from builder.errors import RegistryError
 from builder.registry.access import Access
-from builder.registry.connection import read_error_body, read_limited
+from builder.registry.connection import read_error_body, read_object
 from builder.registry.endpoint import Endpoint
 from builder.registry.failure import failure
 from builder.registry.scope import CATALOG, Scopes, repository_scopes
@@ -80,13 +79,7 @@ def _list(
 def _document(response: Response, what: str) -> dict[str, Any]:
     if response.status != 200:
         raise failure(what, response.status, read_error_body(response))
-    try:
-        document = json.loads(read_limited(response, _MAX_PAGE_BYTES, what))
-    except (ValueError, RecursionError) as error:
-        raise RegistryError(f"{what}: the registry answers with something that is not JSON") from error
-    if not isinstance(document, dict):
-        raise RegistryError(f"{what}: the registry answers with something that is not a list")
-    return document
+    return read_object(response, _MAX_PAGE_BYTES, what, f"{what}: the registry", "list")
 
 
 def _next_url(url: str, response: Response, endpoint: Endpoint) -> str:

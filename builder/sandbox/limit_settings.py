@@ -105,9 +105,3 @@ def oci_resources(options: RunOptions) -> dict[str, object]:
         for kind, values in (("memory", memory), ("cpu", cpu))
     }
     return {kind: values for kind, values in asked.items() if values}
-
-
-def numbers_of(text: str) -> frozenset[int]:
-    """Return the numbers of a list of the kernel's, as "0-2,4"."""
-    ranges = [[int(number) for number in word.split("-")] for word in text.split(",") if word]
-    return frozenset(number for each in ranges for number in range(each[0], each[-1] + 1))

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from builder.errors import SandboxError
 from builder.linux.process import reap
-from builder.oci.run_options import RunOptions
-from builder.sandbox.limit_settings import Setting, numbers_of, settings_of
+from builder.oci.run_options import RunOptions, numbers_of
+from builder.sandbox.limit_settings import Setting, settings_of
 from builder.sandbox.process.hierarchies import (
     KERNEL,
     Group,
     GroupFiles,
     Hierarchy,
+    Version,
     enter_groups,
     new_group,
     read_file,
@@ -32,6 +34,7 @@ from builder.sandbox.spec import ExitStatus
 
 _SUBTREE = "cgroup.subtree_control"
 _TRIAL_SECONDS = 10.0
+_KILLED = 128 + signal.SIGKILL
 _PARENT_FLAG = "--cgroup-parent"
 _HINT = (
     "Run it as root where control groups can be written to, or leave the flag out; where they are of version 2, "
@@ -55,18 +58,22 @@ class LimitGroups:
 
     def judged(self, status: ExitStatus) -> ExitStatus:
         """Return how a run in them ended, with whether it failed after the kernel had killed a process for memory."""
-        return replace(status, memory_limit_reached=status.code != 0 and self.memory_limit_was_reached())
+        return replace(status, memory_limit_reached=status.code != 0 and self._memory_limit_was_reached(status))
 
-    def memory_limit_was_reached(self) -> bool:
-        """Say whether the kernel has killed a process for want of memory."""
+    def _memory_limit_was_reached(self, status: ExitStatus) -> bool:
         if not self.memory:
             return False
+        counts = False
         for file in ("memory.events", "memory.oom_control"):  # of version 2 and 1
             for line in read_file(f"{self.memory}/{file}").splitlines():
                 name, _, count = line.partition(" ")
                 if name == "oom_kill" and int(count) > 0:
                     return True
-        # That counts no kills before Linux 4.13, and none in groups that a runtime has made below.
+                counts = counts or name == "oom_kill"
+        # It counts no kills before Linux 4.13, and none in groups that a runtime has made below. What was reached may
+        # be page cache alone, so then only a process that was killed tells.
+        if counts and status.code != _KILLED:
+            return False
         limit = int(read_file(f"{self.memory}/memory.limit_in_bytes") or 0)
         most = int(read_file(f"{self.memory}/memory.max_usage_in_bytes") or 0)
         return 0 < limit <= most
@@ -170,6 +177,10 @@ class Limits:
         """Let groups in the one at `place` have what is wanted. Raises OSError, SandboxError."""
         if hierarchy.version == 1:
             return
+        # Threaded controllers may be enabled in a group that has processes, which then can have no groups with
+        # processes of their own (kernel: cgroup-v2, Threads). Only the root of all is spared, and has no type.
+        if wanted and place == hierarchy.own and os.path.exists(f"{place}/cgroup.type"):
+            raise _has_processes(wanted[0], place)
         enabled = read_file(f"{place}/{_SUBTREE}").split()
         for setting in wanted:
             if setting.controller in enabled:
@@ -177,17 +188,17 @@ class Limits:
             try:
                 self._files.write(f"{place}/{_SUBTREE}", f"+{setting.controller}")
             except OSError as error:
-                name = setting.controller
                 if error.errno == errno.EBUSY:
-                    why = f"the control group {place} has processes, so groups in it can't have the controller {name}"
-                    raise _refused(setting.flag, why) from error
+                    raise _has_processes(setting, place) from error
                 if error.errno == errno.ENOENT:
-                    raise _refused(setting.flag, f"the control group {place} has no controller {name}") from error
+                    raise _refused(
+                        setting.flag, f"the control group {place} has no controller {setting.controller}"
+                    ) from error
                 raise
 
     def _write(self, path: str, hierarchy: Hierarchy, wanted: Sequence[Setting]) -> None:
         for setting in wanted:
-            _check_available(hierarchy, setting)
+            _check_available((os.path.dirname(path), hierarchy.own), hierarchy.version, setting)
             file = f"{path}/{setting.file}"
             if not os.path.exists(file):
                 if setting.required:
@@ -268,15 +279,15 @@ def group_path(parent: str) -> str:
     return "/".join("-".join(words[:count]) + ".slice" for count in range(1, len(words) + 1))
 
 
-def _check_available(hierarchy: Hierarchy, setting: Setting) -> None:
+def _check_available(above: Sequence[str], version: Version, setting: Setting) -> None:
     """Refuse processors and nodes that are not there: version 2 takes them, and then goes by what is left or by all.
 
-    Raises SandboxError.
+    The first group of `above` that can say what there is decides. Raises SandboxError.
     """
     if setting.controller != "cpuset":
         return
-    name = setting.file.replace(".", ".effective_") if hierarchy.version == 1 else f"{setting.file}.effective"
-    available = read_file(f"{hierarchy.own}/{name}").strip()
+    name = setting.file.replace(".", ".effective_") if version == 1 else f"{setting.file}.effective"
+    available = next(filter(None, (read_file(f"{place}/{name}").strip() for place in above)), "")
     if available and not numbers_of(setting.value) <= numbers_of(available):
         why = f"{setting.value} is asked for, and {available} is there"
         raise _refused(setting.flag, why, hint="Give another list, or leave the flag out.")
@@ -300,6 +311,11 @@ def _refusal(flag: str, place: str, error: OSError) -> SandboxError:
             return fault_while(f"using the control group {place} for {flag}", error)
         case _:
             return _refused(flag, f"the control group {place} can't be used ({error.strerror})")
+
+
+def _has_processes(setting: Setting, place: str) -> SandboxError:
+    why = f"the control group {place} has processes, so groups in it can't have the controller {setting.controller}"
+    return _refused(setting.flag, why)
 
 
 def _refused(flag: str, why: str, *, hint: str = _HINT) -> SandboxError:

@@ -140,5 +140,10 @@ def of_platform(sink: EventSink, platform: str) -> EventSink:
     return told
 
 
+def report_to(sink: EventSink) -> Callable[[tuple[str, str, int, int, float]], None]:
+    """Return what tells a sink how far the blobs of a copy are (builder.transport.progress.Report)."""
+    return lambda blob: sink(BlobProgress(*blob))
+
+
 def ignore_events(event: Event) -> None:
     """The sink that throws everything away."""

@@ -35,12 +35,22 @@ def copy_image(
     With a `platform`, only its image of an index is copied, as a manifest. Returns the documents that were copied.
     Raises ImageError, and what the two places raise.
     """
-    if isinstance(image, Descriptor):
-        documents = read_documents(source, image.digest, platform, expected=image)
-    else:
-        documents = read_documents(source, image, platform)
+    documents = read_documents(source, image, platform)
     if platform is not None:
         documents = documents.without_indexes()
+    copy_documents(source, destination, documents, names=names, report=report)
+    return documents
+
+
+def copy_documents(
+    source: Source,
+    destination: Destination,
+    documents: Documents,
+    *,
+    names: Sequence[Reference] = (),
+    report: Report = ignore_progress,
+) -> None:
+    """Copy what was read from the source already, with all that it leads to. Raises as `copy_image`."""
     blobs = {blob.digest: blob for blob in documents.blobs()}
     if destination.documents_are_blobs:
         blobs |= {document.descriptor.digest: document.descriptor for document in documents.all}
@@ -49,7 +59,6 @@ def copy_image(
     for document in documents.all[:-1]:
         destination.put_manifest(document)
     destination.finish(documents.top, names)
-    return documents
 
 
 def copy_blobs(

@@ -8,10 +8,11 @@ they come among the blobs too. What is half written when an error comes names no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
-from builder.errors import DigestMismatch
+from builder.errors import DigestMismatch, TransportError
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference
 from builder.transport.source import Document, Source
@@ -47,6 +48,16 @@ class Destination(Protocol):
         Raises as `put_blob`.
         """
         ...
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Translate what the operating system says while `what` is written. Raises TransportError."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TransportError(f"writing {what}: {reason} ({error.filename or ''})") from error
 
 
 def copy_blob(source: Source, descriptor: Descriptor, write: Callable[[bytes], object]) -> None:

@@ -43,20 +43,19 @@ class Documents:
             yield from (manifest.config, *manifest.layers)
 
 
-def read_documents(
-    source: Source, name: str, platform: Platform | None = None, *, expected: Descriptor | None = None
-) -> Documents:
-    """Read manifests and indexes from `name` down; with a `platform`, only on the way to its image.
+def read_documents(source: Source, image: str | Descriptor, platform: Platform | None = None) -> Documents:
+    """Read manifests and indexes from `image` down: what the source calls it, or the descriptor that it must fit.
 
-    `expected` is what the name is known to stand for. Raises ImageError, and what the source raises.
+    With a `platform`, only those on the way to its image are read. Raises ImageError, and what the source raises.
     """
     all_: dict[str, Document] = {}
     manifests: list[tuple[Descriptor, Manifest]] = []
 
-    def read(expected: Descriptor | None, depth: int) -> None:
+    def read(wanted: str | Descriptor, depth: int) -> None:
         if depth == _MAX_NESTING:
+            name = image.digest if isinstance(image, Descriptor) else image
             raise ImageError(f"index {name} is nested more than {_MAX_NESTING} deep")
-        document, parsed = _read_document(source, name, expected)
+        document, parsed = _read_document(source, wanted)
         if isinstance(parsed, Manifest):
             manifests.append((document.descriptor, parsed))
         elif platform is not None:
@@ -67,20 +66,20 @@ def read_documents(
                     read(child, depth + 1)
         all_[document.descriptor.digest] = document
 
-    read(expected, 0)
+    read(image, 0)
     return Documents(tuple(all_.values()), tuple(manifests))
 
 
-def _read_document(source: Source, name: str, expected: Descriptor | None) -> tuple[Document, Manifest | Index]:
+def _read_document(source: Source, wanted: str | Descriptor) -> tuple[Document, Manifest | Index]:
     """Read one document, whose descriptor comes back with the media type that it turned out to have."""
-    came = source.manifest(name if expected is None else expected.digest)
+    came = source.manifest(wanted.digest if isinstance(wanted, Descriptor) else wanted)
     what = f"manifest {came.descriptor.digest}"
     parsed = parse_manifest(came.data, came.descriptor.media_type, what)
     descriptor = came.descriptor
-    if expected is not None:
-        check_size(expected, len(came.data), what)
+    if isinstance(wanted, Descriptor):
+        check_size(wanted, len(came.data), what)
         # Also as what the index calls it: a document that reads as manifest and as index would be one image to us and
         # another to others (CVE-2021-41190).
-        parse_manifest(came.data, expected.media_type, what)
-        descriptor = expected
+        parse_manifest(came.data, wanted.media_type, what)
+        descriptor = wanted
     return Document(descriptor._replace(media_type=parsed.media_type), came.data), parsed

@@ -28,7 +28,7 @@ def pull_documents(store: Store, source: Source, name: str, platform: Platform) 
 def complete_documents(store: Store, source: Source, top: Descriptor, platform: Platform) -> Image:
     """Return the image for `platform` below `top`, fetching only documents that are missing."""
     here_first = _HereFirst(store, source)
-    return _pull(store, here_first, read_documents(here_first, top.digest, platform, expected=top))[1]
+    return _pull(store, here_first, read_documents(here_first, top, platform))[1]
 
 
 class _HereFirst:

@@ -38,11 +38,7 @@ def push_image(
 
     Of an index of which one image only is here, that image is pushed. Raises RegistryError, StoreError, LayerError.
     """
-
-    def repository_with(blob: Descriptor) -> str:
-        return store.repositories.repository_with(blob.digest, name.registry, name.name)
-
-    source, destination = StoreSource(store), RegistryDestination(name, client, repository_with)
+    source, destination = StoreSource(store), RegistryDestination(name, client, store.repositories)
     packed = pack_image(
         store,
         what_is_here(store, image),

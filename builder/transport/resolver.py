@@ -107,11 +107,9 @@ class Resolver:
 
     def _resolve(self, text: str, platform: Platform) -> Image:
         if text.startswith(LAYOUT_SCHEME):
-            from builder.transport.from_layout import pull_layout  # gate: rare. Bases in image layouts
-
-            top, image = pull_layout(self._store, text, platform)
-            self._store.names.add(top)
-            return image
+            found = self._without_name(text, platform)
+            assert found is not None  # what a layout has not got is an error
+            return found
         text = text.removeprefix(IMAGE_SCHEME)
         found = self._find_id(text, platform)
         if found is not None:
@@ -152,12 +150,12 @@ class Resolver:
             return None
 
     def _find_id(self, text: str, platform: Platform) -> Image | None:
-        if not _ID.fullmatch(text):
-            return None
-        from builder.image.listing import find_by_id  # gate: rare. Names are commoner than IDs
+        return self._without_name(text, platform) if _ID.fullmatch(text) else None
 
-        descriptor = find_by_id(self._store, text)
-        return None if descriptor is None else load_image(self._store.blobs, descriptor, platform)
+    def _without_name(self, text: str, platform: Platform) -> Image | None:
+        from builder.transport.nameless import find_nameless  # gate: rare. Names are commoner than IDs and layouts
+
+        return find_nameless(self._store, text, platform)
 
     @property
     def _fetcher(self) -> Fetcher:

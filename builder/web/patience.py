@@ -210,20 +210,8 @@ class _PlainConnection(HTTPConnection):
         self._sending.send(self.sock, data)
 
 
-class _SecureConnection(HTTPSConnection):
-    def __init__(self, patience: Patience, check: Callable[[], None], *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._sending = Sending(patience, check)
-        self.response_class = partial(_WatchedResponse, patience, check, self._sending)  # type: ignore[assignment]  # http.client calls it
-
-    def connect(self) -> None:
-        self._sending.is_cut = False
-        super().connect()
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        self._sending.send(self.sock, data)
+class _SecureConnection(_PlainConnection, HTTPSConnection):
+    """Watched in the same way, below TLS."""
 
 
 def watch(manager: urllib3.PoolManager, patience: Patience, check: Callable[[], None]) -> urllib3.PoolManager:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import time
 from threading import Thread
 from typing import Any
 
@@ -61,12 +63,15 @@ def test_each_file_is_one_line_and_one_in_error_makes_the_code_1(pybuild: Progra
 
 def test_a_pipe_is_waited_for() -> None:
     reading, writing = os.pipe()
+    os.write(writing, b"FROM ")
     found: list[bytes] = []
     reader = Thread(target=lambda: found.append(read_dockerfile(f"/dev/fd/{reading}")), daemon=True)
     reader.start()
-    reader.join(0.2)
+    deadline = time.monotonic() + 10
+    while select.select([reading], [], [], 0)[0] and time.monotonic() < deadline:
+        time.sleep(0.001)  # until the first half is read: whoever doesn't wait takes it for the whole
     assert reader.is_alive(), "it did not wait for whoever writes to the pipe"
-    os.write(writing, b"FROM scratch\n")
+    os.write(writing, b"scratch\n")
     os.close(writing)
     reader.join(10)
     os.close(reading)

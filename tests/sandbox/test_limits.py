@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from builder.errors import SandboxError
-from builder.oci.run_options import RunOptions
-from builder.sandbox.limit_settings import cpu_weight, numbers_of, settings_of
+from builder.oci.run_options import RunOptions, numbers_of
+from builder.sandbox.limit_settings import cpu_weight, settings_of
 from builder.sandbox.limits import LimitGroups, Limits, check_limits, group_path
 from builder.sandbox.oci.bundle import config
 from builder.sandbox.process.hierarchies import GroupFiles, Hierarchy, Version, new_group, read_hierarchies
@@ -178,6 +178,28 @@ def test_in_version_2_a_controller_is_enabled_where_it_can_be(tmp_path: Path) ->
     groups.close()
 
 
+@pytest.mark.parametrize("asked", [RunOptions(cpu_shares=5), RunOptions(cpuset_cpus="0"), RunOptions(memory_bytes=MIB)])
+def test_in_version_2_nothing_is_enabled_in_the_group_of_this_process(tmp_path: Path, asked: RunOptions) -> None:
+    """The kernel lets cpu and cpuset be enabled there: no group in it could be entered any more."""
+    hierarchies = version_2(tmp_path)
+    own = Path(hierarchies[0].own)
+    (own / "cgroup.type").write_text("domain\n")  # which the root of all has not
+    groups = Limits(hierarchies, FakeKernel(2)).open(asked)
+    assert os.path.dirname(groups.paths[0]) == f"{tmp_path}/tree/slice"
+    assert (own / "cgroup.subtree_control").read_text() == ""
+    groups.close()
+
+
+def test_processors_are_those_of_the_group_above(tmp_path: Path) -> None:
+    hierarchies = version_2(tmp_path)
+    for place, there in (("slice", "0-7"), ("slice/scope", "0-1")):
+        Path(hierarchies[0].point, place, "cpuset.cpus.effective").write_text(there)
+    limits = Limits(hierarchies, FakeKernel(2, refuses={"scope/cgroup.subtree_control": errno.EBUSY}))
+    limits.open(RunOptions(cpuset_cpus="4")).close()
+    with pytest.raises(SandboxError, match="8 is asked for, and 0-7 is there"):
+        limits.open(RunOptions(cpuset_cpus="8"))
+
+
 @pytest.mark.parametrize(
     ("parent", "path"),
     [
@@ -269,6 +291,15 @@ def test_the_kernel_says_that_the_limit_was_reached(tmp_path: Path, found: dict[
     assert groups.judged(ExitStatus(137, 9)) == ExitStatus(137, 9, memory_limit_reached=reached)
     assert groups.judged(ExitStatus(0)) == ExitStatus(0)
     assert LimitGroups().judged(ExitStatus(1)) == ExitStatus(1)
+
+
+@pytest.mark.parametrize(("code", "reached"), [(7, False), (1, False), (137, True)])
+def test_page_cache_that_fills_the_limit_kills_nobody(tmp_path: Path, code: int, reached: bool) -> None:
+    """Of version 1, where a kill in a group that a runtime has made below is not counted."""
+    for name in ("memory.limit_in_bytes", "memory.max_usage_in_bytes"):
+        (tmp_path / name).write_text("4096\n")
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+    assert LimitGroups(memory=str(tmp_path)).judged(ExitStatus(code)).memory_limit_reached is reached
 
 
 def test_what_killed_builders_left_is_removed_and_what_others_use_is_not(tmp_path: Path) -> None:

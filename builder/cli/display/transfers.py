@@ -9,21 +9,17 @@ import sys
 import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
-from builder.cli.display.text import short_digest, size_text
+from builder.cli.display.text import short_digest
 from builder.solve import events as e
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 PULLED: Mapping[str, str] = {"done": "Pull complete", "present": "Already exists"}
 PUSHED: Mapping[str, str] = {"done": "Pushed", "present": "Layer already exists"}
 COPIED: Mapping[str, str] = {"done": "Copied", "present": "Already exists"}
-_REFRESH_PER_SECOND = 10
-_BAR_COLUMNS = 20
 
 
 class TransferDisplay:
@@ -32,21 +28,17 @@ class TransferDisplay:
     Each blob has its line once: a push says of a layer twice that it is there.
     """
 
-    def __init__(self, words: Mapping[str, str], stream: TextIO = sys.stdout) -> None:
+    def __init__(self, words: Mapping[str, str], stream: TextIO | None = None) -> None:
         self._words = words
-        self._stream = stream
+        self._stream = stream or sys.stdout
         self._moving: dict[str, e.BlobProgress] = {}
         self._said: set[str] = set()
         self._lock = threading.Lock()
         self._live: Live | None = None
-        if stream.isatty():
-            console = Console(file=stream, highlight=False)
-            self._live = Live(
-                get_renderable=self._render,
-                console=console,
-                refresh_per_second=_REFRESH_PER_SECOND,
-                transient=True,
-            )
+        if self._stream.isatty():
+            from builder.cli.display.transfer_bars import live_bars  # gate: rare. rich is the slowest import of all
+
+            self._live = live_bars(self._stream, lambda: list(self._moving.values()))
 
     def __enter__(self) -> TransferDisplay:
         if self._live is not None:
@@ -79,20 +71,3 @@ class TransferDisplay:
             print(line, file=self._stream, flush=True)
         else:
             self._live.console.print(line, markup=False, soft_wrap=True)
-
-    def _render(self) -> Table:
-        grid = Table.grid(padding=0)
-        for blob in list(self._moving.values()):
-            grid.add_row(blob_row(blob.digest, blob.done, blob.size, blob.seconds))
-        return grid
-
-
-def blob_row(digest: str, done: int, size: int, seconds: float) -> Text:
-    """Return the row of a blob on its way: a bar, bytes of all, and bytes a second."""
-    filled = _BAR_COLUMNS * done // size if size else _BAR_COLUMNS
-    row = Text(f" ↕ {short_digest(digest)}  ", style="cyan", no_wrap=True, overflow="ellipsis")
-    row.append("█" * filled + "░" * (_BAR_COLUMNS - filled))
-    row.append(f"  {size_text(done)}/{size_text(size)}", style="dim")
-    if seconds:
-        row.append(f"  {size_text(done / seconds)}/s", style="dim")
-    return row

@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from builder.cli.display.text import blob_line, clean, clipped, last_written, size_text
-from builder.cli.display.transfers import blob_row
+from builder.cli.display.transfer_bars import blob_row
 from builder.solve import events as e
 
 _OUTPUT_LINES = 4
@@ -170,5 +170,5 @@ class TtyDisplay:
             for text in list(running.lines):
                 grid.add_row(Text(f"    │ {text}", style="dim", no_wrap=True, overflow="ellipsis"))
         for blob in list(self._moving.values()):
-            grid.add_row(blob_row(blob.digest, blob.done, blob.size, blob.seconds))
+            grid.add_row(blob_row(blob))
         return grid

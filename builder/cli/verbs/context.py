@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
-from builder.cli.arguments import add_root, new_parser
+from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import clean, size_text
 from builder.engine.contexts import open_listing
-from builder.engine.location import store_root
 
 
 def context_command(argv: list[str]) -> int:
@@ -26,7 +24,7 @@ def context_command(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     add_root(parser)
     arguments = parser.parse_args(argv)
-    listing = open_listing(arguments.path, arguments.file, root=store_root(arguments.root, os.environ))
+    listing = open_listing(arguments.path, arguments.file, root=root_of(arguments))
     for sentence in listing.warnings:
         print(f"warning: {clean(sentence)}", file=sys.stderr)
     count = size = 0

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator
 
-from builder.cli.arguments import add_root, new_parser
+from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.text import print_note
 from builder.cli.display.transfers import COPIED, PULLED, TransferDisplay
 from builder.engine import copying, images
-from builder.engine.location import store_root
 from builder.errors import UsageError
 from builder.solve import events
 
@@ -33,7 +31,7 @@ FILE may be -, for standard input or output.
 
 def copy_command(argv: list[str]) -> int:
     """Copy an image between any two places; the last line is its digest."""
-    parser = _parser("copy", "Copy an image from one place to another.", _TRANSPORTS)
+    parser = new_store_parser("copy", "Copy an image from one place to another.", epilog=_TRANSPORTS)
     parser.add_argument("source", metavar="SRC")
     parser.add_argument("destination", metavar="DST")
     parser.add_argument("-a", "--all", action="store_true", help="every image of an index")
@@ -46,7 +44,7 @@ def copy_command(argv: list[str]) -> int:
         digest = copying.copy_between(
             arguments.source,
             arguments.destination,
-            _root(arguments),
+            root_of(arguments),
             platform=arguments.platform,
             all_platforms=arguments.all,
             preserve_digests=arguments.preserve_digests,
@@ -59,7 +57,7 @@ def copy_command(argv: list[str]) -> int:
 
 def save_command(argv: list[str]) -> int:
     """Write images into one archive, which docker, podman and skopeo load."""
-    parser = _parser("save", "Write images of the store to an archive, or to standard output.")
+    parser = new_store_parser("save", "Write images of the store to an archive, or to standard output.")
     parser.add_argument("name", nargs="+", metavar="NAME")
     parser.add_argument("-o", "--output", default=_STDIO, metavar="FILE", help="where to (default: standard output)")
     parser.add_argument(
@@ -71,13 +69,13 @@ def save_command(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if arguments.output == _STDIO and sys.stdout.isatty():
         raise UsageError("an archive is not written to a terminal", hint="Use -o FILE, or redirect standard output.")
-    copying.save_images(_root(arguments), arguments.name, arguments.output, arguments.format, notify=print_note)
+    copying.save_images(root_of(arguments), arguments.name, arguments.output, arguments.format, notify=print_note)
     return 0
 
 
 def load_command(argv: list[str]) -> int:
     """Take in all images of an archive. The words are docker's, since scripts read them."""
-    parser = _parser("load", "Take in the images of an archive: of docker, podman, skopeo or pybuild.")
+    parser = new_store_parser("load", "Take in the images of an archive: of docker, podman, skopeo or pybuild.")
     parser.add_argument("-i", "--input", default=_STDIO, metavar="FILE", help="where from (default: standard input)")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the names only")
     arguments = parser.parse_args(argv)
@@ -85,7 +83,7 @@ def load_command(argv: list[str]) -> int:
         raise UsageError("an archive is not read from a terminal", hint="Use -i FILE, or redirect standard input.")
     with TransferDisplay(PULLED) as display:
         sink = events.ignore_events if arguments.quiet else display
-        for loaded in copying.load_images(_root(arguments), arguments.input, sink=sink, notify=print_note):
+        for loaded in copying.load_images(root_of(arguments), arguments.input, sink=sink, notify=print_note):
             for name in loaded.names:
                 display.say(f"Loaded image: {name.familiar}")
             if not loaded.names:
@@ -95,8 +93,10 @@ def load_command(argv: list[str]) -> int:
 
 def inspect_command(argv: list[str]) -> int:
     """Print what an image is, as JSON. With a transport before it, it is looked at where it lies."""
-    parser = _parser(
-        "inspect", "Print an image's digests, config and layers as JSON.", _TRANSPORTS.replace("SRC and DST", "image")
+    parser = new_store_parser(
+        "inspect",
+        "Print an image's digests, config and layers as JSON.",
+        epilog=_TRANSPORTS.replace("SRC and DST", "image"),
     )
     parser.add_argument("image", nargs="+")
     parser.add_argument("--raw", action="store_true", help="the manifest (or index) exactly as it is stored")
@@ -108,7 +108,7 @@ def inspect_command(argv: list[str]) -> int:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         return 0
-    root, found = _root(arguments), []
+    root, found = root_of(arguments), []
     for image in arguments.image:
         if copying.is_elsewhere(image):
             found.append(copying.describe_elsewhere(root, image, notify=print_note))
@@ -119,19 +119,9 @@ def inspect_command(argv: list[str]) -> int:
 
 
 def _documents(arguments: argparse.Namespace) -> Iterator[bytes]:
-    root, config = _root(arguments), arguments.config
+    root, config = root_of(arguments), arguments.config
     for image in arguments.image:
         if copying.is_elsewhere(image):
             yield copying.read_document_elsewhere(root, image, config=config, notify=print_note)
         else:
             yield from images.read_documents(root, [image], config=config, notify=print_note)
-
-
-def _parser(name: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    parser = new_parser(f"pybuild {name}", description, epilog=epilog)
-    add_root(parser)
-    return parser
-
-
-def _root(arguments: argparse.Namespace) -> str:
-    return store_root(arguments.root, os.environ)

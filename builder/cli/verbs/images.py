@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
 
-from builder.cli.arguments import add_root, new_parser
+from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.diagnostics import render_error
 from builder.cli.display.text import age_text, print_note, short_digest, size_text, table_lines
 from builder.engine import images
-from builder.engine.location import store_root
 from builder.oci.reference import parse_reference
 
 _STEP_COLUMNS = 56
@@ -21,7 +19,7 @@ _STEP_COLUMNS = 56
 
 def images_command(argv: list[str]) -> int:
     """List the images of the store."""
-    parser = _parser("images", "List the images in the store.")
+    parser = new_store_parser("images", "List the images in the store.")
     parser.add_argument("name", nargs="?", help="only images of this name")
     parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs")
     parser.add_argument("-a", "--all", action="store_true", help="dangling images too")
@@ -30,7 +28,7 @@ def images_command(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     found = images.list_images(
-        _root(arguments), arguments.name or "", dangling=arguments.all or not arguments.quiet, notify=print_note
+        root_of(arguments), arguments.name or "", dangling=arguments.all or not arguments.quiet, notify=print_note
     )
     if arguments.json:
         print(json.dumps([image.to_json() for image in found], indent=2))
@@ -40,16 +38,6 @@ def images_command(argv: list[str]) -> int:
     else:
         _print_images(found, arguments)
     return 0
-
-
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    parser = new_parser(f"pybuild {name}", description)
-    add_root(parser)
-    return parser
-
-
-def _root(arguments: argparse.Namespace) -> str:
-    return store_root(arguments.root, os.environ)
 
 
 def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Namespace) -> None:
@@ -71,13 +59,13 @@ def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Names
 
 def history_command(argv: list[str]) -> int:
     """Show how an image was made: each record of its history, and the layer it stands for."""
-    parser = _parser("history", "Show the steps of an image, and the layer each one made.")
+    parser = new_store_parser("history", "Show the steps of an image, and the layer each one made.")
     parser.add_argument("image")
     parser.add_argument("--layers", action="store_true", help="only the steps that made layers")
     parser.add_argument("--no-trunc", action="store_true", help="do not shorten anything")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
-    steps = images.image_history(_root(arguments), arguments.image, notify=print_note)
+    steps = images.image_history(root_of(arguments), arguments.image, notify=print_note)
     if arguments.layers:
         steps = tuple(step for step in steps if step.layer)
     if arguments.json:
@@ -107,24 +95,24 @@ def _remark(comment: str) -> str:
 
 def tag_command(argv: list[str]) -> int:
     """Give an image another name."""
-    parser = _parser("tag", "Give an image further names.")
+    parser = new_store_parser("tag", "Give an image further names.")
     parser.add_argument("image")
     parser.add_argument("name", nargs="+")
     arguments = parser.parse_args(argv)
-    images.tag_image(_root(arguments), arguments.image, arguments.name, notify=print_note)
+    images.tag_image(root_of(arguments), arguments.image, arguments.name, notify=print_note)
     return 0
 
 
 def rmi_command(argv: list[str]) -> int:
     """Remove names, and images that have no name left. Goes on after a failure, and then returns 1."""
-    parser = _parser("rmi", "Remove images.")
+    parser = new_store_parser("rmi", "Remove images.")
     parser.add_argument("image", nargs="+")
     parser.add_argument(
         "-f", "--force", action="store_true", help="also when an ID has several names; ignore missing images"
     )
     arguments = parser.parse_args(argv)
     code = 0
-    for removal in images.remove_images(_root(arguments), arguments.image, force=arguments.force, notify=print_note):
+    for removal in images.remove_images(root_of(arguments), arguments.image, force=arguments.force, notify=print_note):
         for line in removal.lines:
             print(line)
         if removal.error is not None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 
-from builder.cli.arguments import add_root, new_parser
+from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import clean, print_note, size_text
 from builder.engine.info import MachineInfo, describe_machine
-from builder.engine.location import store_root
 
 
 def info_command(argv: list[str]) -> int:
@@ -22,7 +20,7 @@ def info_command(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     info = describe_machine(
-        store_root(arguments.root, os.environ),
+        root_of(arguments),
         isolation=arguments.isolation,
         verify=arguments.verify,
         notify=print_note,

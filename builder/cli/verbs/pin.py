@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from builder.cli.arguments import add_root, new_parser
+from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.results import write_file
 from builder.cli.verbs.parse import read_dockerfile
-from builder.engine.location import store_root
 from builder.engine.pin import apply_pins, resolve_pins
 
 
@@ -21,7 +19,7 @@ def pin_command(argv: list[str]) -> int:
     add_root(parser)
     arguments = parser.parse_args(argv)
     text = read_dockerfile(arguments.file).decode("utf-8", "surrogateescape")
-    pins = resolve_pins(text, arguments.file, None if arguments.check else store_root(arguments.root, os.environ))
+    pins = resolve_pins(text, arguments.file, None if arguments.check else root_of(arguments))
     for pin in pins:
         what = f"has no digest{f' ({pin.reason})' if pin.reason else ''}" if arguments.check or pin.reason else "pinned"
         print(f"{arguments.file}:{pin.location.line}: {pin.written} {what}", file=sys.stderr)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
-from builder.cli.arguments import add_root, new_parser
+from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import print_note, size_text
 from builder.cli.options import parse_size
-from builder.engine.location import store_root
 from builder.engine.prune import Pruned, delete_store, prune_store
 from builder.errors import UsageError
 
@@ -29,7 +26,7 @@ def prune_command(argv: list[str]) -> int:
     )
     parser.add_argument("--whole-store", action="store_true", help="delete the store itself, named images and all")
     arguments = parser.parse_args(argv)
-    root = store_root(arguments.root, os.environ)
+    root = root_of(arguments)
     if arguments.whole_store:
         if arguments.dry_run:
             raise UsageError("--whole-store cannot be tried with --dry-run")

@@ -6,7 +6,8 @@ import argparse
 import os
 
 from builder.cli.arguments import add_large_layers, new_parser
-from builder.cli.limits import add_limits, with_limits
+from builder.cli.limit_flags import add_limits
+from builder.cli.limits import with_limits
 from builder.cli.options import parse_build_args
 from builder.cli.rare_options import parse_hosts
 from builder.containers.request import ContainerRequest

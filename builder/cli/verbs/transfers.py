@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import os
 import sys
 
-from builder.cli.arguments import add_root, new_parser
+from builder.cli.arguments import add_root, new_parser, new_store_parser, root_of
 from builder.cli.display.text import clean, print_note, table_lines
 from builder.cli.display.transfers import PULLED, PUSHED, TransferDisplay
 from builder.engine import transfers
-from builder.engine.location import store_root
 from builder.errors import UsageError
 from builder.oci.reference import DEFAULT_REGISTRY, parse_reference
 
@@ -20,7 +18,7 @@ _DESCRIPTION_COLUMNS = 60
 
 def pull_command(argv: list[str]) -> int:
     """Pull images; the last line is the full name of each, as docker prints it."""
-    parser = _parser("pull", "Fetch images from registries into the store.")
+    parser = new_store_parser("pull", "Fetch images from registries into the store.")
     parser.add_argument("name", nargs="+", metavar="NAME[:TAG|@DIGEST]")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
@@ -38,7 +36,7 @@ def _pull(name: str, arguments: argparse.Namespace) -> None:
             which = "all tags" if arguments.all_tags else reference.digest or reference.tag
             display.say(f"{which}: Pulling from {reference.repository}")
         found = transfers.pull(
-            store_root(arguments.root, os.environ),
+            root_of(arguments),
             name,
             platform=arguments.platform,
             all_tags=arguments.all_tags,
@@ -62,7 +60,7 @@ def _pull_lines(pulled: transfers.Pulled) -> list[str]:
 
 def push_command(argv: list[str]) -> int:
     """Push an image under its name; what the registry has is not sent again."""
-    parser = _parser("push", "Send an image of the store to the registry that its name says.")
+    parser = new_store_parser("push", "Send an image of the store to the registry that its name says.")
     parser.add_argument("name", metavar="NAME[:TAG]")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
     parser.add_argument(
@@ -75,7 +73,7 @@ def push_command(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     with TransferDisplay(PUSHED) as display:
         pushed_names = transfers.push(
-            store_root(arguments.root, os.environ),
+            root_of(arguments),
             arguments.name,
             all_tags=arguments.all_tags,
             compression=arguments.compression,
@@ -172,9 +170,3 @@ def logout_command(argv: list[str]) -> int:
     else:
         print(f"Not logged in to {host}")
     return 0
-
-
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    parser = new_parser(f"pybuild {name}", description)
-    add_root(parser)
-    return parser

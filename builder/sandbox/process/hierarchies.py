@@ -46,12 +46,11 @@ class Hierarchy:
 
 def read_hierarchies(proc: str = "/proc/self") -> tuple[Hierarchy, ...]:
     """Return what is mounted of the hierarchies that this process is in. Raises OSError."""
-    with open(f"{proc}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        groups = [line.split(":", 2) for line in file.read().splitlines()]
+    groups = _own_groups(proc)
     with open(f"{proc}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         rows = [line.split(" ") for line in file.read().splitlines()]
     found = []
-    for _, names, group in groups:
+    for names, group in groups:
         for row in rows:
             # Fields 4 and 5 are the root of the mount and where it is; type, source and options of the file system
             # follow the dash (man 5 proc).
@@ -64,6 +63,13 @@ def read_hierarchies(proc: str = "/proc/self") -> tuple[Hierarchy, ...]:
                 found.append(Hierarchy(1 if names else 2, controllers, point, (point + own).rstrip("/")))
                 break
     return tuple(found)
+
+
+def _own_groups(proc: str) -> list[tuple[str, str]]:
+    """Return controllers and path of each group that a process is in (man 7 cgroups, /proc/PID/cgroup)."""
+    with open(f"{proc}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        rows = (line.split(":", 2) for line in file.read().splitlines())
+        return [(names, group) for _, names, group in rows]
 
 
 def _words(options: str) -> set[str]:
@@ -172,8 +178,7 @@ def enter_groups(paths: Sequence[str]) -> None:
 
     To move costs 10 ms: the kernel waits for all its processors. Names of ours are never used twice.
     """
-    with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        own = {line.rpartition("/")[2] for line in file.read().splitlines()}
+    own = {os.path.basename(group) for _, group in _own_groups("/proc/self")}
     for path in paths:
         if os.path.basename(path) not in own:
             KERNEL.write(f"{path}/cgroup.procs", "0")

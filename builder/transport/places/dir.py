@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from threading import Lock
 
 from builder.errors import TransportError
@@ -24,7 +24,7 @@ from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, digest_of, digest_or_none
 from builder.oci.reference import Reference
-from builder.transport.destination import copy_blob
+from builder.transport.destination import copy_blob, writing
 from builder.transport.places.layout_source import DirectoryFiles
 from builder.transport.source import BlobFile, BlobSink, Document, Source
 
@@ -140,13 +140,8 @@ class DirDestination:
         with replacing(f"{self.location}/{name}") as file:
             file.write(data)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise TransportError(f"writing dir:{self.location}: {reason} ({error.filename or ''})") from error
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(f"dir:{self.location}")
 
 
 def file_name(digest: Digest) -> str:

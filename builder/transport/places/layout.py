@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from builder.errors import DigestMismatch, TransportError
@@ -22,7 +22,7 @@ from builder.oci.media_type import OCI_INDEX
 from builder.oci.reference import Reference
 from builder.store.checked import open_checked, open_regular
 from builder.store.store import LAYOUT
-from builder.transport.destination import copy_blob
+from builder.transport.destination import copy_blob, writing
 from builder.transport.places.layout_source import blob_path, check_layout
 from builder.transport.source import Document, Source
 
@@ -77,15 +77,8 @@ class LayoutDestination:
     def _path(self, descriptor: Descriptor) -> str:
         return f"{self._directory}/{blob_path(descriptor.digest)}"
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise TransportError(
-                f"writing the image layout {self._directory}: {reason} ({error.filename or ''})"
-            ) from error
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(f"the image layout {self._directory}")
 
 
 def index_entries(top: Descriptor, names: Sequence[Reference], ref: str = "") -> list[dict[str, Any]]:

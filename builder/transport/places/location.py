@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.digest import digest_or_none
@@ -76,33 +77,33 @@ class StoreLocation:
 
 
 @dataclass(frozen=True, slots=True)
-class LayoutLocation:
-    """oci:DIR[:REF]; `image` is a name of index.json, a digest, `@N` or ""."""
+class _InIndex:
+    """What index.json names: `image` is a name of it, a digest, `@N` or ""."""
 
     path: str
     image: str = ""
+    transport: ClassVar[str]
 
     @property
     def names(self) -> tuple[Reference, ...]:
         return ()
 
     def __str__(self) -> str:
-        return f"oci:{self.path}{_suffix(self.image)}"
+        return f"{self.transport}:{self.path}{_suffix(self.image)}"
 
 
-@dataclass(frozen=True, slots=True)
-class OciArchiveLocation:
-    """oci-archive:FILE[:REF]; `image` as in LayoutLocation."""
+class LayoutLocation(_InIndex):
+    """oci:DIR[:REF]."""
 
-    path: str
-    image: str = ""
+    __slots__ = ()
+    transport = "oci"
 
-    @property
-    def names(self) -> tuple[Reference, ...]:
-        return ()
 
-    def __str__(self) -> str:
-        return f"oci-archive:{self.path}{_suffix(self.image)}"
+class OciArchiveLocation(_InIndex):
+    """oci-archive:FILE[:REF]."""
+
+    __slots__ = ()
+    transport = "oci-archive"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import assert_never
 
 from builder.errors import UsageError
-from builder.oci.reference import Reference
 from builder.registry.client import RegistryClient
 from builder.store.store import Store
 from builder.transport.destination import Destination
@@ -39,7 +38,7 @@ from builder.transport.places.location import (
 )
 from builder.transport.places.oci_archive import OciArchiveSource
 from builder.transport.places.one_file import open_output_file
-from builder.transport.places.registry import MountFrom, RegistryDestination, RegistrySource
+from builder.transport.places.registry import RegistryDestination, RegistrySource
 from builder.transport.places.store import StoreSource
 from builder.transport.places.tar_file import STDIN, open_tar
 from builder.transport.places.whole_image import WholeImageDestination
@@ -123,7 +122,7 @@ def open_destination(
         case RegistryLocation(reference):
             if not reference.tag:
                 raise _only_read(location, f"@{reference.digest}")
-            yield RegistryDestination(reference, client, _mount_from(store, reference))
+            yield RegistryDestination(reference, client, store.repositories)
         case StoreLocation():
             _ = location.names  # raises for an ID
             yield WholeImageDestination(store)
@@ -157,10 +156,6 @@ def open_destination(
                 yield storage
         case _:
             assert_never(location)
-
-
-def _mount_from(store: Store, reference: Reference) -> MountFrom:
-    return lambda blob: store.repositories.repository_with(blob.digest, reference.registry, reference.name)
 
 
 def _ref(location: Location, ref: str) -> str:

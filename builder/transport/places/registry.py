@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import Digest, parse_digest
+from builder.oci.digest import parse_digest
 from builder.oci.reference import Reference
 from builder.registry.client import RegistryClient
+from builder.store.repositories import Repositories
 from builder.transport.destination import copy_blob
 from builder.transport.source import BlobFile, BlobSink, Document, OpenFile, Source
 
@@ -43,23 +44,18 @@ class RegistrySource:
         """Return None: it has to be fetched."""
 
 
-MountFrom = Callable[[Descriptor], str]
-"""Says which repository of the same registry may have a blob, or nothing."""
-
-
 class RegistryDestination:
     """A repository to push to. The registry checks what it is given."""
 
     parallel = _PARALLEL
     documents_are_blobs = False
 
-    def __init__(self, reference: Reference, client: RegistryClient, mount_from: MountFrom = lambda blob: "") -> None:
+    def __init__(self, reference: Reference, client: RegistryClient, known: Repositories | None = None) -> None:
+        """A blob that is `known` to be in another repository of the registry is asked to be mounted from there."""
         self.location = reference.name
-        self.mounted: set[Digest] = set()
-        """Blobs that were not sent, as another repository had them."""
+        self._known = known
         self._reference = Reference(reference.registry, reference.repository)
         self._client = client
-        self._mount_from = mount_from
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Ask whether the repository has the blob. Raises RegistryError."""
@@ -69,14 +65,17 @@ class RegistryDestination:
         """Send a blob, or have it mounted. Raises RegistryError, and what the source raises."""
         blob = source.open_blob(descriptor) or _fetched(source, descriptor)
         with closing(blob):
-            how = self._client.push_blob(
+            self._client.push_blob(
                 self._reference,
                 descriptor,
                 lambda offset: _Part(blob, offset),
-                mount_from=self._mount_from(descriptor),
+                mount_from=self._repository_with(descriptor),
             )
-        if how == "mounted":
-            self.mounted.add(descriptor.digest)
+
+    def _repository_with(self, blob: Descriptor) -> str:
+        if self._known is None:
+            return ""
+        return self._known.repository_with(blob.digest, self._reference.registry, self._reference.name)
 
     def put_manifest(self, document: Document) -> None:
         """Send a manifest by its digest. Raises RegistryError."""

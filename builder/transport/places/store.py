@@ -87,6 +87,9 @@ class StoreDestination:
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
         """Give an image its names; without any, keep it as it is."""
         self.put_manifest(top)
+        self._name(top, names)
+
+    def _name(self, top: Document, names: Sequence[Reference]) -> None:
         self._store.names.set_all((name, top.descriptor) for name in names)
         if not names:
             self._store.names.add(top.descriptor)

@@ -25,7 +25,7 @@ class WholeImageDestination(StoreDestination):
             image = _image_or_none(self._store, manifest, must_be_one=not is_index(top.descriptor))
             if image is not None:
                 layer_records(self._store, image, _vanished)
-        super().finish(top, names)
+        self._name(top, names)
 
 
 def _image_or_none(store: Store, manifest: Descriptor, *, must_be_one: bool) -> Image | None:
