@@ -61,6 +61,8 @@ def keep_record(store: Store, record: BuildRecord) -> Digest:
     last = last_of(store, record.manifest)
     before = None if last is None else find_record(store, last)
     if last is not None and before is not None and before.is_repeated_by(record):
+        with suppress(StoreError):
+            store.documents.renew(last, key_of(record.manifest))
         return last
     return put_record(store, record)
 

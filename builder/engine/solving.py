@@ -68,6 +68,5 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
         secrets=StepSecrets(request.secrets, request.ssh),
         worker=session.worker,
         sink=sink,
-        cancel=session.cancel,
         build_name=f"{session.context.identity}\0{platform}",
     )

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from builder.errors import PlanError
-from builder.linux.cancel import Cancel
 from builder.plan.step import ContextSource, LayerStep, Op, RunOp, RunStep, Step, does, steps_read
 from builder.solve.cache_key import KeyEnvironment
 from builder.solve.events import Event, EventSink, Warned
@@ -59,8 +58,6 @@ class SolveContext:
     worker: Worker
     sink: EventSink
     build_name: str
-    cancel: Cancel = field(default_factory=Cancel)
-    """Set once anything has failed or the user has had enough: whoever works looks at it."""
     epoch: int | None = None
     """The time that no file of a layer may be younger than, in seconds since 1970."""
     results: Results = field(default_factory=Results)

@@ -3,9 +3,11 @@
     StepJob      step, layers below it and of what it reads, where its contexts lie, what RUN is given
     JobResult    the layer (which is in the worker's store), what was read, what is to be said of it
 
-Both go through JSON unchanged. A job names everything that its step reads: layers that are in the worker's
-store, and contexts by a location that the worker can open. So worker and solver share the disk that contexts lie on; a
-context that is to be read elsewhere has to become a layer first.
+Both go through JSON unchanged, and are NamedTuples, as making a dataclass costs a cached build four times as much.
+
+A job names everything that its step reads: layers that are in the worker's store, and contexts by a location that the
+worker can open. So worker and solver share the disk that contexts lie on; a context that is to be read elsewhere has to
+become a layer first.
 
 Values of secrets and sockets of agents are in no job: `StepSecrets` hold them, and are handed beside it.
 """
@@ -13,7 +15,7 @@ Values of secrets and sockets of agents are in no job: `StepSecrets` hold them, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from builder.context.location import ContextLocation, location_from_json, location_to_json
@@ -29,9 +31,10 @@ from builder.solve.events import Warned
 from builder.solve.results import SCRATCH, Stack, stack_of
 from builder.store.layers import LayerRecord
 
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSettings:
+
+class RunSettings(NamedTuple):
     """The options of the command line that hold for every RUN step."""
 
     network: Network = "default"
@@ -41,37 +44,38 @@ class RunSettings:
     cache_namespace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StepSecrets:
+class StepSecrets(NamedTuple):
     """What no job may hold. Never written anywhere."""
 
-    values: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    values: Mapping[str, bytes] = _NONE
     """Secrets by id."""
-    ssh: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ssh: Mapping[str, str] = _NONE
     """Sockets of agents on the worker's machine, by id."""
+
+    def __repr__(self) -> str:
+        return "StepSecrets(…)"
 
 
 NO_SECRETS = StepSecrets()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepJob:
+class StepJob(NamedTuple):
     """`build` is what jobs of one build have in common: they share what was opened and fetched for them."""
 
     build: str
     step: LayerStep
     parent: Stack
     """The file system that the step sees below it; scratch for COPY --link."""
-    stacks: Mapping[StepID, Stack] = field(default_factory=dict)
+    stacks: Mapping[StepID, Stack] = _NONE
     """The file systems of other steps that it reads."""
-    contexts: Mapping[str, ContextLocation] = field(default_factory=dict)
+    contexts: Mapping[str, ContextLocation] = _NONE
     """The build contexts that it reads, by name."""
     settings: RunSettings = RunSettings()
     epoch: int | None = None
     """The time that no file of a layer may be younger than, in seconds since 1970."""
     made_at: int = 0
     """The time for what has none of its own, as a directory that COPY makes; in seconds since 1970."""
-    definition: Mapping[str, Any] = field(default_factory=dict)
+    definition: Mapping[str, Any] = _NONE
     """The preimage of the cache key, without the inputs (cache_key.py)."""
     inputs: Any = None
     """The inputs of the cache key, digests of what the step will read; None where they are found on the way."""

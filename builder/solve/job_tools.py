@@ -7,7 +7,6 @@ a build that is wholly cached makes none of it.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
@@ -34,22 +33,22 @@ if TYPE_CHECKING:
     from builder.solve.worker import Worker
 
 
-@dataclass(slots=True)
 class JobTools:
     """Safe for threads; `close` lets go of everything."""
 
-    worker: Worker
-    secrets: StepSecrets
-    sink: EventSink = ignore_events
-    """Told of what is noticed about contexts while they are read."""
-    _trees: dict[ContextLocation, Tree] = field(default_factory=dict)
-    _stack: ExitStack = field(default_factory=ExitStack)
-    _grown: set[str] = field(default_factory=set)
-    _views: Views | None = None
-    _run: RunContext | None = None
-    _remote: RemoteSources | None = None
-    _lock: RLock = field(default_factory=RLock)
-    _grown_lock: Lock = field(default_factory=Lock)
+    def __init__(self, worker: Worker, secrets: StepSecrets) -> None:
+        self.worker = worker
+        self.secrets = secrets
+        self.sink: EventSink = ignore_events
+        """Told of what is noticed about contexts while they are read."""
+        self._trees: dict[ContextLocation, Tree] = {}
+        self._stack = ExitStack()
+        self._grown: set[str] = set()
+        self._views: Views | None = None
+        self._run: RunContext | None = None
+        self._remote: RemoteSources | None = None
+        self._lock = RLock()
+        self._grown_lock = Lock()
 
     @property
     def views(self) -> Views:
@@ -58,6 +57,7 @@ class JobTools:
                 from builder.solve.views import Views  # gate: must execute, or to copy from a stage
 
                 self._views = Views(self.worker.store)
+                self._stack.callback(self._views.close)
             return self._views
 
     @property
@@ -95,14 +95,11 @@ class JobTools:
         with self._lock:
             if self._remote is None:
                 self._remote = open_remote(self.worker.store, self.secrets.values, self.worker.cancel.is_set)
+                self._stack.callback(self._remote.close)
             return self._remote.select
 
     def close(self) -> None:
         self._stack.close()
-        if self._views is not None:
-            self._views.close()
-        if self._remote is not None:
-            self._remote.close()
 
     def _open(self, location: ContextLocation) -> Tree:
         match location:

@@ -5,7 +5,7 @@ The definition is known at once; the inputs are read when the key is asked for, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder.oci.digest import Digest, digest_of
@@ -42,7 +42,7 @@ class KeyedStep:
         """Return the job that executes the step; with its inputs, where they are known. Raises PybuildError."""
         if self._job is None:
             self._job = self._context.job(self.step, self._seen, self.definition)
-        return self._job if self._inputs is None else replace(self._job, inputs=self._inputs.document)
+        return self._job if self._inputs is None else self._job._replace(inputs=self._inputs.document)
 
     @property
     def inputs(self) -> Inputs:

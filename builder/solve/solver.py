@@ -44,7 +44,7 @@ def solve(plan: Plan, context: SolveContext, *, jobs: int = 0) -> Results:
 
     Raises the first step's error, after everything that was running has ended.
     """
-    return _Solver(plan, context, context.sink, jobs or _MAX_THREADS, context.cancel).solve()
+    return _Solver(plan, context, context.sink, jobs or _MAX_THREADS, context.worker.cancel).solve()
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -174,11 +174,12 @@ class Worker:
             self._sandbox.network.close()
 
     def close(self) -> None:
-        for build in list(self._tools):
-            self.end(build)
-        if self._sandbox is not None:
-            empty_trash_within(self.store.trash, _TRASH_SECONDS)
-            self._sandbox.close()
+        with ExitStack() as stack:  # whatever is interrupted, what still runs is ended
+            if self._sandbox is not None:
+                stack.callback(self._sandbox.close)
+                stack.callback(empty_trash_within, self.store.trash, _TRASH_SECONDS)
+            for build in list(self._tools):
+                stack.callback(self.end, build)
 
 
 @contextmanager

@@ -149,10 +149,12 @@ class ContentStore:
             return blob.commit()
 
     def _holds(self, digest: Digest, data: bytes) -> bool:
+        self._leases.pin(digest)
         try:
-            return self.read_unchecked(digest, len(data)) == data
-        except StoreError:
-            return False  # not here, or longer
+            with open_regular(self.path(digest)) as file:
+                return os.fstat(file.fileno()).st_size == len(data) and file.read() == data
+        except OSError:
+            return False  # not here: whoever has the bytes need not fetch them
 
     def delete(self, digest: Digest) -> int:
         """Remove a blob; returns the bytes freed, 0 when it was not there."""

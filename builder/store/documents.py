@@ -18,6 +18,9 @@ CREATE TABLE origin (manifest TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROW
 """
 
 
+_RENEW_SECONDS = 86_400
+
+
 class Documents:
     """Documents by key; deleted when nobody has put them for a while (prune.py)."""
 
@@ -33,6 +36,17 @@ class Documents:
             row = (key, document, int(time.time()))
             self._database.change(
                 lambda connection: connection.execute("INSERT OR REPLACE INTO plan VALUES (?, ?, ?)", row)
+            )
+
+    def renew(self, *keys: Digest) -> None:
+        """Have documents count as put now, where that was a day ago or longer: they are still of use."""
+        now = int(time.time())
+        rows = [(now, key, now - _RENEW_SECONDS) for key in keys]
+        if any(self._database.row("SELECT 1 FROM plan WHERE key = ? AND created < ?", row[1:]) for row in rows):
+            self._database.change(
+                lambda connection: connection.executemany(
+                    "UPDATE plan SET created = ? WHERE key = ? AND created < ?", rows
+                )
             )
 
     def delete_before(self, timestamp: int) -> None:

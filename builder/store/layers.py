@@ -83,8 +83,10 @@ class Layers:
             self.index_path(record.diff_id)
         ):
             return record
-        # Whoever wants its bytes has them fetched then, and its index is made of them (transport/layer_index.py).
-        return record if self._blobs.source.has(record.descriptor.digest) else None
+        # Whoever wants its bytes has them fetched then, and its index is made of them (transport/layer_index.py). What
+        # is here and cut short would not be fetched.
+        digest = record.descriptor.digest
+        return record if not self._blobs.has(digest) and self._blobs.source.has(digest) else None
 
     def find_diff_id(self, blob: Digest) -> DiffID | None:
         """Return the diff ID of a stored form, when it was seen before."""

@@ -97,6 +97,18 @@ def test_a_record_in_which_anything_has_changed_is_none(request_: BuildRequest) 
             assert record_of(store, manifest) is None
 
 
+def test_the_record_of_what_is_built_every_day_stays(request_: BuildRequest) -> None:
+    """Documents that nobody has put for a month are forgotten."""
+    manifest = build(request_).descriptor.digest
+    with open_store(request_.root) as store:
+        before = record_of(store, manifest)
+        store.database.change(lambda connection: connection.execute("UPDATE plan SET created = 1"))
+    build(request_._replace(outputs=("type=cacheonly",)))
+    with open_store(request_.root) as store:
+        store.documents.delete_before(2)
+        assert record_of(store, manifest) == before
+
+
 @pytest.mark.parametrize("pointer", [b"", b"\xff\xfe", b"sha256:00"])
 def test_a_manifest_whose_record_cannot_be_told_has_none(request_: BuildRequest, pointer: bytes) -> None:
     result = build(request_)

@@ -7,13 +7,15 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from builder.oci.digest import DiffID
 from builder.solve.job import job_from_json
-from builder.store.store import open_store
+from builder.solve.worker import Worker
+from builder.store.store import Store, open_store
 from tests.support.busybox import BUSYBOX
 from tests.support.jobs import run_program
 
@@ -124,3 +126,18 @@ def test_a_job_knows_its_key_where_its_inputs_were_read(built: Built) -> None:
             assert record is not None
             assert record.layer is not None
             assert str(record.layer.diff_id) == built.results[name]["layer"]["diff_id"]
+
+
+def test_a_sandbox_is_closed_whatever_interrupts_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    worker = Worker(store)
+    worker._sandbox = cast(Any, SimpleNamespace(close=lambda: closed.append("sandbox")))
+    worker.tools("one")._stack.callback(lambda: closed.append("tools"))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builder.solve.worker.empty_trash_within", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        worker.close()
+    assert closed == ["tools", "sandbox"]

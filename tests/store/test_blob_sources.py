@@ -12,6 +12,7 @@ from builder.context.load import load_context
 from builder.dockerfile.parser import parse_dockerfile
 from builder.errors import BlobNotFound, DigestMismatch
 from builder.linux.single_id import one_id_only
+from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest, digest_of
 from builder.oci.platform import host_platform
 from builder.plan.options import PlanOptions
@@ -22,6 +23,7 @@ from builder.solve.job import RunSettings
 from builder.solve.solver import solve
 from builder.solve.worker import Worker
 from builder.store.blob_source import BlobSource, MemoryBlobs, NoBlobs, Write
+from builder.store.layers import LayerRecord
 from builder.store.store import open_store
 from builder.transport.resolver import Resolver
 from tests.plan.resolver import FakeResolver
@@ -153,3 +155,21 @@ def test_a_layer_that_is_fetched_is_not_made_again(tmp_path: Path) -> None:
     with open_store(root) as store:
         store.blobs.delete(gone)
     assert [event.step for event in build(root, folder) if isinstance(event, e.StepStarted)] == [0], "nobody has it"
+
+
+def test_what_is_written_is_not_fetched(source: BlobSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(source), "fetch", None)
+    with open_store(str(tmp_path / "here"), source=source) as store:
+        assert store.blobs.put(DATA) == DIGEST
+        assert store.blobs.put(DATA) == DIGEST
+
+
+def test_a_layer_that_is_cut_short_is_made_again(source: BlobSource, tmp_path: Path) -> None:
+    """It is here, so it would not be fetched."""
+    with open_store(str(tmp_path / "here"), source=source) as store:
+        record = LayerRecord(Descriptor(media_type="", digest=DIGEST, size=len(DATA)), DiffID(digest_of(b"diff")))
+        store.layers.put(record)
+        assert store.layers.find(record.diff_id) is not None, "it can be fetched"
+        store.blobs.put(DATA)
+        os.truncate(store.blobs.path(DIGEST), 5)
+        assert store.layers.find(record.diff_id) is None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from builder.linux.cancel import Cancel
 from builder.plan.step import CopyStep, WorkdirStep
@@ -13,8 +13,7 @@ from builder.solve.job import Inputs, JobResult, StepJob
 from builder.solve.job_tools import JobTools
 
 
-@dataclass(frozen=True, slots=True)
-class CopyExecutor:
+class CopyExecutor(NamedTuple):
     """`step` is the job's."""
 
     step: CopyStep
@@ -41,8 +40,7 @@ class CopyExecutor:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WorkdirExecutor:
+class WorkdirExecutor(NamedTuple):
     """`step` is the job's."""
 
     step: WorkdirStep

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.linux.cancel import Cancel
 from builder.plan.step import RunStep
@@ -11,8 +11,7 @@ from builder.solve.job import Inputs, JobResult, StepJob
 from builder.solve.job_tools import JobTools
 
 
-@dataclass(frozen=True, slots=True)
-class RunExecutor:
+class RunExecutor(NamedTuple):
     """`step` is the job's."""
 
     step: RunStep
