@@ -69,13 +69,14 @@ def pull(
     wanted = parse_platform(platform) if platform else host_platform()
     reference = parse_reference(name)
     with open_store(root, notify=notify) as store, store.lease():
-        references = [reference]
+        references, client = [reference], RegistryClient()
         if all_tags:
             if _says_tag(name):
                 raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
-            references = [reference.with_tag(tag) for tag in RegistryClient().list_tags(reference)]
+            references = [reference.with_tag(tag) for tag in client.list_tags(reference)]
+        resolver = Resolver(store, pull=True, report=events.report_to(sink), client=client)
         for each in references:
-            yield _pull(store, each, Resolver(store, pull=True, report=events.report_to(sink)), wanted)
+            yield _pull(store, each, resolver, wanted)
 
 
 def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform) -> Pulled:
@@ -152,7 +153,7 @@ def search(term: str, *, limit: int = 25) -> tuple[Found, ...]:
 
 def list_tags(name: str, *, limit: int | None = None) -> Sequence[str]:
     """Return the tags of a repository. Raises RegistryError."""
-    return RegistryClient().list_tags(parse_reference(name), limit)
+    return RegistryClient().list_tags(parse_reference(name), limit)[:limit]
 
 
 def login(registry: str, username: str, password: str, environ: Mapping[str, str] = os.environ) -> str:

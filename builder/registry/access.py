@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from threading import Lock
 from typing import TypeVar
 
 from builder.errors import DigestMismatch, RegistryError
 from builder.oci.reference import Reference
 from builder.registry.authorization import Authorizer, FindCredentials
+from builder.registry.configuration import Configuration, load_configuration
 from builder.registry.connection import Body, Connection, is_own
 from builder.registry.endpoint import Endpoint, endpoint_of, pull_endpoints
 from builder.registry.scope import Scopes
@@ -42,17 +44,29 @@ class Access:
         with self._lock:
             known = self._endpoints.get((registry, repository))
         if known is None:
-            known = endpoint_of(registry, repository, self._environ)
+            known = endpoint_of(registry, repository, self._environ, self._configuration)
             with self._lock:
                 self._endpoints[registry, repository] = known
         return known
 
-    def from_first(self, reference: Reference, ask: Callable[[Endpoint], _Answer]) -> _Answer:
+    @cached_property
+    def _configuration(self) -> Configuration:
+        """What registries.conf says, read once. Raises RegistryError."""
+        return load_configuration(self._environ)
+
+    def from_first(
+        self,
+        reference: Reference,
+        ask: Callable[[Endpoint], _Answer],
+        *,
+        is_spoiled: Callable[[], bool] = lambda: False,
+    ) -> _Answer:
         """Return what the first place that has it answers: mirrors, then the registry, whose error counts.
 
-        A mirror that fails otherwise than by not having something is not asked again. Raises what `ask` raises.
+        A mirror that fails otherwise than by not having something is not asked again. Wrong bytes that were taken
+        already, as `is_spoiled` says, can't be mended by another place. Raises what `ask` raises.
         """
-        *mirrors, own = pull_endpoints(reference, self._environ)
+        *mirrors, own = pull_endpoints(reference, self._environ, self._configuration)
         for mirror in mirrors:
             if mirror in self._given_up:
                 continue
@@ -60,6 +74,8 @@ class Access:
                 return ask(mirror)
             except DigestMismatch:
                 self._given_up.add(mirror)
+                if is_spoiled():
+                    raise
             except RegistryError as error:
                 if error.status != 404:
                     self._given_up.add(mirror)

@@ -177,10 +177,8 @@ def _refused(endpoint: Endpoint, response: Response, known: Credentials | None, 
     wanted = {action for _, action in grants(scopes)}
     action = next((each for each in ("delete", "push") if each in wanted), "pull")
     body = read_error_body(response)
-    for secret in (known.password, known.identity_token) if known is not None else ():
-        if secret:  # some services say what was sent to them
-            body = body.replace(secret.encode(), b"***")
-    return failure(f"logging in to {endpoint.registry}", response.status, body, action)
+    secrets = () if known is None else (known.password, known.identity_token, known.basic.rpartition(" ")[2])
+    return failure(f"logging in to {endpoint.registry}", response.status, body, action, secrets=secrets)
 
 
 def _check_realm(endpoint: Endpoint, realm: str) -> None:

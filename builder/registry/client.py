@@ -53,6 +53,8 @@ class RegistryClient:
         self._lock = Lock()
         self._pushing: dict[tuple[str, str, Digest], Lock] = {}
         self._there: set[tuple[str, str, Digest]] = set()
+        self._missing: set[tuple[str, str, Digest]] = set()
+        """What repositories had and had not got when they were asked."""
 
     # --- pull
 
@@ -100,10 +102,9 @@ class RegistryClient:
         if key in self._there:
             return True
         endpoint = self._access.endpoint(reference.registry, reference.repository)
-        if not upload.has_blob(self._access, endpoint, descriptor):
-            return False
-        self._there.add(key)
-        return True
+        there = upload.has_blob(self._access, endpoint, descriptor)
+        (self._there if there else self._missing).add(key)
+        return there
 
     def push_blob(
         self, reference: Reference, descriptor: Descriptor, open_at: OpenAt, *, mount_from: str = "",
@@ -118,7 +119,7 @@ class RegistryClient:
         with self._lock:
             pushing = self._pushing.setdefault(key, Lock())
         with pushing:
-            if self.has_blob(reference, descriptor):
+            if key in self._there or (key not in self._missing and self.has_blob(reference, descriptor)):
                 return "exists"
             what = f"blob {descriptor.digest}"
             one = self._upload(reference, open_at, progress, what)

@@ -99,8 +99,15 @@ def _files(environ: Mapping[str, str]) -> Iterator[str]:
     own = f"{home}/containers/registries.conf"
     yield own if os.path.exists(own) else "/etc/containers/registries.conf"
     for directory in ("/etc/containers/registries.conf.d", f"{home}/containers/registries.conf.d"):
-        if os.path.isdir(directory):
-            yield from sorted(f"{directory}/{name}" for name in os.listdir(directory) if name.endswith(".conf"))
+        try:
+            names = os.listdir(directory)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise RegistryError(
+                f"{directory} cannot be read: {error}", hint="Correct its mode, or remove it."
+            ) from error
+        yield from sorted(f"{directory}/{name}" for name in names if name.endswith(".conf"))
 
 
 def _read(path: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import urllib3
@@ -65,6 +66,7 @@ class Connection:
         self._patience = patience
         self._timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.silence_seconds)
         self._pools: dict[tuple[str, bool], urllib3.PoolManager] = {}
+        self._opening = Lock()
         self._schemes: dict[str, str] = {}
         """What hosts turned out to speak: plain HTTP where HTTPS was not needed, or TLS on loopback."""
 
@@ -122,9 +124,10 @@ class Connection:
                 response = self._once(method, address, sent, endpoint, body)
             except urllib3.exceptions.HTTPError as error:
                 is_unknown = endpoint.insecure and endpoint.host not in self._schemes
-                if is_unknown and address != _with_scheme(address, "http", endpoint):
-                    self._schemes[endpoint.host] = "http"  # registries.conf allows it: no TLS there, so do without
-                    return self._send(method, address, headers, endpoint, body, attempts)
+                plain = _with_scheme(address, "http", endpoint)
+                # One that broke off may have been TLS all right: it is asked again before it is done without.
+                if is_unknown and address != plain and (last or not _broke_off(error)):
+                    return self._send(method, plain, headers, endpoint, body, attempts)  # registries.conf allows it
                 if last or not _is_transient(error):
                     kind = BrokenConnection if _is_transient(error) else RegistryError
                     raise kind(_unreachable(endpoint, address, error), hint=_UNREACHABLE_HINT) from error
@@ -185,21 +188,25 @@ class Connection:
         own = is_own(address, endpoint)
         insecure = own and (endpoint.insecure or is_loopback(endpoint.host))
         key = (f"{address.scheme}://{address.netloc}", insecure)
-        if key not in self._pools:
-            hosts = (endpoint.host, endpoint.registry) if own else (address.netloc,)
-            directory = find_certificates(hosts, self._environ) if address.scheme == "https" else ""
-            try:
-                if insecure and (endpoint.insecure or not directory):  # as docker: loopback needs no certificate
-                    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-                    pools = open_pools(address, maxsize=8, cert_reqs="CERT_NONE")
-                elif directory:
-                    pools = open_pools(address, maxsize=8, ssl_context=tls_context(directory))
-                else:
-                    pools = open_pools(address, maxsize=8)
-            except AddressError as error:
-                raise RegistryError(f"cannot reach registry {endpoint.registry}: {error}") from error
-            self._pools[key] = watch(pools, self._patience, self.check_cancelled)
-        return self._pools[key]
+        with self._opening:
+            if key not in self._pools:
+                self._pools[key] = self._new_pool(address, endpoint, own=own, insecure=insecure)
+            return self._pools[key]
+
+    def _new_pool(self, address: Address, endpoint: Endpoint, *, own: bool, insecure: bool) -> urllib3.PoolManager:
+        hosts = (endpoint.host, endpoint.registry) if own else (address.netloc,)
+        directory = find_certificates(hosts, self._environ) if address.scheme == "https" else ""
+        try:
+            if insecure and (endpoint.insecure or not directory):  # as docker: loopback needs no certificate
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+                pools = open_pools(address, maxsize=8, cert_reqs="CERT_NONE")
+            elif directory:
+                pools = open_pools(address, maxsize=8, ssl_context=tls_context(directory))
+            else:
+                pools = open_pools(address, maxsize=8)
+        except AddressError as error:
+            raise RegistryError(f"cannot reach registry {endpoint.registry}: {error}") from error
+        return watch(pools, self._patience, self.check_cancelled)
 
 
 class _CannotReadError(Exception):
@@ -291,6 +298,11 @@ def _with_scheme(address: Address, scheme: str, endpoint: Endpoint) -> Address:
 def is_own(address: Address, endpoint: Endpoint) -> bool:
     """Say whether an address is the registry's own, and not one that it redirects to."""
     return address.netloc == _address(endpoint.url("/"), endpoint).netloc
+
+
+def _broke_off(error: urllib3.exceptions.HTTPError) -> bool:
+    """Say whether there was a connection, and then no answer."""
+    return _is_transient(error) and not isinstance(error, urllib3.exceptions.ConnectTimeoutError)
 
 
 def _is_transient(error: urllib3.exceptions.HTTPError) -> bool:

@@ -19,11 +19,10 @@ from builder.errors import RegistryError
 from builder.filesystem.unfinished import replacing
 from builder.oci.reference import DEFAULT_REGISTRY
 from builder.registry.credential_helper import HUB_KEY, Credentials, erase_from_helper, server_of, tell_helper
-from builder.registry.credentials import bare_host, credential_files, read_document
+from builder.registry.credentials import HUB_KEYS, bare_host, credential_files, find_helper, read_document
 
 _FILE_MODE = 0o600
 _DIRECTORY_MODE = 0o700
-_HUB_KEYS = (HUB_KEY, DEFAULT_REGISTRY, "index.docker.io", "registry-1.docker.io")
 
 
 def store_credentials(
@@ -38,8 +37,9 @@ def store_credentials(
         raise RegistryError("a user name with a colon cannot be kept: it ends there (RFC 7617)")
     path = path or _place_for(key, environ)
     document = _read(path)
-    if helper := _helper_for(document, key):
-        tell_helper(helper, server_of(key, key), credentials, environ)
+    helper, server = _helper_for(document, key)
+    if helper:
+        tell_helper(helper, server, credentials, environ)
         entry: dict[str, str] = {}  # docker's way to note that there are some
         where = f"docker-credential-{helper}"
     else:
@@ -68,8 +68,9 @@ def erase_credentials(key: str, environ: Mapping[str, str] = os.environ, path: s
         document = _read(each)
         auths = _auths(document, each)
         found = [name for name in auths if _is_for(name, key)]
-        if helper := _helper_for(document, key):
-            erase_from_helper(helper, server_of(key, key), environ)
+        helper, server = _helper_for(document, key)
+        if helper:
+            erase_from_helper(helper, server, environ)
             if found:
                 places.append(f"docker-credential-{helper}")
         elif found:
@@ -87,7 +88,7 @@ def _place_for(key: str, environ: Mapping[str, str]) -> str:
     files = list(credential_files(environ))
     for path in files:
         document = _read(path)
-        if _helper_for(document, key) or any(_is_for(name, key) for name in _auths(document, path)):
+        if _helper_for(document, key)[0] or any(_is_for(name, key) for name in _auths(document, path)):
             return path
     return files[-1]
 
@@ -106,11 +107,12 @@ def _auths(document: dict[str, Any], path: str) -> dict[str, Any]:
     return auths
 
 
-def _helper_for(document: dict[str, Any], key: str) -> str:
-    helpers, everything = document.get("credHelpers"), document.get("credsStore")
-    if isinstance(helpers, dict) and isinstance(helpers.get(key), str):
-        return str(helpers[key])
-    return everything if isinstance(everything, str) else ""
+def _helper_for(document: dict[str, Any], key: str) -> tuple[str, str]:
+    """Return the helper that keeps the credentials for `key`, and what it calls the server; or two empty texts."""
+    registry, _, repository = key.partition("/")
+    everything = document.get("credsStore")
+    otherwise = (everything, server_of(key, key)) if isinstance(everything, str) and everything else ("", "")
+    return find_helper(document, registry, repository) or otherwise
 
 
 def _own_key(key: str, path: str) -> str:
@@ -120,7 +122,7 @@ def _own_key(key: str, path: str) -> str:
 
 def _is_for(name: str, key: str) -> bool:
     if key == DEFAULT_REGISTRY:
-        return name in _HUB_KEYS
+        return name in (DEFAULT_REGISTRY, *HUB_KEYS)
     return name == key or ("://" in name and bare_host(name) == key)
 
 

@@ -19,6 +19,8 @@ from builder.errors import RegistryError
 from builder.oci.reference import DEFAULT_REGISTRY
 from builder.registry.credential_helper import HUB_KEY, Credentials, ask_helper, server_of
 
+HUB_KEYS = (HUB_KEY, "index.docker.io", "registry-1.docker.io")
+"""What Docker Hub is called beside docker.io."""
 _MAX_FILE_BYTES = 1 << 20
 
 
@@ -28,11 +30,8 @@ def find_credentials(registry: str, repository: str, environ: Mapping[str, str] 
         document = read_document(path)
         if document is None:
             continue
-        helpers = document.get("credHelpers")
-        if isinstance(helpers, dict):
-            for key in _keys(registry, repository):
-                if isinstance(helpers.get(key), str):
-                    return ask_helper(helpers[key], server_of(registry, key), environ)
+        if (helper := find_helper(document, registry, repository)) is not None:
+            return ask_helper(*helper, environ)
         found = _from_auths(document.get("auths"), registry, repository, path)
         if found is not None:
             return found
@@ -40,6 +39,16 @@ def find_credentials(registry: str, repository: str, environ: Mapping[str, str] 
             found = ask_helper(document["credsStore"], server_of(registry, registry), environ)
             if found is not None:
                 return found
+    return None
+
+
+def find_helper(document: dict[str, Any], registry: str, repository: str) -> tuple[str, str] | None:
+    """Return the helper that a file names for a repository, and the server that it knows it as."""
+    helpers = document.get("credHelpers")
+    if isinstance(helpers, dict):
+        for key in _keys(registry, repository):
+            if isinstance(helpers.get(key), str):
+                return helpers[key], server_of(registry, key)
     return None
 
 
@@ -72,7 +81,7 @@ def _keys(registry: str, repository: str) -> Iterator[str]:
     for length in range(len(parts), -1, -1):
         yield "/".join([registry, *parts[:length]])
     if registry == DEFAULT_REGISTRY:
-        yield from (HUB_KEY, "index.docker.io", "registry-1.docker.io")
+        yield from HUB_KEYS
 
 
 def _from_auths(auths: Any, registry: str, repository: str, path: str) -> Credentials | None:

@@ -60,8 +60,11 @@ def _fetch_foreign(
     for url in urls:
         if url.startswith(("https://", "http://")):
             host = url.split("/")[2]
-            _download(access, Endpoint(host, host, url.partition(":")[0]), url, (), descriptor, sink, progress)
-            return
+            try:
+                _download(access, Endpoint(host, host, url.partition(":")[0]), url, (), descriptor, sink, progress)
+                return
+            except RegistryError as failed:
+                error = failed
     raise error
 
 
@@ -93,22 +96,25 @@ def _download(
 def _transfer(access: Access, response: Response, skip: int, sink: Sink, progress: Progress | None) -> str:
     """Copy the body; returns why it ended early, if it did."""
     try:
-        while block := response.read(BLOCK_BYTES):
+        while True:
+            try:
+                block = response.read(BLOCK_BYTES)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                response.close()
+                return reason_of(error)
+            if not block:
+                response.release_conn()
+                return "the answer is too short"
             access.connection.check_cancelled()
             fresh = block[skip:] if skip else block
             skip = max(0, skip - len(block))
             if fresh:
-                sink.write(fresh)
+                sink.write(fresh)  # an OSError of its own is no failure of the network
                 if progress is not None:
                     progress(len(fresh))
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        response.close()
-        return reason_of(error)
     except BaseException:
         response.close()
         raise
-    response.release_conn()
-    return "the answer is too short"
 
 
 def _to_skip(response: Response, wanted: int) -> int:

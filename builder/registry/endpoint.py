@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from builder.errors import RegistryError
 from builder.oci.reference import DEFAULT_REGISTRY, Reference
-from builder.registry.configuration import Mirror, load_configuration
+from builder.registry.configuration import Configuration, Mirror, load_configuration
 from builder.web.address import is_loopback
 
 _HUB_HOST = "registry-1.docker.io"
@@ -40,18 +40,29 @@ class Endpoint:
         return self.url(f"/v2/{self.repository}/{rest}")
 
 
-def endpoint_of(registry: str, repository: str = "", environ: Mapping[str, str] = os.environ) -> Endpoint:
-    """Return where `registry` itself answers, for a push. Raises RegistryError when the configuration blocks it."""
-    rule = load_configuration(environ).rule_for(f"{registry}/{repository}")
+def endpoint_of(
+    registry: str,
+    repository: str = "",
+    environ: Mapping[str, str] = os.environ,
+    configuration: Configuration | None = None,
+) -> Endpoint:
+    """Return where `registry` itself answers, for a push. Raises RegistryError when the configuration blocks it.
+
+    Without the `configuration` it is read.
+    """
+    rule = (configuration or load_configuration(environ)).rule_for(f"{registry}/{repository}")
     if rule is not None and rule.blocked:
         raise RegistryError(f"registry {registry} is blocked by registries.conf", hint="Use another registry.")
     return _endpoint(registry, repository, rule is not None and rule.insecure)
 
 
-def pull_endpoints(reference: Reference, environ: Mapping[str, str] = os.environ) -> tuple[Endpoint, ...]:
+def pull_endpoints(
+    reference: Reference, environ: Mapping[str, str] = os.environ, configuration: Configuration | None = None
+) -> tuple[Endpoint, ...]:
     """Return where a reference can be had, in the order to ask: mirrors, then its location. Raises RegistryError."""
-    own = endpoint_of(reference.registry, reference.repository, environ)
-    rule = load_configuration(environ).rule_for(reference.name)
+    configuration = configuration or load_configuration(environ)
+    own = endpoint_of(reference.registry, reference.repository, environ, configuration)
+    rule = configuration.rule_for(reference.name)
     if rule is None:
         return (own,)
     rest = reference.name[rule.length_in(reference.name) or 0 :]

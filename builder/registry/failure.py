@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from builder.errors import RegistryError
 
@@ -49,9 +50,14 @@ class BrokenConnection(RegistryError):
     """A connection that broke where another one may hold; nobody knows how much of the request has arrived."""
 
 
-def failure(doing: str, status: int, body: bytes, action: str = "pull") -> RegistryError:
-    """Return the error for an answer. `doing` says what was asked for, for example a name; `action` is in its scope."""
-    code, message = _first_error(body)
+def failure(
+    doing: str, status: int, body: bytes, action: str = "pull", *, secrets: Sequence[str] = ()
+) -> RegistryError:
+    """Return the error for an answer. `doing` says what was asked for, for example a name; `action` is in its scope.
+
+    `secrets` are not shown: some services say what was sent to them.
+    """
+    code, message = _first_error(body, [secret for secret in secrets if secret])
     reason = _MEANINGS.get(code) or _STATUS_MEANINGS.get(status) or "the registry refuses"
     if status in (401, 403):
         reason = _DENIED[action]
@@ -60,15 +66,17 @@ def failure(doing: str, status: int, body: bytes, action: str = "pull") -> Regis
     return RegistryError(f"{doing}: {reason}{detail} [{answer}]", hint=_HINTS.get(status, ""), status=status, code=code)
 
 
-def _first_error(body: bytes) -> tuple[str, str]:
+def _first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:
     """Return code and message of a body that may be anything (any 4xx may have any body)."""
     try:
-        errors = json.loads(body)["errors"]
-        return _plain(errors[0].get("code")), _plain(errors[0].get("message"))
+        first = json.loads(body)["errors"][0]
+        return _plain(first.get("code"), secrets), _plain(first.get("message"), secrets)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return "", ""
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, secrets: Sequence[str]) -> str:
     text = value if isinstance(value, str) else ""
+    for secret in secrets:
+        text = text.replace(secret, "***")
     return "".join(character if character.isprintable() else " " for character in text)[:200]

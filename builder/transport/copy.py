@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from threading import Event
 
 from builder.oci.descriptor import Descriptor
 from builder.oci.platform import Platform
@@ -72,10 +73,10 @@ def copy_blobs(
     """Copy the blobs that the destination has not got, several at once where it can take them.
 
     `then` is called in the same thread for each that is there. After an error, what has not begun is left out; the
-    error is raised once all threads have ended.
+    error is raised once all threads have ended, which an interruption has them do at their next block.
     """
-
-    watched = Watched(source, report)
+    stopping = Event()
+    watched = Watched(source, report, stopping.is_set)
 
     def copy(blob: Descriptor) -> None:
         begun = time.monotonic()
@@ -92,7 +93,12 @@ def copy_blobs(
         return
     with ThreadPoolExecutor(min(destination.parallel, len(blobs)), thread_name_prefix="layer") as pool:
         futures = [pool.submit(copy, blob) for blob in blobs]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            stopping.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
         if any(future.exception() for future in done):
             pool.shutdown(wait=True, cancel_futures=True)
     for future in futures:

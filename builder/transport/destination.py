@@ -78,12 +78,12 @@ class _CheckedSink:
 
     def write(self, data: bytes, /) -> int:
         """Pass on a block. Raises DigestMismatch as soon as there is more than there should be."""
-        self.written += len(data)
-        if self.written > self._descriptor.size:
+        if self.written + len(data) > self._descriptor.size:
             raise self._wrong(f"is longer than the {self._descriptor.size} bytes it should have")
+        self._write(data)  # first: what could not be written does not count
+        self.written += len(data)
         if self._hash is not None:
             self._hash.update(data)
-        self._write(data)
         return len(data)
 
     def finish(self) -> None:

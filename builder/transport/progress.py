@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from builder.errors import Cancelled
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
 from builder.transport.source import BlobFile, BlobSink, Document, Source
@@ -36,9 +37,10 @@ def ignore_progress(state: BlobState) -> None:
 
 
 class Watched:
-    """A source that reports how far each of its blobs is."""
+    """A source that reports how far each of its blobs is, and gives no more once it `is_stopped`, with Cancelled."""
 
-    def __init__(self, source: Source, report: Report) -> None:
+    def __init__(self, source: Source, report: Report, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        self._is_stopped = is_stopped
         self.location = source.location
         self.is_checked = source.is_checked
         self._source = source
@@ -50,24 +52,27 @@ class Watched:
 
     def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
         """As the source's."""
-        self._source.blob(descriptor, _WatchedSink(sink, _Teller(descriptor, self._report)))
+        self._source.blob(descriptor, _WatchedSink(sink, _Teller(descriptor, self._report, self._is_stopped)))
 
     def open_blob(self, descriptor: Descriptor) -> BlobFile | None:
         """As the source's."""
         file = self._source.open_blob(descriptor)
-        return file and _WatchedFile(file, _Teller(descriptor, self._report))
+        return file and _WatchedFile(file, _Teller(descriptor, self._report, self._is_stopped))
 
 
 class _Teller:
     """Reports how far a blob is, now and then."""
 
-    def __init__(self, descriptor: Descriptor, report: Report) -> None:
+    def __init__(self, descriptor: Descriptor, report: Report, is_stopped: Callable[[], bool]) -> None:
         self._descriptor = descriptor
         self._report = report
+        self._is_stopped = is_stopped
         self._begun = self._told = time.monotonic()
         report(BlobState(descriptor.digest, MOVING, descriptor.size))
 
     def tell(self, done: int) -> None:
+        if self._is_stopped():
+            raise Cancelled("the copy was interrupted")
         now = time.monotonic()
         if now - self._told >= _REPORT_SECONDS:
             self._told = now

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,8 +19,9 @@ from builder.registry.client import RegistryClient
 from builder.registry.connection import Connection
 from builder.registry.credential_helper import Credentials
 from builder.registry.credentials import find_credentials
-from builder.registry.endpoint import endpoint_of
-from builder.web.address import is_loopback
+from builder.registry.endpoint import Endpoint, endpoint_of
+from builder.registry.failure import failure
+from builder.web.address import Address, is_loopback
 from tests.support.registry import FakeRegistry, Fault, make_image
 
 
@@ -255,3 +258,29 @@ def test_an_insecure_registry_may_speak_plain_http_and_others_may_not(
         conf.write_text("")
         with pytest.raises(RegistryError, match="cannot reach registry"):
             pull(fake, {"CONTAINERS_REGISTRIES_CONF": str(conf), "HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize("secret", ['pa"ss', "pä", "p\u2028s", "plain"])
+def test_a_secret_is_not_shown_however_the_service_writes_it(secret: str) -> None:
+    for text in (json.dumps, lambda value: json.dumps(value, ensure_ascii=False)):
+        body = text({"errors": [{"code": "DENIED", "message": f"bad password {secret}"}]}).encode()
+        error = failure("logging in", 401, body, secrets=(secret, "", "other"))
+        assert "bad password ***" in error.message
+        assert secret not in error.message
+
+
+def test_an_insecure_registry_that_breaks_off_once_keeps_its_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoint = Endpoint("r.example:5000", "r.example:5000", "https", insecure=True)
+    connection = Connection(sleep=lambda _: None)
+    asked: list[str] = []
+
+    def once(method: str, address: Address, *_: object) -> SimpleNamespace:
+        asked.append(address.scheme)
+        if len(asked) == 1:
+            raise urllib3.exceptions.ProtocolError("Connection aborted.", ConnectionResetError(104, "reset"))
+        return SimpleNamespace(status=200, headers=urllib3.HTTPHeaderDict())
+
+    monkeypatch.setattr(connection, "_once", once)
+    for _ in range(2):
+        connection.request("GET", "https://r.example:5000/v2/", {}, endpoint=endpoint)
+    assert asked == ["https"] * 3

@@ -231,6 +231,24 @@ def test_a_helper_keeps_gives_and_forgets_a_login(home: dict[str, str], settings
     assert json.loads(path.read_text()) == {**settings, "auths": {}}
 
 
+@pytest.mark.parametrize(
+    ("named", "key", "repository"),
+    [
+        ("https://index.docker.io/v1/", "docker.io", "library/x"),
+        ("index.docker.io", "docker.io", "library/x"),
+        ("registry-1.docker.io", "docker.io", "me/x"),
+        ("r.example", "r.example/team", "team/x"),
+    ],
+)
+def test_a_login_is_kept_where_it_is_looked_for(home: dict[str, str], named: str, key: str, repository: str) -> None:
+    path = config(home, {"credHelpers": {named: "keeper"}})
+    assert store_credentials(key, ME, home) == "docker-credential-keeper"
+    assert base64.b64encode(b"me:hunter2").decode() not in path.read_text()
+    assert find_credentials(key.partition("/")[0], repository, home) == ME
+    assert erase_credentials(key, home) == ("docker-credential-keeper",)
+    assert find_credentials(key.partition("/")[0], repository, home) is None
+
+
 def test_a_helper_knows_docker_hub_as_docker_does(home: dict[str, str]) -> None:
     config(home, {"credsStore": "keeper"})
     store_credentials("docker.io", ME, home)

@@ -201,3 +201,12 @@ def test_later_files_take_the_place_of_rules_with_the_same_prefix(tmp_path: Path
 def test_what_means_nothing_is_said_with_its_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(RegistryError, match=r"registries\.conf: .* means nothing there"):
         endpoint_of("r.example", "x", conf(tmp_path, text))
+
+
+def test_a_directory_that_cannot_be_listed_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: str) -> list[str]:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("builder.registry.configuration.os.listdir", refused)
+    with pytest.raises(RegistryError, match=r"registries.conf.d cannot be read: .*Permission denied"):
+        endpoint_of("r.example", "x", {"HOME": str(tmp_path)})

@@ -38,6 +38,13 @@ def test_what_is_there_is_asked_for_once_and_not_sent(empty: FakeRegistry) -> No
     assert asked(empty) == ["HEAD"]
 
 
+def test_what_is_known_to_be_missing_is_not_asked_for_again(empty: FakeRegistry) -> None:
+    one = client()
+    assert not one.has_blob(reference(empty, "team/app"), descriptor_of(BLOB))
+    assert push(one, empty) == "sent"
+    assert asked(empty) == ["HEAD", "POST", "PUT"]
+
+
 def test_of_many_that_push_one_blob_at_once_one_sends_it(empty: FakeRegistry) -> None:
     one = client()
     with ThreadPoolExecutor(4) as pool:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,13 @@ import pytest
 from builder.errors import DigestMismatch, PybuildError
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, digest_of
+from builder.oci.manifest import Manifest, parse_manifest
 from builder.oci.reference import parse_reference
 from builder.registry.client import RegistryClient
 from builder.registry.connection import Connection
 from builder.store.store import Store, open_store
 from builder.transport.copy import copy_image
-from builder.transport.destination import Destination
+from builder.transport.destination import Destination, copy_blob
 from builder.transport.places.archive import ArchiveDestination
 from builder.transport.places.dir import DirDestination
 from builder.transport.places.layout import LayoutDestination
@@ -254,3 +256,45 @@ def test_images_of_two_copies_into_one_layout_both_stay(tmp_path: Path) -> None:
     copy_image(Memory(), second, "all", names=[parse_reference("demo:b")])
     entries = json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
     assert [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in entries] == ["a", "b"]
+
+
+def test_what_cannot_be_written_is_no_failure_of_the_network(tmp_path: Path) -> None:
+    """It is not fetched again, and no hole is left where it should be."""
+    taken: list[bytes] = []
+
+    def full(data: bytes) -> None:
+        if data not in taken:
+            taken.append(data)
+            raise OSError(28, "No space left on device")
+
+    with FakeRegistry() as registry:
+        registry.add_image("demo", "v1", IMAGE)
+        source = RegistrySource(parse_reference(f"{registry.host}/demo"), client())
+        blob = parse_manifest(IMAGE.manifest, "", "it")
+        assert isinstance(blob, Manifest)
+        with pytest.raises(OSError, match="No space left"):
+            copy_blob(source, blob.layers[0], full)
+        assert sum("/blobs/" in path for _, path, _ in registry.requests) == 1
+    assert len(taken) == 1
+
+
+def test_an_interrupted_copy_ends_at_the_next_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, stopped = threading.Event(), threading.Event()
+
+    class Endless(Memory):
+        def blob(self, descriptor: Descriptor, sink: BlobSink) -> None:
+            begun.set()
+            try:
+                while True:
+                    sink.write(b"")
+            finally:
+                stopped.set()
+
+    def interrupted(*_: object, **__: object) -> None:
+        assert begun.wait(10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builder.transport.copy.wait", interrupted)
+    with open_store(str(tmp_path / "s")) as store, pytest.raises(KeyboardInterrupt):
+        copy_image(Endless(), StoreDestination(store), "one")
+    assert stopped.is_set()
