@@ -5,31 +5,23 @@ Uploads: each Location has a state in its query that counts up, and only the lat
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.registry_access import Access
 from tests.support.registry_images import OCI_INDEX, sha256
 
 if TYPE_CHECKING:
-    from tests.support.registry import FakeRegistry, Fault
+    from tests.support.registry import Fault
 
 _PATH = re.compile(r"/v2/(?P<repository>.+?)/(?P<kind>manifests|blobs/uploads|blobs|tags|referrers)/(?P<name>[^/]*)")
-_ACTIONS = {"GET": "pull", "HEAD": "pull", "POST": "pull,push", "PUT": "pull,push", "PATCH": "pull,push"}
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Made for each connection; `registry` is set on a class of its own for each registry."""
-
-    protocol_version = "HTTP/1.1"
-    registry: FakeRegistry
-
-    def log_message(self, format: str, *args: object) -> None:
-        return
+class Handler(Access):
+    """Made for each connection."""
 
     def do_GET(self) -> None:
         self._serve()
@@ -81,10 +73,6 @@ class Handler(BaseHTTPRequestHandler):
         elif upload is not None and self.registry.keeps_parts:
             upload += received
         self._hang_up()
-
-    def _hang_up(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(2)
 
     def _content(self, fault: Fault | None) -> None:
         if self.name in self.registry.uploads or self.kind == "blobs/uploads":
@@ -222,11 +210,11 @@ class Handler(BaseHTTPRequestHandler):
         registry = self.registry
         if not registry.deletes:
             self._refuse(405, "UNSUPPORTED")
-        elif self.kind == "manifests" and registry.manifests.pop((self.repository, self.name), None):
+        elif self.kind == "manifests" and registry.manifests.pop((self.repository, self.name), None) is not None:
             for key in [key for key, (data, _) in registry.manifests.items() if sha256(data) == self.name]:
                 del registry.manifests[key]  # a digest takes its tags with it
             self._answer(202, b"", {})
-        elif self.kind == "blobs" and registry.blobs.pop(self.name, None):
+        elif self.kind == "blobs" and registry.blobs.pop(self.name, None) is not None:
             self._answer(202, b"", {})
         else:
             self._refuse(404, "MANIFEST_UNKNOWN" if self.kind == "manifests" else "BLOB_UNKNOWN")
@@ -262,83 +250,6 @@ class Handler(BaseHTTPRequestHandler):
             data = data[start:]
         self._answer(status, data, headers, fault.cut_after if fault else None)
 
-    def _answer(self, status: int, data: bytes, headers: dict[str, str], cut_after: int | None = None) -> None:
-        self.send_response(status)
-        for key, value in headers.items():
-            self.send_header(key, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        self.wfile.write(data if cut_after is None else data[:cut_after])
-        if cut_after is not None:
-            self.wfile.flush()
-            self._hang_up()
-
-    # --- who may
-
-    def _is_authorised(self) -> bool:
-        registry, given = self.registry, self.headers.get("Authorization", "")
-        if registry.auth == "bearer" and not registry.strict:
-            return given == f"Bearer token-for-{self.repository}"
-        if registry.auth == "bearer":
-            registry.revoke_after -= 1
-            if registry.revoke_after == 0:
-                registry.tokens.clear()
-            if self.path == "/v2/":
-                return given.removeprefix("Bearer ") in registry.tokens
-            return all(self._may(self.repository, action) for action in self._needs().split(","))
-        return registry.auth != "basic" or given == basic(registry)
-
-    def _needs(self) -> str:
-        if self.command == "DELETE" and self.kind != "blobs/uploads":
-            return "delete"
-        return "pull,push" if self.kind == "blobs/uploads" else _ACTIONS[self.command]
-
-    def _may(self, repository: str, action: str) -> bool:
-        if not self.registry.strict:
-            return True
-        granted = self.registry.tokens.get(self.headers.get("Authorization", "").removeprefix("Bearer "), set())
-        return (repository, action) in granted
-
-    def _challenge(self) -> None:
-        registry = self.registry
-        realm = registry.realm or f"{registry.scheme}://{registry.host}/token"
-        actions = self._needs() if registry.strict else "pull"
-        value = f'Bearer realm="{realm}",service="fake, with a comma"'
-        if self.path != "/v2/":
-            value += f',scope="repository:{self.repository}:{actions}"'
-        if self.headers.get("Authorization", "").removeprefix("Bearer ") in registry.tokens:
-            value += ',error="insufficient_scope"'
-        body = json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}).encode()
-        self._answer(401, body, {"WWW-Authenticate": value if registry.auth == "bearer" else 'Basic realm="fake"'})
-
-    def _token(self) -> None:
-        registry = self.registry
-        if self.command == "POST":
-            form = parse_qs(self.body.decode())
-            granted = bool(registry.identity_token) and form.get("refresh_token") == [registry.identity_token]
-            scopes = form.get("scope", [""])[0].split()
-        else:
-            granted = not registry.user or self.headers.get("Authorization", "") == basic(registry)
-            scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
-        if not granted:
-            said = self.headers.get("Authorization", "")
-            body = {"errors": [{"code": "UNAUTHORIZED", "message": f"wrong password {_password_in(said)}"}]}
-            self._answer(401, json.dumps(body).encode(), {})
-            return
-        pairs = {(scope.split(":")[1], action) for scope in scopes for action in scope.split(":")[2].split(",")}
-        repository = scopes[0].split(":")[1] if scopes else ""
-        token = f"token-{len(registry.requests)}" if registry.strict else f"token-for-{repository}"
-        registry.tokens[token] = {pair for pair in pairs if registry.allowed is None or pair in registry.allowed}
-        answer: dict[str, Any] = {"access_token" if self.command == "POST" else "token": token}
-        if self.query.get("offline_token") == "true" and registry.identity_token:
-            answer["refresh_token"] = registry.identity_token
-        if registry.expires_in is not None:
-            answer["expires_in"] = registry.expires_in
-        self._answer(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
-
 
 class _Nowhere:
     def write(self, data: bytes) -> int:
@@ -346,11 +257,3 @@ class _Nowhere:
 
     def flush(self) -> None:
         return
-
-
-def basic(registry: FakeRegistry) -> str:
-    return "Basic " + base64.b64encode(f"{registry.user}:{registry.password}".encode()).decode()
-
-
-def _password_in(header: str) -> str:
-    return base64.b64decode(header.removeprefix("Basic ") or "").decode().partition(":")[2]
