@@ -36,7 +36,7 @@ from builder.context.location import (
     ContextDirectory,
     ContextLocation,
     EmptyContext,
-    growth,
+    GrowthWarning,
     open_directory,
 )
 from builder.context.named import check_named_contexts, not_found
@@ -105,8 +105,7 @@ class BuildContext:
         """Times of contexts that come with one, in seconds since 1970: commits, and files that a server gave one."""
         self._directory = ""
         self._made_at = int(time.time())
-        self._grown: set[str] = set()
-        self._grown_lock = threading.Lock()  # not the other, which is held while a context is fetched
+        self._note_growth = GrowthWarning(self._warn)
 
     def __enter__(self) -> BuildContext:
         return self
@@ -253,14 +252,6 @@ class BuildContext:
 
     def _open_directory(self, path: str, ignore: IgnorePatterns) -> DirectoryTree:
         return open_directory(path, ignore, self._store, self._note_growth, self._stack)
-
-    def _note_growth(self, path: str) -> None:
-        """Warn, once, of a file that something writes to."""
-        with self._grown_lock:
-            if path in self._grown:
-                return
-            self._grown.add(path)
-        self._warn(*growth(path))
 
     @property
     def _elsewhere(self) -> Elsewhere:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from builder.context.directory import DirectoryTree
@@ -69,6 +70,18 @@ def open_directory(
     return stack.enter_context(DirectoryTree(path, ignore, stamps, store=inside, grew=grew))
 
 
-def growth(path: str) -> tuple[str, str]:
-    """Return rule and message of the warning for a file that something writes to."""
-    return "GrowingFile", f"{path!r} grew while it was read: what it held when it was listed is taken"
+class GrowthWarning:
+    """Warns, once, of each file that something writes to while it is read. Safe for threads."""
+
+    def __init__(self, warn: Callable[[str, str], object]) -> None:
+        """`warn` gets rule and message."""
+        self._warn = warn
+        self._grown: set[str] = set()
+        self._lock = Lock()
+
+    def __call__(self, path: str) -> None:
+        with self._lock:
+            if path in self._grown:
+                return
+            self._grown.add(path)
+        self._warn("GrowingFile", f"{path!r} grew while it was read: what it held when it was listed is taken")

@@ -7,7 +7,7 @@ a build that is wholly cached makes none of it.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from threading import Lock, RLock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from builder.context.ignore import IgnorePatterns
@@ -16,7 +16,7 @@ from builder.context.location import (
     ContextDirectory,
     ContextLocation,
     EmptyContext,
-    growth,
+    GrowthWarning,
     open_directory,
 )
 from builder.context.tree import EmptyTree, Tree, ViewTree
@@ -43,12 +43,11 @@ class JobTools:
         """Told of what is noticed about contexts while they are read."""
         self._trees: dict[ContextLocation, Tree] = {}
         self._stack = ExitStack()
-        self._grown: set[str] = set()
         self._views: Views | None = None
         self._run: RunContext | None = None
         self._remote: RemoteSources | None = None
         self._lock = RLock()
-        self._grown_lock = Lock()
+        self._note_growth = GrowthWarning(lambda rule, message: self.sink(Warned(rule, message)))
 
     @property
     def views(self) -> Views:
@@ -109,11 +108,3 @@ class JobTools:
                 return ViewTree(self.views.archive(contents_path, index_path), made_at)
             case EmptyContext(made_at):
                 return EmptyTree(made_at)
-
-    def _note_growth(self, path: str) -> None:
-        """Warn, once, of a file that something writes to."""
-        with self._grown_lock:
-            if path in self._grown:
-                return
-            self._grown.add(path)
-        self.sink(Warned(*growth(path)))
