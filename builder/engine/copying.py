@@ -7,10 +7,11 @@ layout has its layers compressed first, as a push does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
-from builder.errors import ImageError, ReferenceFormatError, RegistryError, TransportError, UsageError
+from builder.errors import ImageError, ReferenceFormatError, RegistryError, StoreError, TransportError, UsageError
 from builder.image.describe import describe
 from builder.image.image import Image, is_index, make_image
 from builder.image.listing import find_descriptor
@@ -44,7 +45,7 @@ from builder.transport.places.location import (
 from builder.transport.places.opening import open_archive, open_destination, open_source
 from builder.transport.places.store import StoreSource
 from builder.transport.places.whole_image import WholeImageDestination
-from builder.transport.push import what_is_here
+from builder.transport.push import remember, what_is_here
 from builder.transport.source import Source
 
 SaveFormat = Literal["docker-archive", "oci-archive", "oci-dir", "docker-dir"]
@@ -58,6 +59,9 @@ _PACKED = (RegistryLocation, LayoutLocation, OciArchiveLocation, DockerArchiveLo
 _ONE_PLATFORM = (DockerArchiveLocation, DaemonLocation, StorageLocation)
 _OTHER_MANIFESTS = (DaemonLocation, StorageLocation)
 """They keep layers unpacked, and make a manifest when they are asked for one."""
+
+
+_PATHS = ("dir", "docker-archive", "oci-archive", "oci-layout")
 
 
 class Loaded(NamedTuple):
@@ -109,9 +113,14 @@ def copy_between(
             )
         if isinstance(origin, StoreLocation) and isinstance(target, _PACKED) and not preserve_digests:
             documents = read_documents(opened, pack_image(store, documents.top.descriptor, Packing()))
+        if isinstance(origin, RegistryLocation):  # before: what is there may be mounted
+            remember(store, origin.reference, documents)
         with open_destination(target, store, client) as place:
             copy_documents(opened, place, documents, names=target.names, report=events.report_to(sink))
-        _remember(store, origin, target, opened.location, documents)
+        if isinstance(target, RegistryLocation):
+            remember(store, target.reference, documents)
+        if isinstance(target, StoreLocation) and not isinstance(origin, StoreLocation):
+            _note_origin(store, opened.location, documents)
     return documents.top.descriptor.digest
 
 
@@ -124,30 +133,29 @@ def _documents(
     """
     image: str | Descriptor = location.image
     if isinstance(location, StoreLocation):
-        image = _with_type(source, location.image)
+        image = _in_store(store, source, location.image)
         if not is_exact:
             image = what_is_here(store, image)
     found = read_documents(source, image, platform)
     return found if platform is None else found.without_indexes()
 
 
-def _with_type(source: Source, name: str) -> Descriptor:
-    """Return what the store has under a name, with the media type that the document itself has."""
+def _in_store(store: Store, source: Source, name: str) -> Descriptor:
+    """Return what the store has under a name, an image ID or a digest, be it of a manifest that only an index names."""
+    with suppress(StoreError):
+        return find_descriptor(store, name)
     document = source.manifest(name)
     media_type = parse_manifest(document.data, "", f"manifest {document.descriptor.digest}").media_type
     return document.descriptor._replace(media_type=media_type)
 
 
-def _remember(store: Store, origin: Location, target: Location, location: str, documents: Documents) -> None:
-    """Note which repositories have the image now, and where its layers can be had again."""
-    ids = [manifest.config.digest for _, manifest in documents.manifests]
-    there = [blob.digest for blob in documents.blobs()]
-    for place in (origin, target):
-        if isinstance(place, RegistryLocation):
-            store.repositories.put(ids, place.reference.name, documents.top.descriptor.digest, there)
-    if isinstance(target, StoreLocation) and not isinstance(origin, StoreLocation) and not location.endswith(":-"):
-        for descriptor, _ in documents.manifests:
-            store.origins.put(descriptor.digest, location)
+def _note_origin(store: Store, location: str, documents: Documents) -> None:
+    """Note where layers can be had again: not from standard input, nor a path that reads as a path and a name."""
+    transport, _, rest = location.partition(":")
+    if transport in _PATHS and (rest == "-" or ":" in rest.removeprefix("//")):
+        return
+    for descriptor, _ in documents.manifests:
+        store.origins.put(descriptor.digest, location)
 
 
 def save_images(
@@ -171,10 +179,26 @@ def save_images(
             reference = reference_or_none(text)
             if reference is not None and not reference.digest and store.names.find(reference) is not None:
                 known.append(reference)
+        if form == "oci-dir":
+            _check_tags(references for _, references in images.values())
         chosen = [(_to_save(store, source, image, target), names) for image, names in images.values()]
         with open_destination(target, store, RegistryClient()) as place:
             for image, references in chosen:
                 copy_image(source, place, image, names=list(dict.fromkeys(references)))
+
+
+def _check_tags(images: Iterable[Sequence[Reference]]) -> None:
+    """Refuse images that a layout could not tell apart: it knows them by their tags. Raises UsageError."""
+    tags: dict[str, Reference] = {}
+    for references in images:
+        for reference in references:
+            if reference.tag in tags:
+                raise UsageError(
+                    f"{tags[reference.tag].familiar} and {reference.familiar} have one tag, by which an image layout"
+                    " knows its images",
+                    hint="Save them to an archive, or give one another tag.",
+                )
+        tags |= {reference.tag: reference for reference in references}
 
 
 def _to_save(store: Store, source: StoreSource, image: Descriptor, target: Location) -> Descriptor:
@@ -197,9 +221,7 @@ def load_images(
             documents = copy_image(source, destination, image.image, names=image.names, report=events.report_to(sink))
             if not documents.manifests:
                 raise TransportError(f"{source.location}: {documents.top.descriptor.digest} is an index of no images")
-            if file != "-":
-                for descriptor, _ in documents.manifests:
-                    store.origins.put(descriptor.digest, source.location)
+            _note_origin(store, source.location, documents)
             yield Loaded(documents.manifests[0][1].config.digest, image.names)
 
 

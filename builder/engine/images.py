@@ -14,7 +14,7 @@ from builder.image import describe, listing, removal
 from builder.image.timestamp import parse_timestamp
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.digest import Digest
-from builder.oci.reference import parse_reference
+from builder.oci.reference import parse_reference, says_tag
 from builder.store.store import Notify, Store, open_store
 
 
@@ -105,7 +105,7 @@ def _called(images: Sequence[ListedImage], name: str) -> Iterator[ListedImage]:
         yield from images
         return
     wanted = parse_reference(name)
-    has_tag = ":" in name.rpartition("/")[2]  # parsing gives `latest` to a name without one
+    has_tag = says_tag(name)
     for image in images:
         if not image.name:
             continue

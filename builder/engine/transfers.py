@@ -13,7 +13,7 @@ from typing import NamedTuple
 from builder.errors import StoreError, UsageError
 from builder.oci.digest import Digest
 from builder.oci.platform import Platform, host_platform, parse_platform
-from builder.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference
+from builder.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference, says_tag
 from builder.registry.client import RegistryClient
 from builder.registry.connection import Connection
 from builder.registry.credential_files import erase_credentials, store_credentials
@@ -71,7 +71,7 @@ def pull(
     with open_store(root, notify=notify) as store, store.lease():
         references, client = [reference], RegistryClient()
         if all_tags:
-            if _says_tag(name):
+            if says_tag(name):
                 raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
             references = [reference.with_tag(tag) for tag in client.list_tags(reference)]
         resolver = Resolver(store, pull=True, report=events.report_to(sink), client=client)
@@ -80,11 +80,10 @@ def pull(
 
 
 def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform) -> Pulled:
-    kept_as = f"{name.name}@{name.digest}" if name.digest else str(name)
-    before = store.names.find(kept_as)
+    before = store.names.find(name.pinned)
     resolved = resolver.resolve(str(name), platform)
     resolver.layers(resolved.manifest_digest)
-    return Pulled(name, store.names.get(kept_as).digest, before.digest if before else "")
+    return Pulled(name, store.names.get(name.pinned).digest, before.digest if before else "")
 
 
 def push(
@@ -100,7 +99,7 @@ def push(
     reference = parse_reference(name)
     if reference.digest:
         raise UsageError(f"{name} has a digest; what is pushed has a name without one")
-    if all_tags and _says_tag(name):
+    if all_tags and says_tag(name):
         raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
     with open_store(root, notify=notify) as store, store.lease():
         references = _tags_of(store, reference) if all_tags else [reference]
@@ -123,10 +122,6 @@ def _tags_of(store: Store, repository: Reference) -> list[Reference]:
     if not found:
         raise StoreError(f"an image does not exist locally with the name: {repository.name}")
     return found
-
-
-def _says_tag(name: str) -> bool:
-    return ":" in name.rpartition("/")[2]
 
 
 def search(term: str, *, limit: int = 25) -> tuple[Found, ...]:

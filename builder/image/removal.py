@@ -44,15 +44,17 @@ def _delete(store: Store, descriptor: Descriptor) -> list[str]:
     try:
         image = load_local(store, descriptor)
         lines.append(f"Deleted: {image.id}")
+        ids = [image.id]
         chains: dict[DiffID, ChainID] = dict(zip(image.config.diff_ids, chain_ids(image.config.diff_ids), strict=True))
         blobs: dict[Digest, DiffID] = {
             layer.digest: diff for layer, diff in zip(image.manifest.layers, image.config.diff_ids, strict=True)
         }
     except PybuildError:
         lines.append(f"Deleted: {descriptor.digest}")
-        chains, blobs = {}, {}
+        chains, blobs, ids = {}, {}, []
     own = reachable_from(store, [descriptor]) | set(blobs.values())
     gone = remove_images(store, [descriptor.digest], own)
+    store.repositories.forget(ids)
     freed = [chains[blobs[digest]] for digest in gone if digest in blobs]
     # From the top layer down, as docker lists them.
     return lines + [f"Deleted: {chain}" for chain in sorted(freed, key=list(chains.values()).index, reverse=True)]

@@ -29,6 +29,10 @@ class Descriptor(NamedTuple):
     annotations: Mapping[str, str] = _NONE
     extra: Mapping[str, Any] = _NONE
 
+    def bare(self) -> Descriptor:
+        """Return what names the bytes alone, without what an index or a layout says beside it."""
+        return Descriptor(media_type=self.media_type, digest=self.digest, size=self.size)
+
     def to_json(self) -> dict[str, Any]:
         document: dict[str, Any] = dict(self.extra)
         document |= {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}

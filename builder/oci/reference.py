@@ -37,6 +37,11 @@ class Reference(NamedTuple):
         return f"{self.registry}/{self.repository}"
 
     @property
+    def pinned(self) -> str:
+        """What an image is kept under: with a digest, the tag says nothing (docker's rule)."""
+        return f"{self.name}@{self.digest}" if self.digest else str(self)
+
+    @property
     def familiar(self) -> str:
         """The short form people type: docker.io/library/x:1 is x:1."""
         name = self.name
@@ -58,6 +63,11 @@ class Reference(NamedTuple):
 
     def _suffix(self) -> str:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+
+def says_tag(text: str) -> bool:
+    """Say whether somebody typed a tag: parsing gives `latest` to a name without one."""
+    return ":" in text.rpartition("/")[2]
 
 
 def parse_reference(text: str) -> Reference:

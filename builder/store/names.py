@@ -77,8 +77,10 @@ class ImageNames:
         self.set_all([(reference, descriptor)])
 
     def set_all(self, pairs: Iterable[tuple[Reference | str, Descriptor]]) -> None:
-        """As `set`, for several names in one write."""
+        """As `set`, for several names in one write. Raises StoreError for a name with the digest of something else."""
         wanted = [(str(reference), descriptor) for reference, descriptor in pairs]
+        for name, descriptor in wanted:
+            _check_digest(name, descriptor)
         found = [(self.find(name), descriptor) for name, descriptor in wanted]
         if any(old is None or not _same(old, _without_name(new)) for old, new in found):
             self._change(lambda entries: _with_names(entries, wanted))
@@ -168,6 +170,15 @@ class ImageNames:
             yield
         finally:
             os.close(descriptor)
+
+
+def _check_digest(name: str, descriptor: Descriptor) -> None:
+    digest = name.partition("@")[2]
+    if digest and digest != descriptor.digest:
+        raise StoreError(
+            f"{name} cannot stand for {descriptor.digest}: a name with a digest is of one image alone",
+            hint="Use a name without a digest. An archive that has such names is damaged or hostile.",
+        )
 
 
 def name_of(entry: Descriptor) -> str:

@@ -36,7 +36,7 @@ def index_layer(store: Store, descriptor: Descriptor, diff_id: DiffID) -> LayerR
     """Make the table of contents of a layer blob in the store, and verify its diff ID on the way."""
     statistics = _make_index(store, descriptor.digest, diff_id)
     record = LayerRecord(
-        descriptor=Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size),
+        descriptor=descriptor.bare(),
         diff_id=diff_id,
         entries=statistics.entries,
         files=statistics.files,

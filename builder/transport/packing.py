@@ -43,7 +43,8 @@ def pack_image(
 ) -> Descriptor:
     """Return the manifest or index of `descriptor` with its layers compressed as `packing` says.
 
-    `then` is called with each layer as soon as it is packed, from several threads, so that it may be sent already.
+    Where several layers are to be packed, `then` is called with each as soon as it is, from several threads, so that it
+    may be sent already.
     `reproducible` chooses codecs that give the same bytes on every machine. Raises StoreError, LayerError,
     BlobNotFound when a layer is not in the store.
     """

@@ -43,7 +43,7 @@ def find_layer(store: Store, descriptor: Descriptor, diff_id: DiffID) -> LayerRe
         return record
     # Here in two forms: an image built on this one keeps the form its base names.
     return LayerRecord(
-        descriptor=Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size),
+        descriptor=descriptor.bare(),
         diff_id=diff_id,
         entries=record.entries,
         files=record.files,

@@ -63,16 +63,11 @@ def _pull(store: Store, source: Source, documents: Documents) -> tuple[Descripto
         destination.put_manifest(document)
     if not store.blobs.has(config.digest):
         destination.put_blob(config, source)
-    image = make_image(_bare(described), manifest, store.blobs.read(config.digest, MAX_DOCUMENT_BYTES))
+    image = make_image(described.bare(), manifest, store.blobs.read(config.digest, MAX_DOCUMENT_BYTES))
     for layer in manifest.layers:
         _check_present(store, layer)
     store.origins.put(described.digest, source.location)
-    return _bare(documents.top.descriptor), image
-
-
-def _bare(descriptor: Descriptor) -> Descriptor:
-    """Return a descriptor without what an index or a layout says beside it."""
-    return Descriptor(media_type=descriptor.media_type, digest=descriptor.digest, size=descriptor.size)
+    return documents.top.descriptor.bare(), image
 
 
 def _check_present(store: Store, layer: Descriptor) -> None:

@@ -16,12 +16,13 @@ from builder.oci.reference import Reference
 from builder.registry.client import RegistryClient
 from builder.store.store import Store
 from builder.transport.copy import copy_blobs, copy_image
+from builder.transport.documents import Documents
 from builder.transport.output import Packing
 from builder.transport.packing import pack_image
 from builder.transport.places.registry import RegistryDestination
 from builder.transport.places.store import StoreSource
 from builder.transport.present import find_layer_records
-from builder.transport.progress import Report, ignore_progress
+from builder.transport.progress import MOVING, BlobState, Report, ignore_progress
 
 
 def push_image(
@@ -38,6 +39,7 @@ def push_image(
 
     Of an index of which one image only is here, that image is pushed. Raises RegistryError, StoreError, LayerError.
     """
+    report = _each_once(report)
     source, destination = StoreSource(store), RegistryDestination(name, client, store.repositories)
     packed = pack_image(
         store,
@@ -47,11 +49,29 @@ def push_image(
         then=lambda layer: copy_blobs(source, destination, [layer], report=report),
     )
     documents = copy_image(source, destination, packed, names=[name], report=report)
+    remember(store, name, documents)
+    return documents.top.descriptor
+
+
+def remember(store: Store, name: Reference, documents: Documents) -> None:
+    """Remember that a repository has an image, and its blobs."""
     ids = [manifest.config.digest for _, manifest in documents.manifests]
-    top = documents.top.descriptor
     there = [blob.digest for blob in documents.blobs()]
-    store.repositories.put(ids, name.name, top.digest, there)
-    return top
+    store.repositories.put(ids, name.name, documents.top.descriptor.digest, there)
+
+
+def _each_once(report: Report) -> Report:
+    """Return a report that says of each blob once that it is there: layers are sent before the image is copied."""
+    said: set[Digest] = set()
+
+    def once(state: BlobState) -> None:
+        if state.state == MOVING:
+            report(state)
+        elif state.digest not in said:
+            said.add(state.digest)
+            report(state)
+
+    return once
 
 
 def push_all(

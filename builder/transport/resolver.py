@@ -122,10 +122,12 @@ class Resolver:
         short = _SHORT_ID.fullmatch(str(reference))
         if found is None and short:
             found = self._find_id(short.group(1), platform)
-        return found or self._fetcher.fetch(reference, _pinned(reference), platform)
+        return found or self._fetcher.fetch(reference, reference.pinned, platform)
 
     def _find_local(self, reference: Reference, platform: Platform) -> Image | None:
-        top = self._store.names.find(_pinned(reference))
+        top = self._store.names.find(reference.pinned)
+        if top is not None and reference.digest not in (None, top.digest):
+            top = None  # whoever has written that: a digest is of one image alone
         if top is None and reference.digest and self._store.blobs.has(reference.digest):
             return self._find_digest(reference.digest, platform)
         if top is None:
@@ -166,11 +168,6 @@ class Resolver:
 
                 self._opened = Fetcher(self._store, self.cancel, self._notify, self._client, self._report)
             return self._opened
-
-
-def _pinned(reference: Reference) -> str:
-    """Return the name to keep an image under: with a digest, the tag says nothing (docker's rule)."""
-    return f"{reference.name}@{reference.digest}" if reference.digest else str(reference)
 
 
 def _familiar(name: str) -> str:

@@ -61,7 +61,7 @@ class Source(Protocol):
     """A place images are read from."""
 
     location: str
-    """Text that builder.transport.places.location.open_source understands again later."""
+    """Text that builder.transport.places.opening.open_origin understands again later."""
     is_checked: bool
     """Whether a blob that was read to its end is known to have the bytes of its digest."""
 

@@ -204,3 +204,78 @@ def test_an_index_of_the_store_goes_whole(pybuild: Program, tmp_path: Path) -> N
     assert (
         facts(pybuild("inspect", f"docker-archive:{tmp_path}/y.tar"))["Id"] == facts(pybuild("inspect", "both"))["Id"]
     )
+
+
+DIGEST = f"sha256:{'0' * 63}1"
+
+
+def test_a_name_with_a_digest_stands_for_nothing_else(pybuild: Program, tmp_path: Path) -> None:
+    """Or `FROM name@sha256:…` would believe whoever wrote an archive."""
+    pybuild.build(TEXT, "-t", "app:1").succeeded()
+    outcome = pybuild("copy", "app:1", f"good@{DIGEST}")
+    outcome.failed(1, "cannot stand for", "a name with a digest is of one image alone")
+    files = old_docker()
+    listed = files["manifest.json"]
+    assert isinstance(listed, bytes)
+    write(tmp_path / "x.tar", {**files, "manifest.json": listed.replace(b"demo:v1", f"good@{DIGEST}".encode())})
+    assert pybuild("load", "-i", str(tmp_path / "x.tar")).code == 1
+    assert DIGEST not in pybuild("images", "--json").succeeded().out
+    pybuild("copy", "app:1", f"docker://127.0.0.1:1/x:1@{DIGEST}").failed(2, "nothing can be called so")
+
+
+@pytest.mark.parametrize("name", ["docker.io/library/good", "docker.io/library/good:1"])
+def test_a_name_that_somebody_has_written_is_not_believed(pybuild: Program, name: str) -> None:
+    pybuild.build(TEXT, "-t", "app:1").succeeded()
+    index = pybuild.store / "index.json"
+    index.write_text(index.read_text().replace("docker.io/library/app:1", f"{name}@{DIGEST}"))
+    outcome = pybuild.build(f"FROM good@{DIGEST}\nCOPY Dockerfile /x\n", env={"https_proxy": "http://127.0.0.1:9"})
+    outcome.failed(1, "cannot reach registry")
+
+
+def test_images_of_one_tag_are_not_saved_where_one_would_be_lost(pybuild: Program, tmp_path: Path) -> None:
+    pybuild.build(TEXT, "-t", "one", "-t", "same").succeeded()
+    pybuild.build(f"{TEXT}LABEL a=b\n", "-t", "two", "-t", "three:3").succeeded()
+    words = ("save", "--format=oci-dir", "-o", str(tmp_path / "d"))
+    pybuild(*words, "one", "two").failed(2, "one:latest and two:latest have one tag")
+    assert not (tmp_path / "d").exists()
+    pybuild(*words, "one", "same", "three:3").succeeded()
+    assert len(json.loads((tmp_path / "d/index.json").read_text())["manifests"]) == 3
+    pybuild("save", "-o", str(tmp_path / "x.tar"), "one", "two").succeeded()
+
+
+def test_a_directory_is_not_copied_onto_itself(pybuild: Program, tmp_path: Path) -> None:
+    pybuild.build(TEXT, "-t", "app:1").succeeded()
+    pybuild("copy", "app:1", f"dir:{tmp_path}/a").succeeded()
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    before = sorted(path.name for path in (tmp_path / "a").iterdir())
+    pybuild("copy", f"dir:{tmp_path}/a", f"dir:{tmp_path}/b").failed(1, "both what is copied and what is overwritten")
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == before
+
+
+def test_an_image_is_copied_by_whatever_it_is_called(pybuild: Program, registry: FakeRegistry, tmp_path: Path) -> None:
+    name = f"{registry.host}/app:1"
+    pybuild.build(TEXT, "-t", name).succeeded()
+    pybuild("push", name).succeeded()
+    described = facts(pybuild("inspect", name))
+    for number, text in enumerate((described["Id"], described["Id"][7:20], described["Digest"], name)):
+        pybuild("copy", text, f"oci:{tmp_path}/layout:{number}").succeeded()
+    layout = json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
+    assert len(layout) == 4
+    assert len({entry["digest"] for entry in layout}) == 1
+
+
+def test_what_another_repository_has_is_not_fetched(pybuild: Program, registry: FakeRegistry) -> None:
+    image = make_image()
+    registry.owned = {("demo", digest) for digest in image.blobs}
+    name = registry.add_image("demo", "v1", image)
+    pybuild("copy", f"docker://{name}", f"docker://{registry.host}/other:v1").succeeded()
+    assert not [path for method, path, _ in registry.requests if method == "GET" and "/blobs/" in path]
+    assert not [path for method, path, _ in registry.requests if method in ("PUT", "PATCH") and "/blobs/" in path]
+    assert sum(method == "GET" and "/manifests/" in path for method, path, _ in registry.requests) == 1
+
+
+def test_each_blob_of_a_push_is_said_once(pybuild: Program, registry: FakeRegistry) -> None:
+    outcome = pybuild.build(TEXT, "-t", f"{registry.host}/app:1", "--push", "--progress=rawjson").succeeded()
+    said = [json.loads(line) for line in outcome.err.splitlines() if line.startswith("{")]
+    ends = [event["digest"] for event in said if event["event"] == "blob" and event["state"] != "moving"]
+    assert len(ends) == len(set(ends)) == 3

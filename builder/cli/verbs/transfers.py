@@ -12,6 +12,7 @@ from builder.cli.display.transfers import PULLED, PUSHED, TransferDisplay
 from builder.engine import transfers
 from builder.errors import UsageError
 from builder.oci.reference import DEFAULT_REGISTRY, parse_reference
+from builder.solve.events import ignore_events
 
 _DESCRIPTION_COLUMNS = 60
 
@@ -40,7 +41,7 @@ def _pull(name: str, arguments: argparse.Namespace) -> None:
             name,
             platform=arguments.platform,
             all_tags=arguments.all_tags,
-            sink=(lambda event: None) if arguments.quiet else display,
+            sink=ignore_events if arguments.quiet else display,
             notify=print_note,
         )
         for pulled in found:
@@ -77,7 +78,7 @@ def push_command(argv: list[str]) -> int:
             arguments.name,
             all_tags=arguments.all_tags,
             compression=arguments.compression,
-            sink=(lambda event: None) if arguments.quiet else display,
+            sink=ignore_events if arguments.quiet else display,
             notify=print_note,
         )
         if not arguments.quiet:

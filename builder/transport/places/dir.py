@@ -102,7 +102,7 @@ class DirDestination:
 
     def put_blob(self, descriptor: Descriptor, source: Source) -> None:
         """Write a blob. Raises DigestMismatch."""
-        if source.location == f"dir:{os.path.abspath(self.location)}":
+        if source.location.startswith("dir:") and os.path.samefile(source.location.removeprefix("dir:"), self.location):
             raise TransportError(f"{source.location} is both what is copied and what is overwritten")
         with self._writing():
             self._begin()

@@ -210,7 +210,7 @@ def parse_location(text: str) -> Location:
             return _daemon_location(text, rest)
         if name == "containers-storage":
             return _storage_location(text, rest)
-    if _WHOLE_ID.fullmatch(text) or _ID.fullmatch(text):
+    if _ID.fullmatch(text):
         return StoreLocation(text)
     try:
         parse_reference(text)

@@ -12,14 +12,10 @@ from builder.oci.digest import Digest
 from builder.oci.reference import Reference, reference_or_none
 from builder.transport.places.archived_image import ArchivedImage
 from builder.transport.places.layout_source import LayoutFileSource
-from builder.transport.places.tar_file import TarFile
 
 
 class OciArchiveSource(LayoutFileSource):
     """The images of an archive. Raises TransportError for what is none."""
-
-    def __init__(self, location: str, tar: TarFile) -> None:
-        super().__init__(location, tar)
 
     def images(self) -> tuple[ArchivedImage, ...]:
         """Return what is in the archive, with the names it gives. Raises TransportError."""

@@ -120,7 +120,7 @@ def open_destination(
     """
     match location:
         case RegistryLocation(reference):
-            if not reference.tag:
+            if reference.digest:
                 raise _only_read(location, f"@{reference.digest}")
             yield RegistryDestination(reference, client, store.repositories)
         case StoreLocation():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from tempfile import TemporaryFile
 from typing import BinaryIO, cast
 
@@ -63,14 +62,18 @@ class RegistryDestination:
 
     def put_blob(self, descriptor: Descriptor, source: Source) -> None:
         """Send a blob, or have it mounted. Raises RegistryError, and what the source raises."""
-        blob = source.open_blob(descriptor) or _fetched(source, descriptor)
-        with closing(blob):
-            self._client.push_blob(
-                self._reference,
-                descriptor,
-                lambda offset: _Part(blob, offset),
-                mount_from=self._repository_with(descriptor),
-            )
+        opened: list[BlobFile] = []
+
+        def open_at(offset: int) -> _Part:
+            if not opened:  # what is mounted need not be fetched
+                opened.append(source.open_blob(descriptor) or _fetched(source, descriptor))
+            return _Part(opened[0], offset)
+
+        try:
+            self._client.push_blob(self._reference, descriptor, open_at, mount_from=self._repository_with(descriptor))
+        finally:
+            for blob in opened:
+                blob.close()
 
     def _repository_with(self, blob: Descriptor) -> str:
         if self._known is None:

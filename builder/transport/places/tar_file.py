@@ -179,13 +179,13 @@ def _listed(what: str, file: BinaryIO, stream: Readable) -> TarFile:
             else:
                 kind = "file with holes" if entry.kind == "file" else entry.kind
                 raise TransportError(f"{what}: {entry.path!r} is a {kind}, which no image archive has")
+        file.flush()
     except LayerError as error:
         raise TransportError(f"{what}: {error.message}", hint=error.hint) from error
     except OSError as error:
         raise unreadable(what, error) from error
     if not members:
         raise TransportError(f"{what} holds no files: it is no image archive")
-    file.flush()
     return TarFile(what, file, members, links)
 
 
