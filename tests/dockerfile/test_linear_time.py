@@ -22,7 +22,7 @@ SMALL = 1 << 16
 LARGE = 1 << 18
 TOLERANCE = 8
 FLOOR_SECONDS = 0.03
-MOST_SECONDS = 10
+ROUNDS = 4
 
 HEAD = "FROM scratch\n"
 INPUTS: dict[str, Callable[[int], str]] = {
@@ -86,7 +86,10 @@ def seconds(text: str) -> float:
 @pytest.mark.parametrize("write", INPUTS.values(), ids=INPUTS.keys())
 def test_time_grows_with_the_size(write: Callable[[int], str]) -> None:
     seconds(HEAD)
-    small = max(FLOOR_SECONDS, seconds(write(SMALL)))
-    large = min(seconds(write(LARGE)) for _ in range(2))  # what disturbs a machine for a moment only adds to it
-    assert large < MOST_SECONDS
-    assert large < TOLERANCE * small, (small, large)
+    small = large = float("inf")
+    for _ in range(ROUNDS):  # what disturbs a machine for a moment only adds to a measurement
+        small = min(small, max(FLOOR_SECONDS, seconds(write(SMALL))))
+        large = min(large, seconds(write(LARGE)))
+        if large < TOLERANCE * small:
+            return
+    pytest.fail(f"{SMALL} bytes took {small:.3f} s, {LARGE} bytes {large:.3f} s")

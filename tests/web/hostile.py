@@ -65,14 +65,16 @@ class HostileServer:
     def __enter__(self) -> HostileServer:
         self._over = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        for each in (self._socket, *self._connections):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         for thread in self._threads:
             thread.join()
@@ -85,6 +87,7 @@ class HostileServer:
         with suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
+                self._connections.append(connection)
                 thread = threading.Thread(target=self._serve, args=(connection,))
                 self._threads.append(thread)
                 thread.start()

@@ -98,7 +98,7 @@ def test_cancelling_stops_the_command_and_leaves_no_debris(any_host: Host) -> No
         return time.monotonic() - started, len(list((site.rig.root / "tmp").glob("*-run")))
 
     seconds, left = at_site(any_host, work)
-    assert seconds < 5
+    assert seconds < 30  # of 60
     assert left == 0
 
 
