@@ -75,6 +75,15 @@ _FIRST_LIMIT = RunOptions._fields.index("memory_bytes")
 NO_OPTIONS = RunOptions()
 
 
+def run_options_from_json(document: dict[str, Any]) -> RunOptions:
+    """Read what `_asdict` gave, after JSON has made lists of its tuples. Raises TypeError for unknown members."""
+    return RunOptions(**{name: _tuples(value) for name, value in document.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
 def numbers_of(text: str) -> frozenset[int]:
     """Return the numbers of a list of the kernel's, as "0-2,4"."""
     ranges = [[int(number) for number in word.split("-")] for word in text.split(",") if word]

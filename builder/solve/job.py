@@ -22,7 +22,7 @@ from builder.context.location import ContextLocation, location_from_json, locati
 from builder.errors import PlanError
 from builder.oci.descriptor import descriptor_from_json
 from builder.oci.digest import DiffID, Digest, digest_of
-from builder.oci.run_options import NO_OPTIONS, RunOptions
+from builder.oci.run_options import NO_OPTIONS, RunOptions, run_options_from_json
 from builder.plan.serialise import step_from_json, step_to_json
 from builder.plan.step import LayerStep, Network, StepID, makes_layer
 from builder.solve.cache_key import preimage
@@ -117,7 +117,7 @@ def job_from_json(document: dict[str, Any]) -> StepJob:
     if not makes_layer(step):
         raise PlanError("a job is for a step that makes a layer")
     settings = document["settings"]
-    run = RunOptions(**{name: _tuples(value) for name, value in settings["run"].items()})
+    run = run_options_from_json(settings["run"])
     return StepJob(
         build=document["build"],
         step=step,
@@ -224,8 +224,3 @@ def _layer_to_json(layer: LayerRecord) -> dict[str, Any]:
 def _layer_from_json(document: dict[str, Any]) -> LayerRecord:
     descriptor = descriptor_from_json(document["descriptor"], "the layer of a job")
     return LayerRecord(**(document | {"descriptor": descriptor, "diff_id": DiffID(document["diff_id"])}))
-
-
-def _tuples(value: Any) -> Any:
-    """Return JSON with tuples for arrays, which is what options are made of."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -25,6 +25,9 @@ MOUNTED_TREE = 2
 ISOLATION = 1
 """Which isolation works in a place (builder.solve.known_isolation)."""
 
+CONTAINER = 1
+"""Records of containers (builder.store.containers). They are not made anew: another format is an error."""
+
 STATE_DATABASE = 1
 CONTEXTS_DATABASE = 1
 FACTS_DATABASE = 1

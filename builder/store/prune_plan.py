@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from builder.oci.digest import DiffID, Digest
-from builder.store.reachability import reachable_from
+from builder.store.containers import Containers
+from builder.store.reachability import container_images, reachable_from
 from builder.store.store import Store
 
 
@@ -69,7 +70,7 @@ def what_to_prune(store: Store, policy: PrunePolicy, used: frozenset[str] = froz
     contents = _Contents(store)
     dangling = {entry.digest: None for entry in store.names.dangling()} if policy.images else {}
     wanted = contents.stale_records(policy, set(dangling))
-    images = [digest for digest in dangling if digest not in used]
+    images = [digest for digest in dangling if digest not in used and digest not in contents.under_containers]
     records = [record for record in wanted if not contents.is_used(record, used)]
     needed = contents.needed_without(set(images), {key for key, _, _, _ in records})
     led_to = contents.needed_without(set(), set())
@@ -83,9 +84,9 @@ def what_to_prune(store: Store, policy: PrunePolicy, used: frozenset[str] = froz
         images=tuple(images),
         blobs=tuple(digest for digest in gone if digest in led_to),
         records=tuple((key, description) for key, _, _, description in records),
-        bytes=sum(unneeded[digest] for digest in gone) + sum(_disk_usage(path) for path in paths),
+        bytes=sum(unneeded[digest] for digest in gone) + sum(disk_usage(path) for path in paths),
         left=Left(
-            images=len(dangling) - len(images),
+            images=sum(digest in used for digest in dangling),
             records=len(wanted) - len(records),
             blobs=len(kept),
             bytes=sum(kept),
@@ -105,17 +106,21 @@ class _Contents:
         self.sizes = dict(store.blobs.walk())
         self.layers = {record.diff_id: record.descriptor.digest for record in store.layers.walk()}
         self._records: list[_Record] = store.records.walk()  # oldest use first
+        self.under_containers = reachable_from(store, container_images(store))
+        """Blobs that containers lead to."""
 
     def is_used(self, record: _Record, used: frozenset[str]) -> bool:
         diff_id = record[1]
         return diff_id is not None and (diff_id in used or self.layers.get(diff_id) in used)
 
     def needed_without(self, images: set[Digest], records: set[Digest]) -> set[Digest]:
-        """Return the blobs that names and cache records lead to, but for these."""
+        """Return the blobs that names, containers and cache records lead to, but for these."""
         roots = [entry for entry in self._store.names.entries() if entry.digest not in images]
-        return reachable_from(self._store, roots) | {
-            blob for record in self._records if record[0] not in records and (blob := self._blob_of(record))
-        }
+        return (
+            self.under_containers
+            | reachable_from(self._store, roots)
+            | {blob for record in self._records if record[0] not in records and (blob := self._blob_of(record))}
+        )
 
     def stale_records(self, policy: PrunePolicy, dangling: set[Digest]) -> list[_Record]:
         """Return the records that a policy takes: those unused for long, then as many as do not fit."""
@@ -146,7 +151,9 @@ class _Contents:
 def _leftovers(
     store: Store, layers: dict[DiffID, Digest], needed: set[Digest], used: frozenset[str], *, cache_mounts: bool
 ) -> Iterator[str]:
-    """Yield what belongs to no layer any more: indexes, unpacked layers, trash, damaged databases, perhaps caches."""
+    """Yield what belongs to no layer any more: indexes, unpacked layers, trash, damaged databases, unfinished
+    containers, perhaps caches.
+    """
     known = {diff_id.encoded for diff_id, blob in layers.items() if blob in needed or blob in used}
     known |= {thing.partition(":")[2] for thing in used if ":" in thing}
     paths = [path for path in _listing(f"{store.indexes}/sha256") if os.path.basename(path) not in known]
@@ -155,6 +162,7 @@ def _leftovers(
     if cache_mounts:
         paths += _listing(store.mounts)
     paths += [path for path in _listing(store.root) if ".db.damaged" in os.path.basename(path)]
+    paths += [f"{store.root}/containers/{identifier}" for identifier in Containers(store).unfinished()]
     return (path for path in paths if os.path.relpath(path, store.root) not in used)
 
 
@@ -171,7 +179,8 @@ def _listing(directory: str) -> Sequence[str]:
         return []
 
 
-def _disk_usage(path: str) -> int:
+def disk_usage(path: str) -> int:
+    """Return the bytes that a file or tree takes on the disk, as far as it can be looked at."""
     total = 0
     stack = [path]
     while stack:

@@ -1,7 +1,8 @@
-"""Which blobs are needed: everything that names and cache records lead to. Read-only, tolerant of what is missing.
+"""Which blobs are needed: everything that names, containers and cache records lead to. Reads, and tolerates gaps.
 
 index.json → manifest or index → manifests, config, layers     (all of it is also kept if only partly here)
 cache record → layer blob
+container → manifest → …                                       (its name may be gone)
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor, descriptor_from_json
 from builder.oci.digest import Digest
 from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES
+from builder.store.containers import Containers
 from builder.store.store import Store
 
 
@@ -44,9 +46,14 @@ def references_of(store: Store, descriptor: Descriptor) -> list[Descriptor]:
         return []  # `verify` reports it; pruning goes on
 
 
+def container_images(store: Store) -> list[Descriptor]:
+    """Return the manifests that containers were made from."""
+    return [record.manifest for record in Containers(store).walk()]
+
+
 def needed_blobs(store: Store) -> set[Digest]:
-    """Return the digests of all blobs that a name or a cache record leads to."""
-    needed = reachable_from(store, store.names.entries())
+    """Return the digests of all blobs that a name, a container or a cache record leads to."""
+    needed = reachable_from(store, [*store.names.entries(), *container_images(store)])
     needed |= {
         Digest(row[0])
         for row in store.database.rows("SELECT layer.digest FROM record JOIN layer ON layer.diff_id = record.diff_id")

@@ -7,6 +7,7 @@
       known.db  repositories.db                  a miss; which large files were found to be what they should be; what
                                                  registries have of these images
       snapshots/  mounts/                        unpacked layers; cache mounts
+      containers/                                containers, each with its writable layer
       tmp/  trash/                               unfinished files; what prune is about to delete
       leases/  lock                              what running builds use, and prune; flock(2)
       index.lock  reserve                        flock(2) of writers of index.json; room to remove names on a full disk
@@ -229,7 +230,9 @@ def _create(root: str) -> None:
     with translated(f"making a store at {root}"):
         os.makedirs(root, 0o700, exist_ok=True)
         found = {name for name in os.listdir(root) if not name.startswith(_NEW)}
-        unknown = sorted(found - {"oci-layout", "index.json", "lock", "index.lock", "reserve", *_DIRECTORIES})
+        unknown = sorted(
+            found - {"containers", "oci-layout", "index.json", "lock", "index.lock", "reserve", *_DIRECTORIES}
+        )
         if unknown and not {"blobs", "index.json"} <= found:  # else a store that has lost its oci-layout
             raise StoreError(
                 f"{root} is not a store and not empty: it holds {unknown[0]!r}",

@@ -20,8 +20,10 @@ from builder.oci.digest import Digest
 from builder.oci.manifest import Index, Manifest, is_image, parse_manifest
 from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES
 from builder.store.checked import removal_hint
+from builder.store.container_record import SHORT
+from builder.store.containers import Containers
 from builder.store.layers import Reader
-from builder.store.reachability import needed_blobs
+from builder.store.reachability import container_images, needed_blobs
 from builder.store.store import Store
 
 _BLOCK_BYTES = 1 << 20
@@ -57,7 +59,7 @@ def _verify(store: Store, open_decompressed: Callable[[Reader], Reader] | None) 
     if any(finding.subject == store.database.path for finding in damaged):
         return tuple(sorted(findings))  # to read it would set it aside
     try:
-        roots = store.names.entries()
+        roots = [*store.names.entries(), *container_images(store)]
     except StoreError as error:
         return (*sorted(findings), Finding(store.names.path, error.message))
     seen: set[Digest] = set()
@@ -65,6 +67,7 @@ def _verify(store: Store, open_decompressed: Callable[[Reader], Reader] | None) 
         findings |= {*_check_image(store, entry, seen)}
     findings |= {*_check_layers(store, open_decompressed)}
     findings |= {*_check_records(store)}
+    findings |= {Finding(f"container {name[:SHORT]}", reason) for name, reason in Containers(store).damaged()}
     needed = needed_blobs(store)
     stray = sum(size for digest, size in store.blobs.walk() if digest not in needed)
     if stray:
