@@ -25,7 +25,7 @@ from builder.oci.digest import DiffID
 from builder.sandbox.spec import DirectoryRoot, Rootfs
 from builder.snapshot.changes import Change, changed_entries
 from builder.snapshot.scan import ScannedTree, write_scan
-from builder.snapshot.snapshotter import ActiveSnapshot, Place, StackLayer
+from builder.snapshot.snapshotter import ActiveSnapshot, Ids, Place, StackLayer
 from builder.store.checked import open_checked
 from builder.store.os_errors import translated
 from builder.store.trash import discard
@@ -129,12 +129,18 @@ class CopyingSnapshotter:
     def _bring_up(self, tree: _Tree, layers: Sequence[StackLayer]) -> None:
         for position in range(len(tree.chain), len(layers)):
             tree.scan = 0  # what is put in here is no change of a step: the tree is looked at again before one runs
-            below = MergedView([layer.layer for layer in layers[:position]])
-            tar = layers[position].layer.tar_path()
-            with translated("unpacking a layer"), open_checked(tar, layers[position].diff_id) as stream:
-                apply_layer(stream, tree.root, overlay=False, ids=self._place.ids, below=below)
+            apply_layers(tree.root, layers[: position + 1], position, self._place.ids)
             tree.chain = (*tree.chain, layers[position].diff_id)
 
     def _throw_away(self, tree: _Tree) -> None:
         with translated("throwing away the tree of a RUN step"):
             discard(tree.directory, self._place.trash)
+
+
+def apply_layers(root: str, layers: Sequence[StackLayer], start: int, ids: Ids) -> None:
+    """Put the layers from the number `start` on into a tree that holds those before. Raises LayerError, StoreError."""
+    for position in range(start, len(layers)):
+        below = MergedView([layer.layer for layer in layers[:position]])
+        tar = layers[position].layer.tar_path()
+        with translated("unpacking a layer"), open_checked(tar, layers[position].diff_id) as stream:
+            apply_layer(stream, root, overlay=False, ids=ids, below=below)

@@ -38,11 +38,11 @@ class OverlaySnapshotter:
         self._lock = Lock()
 
     def prepare(self, layers: Sequence[StackLayer], view: MergedView) -> ActiveSnapshot:
-        lower = self._lower(layers)
+        lower = self._layers.directories(layers)
         with translated("making room for a RUN step"):
             directory = self._place.temporary("run")
             os.mkdir(directory, _PRIVATE_MODE)
-            _make_root(f"{directory}/fs", view, owners=self._place.ids == "exact")
+            make_upper(f"{directory}/fs", view, owners=self._place.ids == "exact")
             os.mkdir(f"{directory}/work", _PRIVATE_MODE)
         return ActiveSnapshot(
             rootfs=OverlayRoot(lower, f"{directory}/fs", f"{directory}/work"),
@@ -82,7 +82,7 @@ class OverlaySnapshotter:
 
     @contextmanager
     def open_stack(self, layers: Sequence[StackLayer], view: MergedView) -> Iterator[Rootfs]:
-        lower = self._lower(layers)
+        lower = self._layers.directories(layers)
         with translated("making room for a mount"):
             directory = self._place.temporary("stack")
             os.mkdir(directory, _PRIVATE_MODE)
@@ -92,18 +92,9 @@ class OverlaySnapshotter:
             with translated("throwing away the tree of a mount"):
                 discard(directory, self._place.trash)
 
-    def _lower(self, layers: Sequence[StackLayer]) -> tuple[str, ...]:
-        """The layers' directories, topmost first.
 
-        overlayfs refuses a directory that it is given twice, and stacks do hold the same layer twice (two RUN steps
-        that change nothing). The topmost decides alone: whatever a lower one has or hides, it has or hides again.
-        """
-        found = [self._layers.directory(layers, position) for position in reversed(range(len(layers)))]
-        return tuple(dict.fromkeys(found))
-
-
-def _make_root(path: str, view: MergedView, *, owners: bool) -> None:
-    """Make the upper directory; its own look is what the whole tree's root will have (overlayfs takes it from here)."""
+def make_upper(path: str, view: MergedView, *, owners: bool) -> None:
+    """Make an empty upper directory; overlayfs shows its own look as that of the root of the whole tree."""
     os.mkdir(path, _ROOT_MODE)
     seen = view.find("")
     if seen is None:

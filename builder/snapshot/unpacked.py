@@ -39,8 +39,18 @@ class UnpackedLayers:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._form = "root" if not place.user_namespace else ("user" if place.ids == "exact" else "single")
+        self.form = "root" if not place.user_namespace else ("user" if place.ids == "exact" else "single")
+        """How layers are unpacked by who we are; part of their names."""
         self._known: set[str] = set()
+
+    def directories(self, layers: Sequence[StackLayer]) -> tuple[str, ...]:
+        """Return the `fs` directories of `layers`, topmost first. Raises LayerError, StoreError.
+
+        overlayfs refuses a directory that it is given twice, and stacks do hold the same layer twice (two RUN steps
+        that change nothing). The topmost decides alone: whatever a lower one has or hides, it has or hides again.
+        """
+        found = [self.directory(layers, position) for position in reversed(range(len(layers)))]
+        return tuple(dict.fromkeys(found))
 
     def directory(self, layers: Sequence[StackLayer], position: int) -> str:
         """Return the `fs` directory of `layers[position]`, unpacking it if need be. Raises LayerError, StoreError."""
@@ -77,8 +87,8 @@ class UnpackedLayers:
 
     def _path(self, name: str) -> str:
         # Before anybody looks whether it is there: so prune has either read this, or is done (store/leases.py).
-        self._place.pin(f"snapshots/{name}.{self._form}")
-        return f"{self._place.snapshots}/{name}.{self._form}"
+        self._place.pin(f"snapshots/{name}.{self.form}")
+        return f"{self._place.snapshots}/{name}.{self.form}"
 
     def _is_whole(self, path: str) -> bool:
         if path in self._known:

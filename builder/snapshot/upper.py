@@ -33,12 +33,24 @@ _REFUSED_MARKS = ("redirect", "metacopy")
 class UpperDirectory:
     """A ChangeSource over an upper directory that is mounted nowhere any more."""
 
-    def __init__(self, root: str, lower: Sequence[str], view: MergedView, *, user_namespace: bool = False) -> None:
-        """`lower` are the directories it was mounted on, topmost first; `view` is of the same layers."""
+    def __init__(
+        self,
+        root: str,
+        lower: Sequence[str],
+        view: MergedView,
+        *,
+        user_namespace: bool = False,
+        settles: bool = True,
+    ) -> None:
+        """`lower` are the directories it was mounted on, topmost first; `view` is of the same layers.
+
+        Without `settles` nothing in the directory is changed, and it is no unpacked form of the layer at the end.
+        """
         self.tree = StillTree(root)
         self._lower = [StillTree(directory) for directory in lower]
         self.marks = "user.overlay." if user_namespace else "trusted.overlay."
-        self.reusable = True
+        self._settles = settles
+        self.reusable = settles
         """Whether the directory is, at the end, the unpacked form of the layer."""
         self._view = view
         self._opened: list[_Opened] = []
@@ -86,7 +98,7 @@ class UpperDirectory:
     def leave(self, path: str) -> None:
         opened = self._opened.pop()
         # The time that the step left, and the layer has, which what was done here to its names has changed.
-        if opened.touched:
+        if opened.touched and self._settles:
             os.utime(self.tree.at(path), ns=opened.times)
 
     def _names(self, opened: _Opened, path: str) -> list[bytes]:
@@ -124,6 +136,8 @@ class UpperDirectory:
         return True
 
     def _mark_deleted(self, opened: _Opened, path: str) -> None:
+        if not self._settles:
+            return
         # Since Linux 5.8 any user may make this one device; before, and on some file systems, the tree just isn't kept.
         try:
             opened.touched = True
@@ -147,12 +161,16 @@ class UpperDirectory:
         return made
 
     def _forget_mark(self, opened: _Opened) -> None:
+        if not self._settles:
+            return
         try:
             opened.forget_mark()
         except OSError:
             self.reusable = False
 
     def _remove(self, path: str, *, directory: bool = False) -> None:
+        if not self._settles:
+            return
         try:
             (os.rmdir if directory else os.unlink)(self.tree.at(path))
         except OSError:

@@ -9,17 +9,17 @@ from builder.sandbox.namespace import enter_build_namespace
 from builder.sandbox.runner import Sandbox
 from builder.snapshot.copying import CopyingSnapshotter
 from builder.snapshot.overlay import OverlaySnapshotter
-from builder.snapshot.snapshotter import Snapshotter, place_of
+from builder.snapshot.snapshotter import Place, Snapshotter, place_of
 from builder.store.store import Store
 
 
 class OpenedIsolation(NamedTuple):
-    """`single_id` says that all files have one owner."""
+    """What a worker has open, and where its snapshots live."""
 
     sandbox: Sandbox
     choice: IsolationChoice
     snapshotter: Snapshotter
-    single_id: bool
+    place: Place
 
 
 def open_isolation(store: Store, requested: str | None, area: str, *, start_network: bool) -> OpenedIsolation:
@@ -35,4 +35,4 @@ def open_isolation(store: Store, requested: str | None, area: str, *, start_netw
     except BaseException:
         sandbox.close()
         raise
-    return OpenedIsolation(sandbox, choice, snapshotter, place.ids == "ignore")
+    return OpenedIsolation(sandbox, choice, snapshotter, place)

@@ -34,7 +34,7 @@ from builder.store.trash import empty_trash_within
 
 if TYPE_CHECKING:
     from builder.sandbox.runner import Sandbox
-    from builder.snapshot.snapshotter import Snapshotter
+    from builder.snapshot.snapshotter import Place, Snapshotter
     from builder.store.store import Store
 
 _BINFMT = "/proc/sys/fs/binfmt_misc"
@@ -59,6 +59,8 @@ class Worker:
     _lock: Lock = field(default_factory=Lock)
     _sandbox: Sandbox | None = None
     _snapshotter: Snapshotter | None = None
+    _place: Place | None = None
+    _overlay: bool = False
     _network_noted: bool = False
     _limits_checked: bool = False
 
@@ -75,6 +77,18 @@ class Worker:
     def snapshotter(self) -> Snapshotter:
         assert self._snapshotter is not None, "the worker is opened before steps run"
         return self._snapshotter
+
+    @property
+    def place(self) -> Place:
+        """Where and how snapshots are kept."""
+        assert self._place is not None, "the worker is opened before steps run"
+        return self._place
+
+    @property
+    def mounts_layers(self) -> bool:
+        """Whether stacks of layers are mounted here, and not copied."""
+        assert self._place is not None, "the worker is opened before steps run"
+        return self._overlay
 
     def execute(self, job: StepJob, sink: EventSink, secrets: StepSecrets = NO_SECRETS) -> JobResult:
         """Execute the step of `job`, whatever any cache has; its layer is then in the store.
@@ -146,7 +160,8 @@ class Worker:
         with trial_area(self.store) as area:
             opened = open_isolation(self.store, self.isolation, area, start_network=start_network)
         self._sandbox, self._snapshotter, choice = opened.sandbox, opened.snapshotter, opened.choice
-        self.single_id = opened.single_id
+        self._place, self._overlay = opened.place, choice.overlay
+        self.single_id = opened.place.ids == "ignore"
         if self.isolation is None:
             remember_isolation(choice.name, here, self.store)
         if choice.name == CHROOT:
