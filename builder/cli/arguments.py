@@ -17,9 +17,11 @@ from builder.suggest import most_alike
 
 EPILOG = """\
 other commands:
-  pybuild images | inspect | history | tag | rmi | run | prune | info | version
+  pybuild images | inspect | history | tag | rmi | prune | info | version
   pybuild pull | push | search | login | logout
   pybuild save | load | copy SRC DST       between the store, archives, registries, daemons
+  pybuild run | create | start | ps | rm | diff | commit | cp | export | mount
+  pybuild container ls | inspect | prune | …   the same words after docker's group
   pybuild plan PATH       the steps, with cache key and hit or miss for each; nothing is executed
   pybuild parse FILE...   the syntax tree as JSON, one document a file
   pybuild context ls PATH what a build would see of a folder, and which rule hides the rest

@@ -44,13 +44,13 @@ def parse_pairs(words: Sequence[str], flag: str, *, need_value: bool = True) -> 
     return result
 
 
-def parse_build_args(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Parse --build-arg words; a lone NAME takes its value from the environment, or is left out when unset."""
+def parse_build_args(words: Sequence[str], environment: Mapping[str, str], flag: str = "--build-arg") -> dict[str, str]:
+    """Parse words of --build-arg or --env; a lone NAME takes its value from the environment, or is left out."""
     result: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not name:
-            raise UsageError(f"--build-arg {word!r} has no name", hint="Write NAME=VALUE or NAME.")
+            raise UsageError(f"{flag} {word!r} has no name", hint="Write NAME=VALUE or NAME.")
         if equals:
             result[name] = value
         elif name in environment:

@@ -1,95 +1,115 @@
-"""An image's process on top of its layers, in a writable layer that nobody keeps (`pybuild run`).
+"""The process of a container, in the foreground: its tree opened, the command run in it, how it ended written down.
 
-From the image config to the process as image-spec conversion.md says: Entrypoint + Cmd, Env, WorkingDir, User. A named
-user that the image does not know is an error.
+A named user that the image does not know is an error. Errors of ours have exit code 125, as docker's have.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
+from builder.containers.create import new_container
 from builder.containers.request import ContainerRequest
-from builder.errors import ReferenceFormatError, UsageError
-from builder.oci.config import RuntimeConfig
-from builder.oci.platform import host_platform, parse_platform
-from builder.oci.reference import parse_reference
-from builder.sandbox.spec import DEFAULT_HOSTNAME, SandboxSpec
-from builder.solve import events
+from builder.containers.session import ContainerSession, open_session
+from builder.errors import Cancelled, PybuildError, SandboxError
+from builder.sandbox.spec import CacheMount, Mount, Rootfs, SandboxSpec, TmpfsMount
 from builder.solve.accounts import find_user
-from builder.solve.results import Stack, stack_of
-from builder.solve.worker import Worker
-from builder.store.store import open_store
-from builder.transport.resolver import Resolver
+from builder.store.container_record import ContainerMount, ContainerRecord
+from builder.store.containers import HeldContainer
+from builder.store.store import Notify
+
+OWN_ERROR = 125
+"""Exit code for what went wrong before there was a command (docker run, "Exit status")."""
+
+_DEATH_SECONDS = 0.1
+"""So long the kernel takes at most to kill what a killed run has left: then nobody has the writable layer mounted."""
 
 
-def run_image(request: ContainerRequest, sink: events.EventSink = events.ignore_events) -> int:
-    """Run a container from an image, pulling it when it isn't here; return the exit code of its process.
+def run_image(request: ContainerRequest, notify: Notify) -> int:
+    """Run a new container of an image, pulling it when it isn't here; return the exit code of its process.
 
-    The process has this process's stdin, stdout and stderr. Raises PybuildError.
+    The process has this process's stdin, stdout and stderr. Raises PybuildError with exit code 125.
     """
-    with ExitStack() as stack:
-        store = stack.enter_context(open_store(request.root, large_layers=request.large_layers))
-        stack.enter_context(store.lease())
-        resolver = Resolver(store)
-        platform = parse_platform(request.platform) if request.platform else host_platform()
-        image = resolver.resolve(_image_name(request.image), platform)
-        # Before the worker is opened, which takes a process with one thread: these have ended then.
-        layers = resolver.layers(image.manifest_digest)
-        worker = Worker(store, request.isolation)
-        stack.callback(worker.close)
-        argv = _argv(request, image.config.runtime)
-        worker.open(sink, needs_network=request.network == "default")
-        worker.check(request.options)
-        return _run_process(request, argv, stack_of(layers), image.config.runtime, worker)
+    with (
+        _with_code(),
+        open_session(request.root, large_layers=request.large_layers, notify=notify) as session,
+        new_container(request, session) as container,
+    ):
+        try:
+            return _run(container, session, stdin=0)
+        finally:
+            if request.remove:
+                session.containers.remove(container)
 
 
-def _image_name(text: str) -> str:
+def start_container(root: str, text: str, *, stdin: int, notify: Notify) -> int:
+    """Run the command of a container again, on the same writable layer; as `run_image`."""
+    with (
+        _with_code(),
+        open_session(root, notify=notify) as session,
+        session.containers.hold(text, "start") as container,
+    ):
+        if container.record.state == "running":  # says it, and nobody holds it: it was killed
+            time.sleep(_DEATH_SECONDS)
+        return _run(container, session, stdin=stdin)
+
+
+@contextmanager
+def _with_code() -> Iterator[None]:
     try:
-        return str(parse_reference(text))
-    except ReferenceFormatError:
-        return text  # an image ID
+        yield
+    except Cancelled:
+        raise
+    except PybuildError as error:
+        error.exit_code = OWN_ERROR
+        raise
 
 
-def _run_process(
-    request: ContainerRequest, argv: tuple[str, ...], stack: Stack, runtime: RuntimeConfig, worker: Worker
-) -> int:
-    tools = worker.tools("")  # of no build
-    view = tools.views.view(stack)
-    account = find_user(view, runtime.user if request.user is None else request.user)
-    env = dict(item.partition("=")[::2] for item in runtime.env) | dict(request.env)
-    active = worker.snapshotter.prepare(tools.run.stack_layers(stack), view)
+def _run(container: HeldContainer, session: ContainerSession, *, stdin: int) -> int:
+    record = container.record
+    code = OWN_ERROR
     try:
-        status = worker.sandbox.run_attached(
-            SandboxSpec(
-                rootfs=active.rootfs,
-                argv=argv,
-                env=tuple(f"{name}={value}" for name, value in env.items()),
-                cwd=request.workdir or runtime.working_dir or "/",
-                uid=account.uid,
-                gid=account.gid,
-                groups=account.groups,
-                network=request.network,
-                hostname=request.hostname or DEFAULT_HOSTNAME,
-                options=request.options,
-            ),
-            stdin=0,
-            stdout=1,
-            stderr=2,
-            init=request.init,
-        )
+        worker = session.open_worker(record.isolation, needs_network=record.network == "default")
+        worker.check(record.options)
+        account = find_user(session.view(record), record.runtime.user)
+        writable = session.prepare_writable(container, worker)
+        mounts = tuple(_mount(one, worker.sandbox.name) for one in record.mounts)
+        with writable.open(container.directory, session.layers(record)) as rootfs:
+            spec = replace(_spec(record, rootfs, mounts), uid=account.uid, gid=account.gid, groups=account.groups)
+            container.put(state="running", started=time.time_ns(), pid=os.getpid())
+            status = worker.sandbox.run_attached(spec, stdin=stdin, stdout=1, stderr=2, init=record.init)
+        code = status.code
     finally:
-        worker.snapshotter.discard(active)
-    return status.code
+        container.put(state="exited", exit_code=code, finished=time.time_ns(), pid=0)
+    return code
 
 
-def _argv(request: ContainerRequest, runtime: RuntimeConfig) -> tuple[str, ...]:
-    if request.entrypoint is not None:
-        entrypoint: tuple[str, ...] = (request.entrypoint,) if request.entrypoint else ()
-        argv = entrypoint + request.command
-    else:
-        argv = (runtime.entrypoint or ()) + (request.command or runtime.cmd or ())
-    if not argv:
-        raise UsageError(
-            "the image says no command, and none was given", hint="Name one: `pybuild run IMAGE COMMAND [ARGUMENT...]`."
+def _spec(record: ContainerRecord, rootfs: Rootfs, mounts: tuple[Mount, ...]) -> SandboxSpec:
+    return SandboxSpec(
+        rootfs=rootfs,
+        argv=record.argv,
+        env=record.runtime.env,
+        cwd=record.runtime.working_dir or "/",
+        mounts=mounts,
+        network=record.network,  # type: ignore[arg-type]  # the store does not know the words, the request did
+        hostname=record.hostname,
+        options=record.options,
+    )
+
+
+def _mount(mount: ContainerMount, isolation: str) -> Mount:
+    if mount.kind == "tmpfs":
+        return TmpfsMount(target=mount.target, size=mount.size)
+    if isolation == "chroot" and not mount.readonly:
+        raise SandboxError(
+            f"isolation chroot cannot show {mount.source} of this machine as it is",
+            hint="Mount it read-only, which makes a copy for the run, or use 'pybuild cp'.",
         )
-    return argv
+    source = os.path.realpath(mount.source)
+    if not os.path.exists(source):
+        raise SandboxError(f"{mount.source} is not there any more, and the container mounts it on {mount.target}")
+    folder, part = (source, "") if os.path.isdir(source) else os.path.split(source)
+    return CacheMount(source=folder, subpath=part, target=mount.target, readonly=mount.readonly)

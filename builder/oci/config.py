@@ -190,7 +190,7 @@ def parse_config(data: bytes, what: str) -> ImageConfig:
         platform=platform_from_json(document, what),
         created=_text(document, "created", what),
         author=_text(document, "author", what),
-        runtime=_runtime(_member(document, "config", dict, what) or {}, what),
+        runtime=runtime_from_json(_member(document, "config", dict, what) or {}, what),
         diff_ids=tuple(DiffID(parse_digest(item)) for item in _strings(rootfs, "diff_ids", what) or ()),
         history=tuple(_history(item, f"{what}: history[{number}]") for number, item in enumerate(history)),
         extra={key: value for key, value in document.items() if key not in _CONFIG_KEYS},
@@ -226,7 +226,8 @@ def _strings(document: dict[str, Any], key: str, what: str) -> tuple[str, ...] |
     return None if value is None else tuple(value)
 
 
-def _runtime(document: dict[str, Any], what: str) -> RuntimeConfig:
+def runtime_from_json(document: dict[str, Any], what: str) -> RuntimeConfig:
+    """Read what `RuntimeConfig.to_json` gives, or another wrote. Raises ImageError, naming `what` it was found in."""
     labels = _member(document, "Labels", dict, what) or {}
     return RuntimeConfig(
         user=_text(document, "User", what),

@@ -108,7 +108,10 @@ def rmi_command(argv: list[str]) -> int:
     parser = new_store_parser("rmi", "Remove images.")
     parser.add_argument("image", nargs="+")
     parser.add_argument(
-        "-f", "--force", action="store_true", help="also when an ID has several names; ignore missing images"
+        "-f",
+        "--force",
+        action="store_true",
+        help="also several names, or under a container; ignore missing ones",
     )
     arguments = parser.parse_args(argv)
     code = 0
