@@ -87,7 +87,11 @@ ROOMS["engine"] = {
     *{"layer.compression", "sandbox.choose", "sandbox.namespace"},
     *{"solve", "solve.copy.timestamps", "solve.reason.last_build", "transport.places"},
 }
-ROOMS["containers"] = {"oci", "plan.step", "sandbox.spec", "solve", "store.store", "transport.resolver"}
+ROOMS["containers"] = {
+    *{"dockerfile", "filesystem", "image.assemble", "image.timestamp", "layer", "linux", "oci", "plan", "snapshot"},
+    *{"sandbox.chroot.emulated_mounts", "sandbox.mounts.root_mount", "sandbox.namespace", "sandbox.spec"},
+    *{"solve", "store", "transport.present", "transport.resolver"},
+}
 ROOMS["cli.display"] = {
     "dockerfile.source",
     "engine",
@@ -100,6 +104,7 @@ ROOMS["cli.display"] = {
 ROOMS["cli.verbs"] = {
     *{"cli", "cli.display", "containers", "engine", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.events"},
+    *{"filesystem.unfinished", "store.container_record"},
 }
 ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest"}  # the verbs are picked by name (main.py)
 ROOMS["__main__"] = {"cli"}

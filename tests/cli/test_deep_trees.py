@@ -59,7 +59,7 @@ RUN cd /u; {GO_DOWN}; readlink link; rm -rf /u
 """
     deep.build(text, "--isolation", isolation, "-t", "x").succeeded()
     assert "CACHED" in deep.build(text, "--isolation", isolation).succeeded().err
-    deep("run", "--isolation", isolation, "x", "sh", "-c", "! ls /u").succeeded()
+    deep("run", "--rm", "--isolation", isolation, "x", "sh", "-c", "! ls /u").succeeded()
     deep("rmi", "x").succeeded()
     deep("prune", "-a", "-f").succeeded()
     deep("info", "--verify").succeeded()

@@ -74,7 +74,7 @@ def test_a_read_only_store_serves_what_it_has_and_refuses_the_rest(runs: Program
         runs.build(dockerfile, "-t", "new:1", env=store).failed(1, "read-only file system", "--root")
         runs.build("FROM base\nRUN echo else\n", env=store).failed(1, "cannot be written to", "--root")
         runs("prune", env=store).failed(1, "read-only file system")
-        runs("run", "there:1", "true", env=store).failed(1, "cannot be written to", "--root")
+        runs("run", "there:1", "true", env=store).failed(125, "making a container: read-only file system", "--root")
         runs("info", "--verify", env=store).succeeded()
 
 

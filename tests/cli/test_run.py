@@ -29,7 +29,7 @@ def test_entrypoint_and_cmd_go_together_and_words_replace_cmd(image: Program) ->
     assert image("run", "i").succeeded().out == "entry and cmd\n"
     assert image("run", "i", "-x", "--rm").succeeded().out == "entry -x --rm\n"
     assert image("run", "--entrypoint", "id", "i", "-un").succeeded().out == "app\n"
-    image("run", "--entrypoint", "", "i").failed(2, "the image says no command")
+    image("run", "--entrypoint", "", "i").failed(125, "the image says no command")
 
 
 def test_the_exit_code_is_passed_on(image: Program) -> None:
@@ -51,7 +51,7 @@ def test_surroundings_can_be_given(image: Program) -> None:
     assert "10.1.2.3\tthere" in image("run", "--add-host", "there:10.1.2.3", *sh, "cat /etc/hosts").out.replace(
         " ", "\t"
     )
-    image("run", "-u", "nobody-knows", *sh, "true").failed(1, "nobody-knows")
+    image("run", "-u", "nobody-knows", *sh, "true").failed(125, "nobody-knows")
 
 
 def test_input_and_output_are_connected(image: Program) -> None:
@@ -59,17 +59,18 @@ def test_input_and_output_are_connected(image: Program) -> None:
     assert (outcome.code, outcome.out, outcome.err) == (0, "through\n", "err\n")
 
 
-def test_what_a_container_writes_is_gone_afterwards(image: Program) -> None:
-    image("run", "-u", "0", "--entrypoint", "touch", "i", "/written").succeeded()
-    assert image("run", "--entrypoint", "ls", "i", "/written").code != 0
+def test_what_a_container_writes_is_gone_with_it(image: Program) -> None:
+    image("run", "--rm", "-u", "0", "--entrypoint", "touch", "i", "/written").succeeded()
+    assert image("ps", "-aq").succeeded().out == ""
+    assert image("run", "--rm", "--entrypoint", "ls", "i", "/written").code != 0
     image("prune").succeeded()
     assert "removed 0 dangling images, 0 cache records, 0 blobs" in image("prune").succeeded().out
 
 
 def test_an_image_that_is_not_there_cannot_run(image: Program) -> None:
-    image("run", "127.0.0.1:1/none").failed(1, "127.0.0.1:1/none", "cannot reach registry")
-    image("run").failed(2, "needs an image")
-    image("run", "--nonsense", "i").failed(2, "unknown flag: --nonsense")
+    image("run", "127.0.0.1:1/none").failed(125, "127.0.0.1:1/none", "cannot reach registry")
+    image("run").failed(125, "needs an image")
+    image("run", "--nonsense", "i").failed(125, "unknown flag: --nonsense")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
@@ -157,7 +158,7 @@ def test_with_init_it_is_not(image: Program) -> None:
 
 def test_oci_says_that_it_has_no_init(image: Program) -> None:
     _needs("oci")
-    image("run", "--isolation", "oci", "--init", "i").failed(1, "no init", "--isolation native")
+    image("run", "--isolation", "oci", "--init", "i").failed(125, "no init", "--isolation native")
 
 
 @pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])
@@ -202,7 +203,7 @@ def test_output_that_has_no_room_is_no_success(image: Program, tmp_path: Path, p
     limit = "ulimit -f 16; " if place == "largest file" else ""
     words = ["bash", "-c", f'{limit}"$@" {redirect[place]}', "sh", *run]
     done = subprocess.run(words, capture_output=True, env=image.environment(), timeout=60, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 125
 
 
 @pytest.mark.parametrize("isolation", ["native", "oci", "chroot"])

@@ -1,0 +1,33 @@
+"""--format of lists: what of Go's templates is understood, and that the rest is an error."""
+
+from __future__ import annotations
+
+import pytest
+
+from builder.cli.display.template import formatted
+from builder.errors import UsageError
+
+HEADS = {"ID": "IDENTIFIER", "Name": "NAME"}
+ROWS = [{"ID": "1", "Name": "a\x1b[31m"}, {"ID": "22", "Name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("template", "lines"),
+    [
+        ("{{.ID}}", ["1", "22"]),
+        (r"{{ .ID }}:{{.Name}}", [r"1:a\x1b[31m", "22:b"]),
+        (r"table {{.ID}}\t{{.Name}}", ["IDENTIFIER   NAME", r"1            a\x1b[31m", "22           b"]),
+        ("{{json .ID}}", ['"1"', '"22"']),
+        ("json", ['{"ID": "1", "Name": "a\\u001b[31m"}', '{"ID": "22", "Name": "b"}']),
+        (r"{{.ID}}\n-", ["1", "-", "22", "-"]),
+    ],
+)
+def test_what_is_understood(template: str, lines: list[str]) -> None:
+    assert list(formatted(template, ROWS, HEADS)) == lines
+
+
+@pytest.mark.parametrize("template", ["{{.Nothing}}", "{{upper .ID}}", "{{.ID", "table {{.}}", "{{if .ID}}x{{end}}"])
+@pytest.mark.parametrize("rows", [ROWS, []])
+def test_what_is_not_is_an_error(template: str, rows: list[dict[str, str]]) -> None:
+    with pytest.raises(UsageError, match=r"--format: \{\{"):
+        list(formatted(template, rows, HEADS))
