@@ -52,7 +52,7 @@ class ContainerSession:
         worker = Worker(self.store, isolation)
         self._stack.callback(worker.close)
         worker.open(ignore_events, needs_network=needs_network)
-        self._place = worker.place
+        self._place = worker.opened.place
         return worker
 
     def enter(self) -> None:
@@ -94,14 +94,14 @@ class ContainerSession:
         record = container.record
         if record.form:
             writable = self.writable(record)
-            if worker is not None and not worker.mounts_layers and record.form.startswith("overlay"):
+            if worker is not None and not worker.opened.choice.overlay and record.form.startswith("overlay"):
                 raise StoreError(
                     f"container {record.name} has its changes in an overlay, and isolation {worker.sandbox.name} "
                     "mounts none",
                     hint="Start it with the isolation that it was made with; 'pybuild commit' keeps its changes.",
                 )
         else:
-            overlay = _can_mount(self.place) if worker is None else worker.mounts_layers
+            overlay = _can_mount(self.place) if worker is None else worker.opened.choice.overlay
             writable = writable_layers(self.place, overlay=overlay)
         writable.make(container.directory, self.layers(record), self.view(record))
         if not record.form:

@@ -19,14 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from builder.context.glob import match_glob, parse_glob
+from builder.context.ignore_pattern import AnyOf, compile_rule
 from builder.context.paths import clean
 from builder.errors import Location, SourceError
-
-if TYPE_CHECKING:
-    from builder.context.ignore_pattern import AnyOf
 
 _BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What Go's strings.TrimSpace trims."""
@@ -175,8 +173,6 @@ def _rule(text: str, file: str, line: int) -> Rule | None:
 
 
 def _group(rules: Iterable[Rule]) -> tuple[_Group, ...]:
-    from builder.context.ignore_pattern import AnyOf, compile_rule  # gate: rare. Most contexts have no rules
-
     groups: list[_Group] = []
     for is_exception, run in groupby(rules, key=lambda rule: rule.is_exception):
         own = tuple(run)

@@ -23,6 +23,7 @@ from builder.oci.annotations import check_annotations
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference
 from builder.solve import events
+from builder.solve.solver import dry_run
 from builder.store.store import Store
 
 if TYPE_CHECKING:
@@ -75,14 +76,12 @@ class Building:
 
     def dry_run(self, sink: events.EventSink) -> tuple[DryRun, ...]:
         """Say for each step whether the cache has it; one dry run a platform. Raises PybuildError."""
-        from builder.solve.dry_run import dry_run_plan  # gate: must execute. It explains what would
-
         session = self._session(sink)
         result = []
         with session.quoting():
             for platform in session.platforms:
                 plan = session.plan(platform)
-                result.append(dry_run_plan(plan, solve_context(session, plan, platform, session.sink)))
+                result.append(dry_run(plan, solve_context(session, plan, platform, session.sink)))
         return tuple(result)
 
     def check(self, sink: events.EventSink, *, advice: bool) -> CheckReport:

@@ -34,7 +34,8 @@ from builder.store.trash import empty_trash_within
 
 if TYPE_CHECKING:
     from builder.sandbox.runner import Sandbox
-    from builder.snapshot.snapshotter import Place, Snapshotter
+    from builder.snapshot.snapshotter import Snapshotter
+    from builder.solve.opening import OpenedIsolation
     from builder.store.store import Store
 
 _BINFMT = "/proc/sys/fs/binfmt_misc"
@@ -57,38 +58,27 @@ class Worker:
     """Set once whoever works is to stop."""
     _tools: dict[str, JobTools] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
-    _sandbox: Sandbox | None = None
-    _snapshotter: Snapshotter | None = None
-    _place: Place | None = None
-    _overlay: bool = False
+    _opened: OpenedIsolation | None = None
     _network_noted: bool = False
     _limits_checked: bool = False
 
     @property
     def is_open(self) -> bool:
-        return self._sandbox is not None
+        return self._opened is not None
+
+    @property
+    def opened(self) -> OpenedIsolation:
+        """What RUN is executed with."""
+        assert self._opened is not None, "the worker is opened before steps run"
+        return self._opened
 
     @property
     def sandbox(self) -> Sandbox:
-        assert self._sandbox is not None, "the worker is opened before steps run"
-        return self._sandbox
+        return self.opened.sandbox
 
     @property
     def snapshotter(self) -> Snapshotter:
-        assert self._snapshotter is not None, "the worker is opened before steps run"
-        return self._snapshotter
-
-    @property
-    def place(self) -> Place:
-        """Where and how snapshots are kept."""
-        assert self._place is not None, "the worker is opened before steps run"
-        return self._place
-
-    @property
-    def mounts_layers(self) -> bool:
-        """Whether stacks of layers are mounted here, and not copied."""
-        assert self._place is not None, "the worker is opened before steps run"
-        return self._overlay
+        return self.opened.snapshotter
 
     def execute(self, job: StepJob, sink: EventSink, secrets: StepSecrets = NO_SECRETS) -> JobResult:
         """Execute the step of `job`, whatever any cache has; its layer is then in the store.
@@ -148,9 +138,7 @@ class Worker:
         Raises SandboxError, which says what cannot be applied.
         """
         if options.limits_groups and not self._limits_checked:
-            from builder.sandbox.limits import check_limits  # gate: rare. Few builds limit their RUNs
-
-            check_limits(options)
+            self.opened.check_limits(options)
             self._limits_checked = True
 
     def _open(self, sink: EventSink, start_network: bool) -> None:
@@ -158,10 +146,9 @@ class Worker:
 
         here = this_place()  # before a namespace is entered: a later build asks from outside of it
         with trial_area(self.store) as area:
-            opened = open_isolation(self.store, self.isolation, area, start_network=start_network)
-        self._sandbox, self._snapshotter, choice = opened.sandbox, opened.snapshotter, opened.choice
-        self._place, self._overlay = opened.place, choice.overlay
-        self.single_id = opened.place.ids == "ignore"
+            self._opened = open_isolation(self.store, self.isolation, area, start_network=start_network)
+        choice = self._opened.choice
+        self.single_id = self._opened.place.ids == "ignore"
         if self.isolation is None:
             remember_isolation(choice.name, here, self.store)
         if choice.name == CHROOT:
@@ -185,13 +172,13 @@ class Worker:
 
     def end_network(self) -> None:
         """Let the network go, when no step will run any more: taking it down takes the kernel a while."""
-        if self._sandbox is not None:
-            self._sandbox.network.close()
+        if self._opened is not None:
+            self._opened.sandbox.network.close()
 
     def close(self) -> None:
         with ExitStack() as stack:  # whatever is interrupted, what still runs is ended
-            if self._sandbox is not None:
-                stack.callback(self._sandbox.close)
+            if self._opened is not None:
+                stack.callback(self._opened.sandbox.close)
                 stack.callback(empty_trash_within, self.store.trash, _TRASH_SECONDS)
             for build in list(self._tools):
                 stack.callback(self.end, build)

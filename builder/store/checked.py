@@ -14,16 +14,14 @@ import os
 import stat
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from builder.errors import DigestMismatch
 from builder.filesystem import sound
 from builder.oci.digest import Digest
 from builder.store.known_files import WORTH_BYTES
+from builder.store.pipeline import Digester
 from builder.store.stat_cache import is_settled
-
-if TYPE_CHECKING:
-    from builder.store.pipeline import Digester
 
 _BLOCK_BYTES = 1 << 20
 
@@ -75,8 +73,6 @@ class CheckedFile:
         self._lasting = False
         self._hashing: Digester | None = None
         if not believe or sound.known_digest(status) != digest:
-            from builder.store.pipeline import Digester  # gate: must execute. Queues and threads
-
             self._lasting = status.st_size >= WORTH_BYTES and is_settled(status, time.time_ns())
             self._hashing = Digester(digest.algorithm)
 

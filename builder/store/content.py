@@ -26,6 +26,7 @@ from builder.store.checked import CheckedFile, damaged, open_checked, open_regul
 from builder.store.known_files import WORTH_BYTES
 from builder.store.leases import Leases
 from builder.store.os_errors import store_error, translated
+from builder.store.pipeline import Pipeline
 from builder.store.stat_cache import has_fine_times
 from builder.store.temporary import TemporaryFiles
 
@@ -199,8 +200,6 @@ class Ingest:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with translated("writing a blob"):
             self._descriptor = os.open(temporary, flags, 0o600)
-        from builder.store.pipeline import Pipeline  # gate: must execute. Queues and threads
-
         self._pipeline = Pipeline(self._descriptor, expected.algorithm if expected else "sha256")
 
     def __enter__(self) -> Ingest:

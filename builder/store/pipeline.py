@@ -9,14 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable
-from queue import Queue
-from threading import Event, Thread
+from threading import Event, Semaphore, Thread
 
 _WRITE_BACK_BYTES = 64 << 20
 _BLOCKS_IN_FLIGHT = 8
 _ALONE_BYTES = 4 << 20
 """What is digested without a thread."""
+
+
+class _Blocks:
+    """A queue of few blocks from one thread to another. Python's own brings a heap along, into every cached build."""
+
+    def __init__(self) -> None:
+        self._blocks = deque[bytes | None]()
+        self._free, self._waiting = Semaphore(_BLOCKS_IN_FLIGHT), Semaphore(0)
+
+    def put(self, block: bytes | None) -> None:
+        """Hand a block over, or None for the end; wait while there are many."""
+        self._free.acquire()
+        self._blocks.append(block)
+        self._waiting.release()
+
+    def get(self) -> bytes | None:
+        """Wait for the next."""
+        self._waiting.acquire()
+        block = self._blocks.popleft()
+        self._free.release()
+        return block
 
 
 class Pipeline:
@@ -25,7 +46,7 @@ class Pipeline:
     def __init__(self, descriptor: int, algorithm: str) -> None:
         self.hash = hashlib.new(algorithm)
         self._descriptor = descriptor
-        self._blocks: Queue[bytes | None] | None = None
+        self._blocks: _Blocks | None = None
         self._worker: Thread | None = None
         self._flusher: _Flusher | None = None
         self._failure: OSError | None = None
@@ -41,7 +62,7 @@ class Pipeline:
     def parallel(self) -> None:
         """From here on, work in threads: the stream turned out to be big."""
         if self._blocks is None:
-            self._blocks = Queue(_BLOCKS_IN_FLIGHT)
+            self._blocks = _Blocks()
             self._flusher = _Flusher(self._descriptor)
             self._worker = _begun(self._work, "ingest")
 
@@ -124,7 +145,7 @@ class Digester:
     def __init__(self, algorithm: str) -> None:
         self._hash = hashlib.new(algorithm)
         self._taken = 0
-        self._blocks: Queue[bytes | None] | None = None
+        self._blocks: _Blocks | None = None
         self._worker: Thread | None = None
 
     def update(self, data: bytes) -> None:
@@ -135,7 +156,7 @@ class Digester:
         self._hash.update(data)
         self._taken += len(data)
         if self._taken > _ALONE_BYTES:
-            self._blocks = Queue(_BLOCKS_IN_FLIGHT)
+            self._blocks = _Blocks()
             self._worker = _begun(self._work, "digest")
 
     def finish(self) -> str:

@@ -131,7 +131,7 @@ def test_a_job_knows_its_key_where_its_inputs_were_read(built: Built) -> None:
 def test_a_sandbox_is_closed_whatever_interrupts_the_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[str] = []
     worker = Worker(store)
-    worker._sandbox = cast(Any, SimpleNamespace(close=lambda: closed.append("sandbox")))
+    worker._opened = cast(Any, SimpleNamespace(sandbox=SimpleNamespace(close=lambda: closed.append("sandbox"))))
     worker.tools("one")._stack.callback(lambda: closed.append("tools"))
 
     def interrupted(*_: object) -> None:

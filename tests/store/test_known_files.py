@@ -14,8 +14,9 @@ import pytest
 from builder.errors import DigestMismatch
 from builder.filesystem import sound
 from builder.oci.digest import Digest
-from builder.store import pipeline
+from builder.store import checked
 from builder.store.known_files import WORTH_BYTES
+from builder.store.pipeline import Digester
 from builder.store.stat_cache import YOUNG_NS
 from builder.store.store import open_store
 
@@ -31,13 +32,13 @@ def root(tmp_path: Path) -> Path:
 def digested(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Every digesting that begins; the blobs of the tests count as old, and every store as another process's."""
     begun: list[str] = []
-    real = pipeline.Digester
+    real = Digester
 
-    def digester(algorithm: str) -> pipeline.Digester:
+    def digester(algorithm: str) -> Digester:
         begun.append(algorithm)
         return real(algorithm)
 
-    monkeypatch.setattr(pipeline, "Digester", digester)
+    monkeypatch.setattr(checked, "Digester", digester)
     now_ns = time.time_ns() + YOUNG_NS
     stop_clock(monkeypatch, now_ns)
     yield begun

@@ -28,6 +28,7 @@ from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
 from builder.solve.run.binds import Shown
+from builder.solve.run.hints import hint_for
 from builder.solve.run.mounts import MountSources, RunMounts, open_mounts
 from builder.solve.run.output import Redactor, RunOutput
 from builder.solve.step_errors import failed
@@ -176,10 +177,6 @@ def _both_spellings(proxies: Sequence[str]) -> dict[str, str]:
 
 
 def _failure(step: RunStep, status: ExitStatus, output: RunOutput, options: RunOptions) -> StepFailed:
-    from builder.solve.run.hints import (
-        hint_for,
-    )  # gate: error. It reads words as the language does
-
     message = f"{_process(step)} did not complete successfully: exit code: {status.code}"
     hint = ""
     if status.memory_limit_reached:  # also when it was a child that was killed, and the command made another code of it

@@ -22,6 +22,4 @@ class RunExecutor(NamedTuple):
         return self.tools.run.inputs(self.step, self.job, {}) if self.step.op.mounts else Inputs({})
 
     def execute(self, sink: EventSink, cancel: Cancel) -> JobResult:
-        from builder.solve.run.layer import commit_run  # gate: must execute. Sandboxes and snapshots
-
-        return commit_run(self.step, self.job, self.tools, sink, cancel)
+        return self.tools.worker.opened.commit_run(self.step, self.job, self.tools, sink, cancel)
