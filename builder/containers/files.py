@@ -151,6 +151,8 @@ def _destination(tree: str, target: str, is_directory: bool, name: str) -> tuple
     found = _find(tree, target)
     if found is not None and stat.S_ISDIR(os.stat(found).st_mode):
         return found, name
+    if found is not None and not os.path.isdir(found) and not os.path.isfile(found):
+        raise StoreError(f"cannot copy to {target}: the destination must be a directory or a regular file")
     if found is not None and is_directory:
         raise StoreError(f"cannot copy a folder to {target}, which is a file")
     if found is not None and target.endswith("/"):

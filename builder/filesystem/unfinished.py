@@ -8,9 +8,11 @@ So what can be locked exclusively belongs to nobody any more. Such files go when
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
@@ -24,8 +26,10 @@ def replacing(path: str, *, sync: bool = True) -> Iterator[BinaryIO]:
     """Give a file that takes the place of `path` when the block ends without an error, and is gone otherwise.
 
     It has the permissions that the umask gives, and with `sync` its content is on the disk before its name is. Raises
-    OSError.
+    OSError, also for a place that something other than a file or a link has: /dev/null would be gone for everybody.
     """
+    if not _is_replaceable(path):
+        raise FileExistsError(errno.EEXIST, "Something that is no file has this place", path)
     directory = os.path.dirname(path) or "."
     _sweep(directory)
     temporary, lock = _new_file(directory)
@@ -45,6 +49,20 @@ def replacing(path: str, *, sync: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def written(path: str, *, sync: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write where a user wants it: a link is followed, a device or a pipe is written to as it is.
+
+    Anything else is replaced, as `replacing` does. Raises OSError.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "wb", buffering=_BUFFER_BYTES) as file:
+            yield file
+        return
+    with replacing(os.path.realpath(path), sync=sync) as file:
+        yield file
+
+
+@contextmanager
 def abandoned(path: str) -> Iterator[None]:
     """Hold what is at `path`, so that nobody comes to own it. Raises OSError: BlockingIOError when somebody does."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -53,6 +71,14 @@ def abandoned(path: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_replaceable(path: str) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return True  # nothing is there, or whoever writes is told more
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _new_file(directory: str) -> tuple[str, int]:

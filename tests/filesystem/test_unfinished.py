@@ -74,6 +74,13 @@ def test_a_block_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_no_file_takes_the_place_of_what_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError), replacing(str(tmp_path / "pipe")):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+
+
 @pytest.mark.parametrize("write", [by_block, by_output, by_result])
 def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path, write: Callable[[Path], None]) -> None:
     target = tmp_path / "file"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from builder.cli.display.text import short_digest, size_text
 from builder.engine.result import BuildResult, ImageReport
 from builder.errors import PybuildError
-from builder.filesystem.unfinished import replacing
+from builder.filesystem.unfinished import written
 from builder.oci.reference import parse_reference
 
 
@@ -60,16 +60,11 @@ def write_file(path: str, data: bytes) -> None:
 
     A file that is there keeps its mode and, where that is allowed, its owner; a link to it stays one.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as file:
-            file.write(data)
-        return
-    target = os.path.realpath(path)
     try:
-        with replacing(target, sync=False) as file:  # what a crash takes of it, the next build writes again
+        with written(path, sync=False) as file:  # what a crash takes of it, the next build writes again
             file.write(data)
-            if os.path.exists(target):
-                _take_over(file.fileno(), os.stat(target))
+            if os.path.isfile(path):
+                _take_over(file.fileno(), os.stat(path))
     except OSError as error:
         raise PybuildError(f"cannot write {path}: {error.strerror}") from error
 

@@ -9,7 +9,7 @@ from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.text import print_note
 from builder.containers.files import CopyRequest, copy_in, copy_out, run_mounted, unpack_in, write_out
 from builder.errors import UsageError
-from builder.filesystem.unfinished import replacing
+from builder.filesystem.unfinished import written
 
 _MOUNT_EPILOG = """\
 The command has the tree as its working directory, and its path in
@@ -75,7 +75,7 @@ def export_command(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     request = CopyRequest(root=root_of(arguments), container=arguments.container, source="/.")
     if arguments.output:
-        with replacing(os.path.abspath(arguments.output)) as file:
+        with written(os.path.abspath(arguments.output)) as file:
             write_out(request, file.write, notify=print_note)
         return 0
     if sys.stdout.isatty():

@@ -6,13 +6,12 @@ In: a path or `-`. Out: a `write` to give blocks to.
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from builder.errors import TransportError
-from builder.filesystem.unfinished import replacing
+from builder.filesystem.unfinished import written
 
 STDOUT = "-"
 _BUFFER_BYTES = 1 << 20
@@ -31,11 +30,8 @@ def open_output_file(dest: str, stdout: int | None = None) -> Iterator[Callable[
                 yield write
         elif os.path.isdir(dest):
             raise TransportError(f"{dest} is a directory; the output is one file", hint="Name a file in it with dest=.")
-        elif os.path.exists(dest) and not stat.S_ISREG(os.stat(dest).st_mode):
-            with open(dest, "wb", buffering=_BUFFER_BYTES) as file:
-                yield file.write
         else:
-            with replacing(dest) as file:
+            with written(dest) as file:
                 yield file.write
     except OSError as error:
         hint = "Is the reader of the pipe gone?" if isinstance(error, BrokenPipeError) else ""
