@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from builder.linux.subordinate_ids import has_subordinate_ids, mapped_ids
-
 
 def one_id_only() -> bool:
     """Foresee whether a user namespace will have one user id only. Nothing is tried.
@@ -16,6 +14,8 @@ def one_id_only() -> bool:
     uid = os.geteuid()
     if uid == 0 and _has_all_ids():
         return False
+    from builder.linux.subordinate_ids import has_subordinate_ids, mapped_ids  # gate: rare. Root has no use for them
+
     if uid == 0:
         return mapped_ids("/proc/self/uid_map") == 1 or mapped_ids("/proc/self/gid_map") == 1
     return not has_subordinate_ids(uid)

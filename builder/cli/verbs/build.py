@@ -10,19 +10,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from builder.cli.display.plain import PlainDisplay
-from builder.cli.display.results import check_writable, summary_lines, write_file
+from builder.cli.display.results import MachineReader, check_writable, summary_lines, write_file
 from builder.cli.display.text import clean
 from builder.cli.request import request_from
 from builder.engine.build import build
 from builder.engine.result import BuildResult
 from builder.errors import PybuildError, UsageError
 from builder.solve.events import Event, EventSink, Warned, ignore_events
-
-if TYPE_CHECKING:
-    from builder.cli.display.documents import MachineReader
 
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
 
@@ -52,8 +48,6 @@ def _machine_reader(arguments: argparse.Namespace) -> MachineReader | None:
     stream = sys.stderr if _progress(arguments) == "rawjson" else None
     if stream is None and not arguments.metadata_file:
         return None
-    from builder.cli.display.documents import MachineReader  # gate: rare
-
     return MachineReader(stream, arguments.metadata_file)
 
 
