@@ -10,6 +10,7 @@ from builder.filesystem.accounts import Account, lookup_owner, lookup_user
 if TYPE_CHECKING:
     from builder.layer.view import MergedView
 
+# A stranger's file is held in memory (test_attack_a_huge_passwd_is_not_read).
 _FILE_BYTES = 1 << 20
 
 
@@ -26,6 +27,7 @@ def find_owner(view: MergedView, spec: str) -> tuple[int, int]:
     parts = spec.split(":")
     if len(parts) > 2:
         raise ContextError(f"invalid chown parameter: {spec!r}", hint="Write --chown=user[:group], names or numbers.")
+    # Root and numbers are known without a file: they alone can be used on scratch and with --link.
     names = [part for part in parts if part and part != "root" and not part.isdigit()]
     if not names:
         return lookup_owner(b"", b"", spec)

@@ -42,6 +42,8 @@ class KeyEnvironment:
 
 def definition(op: LayerOp, parent: ChainID, key_environment: KeyEnvironment) -> dict[str, Any]:
     """Return the preimage of `op` on top of `parent`, but for its inputs."""
+    # Not the key of the step below (docs/decisions/0002): after that one ran again and made the same bytes, this one is
+    # still found; and when it made others, it isn't.
     document: dict[str, Any] = {"version": formats.CACHE_KEY, "parent": str(parent)}
     if key_environment.epoch is not None:
         document["epoch"] = key_environment.epoch
@@ -79,9 +81,12 @@ def shape_of_op(op: LayerOp) -> list[Any]:
             names: list[str] = []
             for source in op.sources:
                 if isinstance(source, Paths):
+                    # Cleaned as the labels among a COPY's inputs are (copy/source.py), which
+                    # shape_of_preimage compares this with.
                     names += map(inside_root, source.paths)
                 elif isinstance(source, InlineSource):
                     names.append(f"<<{source.name}")
+            # Each once: a wildcard has one label for all that it matches.
             return ["add" if op.is_add else "copy", op.destination, list(dict.fromkeys(names))]
         case WorkdirOp():
             return ["workdir", op.path]
@@ -107,11 +112,14 @@ def _run(op: RunOp, key_environment: KeyEnvironment) -> dict[str, Any]:
         "operation": "run",
         "argv": list(op.argv),
         "env": list(op.env),
+        # A word, not a number: what it means stands in /etc/passwd of the layers below, which `parent` names.
+        # So it is with --chown.
         "user": op.user,
         "cwd": op.cwd,
         "network": op.network,
         "security": op.security,
         "platform": str(op.platform),
+        # The command can write it down; it is a part of BuildKit's definition as well (pb.Meta in solver/pb/ops.proto).
         "hostname": key_environment.hostname,
     }
     if op.script:
@@ -129,6 +137,7 @@ def _copy(op: CopyOp) -> dict[str, Any]:
         "parents": op.parents,
         "exclude": list(op.exclude),
     }
+    # COPY unpacks nothing (C-26); ADD's value counts also where no archive is met, for that is not known here.
     if op.is_add:
         document["unpack"] = op.unpack
     return document

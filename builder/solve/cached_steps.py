@@ -71,6 +71,8 @@ class CachedSteps:
             try:
                 facts = self.context.store.facts.find(record.key)
             except StoreError as error:
+                # Facts lie in a database of their own, and one that is lost keeps no build from its end
+                # (docs/decisions/0015). But who has secrets must hear that nobody looked.
                 said = f"whether cached layers hold the value of a secret cannot be told: {error.message}"
                 self.context.warn(events.Warned("SecretInLayer", said))
                 return

@@ -56,6 +56,7 @@ def commit_job(job: StepJob, items: Iterable[tuple[Entry, Content | None]], tool
         return commit_layer(store, items, epoch=job.epoch)
     watch = watch_for(secrets)
     committed = commit_layer(store, items, epoch=job.epoch, watch=watch)
+    # No index is opened for a layer that holds no secret: nearly all of them.
     if watch is None or not watch.found:
         return committed
     with open_layer_index(store, committed.layer) as index:
@@ -63,6 +64,7 @@ def commit_job(job: StepJob, items: Iterable[tuple[Entry, Content | None]], tool
     said = f"is in the layer of {job.step.title}"
     messages = (f"the value of secret {name} {said}{where}: whoever has the image has it" for name, where in found)
     location = job.step.label.location
+    # The name of the secret and the file, never the value: a warning is shown and kept.
     return committed._replace(warnings=tuple(Warned("SecretInLayer", each, location) for each in messages))
 
 
@@ -81,6 +83,7 @@ def commit_layer(
             diff_id = DiffID(blob.commit())
         keep_layer_index(store, index, diff_id)
     finally:
+        # It is still there when writing failed, and when a sound one of the same layer was there before.
         if os.path.exists(index):
             os.unlink(index)
     descriptor = Descriptor(media_type=OCI_LAYER, digest=diff_id, size=store.blobs.size(diff_id))

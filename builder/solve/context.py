@@ -62,6 +62,7 @@ class SolveContext:
     """The time that no file of a layer may be younger than, in seconds since 1970."""
     results: Results = field(default_factory=Results)
     """The steps solved so far: what later ones stand on and read from."""
+    # The builds of several platforms share one worker, which keeps what was opened for each under this name.
     _build: str = field(default_factory=lambda: os.urandom(_BUILD_BYTES).hex())
     _warned: set[Warned] = field(default_factory=set)
 
@@ -86,6 +87,8 @@ class SolveContext:
         names = dict.fromkeys(source.name for source, _ in step.op.reads() if isinstance(source, ContextSource))
         locations = {name: self.contexts.location(name) for name in names}
         for name, location in locations.items():
+            # The worker would open the location itself, as it does for a job from another process. Here it takes what
+            # is open: one scan of a directory, one stat cache.
             self.tools.adopt(location, self.contexts.tree(name))
         return StepJob(
             build=self._build,
@@ -116,11 +119,13 @@ class SolveContext:
         """Get ready to execute `missing`. Raises SandboxError when nothing can execute a RUN among them, PlanError."""
         runs = [step for step in missing if does(step, RunOp)]
         for step in runs:
+            # Before the worker is opened: what is refused anyway enters no namespace.
             if step.op.security == "insecure":
                 self._check_entitlement("security.insecure", step)
             check_platform(step)
         if runs:
             self.worker.open(self.sink, needs_network=any(step.op.network == "default" for step in runs))
+            # A process is forked into groups for a trial: not once steps have threads.
             self.worker.check(self.settings.run)
         for step in runs:
             # Where every RUN shares this machine's network, nothing more is given to one that asks for it.

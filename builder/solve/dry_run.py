@@ -57,6 +57,7 @@ def dry_run_plan(plan: Plan, context: SolveContext) -> DryRun:
     """Look every step up. Raises PybuildError for what would fail before anything ran (a missing COPY source)."""
     found = []
     explainer = Explainer(plan, context)
+    # In order: a hit gives the steps above it what they stand on. A miss gives nothing, so all above it wait.
     for step in plan.steps:
         blocking = [needed for needed in dependencies(step) if needed not in context.results.steps]
         if blocking:
@@ -89,7 +90,10 @@ def _waiting(step: Step[Op], blocking: list[StepID], explainer: Explainer) -> St
     # A preimage that lacks what is below: all else of it can be compared with that of the last build.
     document = definition(step.op, _UNKNOWN, explainer.context.key_environment)
     seen: tuple[Seen, ...] = ()
+    # What is not there yet cannot be looked into, and what lies elsewhere would have to be fetched,
+    # which a dry run does not.
     if reads_known and not (isinstance(step.op, CopyOp) and step.op.is_remote):
+        # Scratch stands in for what is below: inputs are of what is read, and do not hang on it.
         inputs = keyed(step, explainer.context, SCRATCH).inputs
         document["inputs"] = inputs.document
         seen = inputs.seen()

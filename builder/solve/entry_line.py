@@ -36,6 +36,8 @@ class Described(NamedTuple):
 
 def entry_line(path: str, entry: Entry, first_name: str, digest: str) -> bytes:
     """Return the line of an entry of a selection."""
+    # Each field ends in NUL, which no path, link target or name of an attribute can hold, and values are in hex: so two
+    # entries that differ never have one line.
     text = (
         f"{path}\0{entry.kind}\0{entry.mode:o}\0{entry.uid}:{entry.gid}\0{entry.size}\0{entry.link}\0"
         f"{entry.device[0]}:{entry.device[1]}\0{first_name}\0{_attributes(entry) if entry.xattrs else ''}\0{digest}\0"

@@ -40,6 +40,7 @@ def event_to_json(event: e.Event) -> dict[str, Any]:
     defaults = event._field_defaults
     document: dict[str, Any] = {"event": name_of(event)}
     for name, value in event._asdict().items():
+        # A record keeps every event of a build but output: most of their members say nothing.
         if name not in defaults or value != defaults[name]:
             document[name] = encoded(value)
     return document
@@ -87,6 +88,7 @@ def error_to_json(error: PybuildError) -> dict[str, Any]:
 def error_from_json(document: dict[str, Any]) -> PybuildError:
     """Return an error with what `error_to_json` says of it. Raises KeyError, TypeError, ValueError."""
     kind = getattr(errors, document["kind"], None)
+    # The name comes out of a file: it must lead to nothing else that this module holds.
     if not (isinstance(kind, type) and issubclass(kind, PybuildError)):
         raise ValueError(f"{document['kind']!r} is no error of ours")
     error: PybuildError = kind(document["message"], hint=document.get("hint", ""))

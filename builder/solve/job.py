@@ -52,6 +52,7 @@ class StepSecrets(NamedTuple):
     ssh: Mapping[str, str] = _NONE
     """Sockets of agents on the worker's machine, by id."""
 
+    # It stands in tracebacks, and in whatever holds this value and is printed.
     def __repr__(self) -> str:
         return "StepSecrets(…)"
 
@@ -101,6 +102,7 @@ class StepJob(NamedTuple):
                 "network": settings.network,
                 "run": settings.run._asdict(),
                 "hostname": settings.hostname,
+                # A set has no order that two processes share.
                 "allow": sorted(settings.allow),
                 "cache_namespace": settings.cache_namespace,
             },

@@ -46,6 +46,7 @@ class JobTools:
         self._views: Views | None = None
         self._run: RunContext | None = None
         self._remote: RemoteSources | None = None
+        # Taken again by who has it: a context that is an archive is opened by way of `views`.
         self._lock = RLock()
         self._note_growth = GrowthWarning(lambda rule, message: self.sink(Warned(rule, message)))
 

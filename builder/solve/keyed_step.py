@@ -72,6 +72,7 @@ class KeyedStep:
         record = self._context.cache.find(self.key())
         if record is None and isinstance(self.step.op, RunOp):
             record = self._context.cache.find(self.identity(in_chroot=True)[0])
+            # Asked last: where nobody knows yet what works here, this enters namespaces to find out.
             if record is not None and not self._context.worker.takes_chroot_results(self._context.sink):
                 return None
         return (record, record.layer) if record is not None and record.layer is not None else None

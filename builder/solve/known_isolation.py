@@ -23,9 +23,11 @@ CHROOT = "chroot"
 _STATUS = (b"CapEff", b"CapBnd", b"NoNewPrivs", b"Seccomp", b"Seccomp_filters")
 """Lines of /proc/self/status (man 5 proc)."""
 _FILES = (
+    # Numbers of namespaces come again after a boot, and another kernel may have come with it.
     "/proc/sys/kernel/random/boot_id",
     "/proc/self/uid_map",
     "/proc/self/attr/current",
+    # A patch of Debian's kernels; the next one is AppArmor's.
     "/proc/sys/kernel/unprivileged_userns_clone",
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
     "/proc/sys/user/max_user_namespaces",
@@ -58,6 +60,7 @@ def this_place() -> Digest:
         try:
             namespaces.append(os.stat(f"/proc/self/ns/{name}").st_ino)
         except OSError:
+            # No such namespace in this kernel, or /proc is closed to us: both are a place of their own.
             namespaces.append(0)
     status = [line.decode("ascii", "replace") for line in _read("/proc/self/status") if line.startswith(_STATUS)]
     files = [b"".join(_read(path)).decode("ascii", "replace") for path in _FILES]

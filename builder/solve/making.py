@@ -59,6 +59,7 @@ class Making:
 
     def _make_one(self, step: Step[Op]) -> None:
         try:
+            # Inside of the `try`: who is told of the error by an event is told its place, too.
             with errors_located_at(step):
                 if does(step, ImageOp):
                     self._load_image(step)
@@ -86,6 +87,8 @@ class Making:
         mine: Digest | None = None
         # What no record can answer for is copied at once, and its key made on the way: asking for that first would read
         # everything twice (docs/decisions/0004).
+        # Two such copies that are the same are both made, since neither has a key that the other could wait for; their
+        # layer is in the store once all the same (commit.py).
         is_copy = isinstance(keyed_step.step.op, CopyOp)
         if not is_copy or self.context.cache.has_definition(keyed_step.definition_digest):
             if self._found_or_mine(keyed_step):
@@ -94,6 +97,7 @@ class Making:
         try:
             self._execute(keyed_step)
         finally:
+            # After a failure as well: nothing else wakes who waits for this key.
             self._land(mine)
 
     def _found_or_mine(self, keyed_step: KeyedStep) -> bool:
@@ -142,6 +146,7 @@ class Making:
         started = time.monotonic()
         # The result says what the step read in fact: of a context that moved meanwhile, not what was read for the key.
         result = self.context.worker.execute(keyed_step.job(), self.context.tell, self.context.secrets)
+        # From here on the key can be another one than that in flight: what was read decides, not what was to be read.
         layer = result.layer
         keyed_step.replace_inputs(result)
         for warning in result.warnings:
@@ -158,6 +163,8 @@ class Making:
         seconds = time.monotonic() - started
         # Facts before the record: found without them, it would say nothing of a secret that its layer holds.
         self._keep_facts(keyed_step, record.key, result)
+        # Before the key lands (`_make`): who has waited for it looks for a record, and makes the layer
+        # again when there is none.
         self.context.cache.put(record)
         self.cached.keep(
             step,

@@ -49,6 +49,7 @@ def open_isolation(store: Store, requested: str | None, area: str, *, start_netw
         place = place_of(store, namespace)
         snapshotter = OverlaySnapshotter(place) if choice.overlay else CopyingSnapshotter(place)
     except BaseException:
+        # The worker is not open yet, so it would not close this; the sandbox is a process, and may hold a network.
         sandbox.close()
         raise
     return OpenedIsolation(sandbox, choice, snapshotter, place)

@@ -17,6 +17,7 @@ class Stack:
     """A file system: layers, base first. The empty stack is scratch."""
 
     layers: tuple[LayerRecord, ...] = ()
+    # Kept, as each step's definition asks for it: to compute it takes a digest for each layer.
     chain_id: ChainID = EMPTY_CHAIN
 
     def with_layer(self, layer: LayerRecord) -> Stack:

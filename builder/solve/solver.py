@@ -34,13 +34,19 @@ def solve(plan: Plan, context: SolveContext, *, jobs: int = 0) -> Results:
     missing = []
     for step in plan.steps:
         with errors_located_at(step):
+            # In order, so that what a step stands on has been asked first. What stands on a missing step is missing,
+            # too, for now: its key names a layer that is not there (docs/decisions/0002). Some of it turns out to be
+            # cached when that is made.
             if not cached.take(step):
                 missing.append(step)
     if missing:
+        # Here, while there is one thread: namespaces and the fork server ask for that (docs/decisions/0010),
+        # and `make` has many.
         context.open(missing)
         try:
             _making(plan, context, cached).make(missing, jobs)
         except BaseException:
+            # After Ctrl-C, too: the steps that ended have records, and the next build is compared with these.
             _remember(plan, context, whole=False)
             raise
     _remember(plan, context, whole=True)

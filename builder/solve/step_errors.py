@@ -17,6 +17,7 @@ def errors_located_at(step: Step[Op]) -> Iterator[None]:
     except (SourceError, Cancelled, UsageError):
         raise
     except PybuildError as error:
+        # An error of a room below knows no step: it gets the line of the Dockerfile here and nowhere else.
         raise StepFailed(error.message, step.label.location, hint=error.hint, step=step.title) from error
 
 

@@ -33,6 +33,8 @@ class Views:
     def view(self, stack: Stack) -> MergedView:
         """Return the merged view of `stack`. Raises LayerError when an index is damaged."""
         with self._lock:
+            # By what it holds and not by the step: stages on one base share a view, and what it
+            # remembers of directories.
             view = self._views.get(stack.chain_id)
             if view is None:
                 view = MergedView([self._layer(layer) for layer in stack.layers])
@@ -61,6 +63,7 @@ class Views:
     def _layer(self, record: LayerRecord) -> ViewLayer:
         known = self._layers.get(record.diff_id)
         if known is None:
+            # With the lock held: a missing index is made of the whole layer, and two threads must not both do that.
             index = open_layer_index(self._store, record)
             self._indexes.append(index)
             known = ViewLayer(index, lambda: self._tar_path(record))

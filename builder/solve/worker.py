@@ -149,6 +149,7 @@ class Worker:
             self._opened = open_isolation(self.store, self.isolation, area, start_network=start_network)
         choice = self._opened.choice
         self.single_id = self._opened.place.ids == "ignore"
+        # What was asked for says nothing of what those get who ask for nothing.
         if self.isolation is None:
             remember_isolation(choice.name, here, self.store)
         if choice.name == CHROOT:
@@ -228,10 +229,12 @@ def _emulates(wanted: Platform, text: str) -> bool:
 
 def _binfmt_entries() -> Iterator[str]:
     try:
+        # Not mounted in many containers: an emulator may be registered all the same, but nobody can see it from here.
         names = sorted(os.listdir(_BINFMT))
     except OSError:
         return
     for name in names:
+        # These two are switches, not interpreters (kernel: admin-guide/binfmt-misc).
         if name not in {"register", "status"}:
             with open(f"{_BINFMT}/{name}", encoding="utf-8", errors="replace") as file:
                 yield file.read()
