@@ -47,6 +47,7 @@ def unpack(node: Node, temporary: Temporary, *, large: bool) -> tuple[Archive, s
     """
     if node.entry.size == 0:
         return None
+    # Opened twice: to see what it is takes the first bytes, and the digest is to be of all of them.
     with _opened(node) as stream:
         if not is_archive(stream):
             return None
@@ -74,7 +75,10 @@ def archive_members(archive: Archive, below: MergedView, target: str, made_at: i
 
 
 def _members(archive: Archive, below: MergedView, target: str, made_at: int) -> Iterator[Member]:
+    # A link's bytes are where its target's are: names with one place are one file. Those with a place of their own get
+    # no identity, so that `_linked` (layer.py) need not remember every file of an archive.
     linked = {(found.layer_number, found.offset) for found in archive.view.walk() if found.entry.kind == HARDLINK}
+    # What is below a link goes where the link leads: each directory's place hangs on that of the one above.
     places: dict[str, str] = {"": target}  # of the directories above, and of those that links have moved
     for found in archive.view.walk():
         path = found.entry.path
@@ -128,6 +132,7 @@ def _resolve(below: MergedView, target: str, path: str) -> str:
 
 def _leads_elsewhere(archive: Archive, below: MergedView, target: str) -> bool:
     """Say whether a directory that is only mentioned is a link in the file system below: order is lost then."""
+    # The destination is not there yet, so there are no links in it.
     if below.find(target) is None:
         return False
     for found in archive.view.walk():
@@ -141,8 +146,10 @@ def _leads_elsewhere(archive: Archive, below: MergedView, target: str) -> bool:
 def _member(archive: Archive, found: ViewEntry, place: str, linked: set[tuple[int, int]]) -> Member:
     entry = found.entry._replace(path=place)
     if entry.kind not in (FILE, HARDLINK):
+        # As in layer.py (_LINK_MODE).
         return Member(entry._replace(mode=0o777) if entry.kind == SYMLINK else entry)
     identity = (found.layer_number, found.offset)
+    # The paths of links in an archive are its own; `_linked` makes them anew from what lands in the layer.
     entry = entry._replace(kind=FILE, link="")
     return Member(entry, archive.view.content(found), identity if identity in linked else None)
 

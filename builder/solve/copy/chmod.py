@@ -51,6 +51,7 @@ def parse_chmod(text: str) -> ChangeMode:
     commands = [command for clause in text.split(",") for command in _parse_clause(clause, text)]
 
     def change(mode: int, is_directory: bool) -> int:
+        # Before the commands: `X` must not see what an earlier clause has set.
         executable = is_directory or bool(mode & 0o111)
         for command in commands:
             if isinstance(command, _Copy):
@@ -109,6 +110,7 @@ def _parse_action(operator: str, who: int, letters: str) -> Iterator[_Bits | _Co
             if bits:
                 yield _bits(operator, who, bits)
                 bits = 0
+            # `who` is a mask by now, and a class is in it when its read bit is.
             targets = tuple(shift for shift in _SHIFT.values() if not who or who >> shift & 4)
             yield _Copy(operator, _SHIFT[letter], targets)
             done = True

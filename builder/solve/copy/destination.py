@@ -44,6 +44,7 @@ class Destination:
         """Resolve `destination`. Raises LayerError when its links go in circles."""
         self.view = view
         self.path = view.resolve(inside_root(destination))
+        # Of the text as it is written: cleaned, and with links followed, it has no slash at its end.
         self.must_be_directory = says_directory(destination)
         found = view.find(self.path)
         self.existing = None if found is None else found.entry
@@ -92,6 +93,7 @@ class KindConflicts:
         if there is not None and not replaces:
             check_kinds(entry.path, there, entry.kind)
         if entry.kind == DIRECTORY:
+            # Below a directory that is new, nothing can be in the way.
             levels.append((entry.path, self._kinds(entry.path) if there == DIRECTORY else {}))
 
     def _kinds(self, directory: str) -> dict[str, str]:
@@ -102,6 +104,8 @@ def check_kinds(path: str, there: str, coming: str) -> None:
     """Raise ContextError when what is `there` cannot give way to what is `coming` (C-8)."""
     if coming == DIRECTORY and there != DIRECTORY:
         raise ContextError(
+            # The words are those of the library that BuildKit copies with (tonistiigi/fsutil, copy/copy.go): scripts
+            # may look for them.
             f"cannot copy to non-directory: /{path}",
             hint=f"There is a {there} of that name; a directory cannot take its place.",
         )

@@ -15,6 +15,7 @@ def execute(executor: CopyExecutor | WorkdirExecutor, cancel: Cancel) -> JobResu
     job, tools = executor.job, executor.tools
     parent = tools.views.view(job.parent)
     if isinstance(executor, CopyExecutor):
+        # First the layer, then the inputs: digests of large files are found while it is written (docs/decisions/0004).
         layer = CopyLayer(executor.selection(), parent)
         committed = commit_job(job, until_cancelled(layer.items(), cancel), tools)
         return JobResult(committed.layer, layer.inputs(committed.hashed), committed.warnings)

@@ -51,6 +51,7 @@ class CopyLayer:
         self._step = selection.step
         self._parent = parent
         self._selected = selection.select()
+        # One a source, in the Dockerfile's order: streams are merged, and each digests its own entries.
         self._digests = [SelectionDigest() for _ in self._selected.sources]
         self._lost: dict[tuple[int, str], str] = {}
         """(number of the source, path) → digest of a large file that a later source of the same path has replaced."""
@@ -62,6 +63,8 @@ class CopyLayer:
         if not self._selected.sources:
             return
         with ExitStack() as stack:
+            # All of them before the first is placed: whether a source is an archive decides where it
+            # and the next ones go.
             archives = [self._unpack(*numbered, stack) for numbered in enumerate(self._selected.sources)]
             # What is unpacked goes where a directory would; its inputs stay those of the file that it is.
             sources = [
@@ -71,6 +74,8 @@ class CopyLayer:
             target = Destination(self._parent, self._step.op.destination)
             owner = find_owner(self._parent, self._step.op.chown) if self._step.op.chown else None
             roots = _place_all(sources, target)
+            # The first source makes the directories: where it is an archive, --chmod is not theirs either (Z-13, build
+            # `add-tar-chmod`).
             yield from self._directories(target, roots, sources, owner, archives[0] is not None)
             streams: list[tuple[str, Iterator[Item]]] = []
             for number, (root, archive) in enumerate(zip(roots, archives, strict=True)):
@@ -79,6 +84,7 @@ class CopyLayer:
                 else:
                     members = archive_members(archive, self._parent, root, self._selection.made_at)
                     streams.append((root, _unpacked(number, members, owner)))
+            # Where the destination is no directory there is nothing below it to be in the way.
             conflicts = KindConflicts(self._parent, target.path) if target.is_directory else None
             yield from _linked(merge(streams, self._lose), conflicts, self._grown)
 
@@ -87,6 +93,8 @@ class CopyLayer:
 
         Raises ContextError when a large file has changed, and not only become longer, meanwhile.
         """
+        # After the layer is whole: what was copied of such a file is compared with its beginning once more, and only
+        # these files are opened again.
         for path, node in self._grown.items():
             descriptor = open_node(node)
             try:
@@ -112,6 +120,8 @@ class CopyLayer:
             return None
         archive, digest = found
         stack.callback(archive.close)
+        # The digest is of the archive and not of its members: that is what the key has, and it need
+        # not be unpacked for it.
         source.tree.remember(node, digest, scanned_ns)
         self._digests[number].add(source.name, node.entry._replace(digest=digest), node.identity)
         return archive
@@ -168,12 +178,17 @@ def _linked(items: Iterator[Item], conflicts: KindConflicts | None, grown: dict[
     names: dict[tuple[int, Hashable], str] = {}
     for entry, content, source, identity, node in items:
         if conflicts is not None:
+            # Members of archives have no node: they replace whatever is there (C-25).
             conflicts.check(entry, replaces=node is None)
         if identity is not None:
+            # By source: names of one file in two sources are two files of the layer, as in docker (build
+            # `copy-hard-links-two-sources`).
             first = names.setdefault((source, identity), entry.path)
             if first != entry.path:
                 yield entry._replace(kind=HARDLINK, link=first, size=0, digest=""), None
                 continue
+        # The writer has read the content when it asks for the next item: so a change is looked for behind
+        # this line, not before.
         yield entry, content
         if node is not None and entry.kind == FILE and not isinstance(content, bytes):
             _check_unchanged(node, entry.path, grown)

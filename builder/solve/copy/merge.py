@@ -50,6 +50,7 @@ def merge(streams: list[tuple[str, Iterator[Item]]], lose: Callable[[Item], None
                 yield best
             else:
                 check_kinds(item.entry.path, best.entry.kind, item.entry.kind)
+                # What is replaced is in no layer, and still in the key: it was selected.
                 lose(best)
         best = item
     if best is not None:
@@ -59,4 +60,5 @@ def merge(streams: list[tuple[str, Iterator[Item]]], lose: Callable[[Item], None
 def _push(heap: list[tuple[bytes, int, Item]], streams: list[tuple[str, Iterator[Item]]], number: int) -> None:
     item = next(streams[number][1], None)
     if item is not None:
+        # A stream has each path once, so no two items have path and number in common, and items are never compared.
         heappush(heap, (tree_key(item.entry.path), number, item))

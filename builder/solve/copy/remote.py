@@ -36,6 +36,7 @@ from builder.web.address import AddressError, parse_address, without_credentials
 if TYPE_CHECKING:
     from builder.store.store import Store
 
+# Docker's for what it downloads, where no --chmod says otherwise (build `add-url`).
 _FILE_MODE = 0o600
 
 
@@ -103,11 +104,13 @@ class RemoteSources:
     def _file(self, source: HttpSource) -> SelectedSource:
         shown = without_credentials(source.url)
         known = self._known(source.url)
+        # Content that is named by its digest cannot change: nobody need be asked (C-23).
         if known is not None and source.checksum and known["digest"] == source.checksum:
             return self._selected(source.url, known)
         expected = _checksum(source.checksum)
         before = Fetched(known["etag"], known["last_modified"], known["modified"]) if known is not None else None
         try:
+            # The checksum is compared before the blob gets its name: a wrong file is never in the store.
             with self._store.blobs.ingest(expected) as blob:
                 fetched = fetch(
                     source.url, blob.write, headers=self._http_headers(source.url), known=before, check=self._check
@@ -115,6 +118,7 @@ class RemoteSources:
                 digest = blob.commit() if fetched is not None else None
         except DigestMismatch as error:
             raise DigestMismatch(f"{shown}: {error.message}", hint="The file is not what --checksum says.") from error
+        # 304, not modified: what is here is what the server has. --checksum may mean another file all the same.
         if fetched is None or digest is None:
             assert known is not None
             if source.checksum and known["digest"] != source.checksum:
@@ -214,12 +218,14 @@ class RemoteSources:
         if header:
             return (f"Authorization: {header}",)
         if token:
+            # BuildKit's user name for a token (source/git/source.go), the one that GitHub's tokens are used with.
             basic = b64encode(f"x-access-token:{token}".encode()).decode()
             return (f"Authorization: Basic {basic}",)
         return ()
 
     def _secret(self, name: str) -> str:
         value = self._secrets.get(name, b"").decode("utf-8", "replace").strip()
+        # A newline in it would begin another header.
         if not value.isascii() or not value.isprintable():
             raise ContextError(
                 f"the secret {name} is no text that a header can carry", hint="It has to be one line of ASCII."

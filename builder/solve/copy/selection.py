@@ -64,6 +64,7 @@ class CopySelection:
             match source:
                 case Paths():
                     found = list(local_sources(self.step, source, self.find_tree(source.source), exclude))
+                    # By label, which is the word cleaned: each match of a wildcard has that of its word.
                     labels = {each.label for each in found}
                     unmatched |= dict.fromkeys(word for word in source.paths if inside_root(word) not in labels)
                     sources += found

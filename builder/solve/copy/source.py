@@ -23,6 +23,7 @@ from builder.plan.step import ContextSource, CopyStep, InlineSource, Paths, Step
 
 FindTree = Callable[[ContextSource | StepSource], Tree]
 
+# BuildKit's for an inline file, where no --chmod says otherwise (build `copy-heredoc`).
 _HEREDOC_MODE = 0o644
 
 
@@ -101,6 +102,7 @@ def file_source(label: str, tree: Tree, match: Match) -> SelectedSource:
     known = match.node
     return SelectedSource(
         label, match.name, False, tree, match.path, match.entry.mtime,
+        # A wildcard's match was listed with its directory: it is not looked up again.
         lambda: iter([known]) if known is not None else tree.walk(match.path),
     )  # fmt: skip
 
@@ -124,6 +126,7 @@ def read_nodes(source: SelectedSource, *, load: bool) -> Iterator[Node]:
         if entry.kind != FILE or entry.size > IN_MEMORY_BYTES:
             yield node
             continue
+        # Of a layer nothing is loaded: the bytes are copied from where they lie, and were digested when it was indexed.
         on_disk = type(node.content) is FileContent
         if entry.digest and not (load and on_disk):
             yield node

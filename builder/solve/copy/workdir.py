@@ -22,6 +22,7 @@ def workdir_layer_items(step: WorkdirStep, parent: MergedView, *, made_at: int =
     if target.existing is not None:
         if target.existing.kind != DIRECTORY:
             raise ContextError(f"mkdir /{target.path}: not a directory", hint="Remove it in an earlier step.")
+        # Nothing is made and nobody is given it, whatever its mode and owner are (W-1): the layer is empty.
         return
     uid, gid = find_owner(parent, step.op.user) if step.op.user else (0, 0)
     for entry in target.directories(target.path, NewDirectory(uid=uid, gid=gid, mtime=made_at)):
