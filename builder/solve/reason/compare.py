@@ -64,8 +64,10 @@ def differences(before: Look, now: Look, sources: Sources) -> tuple[str, ...]:
     """Return everything that differs, the nearest to the user's hand first."""
     was, is_ = before.document, now.document
     if was["version"] != is_["version"]:
+        # Nothing else is said: members of another format may mean something else.
         return (f"pybuild's cache format {change(was['version'], is_['version'])}",)
     if was["operation"] != is_["operation"]:
+        # Of two instructions every member differs, and that one has become another says all.
         return (f"instruction {change(instruction(was), instruction(is_))}",)
     found = [words + _used(field, before.facts, now.facts) for field, words in step_changes(was, is_)]
     found += _inputs(before, now, sources)
@@ -119,11 +121,13 @@ def _copied(before: Look, now: Look, sources: Sources) -> Iterator[str]:
     come = [label for label in new if label not in old]
     if len(gone) == len(come):
         used = _used("source", before.facts, now.facts)
+        # As many came as went: taken for one another, in order.
         yield from (f"source {change(a, b)}{used}" for a, b in zip(gone, come))
     else:
         yield from (f"source {label} added" for label in come)
         yield from (f"source {label} removed" for label in gone)
     if not gone and not come and old != new:
+        # Order decides which of two files of one name stays (C-5), so it is in the key.
         yield "sources in another order"
     for label in new:
         if label in old:

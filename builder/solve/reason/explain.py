@@ -53,6 +53,7 @@ class Explainer:
     def __post_init__(self) -> None:
         self._places = place_names(self.plan)
         known = self.context.store.documents.find(last_key(self.context.build_name))
+        # Read once and before anything is made: solver.py writes today's keys over these at the end.
         self._last = json.loads(known) if known else {}
 
     def reason(self, keyed_step: KeyedStep, *, in_chroot: bool) -> str:
@@ -67,11 +68,13 @@ class Explainer:
         if earlier is None:
             return FIRST_BUILD
         key, preimage = keyed_step.identity(in_chroot=in_chroot)
+        # The very key that was made before, and still a miss: nothing of the step has changed, only what is kept of it.
         if key in (earlier, self._last.get(self._places[step.id])):
             return PRUNED if self.context.cache.preimage(key) is None else LAYER_GONE
         before = self._look(Digest(earlier))
         if before is None:
             return PRUNED
+        # From here on inputs are read, which a COPY without an earlier one is spared (docs/decisions/0013).
         now = read_look(preimage, self.facts(keyed_step))
         return main_reason(before, now, self._sources(step, before.facts, now.facts)) or PRUNED
 
@@ -110,6 +113,8 @@ class Explainer:
     def _earlier(self, step: LayerStep) -> str | None:
         """Return the key of the record that a step is compared with."""
         place = self._places[step.id]
+        # The last build first, also where it was cached; the newest record of the place only where
+        # that build is forgotten.
         own = self._last.get(place) or self.context.cache.latest(f"{self.context.build_name}\0{place}")
         shape = shape_of_op(step.op)
         # A record that is gone has no shape: this step is taken for the same, and its record for pruned.
@@ -160,6 +165,8 @@ class Explainer:
             return seen.lines
         records = [self.context.store.layers.find(DiffID(diff_id)) for diff_id in seen.layers]
         stack = stack_of(tuple(record for record in records if record is not None))
+        # A layer of then has been pruned: its files are compared with none, and the digests have told
+        # that there is a change.
         if len(stack.layers) < len(records):
             return b""
         try:

@@ -47,6 +47,7 @@ def facts_to_bytes(facts: Facts) -> bytes:
     head = facts._asdict() | {
         "seen": [[seen._replace(lines=b"")._asdict() | {"lines": ""}, len(seen.lines)] for seen in facts.seen]
     }
+    # Lines lie behind the text and not in it: there may be tens of thousands, and JSON would escape each NUL of them.
     text = json.dumps(head, separators=(",", ":")).encode("ascii")
     return zlib.compress(b"".join([text, b"\n", *(seen.lines for seen in facts.seen)]), _QUICKLY)
 
@@ -73,6 +74,7 @@ def _facts(head: dict[str, Any], lines: bytes) -> Facts:
         variables=_tuples(head["variables"]),
         ignored={name: tuple(rules) for name, rules in head["ignored"].items()},
         seen=tuple(seen),
+        # Facts without the member are of the same version, from before there were warnings.
         warnings=_tuples(head.get("warnings", ())),
     )
 

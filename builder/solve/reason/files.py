@@ -33,6 +33,7 @@ def file_changes(
     """
     was, is_ = _files(tuple(before), lines), _files(tuple(now), lines)
     covered = ""
+    # In tree order, where "a/b" follows "a" at once: as text, "a-b" comes between them, and `covered` would be lost.
     for path in sorted(was.keys() | is_.keys(), key=lambda path: path.replace("/", "\0")):
         if covered and path.startswith(covered):
             continue

@@ -41,6 +41,7 @@ def _pair(before: list[Mount], now: list[Mount]) -> tuple[list[tuple[Mount, Moun
 
 
 def _changes(was: Mount, now: Mount, contents: Callable[[str], Iterator[str]]) -> Iterator[str]:
+    # Some members stand in a preimage only where they say something (run/inputs.py): both sides are asked for theirs.
     for field in sorted(was.keys() | now.keys()):
         before, after = was.get(field), now.get(field)
         if before == after:
