@@ -65,6 +65,7 @@ def bind(
 ) -> spec.BindMount:
     """Return what the sandbox is to mount for `mount`; what a context shows is put into `shown`."""
     target = posixpath.join("/", step.op.cwd, mount.target)
+    # Layers never change, so they need no sighting, and nothing is looked at again after the command.
     if isinstance(mount.source, StepSource):
         layers = sources.layers(mount.source.step)
         view = MergedView([layer.layer for layer in layers])
@@ -94,6 +95,7 @@ def existing_path(step: RunStep, tree: Tree, path: str) -> str:
     resolved = tree.resolve(path)
     if tree.find(resolved) is None:
         hint = missing(tree, inside_root(path)).hint or "The source of a mount must exist."
+        # BuildKit's words: scripts may look for them.
         raise failed(step, f'failed to calculate checksum: "/{resolved}": not found', hint)
     return resolved
 
@@ -102,9 +104,12 @@ def _may_be_in_place(tree: DirectoryTree, part: tuple[str, str], sighting: Sight
     """Say whether the directory on disk looks just like the tree (nothing hidden, all of it ours), and holds still."""
     if not sources.in_place or tree.hides or not sighting.is_settled or part in sources.copies.moving:
         return False
+    # To the command these ids are root's; those of other owners would show (BuildKit gives a context to root;
+    # test_files_of_another_owner_in_the_context_appear_as_roots).
     own = (os.geteuid(), os.getegid())
     for _, status in sighting.statuses:
         assert status is not None, "a directory's files have a status"
+        # A FIFO or device of the context would be open to the command; in a copy they are left out (materialize.py).
         regular = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode)
         if not regular or (status.st_uid, status.st_gid) != own:
             return False
@@ -130,10 +135,13 @@ def _copy(tree: Tree, start: str, sources: MountSources) -> tuple[str, Sighting]
     with translated("writing the build context for a mount"):
         directory = sources.temporary("context")
         os.mkdir(directory, _PRIVATE_MODE)
+        # At the same path as in the context: `bind` mounts `start` of the one or the other.
         inside = os.path.join(directory, start) if start else directory
         os.makedirs(os.path.dirname(inside), 0o755, exist_ok=True)
         nodes: list[Node] = []
         try:
+            # The nodes are noted on the way: what was copied is what the key must say, not what a
+            # second walk would find.
             materialize(_noted(tree.walk(start), nodes), inside, prefix=start, owners=False, cancel=sources.cancel)
         except BaseException:
             discard(directory, sources.trash)

@@ -100,6 +100,7 @@ class CacheMounts:
     def _locked(self, folder: str, sharing: str, cancel: Event, stack: ExitStack) -> tuple[str, int]:
         """A directory and the descriptor of its lock, which is held until the stack is closed."""
         for number in range(_MAX_PRIVATE):
+            # The lock is a file beside the directory and stays: one that is removed and made anew could be held twice.
             lock = os.open(f"{folder}/{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             stack.callback(os.close, lock)
             if sharing != "private":
@@ -140,12 +141,14 @@ class CacheMounts:
             request.seed(fresh)
         if not os.path.lexists(fresh):
             self._make_empty(fresh, request.mount)
+        # Whole or not at all: a seed that fails, or a kill, leaves no half-filled cache that the next build would take.
         os.rename(fresh, path)
 
     def _make_empty(self, path: str, mount: CacheMount) -> None:
         os.mkdir(path, _PRIVATE_MODE)
         if self.owners:
             os.chown(path, mount.uid or 0, mount.gid or 0)
+        # After chown(2), which takes set-id bits away, and not by mkdir(2), which asks the umask: 0777 is 0777 (Z-24).
         os.chmod(path, _DEFAULT_MODE if mount.mode is None else mount.mode)
 
 

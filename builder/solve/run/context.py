@@ -56,6 +56,8 @@ class RunContext:
         worker, secrets = self._tools.worker, self._tools.secrets
         store, owners = worker.store, not worker.single_id
         with self._lock:
+            # One for all RUNs of a build: it remembers what --no-cache has emptied, and what was emptied
+            # once must not be again.
             if self._caches is None:
                 namespace = job.settings.cache_namespace
                 self._caches = CacheMounts(store.mounts, store.trash, namespace, owners, store.leases.pin)

@@ -80,6 +80,7 @@ def run_step(
     Raises StepFailed when it fails, Cancelled once `cancel` is set, and StoreError, LayerError.
     """
     view = MergedView([layer.layer for layer in parent])
+    # Before a snapshot is made: an unknown user costs nothing.
     account = _account(step, view)
     active = tools.snapshotter.prepare(parent, view)
     kept: list[DiffID] = []
@@ -90,6 +91,7 @@ def run_step(
         tools.snapshotter.discard(active)
         raise
     if kept:
+        # After the block: the changes have been read out of the upper directory by then.
         tools.snapshotter.commit(active, kept[0])
     else:
         tools.snapshotter.discard(active)
@@ -111,6 +113,7 @@ def _execute(
     cancel: Cancel,
 ) -> RunMounts:
     with ExitStack() as stack:
+        # Given back before the changes are read: another step may wait for a cache, and a snapshot needs no mounts.
         mounts = open_mounts(step, tools.sources, stack, cancel)
         output = RunOutput(emit, Redactor(mounts.secrets))
         try:

@@ -57,6 +57,7 @@ _CANNOT_EXECUTE = (
 def hint_for(op: RunOp, code: int, tail: Sequence[str]) -> str:
     """Return what to try after `op` ended with `code` and these last lines; "" when nothing can be said."""
     command = op.argv[-1] if op.argv else ""
+    # First: a shell that is given an array says anything about it, from "not found" to a syntax error.
     if is_meant_as_array(command) and (fault := array_fault(command)):
         return f"This is no JSON array, so it went to a shell: {fault}."
     last = tail[-1] if tail else ""

@@ -126,6 +126,7 @@ def _content(
     layers = sources.layers(source.step)
     chain = chain_id_of(layer.diff_id for layer in layers)
     key = digest_of(encode({"tree content": formats.MOUNTED_TREE, "chain": chain, "path": subpath}))
+    # What lies at a path of a chain of layers is the same for ever: hashed once, by whichever build comes first.
     known = memory.find(key) if memory is not None else None
     if known is not None:
         return known.decode("ascii")

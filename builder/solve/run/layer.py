@@ -30,6 +30,7 @@ def commit_run(step: RunStep, job: StepJob, tools: JobTools, sink: EventSink, ca
             if _held_still(step, done.shown, run_tools.sources, sink):
                 committed = commit_job(job, until_cancelled(done.changes(), cancel), tools)
                 done.keep(committed.layer.diff_id)
+                # With what the mounts showed, and not what they show by now: the key must be of what the command read.
                 inputs = tools.run.inputs(step, job, dict(done.shown)) if step.op.mounts else Inputs({})
                 in_chroot = run_tools.sandbox.name == CHROOT
                 return JobResult(committed.layer, inputs, committed.warnings, in_chroot)

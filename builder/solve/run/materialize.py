@@ -90,12 +90,14 @@ def _write_file(node: Node, absolute: str, cancel: Event) -> None:
             return
         source = open_node(node)
         try:
+            # What has a status is a file of its own. Others lie in the tar of a layer, all of which would be cloned.
             if node.status is not None and _clone(source, target):
                 # Of the file as it is now, which may be longer than it was when it was listed.
                 os.ftruncate(target, node.entry.size)
             else:
                 check = SliceCheck(node.content, source) if isinstance(node.content, SlicedContent) else None
                 _copy(source, target, node.entry.size, check, cancel)
+            # Looked at once more when it is read: a context is written to while builds run.
             if check_node(node, source):
                 check_growth(node, source, beginning_of(node, target))
         finally:
@@ -107,6 +109,7 @@ def _write_file(node: Node, absolute: str, cancel: Event) -> None:
 def _clone(source: int, target: int) -> bool:
     """Share the blocks of a whole file where the file system can (btrfs, xfs)."""
     with suppress(OSError):
+        # Not on this file system, or not between these two (man 2 ioctl_ficlone): then bytes are copied.
         fcntl.ioctl(target, _FICLONE, source)
         return True
     return False

@@ -220,6 +220,7 @@ def _secret_file(step: RunStep, mount: SecretMount, value: bytes) -> list[spec.M
 def _secret_variable(step: RunStep, mount: SecretMount, value: bytes) -> list[str]:
     if not mount.variable:
         return []
+    # execve(2) ends a variable at the first one.
     if b"\0" in value:
         raise failed(step, f"secret {mount.identifier}: it holds a NUL byte and can't be a variable")
     return [f"{mount.variable}={os.fsdecode(value)}"]
@@ -236,6 +237,7 @@ def _ssh(step: RunStep, mount: SshMount, sources: MountSources, env: list[str]) 
             )
         return []
     target = _absolute(step, mount.target)
+    # The first agent's, and none where the stage has the variable, as in BuildKit (client/llb/exec.go, Marshal).
     if not any(item.startswith("SSH_AUTH_SOCK=") for item in (*step.op.env, *env)):
         env.append(f"SSH_AUTH_SOCK={target}")
     return [spec.SshMount(socket=socket, target=target, mode=mount.mode, uid=mount.uid, gid=mount.gid)]

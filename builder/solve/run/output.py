@@ -20,6 +20,7 @@ class Redactor:
     """Hides values. A value of several lines is hidden line by line."""
 
     def __init__(self, secrets: Iterable[bytes]) -> None:
+        # Without the blanks around them, which editors add (secret_watch.py); line by line, since output comes so.
         words = {line.strip() for secret in secrets for line in secret.splitlines()}
         # Longest first: one secret may contain another.
         self._words = sorted((word for word in words if len(word) >= _MIN_SECRET_BYTES), key=len, reverse=True)

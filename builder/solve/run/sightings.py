@@ -57,6 +57,7 @@ def look(tree: Tree, start: str) -> Sighting:
 
     def hashed() -> Iterator[tuple[Node, str]]:
         for node in tree.walk(start):
+            # The status of the walk, from before the file was read: a change while it is hashed shows in `moved`.
             statuses.append((node.entry.path, node.status))
             digest = node.entry.digest
             if node.entry.kind == FILE and not digest:
@@ -117,6 +118,8 @@ def _same(was: os.stat_result | None, now: os.stat_result | None) -> bool:
     return was is now or (
         was is not None
         and now is not None
+        # With ctime, which nobody can set back (man 2 utimensat); inode and device for a file put in
+        # another one's place.
         and (was.st_ctime_ns, was.st_mtime_ns, was.st_ino, was.st_dev, was.st_size, was.st_mode)
         == (now.st_ctime_ns, now.st_mtime_ns, now.st_ino, now.st_dev, now.st_size, now.st_mode)
     )
