@@ -35,6 +35,7 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
     Raises PybuildError. The store then holds what it held before, and cache records of the steps that succeeded.
     """
     started, begun_ns = time.monotonic(), time.time_ns()
+    # First of all: a name that cannot be given is an error before anything is built.
     names = tuple(_destination(tag) for tag in request.tags)
     with ExitStack() as stack:
         store = stack.enter_context(
@@ -44,8 +45,10 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
                 notify=lambda sentence: sink(events.Noted(sentence)),
             )
         )
+        # Before the receipt is looked up, which pins what it names (docs/decisions/0015).
         stack.enter_context(store.lease())
         asked = look_up(request, store)
+        # A receipt without its record has nothing to show: the long way makes both anew, from the cache.
         if asked is not None and asked.receipt is not None and asked.record is not None:
             return _repeat(asked.receipt, asked.record, store, names, sink, started)
         return _building(request, store, stack).build(sink, names, asked, started, begun_ns)
@@ -97,6 +100,7 @@ def _repeat(
     started: float,
 ) -> BuildResult:
     """Show the steps of a build that has nothing left to do, and give its image the names."""
+    # An unchanged file has the faults that it had: who repeats a build is warned as the first time.
     for warning in record.warnings():
         sink(warning)
     images = tuple(image.all_cached() for image in record.images)
@@ -105,7 +109,9 @@ def _repeat(
         sink(events.BuildStarted(len(image.steps), record.target, platform=platform))
         for step in image.steps:
             sink(events.StepCached(step.step, step.title, step.layer, step.size, step.key, platform))
+    # Names are no part of a receipt's key: the same build under another one has only this to do.
     store.names.set_all((name, receipt.descriptor) for name in names)
+    # What a later miss is compared with is the last build, also one that made nothing (docs/decisions/0013).
     for key, keys in receipt.last:
         with suppress(StoreError):  # a store that can only be read answers all the same
             store.documents.put(Digest(key), keys.encode("utf-8", "surrogatepass"))

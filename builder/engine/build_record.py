@@ -48,6 +48,7 @@ class BuildRecord(NamedTuple):
 
     def is_repeated_by(self, other: BuildRecord) -> bool:
         """Say whether `other` is of the same build once more, for which nothing was left to do."""
+        # Cached or not is all that differs when a build is done again; times and reasons are of the day.
         return (
             other.images == tuple(image.all_cached() for image in self.images)
             and (other.target, other.steps) == (self.target, self.steps)
@@ -89,8 +90,11 @@ def key_of(manifest: str) -> Digest:
 
 def _read(data: bytes) -> BuildRecord:
     document = json.loads(data)
+    # Another version of pybuild may have written it: then a receipt has nothing to show, and the
+    # build goes the long way.
     if document.pop("format") != formats.RECORD:
         raise ValueError("a record of another format")
+    # For whoever reads the JSON; the format alone says whether it can be read.
     del document["version"]
     return BuildRecord(
         **document

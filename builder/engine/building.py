@@ -53,12 +53,15 @@ class Building:
 
         It began at `started`, in seconds of the monotonic clock, and at `begun_ns`, in nanoseconds since 1970.
         """
+        # In front of everything that is opened: what is warned of while a context is opened is in the record, too.
         recorder = Recorder(sink, begun_ns)
         session = self._session(recorder)
         check_annotations(self._request.annotations, session.platforms, makes_index=session.makes_index)
+        # Before anything is built: a wrong --output is found in the first second, and not after the last step.
         outputs = _outputs(session) if self._request.outputs else None
         with session.quoting():
             images = tuple(build_platform(session, platform) for platform in session.platforms)
+        # Names after all platforms: an index has its names at once, or not at all.
         descriptor = _publish(session, images, names)
         result = BuildResult(
             images=tuple(image.report() for image in images),
@@ -67,7 +70,9 @@ class Building:
             outputs=outputs.write(descriptor, images, names) if outputs is not None else (),
             seconds=time.monotonic() - started,
         )
+        # The last event that the record has: it is made behind this line.
         recorder(events.ImageWritten(result.image_id, str(descriptor.digest), result.names))
+        # Before the receipt, which points at it.
         record = keep_record(self._store, recorder.record(result, tuple((str(i.platform), i.plan) for i in images)))
         if asked is not None:
             with suppress(PybuildError, OSError):  # it spares the next build something, and this one is done
@@ -118,5 +123,6 @@ def _publish(session: BuildSession, images: tuple[BuiltImage, ...], names: tuple
     if names:
         session.store.names.set_all((name, descriptor) for name in names)
     else:
+        # As docker: an image without a name is listed, and can be named by its ID.
         session.store.names.add(descriptor)
     return descriptor

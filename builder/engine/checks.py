@@ -58,6 +58,7 @@ def check_build(
         stages=frozenset(index for index, _, _ in plan.stages),
     )
     findings = lint(dockerfile, inputs)
+    # While planning, and so before any step runs: under `error=true` nothing is built that is found wanting.
     if fault := violation_of(findings):
         raise fault
     found = (Warning(finding.rule.name, finding.message, finding.instruction) for finding in findings)
@@ -69,6 +70,7 @@ def check_build(
 def _frontend_warnings(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> Iterator[Warning]:
     """Warn of a frontend that the file or the user asks for. It is not run: it would act with our rights."""
     directive = next((directive for directive in dockerfile.directives if directive.name == "syntax"), None)
+    # BUILDKIT_SYNTAX takes the place of the directive (A-8).
     frontend = build_args.get(SYNTAX) or (directive.value if directive else "")
     if is_foreign(frontend):
         message = f"the frontend {frontend} is not run; the file is read as a Dockerfile"
@@ -104,6 +106,7 @@ def check_broken(text: str, fault: SourceError, build_args: Mapping[str, str]) -
     if fault.location is None:
         return ()
     try:
+        # What stands above the fault is judged; below it, text could mean anything.
         dockerfile, _ = parse_partially(text, fault.location.file)
         return lint_until(dockerfile, fault.location.line, LintInputs(build_args=build_args))
     except DockerfileSyntaxError:
@@ -114,6 +117,7 @@ def violation_of(findings: tuple[Finding, ...]) -> DockerfileSyntaxError | None:
     """Return the error that a build stops with under `error=true`, if there is one."""
     message = violation(findings)
     hint = "The check directive asks for errors."
+    # The message is BuildKit's (frontend/dockerfile/linter/linter.go).
     return DockerfileSyntaxError(message, findings[0].instruction, hint=hint) if message else None
 
 
@@ -130,6 +134,7 @@ def _base_images(stages: Stages, resolver: ImageResolver) -> dict[int, BaseImage
 
 
 def _base_image(config: ImageConfig, wanted: Platform) -> BaseImage:
+    # A config that names no system is taken for any, as in the plan (planner.py, _with_platform).
     fits = wanted.accepts(config.platform) is not None or not config.platform.os
     return BaseImage(
         environment=dict(item.partition("=")[::2] for item in config.runtime.env),
@@ -145,6 +150,7 @@ class _IgnoreRules:
 
     @property
     def patterns(self) -> tuple[str, ...]:
+        # Where there are exceptions no COPY is judged (lint/copy_checks.py): so these are all.
         return tuple(rule.pattern for rule in self.rules.rules if not rule.is_exception)
 
     @property

@@ -39,6 +39,7 @@ def open_listing(path: str, dockerfile: str | None = None, *, root: str) -> Cont
 
     Raises ContextError, and SourceError for an ignore file in error.
     """
+    # One that was named must be there: an ignore file of its own may stand beside it (I-1).
     found = find_dockerfile(path, dockerfile) if dockerfile else _default_dockerfile(path)
     ignore, passed_over = find_ignore(path, found)
     files = (

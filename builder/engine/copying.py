@@ -97,6 +97,7 @@ def copy_between(
             hint="An oci-archive: or dir: keeps them.",
         )
     wanted = parse_platform(platform) if platform else host_platform()
+    # As skopeo: of an index that lies elsewhere, the image for this machine, unless --all says otherwise.
     is_whole = all_platforms or (
         isinstance(origin, StoreLocation) and not platform and not isinstance(target, _ONE_PLATFORM)
     )
@@ -107,16 +108,21 @@ def copy_between(
             documents = _documents(store, opened, origin, None if is_whole else wanted, is_exact=exactly)
         except RegistryError as error:
             raise explain(error, _reference(origin), store, client) from error
+        # After the documents are read and before a blob is: what a name stands for is not known before.
         if is_index(documents.top.descriptor) and isinstance(target, _ONE_PLATFORM):
             raise TransportError(
                 f"{target} holds an image for one platform only", hint="Leave out --all, or copy to oci-archive:FILE."
             )
         if isinstance(origin, StoreLocation) and isinstance(target, _PACKED) and not preserve_digests:
+            # Layers lie uncompressed in the store (docs/decisions/0020). Packed they are other blobs,
+            # under another manifest.
             documents = read_documents(opened, pack_image(store, documents.top.descriptor, Packing()))
         if isinstance(origin, RegistryLocation):  # before: what is there may be mounted
             remember(store, origin.reference, documents)
+        # Opened last: what is refused before this line leaves nothing there.
         with open_destination(target, store, client) as place:
             copy_documents(opened, place, documents, names=target.names, report=events.report_to(sink))
+        # Now the blobs are there as well: the next push to that registry mounts them.
         if isinstance(target, RegistryLocation):
             remember(store, target.reference, documents)
         if isinstance(target, StoreLocation) and not isinstance(origin, StoreLocation):
@@ -181,6 +187,7 @@ def save_images(
                 known.append(reference)
         if form == "oci-dir":
             _check_tags(references for _, references in images.values())
+        # All are packed before the destination is opened: an archive is not begun for an image that cannot be packed.
         chosen = [(_to_save(store, source, image, target), names) for image, names in images.values()]
         with open_destination(target, store, RegistryClient()) as place:
             for image, references in chosen:
@@ -219,6 +226,7 @@ def load_images(
         destination = WholeImageDestination(store)
         for image in source.images():
             documents = copy_image(source, destination, image.image, names=image.names, report=events.report_to(sink))
+            # An index of no images has no config, and so no ID that could be shown.
             if not documents.manifests:
                 raise TransportError(f"{source.location}: {documents.top.descriptor.digest} is an index of no images")
             _note_origin(store, source.location, documents)
@@ -230,6 +238,7 @@ def is_elsewhere(text: str) -> bool:
     try:
         return not isinstance(parse_location(text), StoreLocation)
     except ReferenceFormatError:
+        # A scheme, and no location: a mistake in it, and no name of the store.
         if "://" in text:
             raise
         return False
@@ -286,6 +295,7 @@ def _image_at(source: Source, digest: Digest) -> Image:
 
 def _config_at(source: Source, found: tuple[Descriptor, Manifest]) -> bytes:
     descriptor, config = found[0], found[1].config
+    # The size is a stranger's word, and the config is held in memory.
     if config.size > MAX_DOCUMENT_BYTES:
         raise ImageError(f"the config of {descriptor.digest} is {config.size} bytes long, which is too much")
     data = bytearray()

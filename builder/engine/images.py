@@ -109,6 +109,7 @@ def _called(images: Sequence[ListedImage], name: str) -> Iterator[ListedImage]:
     for image in images:
         if not image.name:
             continue
+        # As docker has it: a name without a tag means all tags here, and `:latest` where an image is wanted.
         if image.name == str(wanted) if has_tag else parse_reference(image.name).name == wanted.name:
             yield image
 
@@ -150,6 +151,7 @@ def remove_images(root: str, names: Sequence[str], *, force: bool = False, notif
     """
     with open_store(root, notify=notify) as store:
         for name in names:
+            # Each by itself, as docker does: a name that is missing does not keep the others.
             yield _remove(store, name, force)
 
 
@@ -157,5 +159,6 @@ def _remove(store: Store, name: str, force: bool) -> Removal:
     try:
         return Removal(tuple(removal.remove_image(store, name, force=force)))
     except PybuildError as error:
+        # docker rmi -f is silent of what isn't there, and of nothing else.
         is_missing = error.message.startswith("no such image")
         return Removal(error=None if force and is_missing else error)

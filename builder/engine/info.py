@@ -87,6 +87,7 @@ def _try_isolation(requested: str | None, store: Store) -> IsolationInfo:
         with trial_area(store) as area:
             choice = choose_isolation(requested, namespace=enter_build_namespace(), store=area)
     except PybuildError as error:
+        # That nothing works here is an answer to who asks what does.
         return IsolationInfo(choices=(f"none: {error.message}",))
     return IsolationInfo(
         choices=(f"{choice.name}: {choice.reason}", *(f"not {name}: {why}" for name, why in choice.rejected)),

@@ -55,6 +55,8 @@ def _base_digests(root: str) -> Iterator[FindDigest]:
         resolver = Resolver(store, pull=True)
 
         def find_digest(reference: Reference) -> Digest:
+            # For the platform of this machine, and yet the digest of the index: that is what the name
+            # stands for in the store.
             resolver.resolve(str(reference), host_platform())
             return store.names.get(reference).digest
 
@@ -79,6 +81,7 @@ def find_pins(text: str, file: str, find_digest: FindDigest | None) -> tuple[Pin
 
 def apply_pins(text: str, pins: tuple[Pin, ...]) -> str:
     """Return the text with the words of `pins` replaced."""
+    # Not splitlines(): Python ends lines at form feeds and other characters that end none here (X-9).
     lines = text.split("\n")
     for pin in reversed(pins):  # from the end, so that the places of those before stay right
         if pin.pinned:
@@ -92,6 +95,7 @@ def apply_pins(text: str, pins: tuple[Pin, ...]) -> str:
 def _pin(stage: Stage, names: set[str], find_digest: FindDigest | None) -> Pin | None:
     word = stage.base.image
     written = word.text
+    # Stages are found in any case (Z-5), and only above: `names` holds those so far.
     if written.lower() in names or written == "scratch":
         return None
     if any(mark in written for mark in "$\"'\\`"):

@@ -41,6 +41,7 @@ class PlanCache:
 
     def put(self, platform: Platform, plan: Plan) -> None:
         """Keep a plan, but none that holds credentials."""
+        # Passwords are kept nowhere (docs/decisions/0016): such a file is planned anew each time.
         if not plan.holds_credentials:
             self._kept.put(self._key(platform), plan_to_json(plan))
 

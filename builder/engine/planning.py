@@ -34,6 +34,7 @@ class Planning:
         dockerfile = self._parse()
         plan = make_plan(dockerfile, self._options(platform), session.resolver, session.timestamps)
         found = check_build(dockerfile, plan, session.resolver, session.context, session.request.build_args)
+        # Kept with the plan: a build that takes it from the store warns as well.
         return replace(plan, warnings=found)
 
     def check(self, *, advice: bool) -> CheckReport:
@@ -75,6 +76,8 @@ class Planning:
         session = self._session
         options = self._options(session.platforms[0])
         try:
+            # Arguments and the stage graph are read here: a fault in them is one of the file, and no
+            # stage can be planned.
             planner = Planner(dockerfile, options, session.resolver, session.timestamps)
         except PybuildError as fault:
             return (), fault
@@ -83,6 +86,7 @@ class Planning:
             try:
                 plan()
             except PybuildError as fault:
+                # The first fault is what keeps a build from starting; the rest is planned all the same, for the checks.
                 error = error or fault
         return planner.stages(), error
 

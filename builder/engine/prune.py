@@ -75,5 +75,6 @@ def delete_store(root: str, *, notify: Notify) -> str:
 
 
 def _enter_namespace() -> None:
+    # Root can delete what belongs to any id.
     if os.geteuid() != 0:
         enter_build_namespace()

@@ -41,6 +41,7 @@ def write_receipt(
     """
     plans = [image.plan for image in images]
     roots = _roots(plans)
+    # Layouts are in the key, by the digest of their index.json.
     names = {name for plan in plans for name, _, _ in plan.inputs if not name.startswith(LAYOUT_SCHEME)}
     bases = {name: store.names.find(name) for name in sorted(names)}
     # Asked again: somebody may have saved the Dockerfile while it was being built, and the key is of the old one.
@@ -53,6 +54,7 @@ def write_receipt(
         if found is None:
             return
         signature = found
+    # All that names lead to: an image whose layer was pruned is not there, whatever its manifest says.
     blobs = [descriptor]
     for built in images:
         manifest = built.image.manifest

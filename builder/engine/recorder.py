@@ -29,10 +29,12 @@ class Recorder:
         self._events: list[tuple[float, Event]] = []
 
     def __call__(self, event: Event) -> None:
+        # Output may be large, and may hold what was not meant to be kept (docs/decisions/0019).
         is_passing = isinstance(event, StepOutput) or (isinstance(event, BlobProgress) and event.state == "moving")
         if not is_passing:
             with self._lock:
                 self._events.append((round((time.time_ns() - self._began_ns) / 1e9, 6), event))
+        # Outside of the lock: a display may take its time, and steps on other threads report, too.
         self._sink(event)
 
     def record(self, result: BuildResult, plans: tuple[tuple[str, Plan], ...]) -> BuildRecord:
@@ -62,6 +64,8 @@ def keep_record(store: Store, record: BuildRecord) -> Digest:
     before = None if last is None else find_record(store, last)
     if last is not None and before is not None and before.is_repeated_by(record):
         with suppress(StoreError):
+            # Documents go when nobody has put them for a month; an idle build puts nothing, and its
+            # record is still of use.
             store.documents.renew(last, key_of(record.manifest))
         return last
     return put_record(store, record)
@@ -70,6 +74,7 @@ def keep_record(store: Store, record: BuildRecord) -> Digest:
 def put_record(store: Store, record: BuildRecord) -> Digest:
     """Keep a record, and that it is the last one of its manifest; return its digest."""
     document = {"format": formats.RECORD, "version": __version__} | record._asdict()
+    # ASCII, with lone surrogates as escapes: names of files need not be UTF-8.
     data = json.dumps(document, separators=(",", ":")).encode("ascii")
     digest = digest_of(data)
     with suppress(StoreError):  # a store that can only be read builds all the same

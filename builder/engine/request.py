@@ -62,5 +62,6 @@ class BuildRequest(NamedTuple):
 
     def __repr__(self) -> str:
         """Leave out the secrets."""
+        # Whoever prints a request, a debugger or a log, must not print these.
         shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "secrets")
         return f"BuildRequest({', '.join(shown)})"

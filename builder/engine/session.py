@@ -71,7 +71,9 @@ class BuildSession:
             report=events.report_to(sink),
         )
         platforms = tuple(dict.fromkeys(parse_platform(text) for text in request.platforms)) or (host_platform(),)
+        # One for all platforms: namespaces are entered once in a process, and cannot be left (docs/decisions/0003).
         worker = Worker(store, request.isolation, one_id_only(), cancel)
+        # Behind the context on the stack, and so closed before it: a step that still runs must not lose what it reads.
         stack.callback(worker.close)
         return cls(
             request=request,
@@ -114,6 +116,7 @@ class BuildSession:
         Raises PybuildError.
         """
         plan = self.plans.find(platform)
+        # Tags move without a word of the Dockerfile, so a kept plan asks for its images' digests again.
         if plan is None or not self._holds(plan):
             plan = self.planning.new_plan(platform)
             self.plans.put(platform, plan)

@@ -26,6 +26,7 @@ def build_platform(session: BuildSession, platform: Platform) -> BuiltImage:
     for warning in plan.warnings:
         sink(events.Warned(warning.rule, warning.message, warning.location))
     context = solve_context(session, plan, platform, sink)
+    # Asked before solving, which writes that document.
     first = session.store.documents.find(last_key(context.build_name)) is None
     sink(events.BuildStarted(len(plan.steps), plan.target, first))
     session.stack.callback(context.close)
@@ -55,6 +56,7 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
         network=request.network,
         run=request.run,
         hostname=plan.hostname,
+        # Who asks for the host's network for all RUNs has allowed it; what the Dockerfile asks for needs --allow.
         allow=request.allow | ({"network.host"} if request.network == "host" else set()),
         cache_namespace=request.build_args.get(CACHE_MOUNT_NS, ""),
     )
@@ -68,5 +70,6 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
         secrets=StepSecrets(request.secrets, request.ssh),
         worker=session.worker,
         sink=sink,
+        # Of its own for each platform: under one name, each would be compared with the other's last build.
         build_name=f"{session.context.identity}\0{platform}",
     )

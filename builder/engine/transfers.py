@@ -80,8 +80,10 @@ def pull(
 
 
 def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform) -> Pulled:
+    # Asked before the name is given anew, to say whether an image is newer, in docker's words.
     before = store.names.find(name.pinned)
     resolved = resolver.resolve(str(name), platform)
+    # resolve() needs the config alone, which is all that a plan asks for; a pull wants the layers here.
     resolver.layers(resolved.manifest_digest)
     return Pulled(name, store.names.get(name.pinned).digest, before.digest if before else "")
 
@@ -131,6 +133,7 @@ def search(term: str, *, limit: int = 25) -> tuple[Found, ...]:
     """
     host, slash, rest = term.partition("/")
     client = RegistryClient()
+    # docker's rule for what is a host and what a user of its Hub (moby registry/search.go, splitReposSearchTerm).
     if slash and ("." in host or ":" in host or host == "localhost") and host != DEFAULT_REGISTRY:
         names = [name for name in client.list_repositories(host) if rest in name]
         return tuple(Found(f"{host}/{name}") for name in names[:limit])
