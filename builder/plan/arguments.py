@@ -17,6 +17,7 @@ from builder.plan.scope import Expander, Scope
 BUILD_ARG = "--build-arg"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 EPOCH = "SOURCE_DATE_EPOCH"
+# BuildKit keeps these two out of every environment (dockerfile2llb/convert.go, nonEnvArgs): they speak to its scanner.
 NEVER_IN_ENVIRONMENT = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 
 
@@ -28,6 +29,7 @@ def predefined(options: PlanOptions, last_stage: str) -> Iterator[tuple[str, str
         yield f"{prefix}OSVERSION", platform.os_version
         yield f"{prefix}ARCH", platform.architecture
         yield f"{prefix}VARIANT", platform.variant
+    # "default" where the last stage has no name, as in BuildKit.
     yield "TARGETSTAGE", options.target or last_stage or "default"
 
 
@@ -54,6 +56,7 @@ def _declare_globally(
 ) -> None:
     name = definition.name
     scope.declared[name] = definition.location
+    # In this order in a stage, too (A-2): what somebody gives goes before what the file says.
     if name in build_args:
         scope.set(name, build_args[name], BUILD_ARG)
     elif definition.default is not None:
@@ -74,9 +77,11 @@ def declare(
     elif definition.default is not None:
         value = expander.word(definition.default, scope)
     elif binding := outside.find(name):
+        # Only a stage that declares it sees a value from above the first FROM, and only where it has none of its own.
         value, origin = binding.value, binding.origin
         location = binding.location or location
     scope.declared[name] = definition.location
+    # Without any value it stays undefined, which `${v?}` and `${v-x}` tell from an empty one (A-3).
     if value is not None and name not in NEVER_IN_ENVIRONMENT:
         scope.set(name, value, origin, location)
     return value
@@ -95,6 +100,7 @@ def proxy_environment(build_args: Mapping[str, str]) -> tuple[str, ...]:
 def unused_build_args(dockerfile: Dockerfile, options: PlanOptions, used: set[str]) -> tuple[str, ...]:
     """Return the build args that no ARG of the file declares and that have no meaning of their own (Z-16)."""
     declared = used | {name for name, _ in predefined(options, "")}
+    # Of all stages, also of those that are not built: a script gives its arguments to every target.
     args = [*dockerfile.global_args]
     for stage in dockerfile.stages:
         for statement in stage.statements:

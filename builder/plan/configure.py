@@ -76,6 +76,7 @@ def configure(
             state.config = replace(state.config, author=statement.name)
             state.record(f"MAINTAINER {statement.name}")
         case OnBuild():
+            # As it is written, unexpanded (O-2), and without a history record.
             state.configure(replace(state.runtime, on_build=(*state.runtime.on_build, statement.trigger)))
         case _:
             assert_never(statement)
@@ -85,6 +86,7 @@ def _arg(statement: Arg, state: StageState, expander: Expander, outside: Scope, 
     shown: list[tuple[str, str | None]] = []
     for definition in statement.definitions:
         value = arguments.declare(definition, state.scope, outside, build_args, expander)
+        # Also without a value: RUN's history counts it (`|2`), as BuildKit's does.
         state.arguments[definition.name] = value or ""
         shown.append((definition.name, value))
     state.record(history.arg(shown))
@@ -94,6 +96,8 @@ def _expanded_pairs(
     pairs: tuple[tuple[Word, Word], ...], state: StageState, expander: Expander
 ) -> list[tuple[str, str]]:
     """Expand keys and values, all of them with the variables from before the instruction."""
+    # All of them first: in `ENV a=1 b=$a` the second has the value of `a` from before the line (Dockerfile reference,
+    # Environment replacement).
     return [(expander.word(key, state.scope), expander.word(value, state.scope)) for key, value in pairs]
 
 
@@ -105,6 +109,7 @@ def _env(statement: Env, state: StageState, expander: Expander) -> None:
         if "\0" in name + value:
             raise PlanError(f"ENV {name!r} holds a NUL character, which no environment can", word.location)
         state.variables[name] = value
+        # After an ARG of the same name this is the later one, and wins (A-5).
         state.scope.set(name, value, "ENV", statement.location)
     state.record(history.pairs("ENV", pairs))
 
@@ -130,6 +135,7 @@ def _entrypoint(statement: Entrypoint, state: StageState) -> None:
     """An ENTRYPOINT takes an inherited CMD away, not one of its own stage (K-1)."""
     words = state.argv(statement.command)
     cmd = state.runtime.cmd if state.cmd_set else None
+    # `ENTRYPOINT []` leaves no entrypoint at all, as in docker's config (build `entrypoint-empty`).
     state.configure(replace(state.runtime, entrypoint=words or None, cmd=cmd))
     state.record(history.quoted("ENTRYPOINT", words))
 
@@ -140,6 +146,7 @@ def _expose(statement: Expose, state: StageState, expander: Expander) -> None:
     for word in sorted(statement.ports, key=lambda word: word.text):
         for text in expander.words(word, state.scope):
             ports += parse_port(text, word.location).ports()
+    # History has the ports of this line, the config those of the base and of the lines above as well.
     known = dict.fromkeys((*state.runtime.exposed_ports, *ports))
     state.configure(replace(state.runtime, exposed_ports=tuple(known)))
     state.record(history.listed("EXPOSE", ports))

@@ -47,6 +47,7 @@ def plan_copy(
     statement: Copy | Add, tree: ContextSource | StepSource, directory: str, scope: Scope, expander: Expander
 ) -> PlannedCopy:
     """Read COPY or ADD. `directory` is the stage's WORKDIR. Raises PlanError."""
+    # Before anything is expanded: in a broken array the words are pieces with brackets and commas.
     _check_array(statement)
     written = [expander.word(word, scope) for word in statement.sources]
     target = expander.word(statement.destination, scope)
@@ -68,6 +69,7 @@ def plan_copy(
         # BuildKit copies without a link when a mode is asked for: symlinks in the destination are followed then.
         link=statement.link and not chmod,
         parents=parents,
+        # As they are written: BuildKit expands no variables in these.
         exclude=tuple(word.text for word in statement.exclude),
         is_add=isinstance(statement, Add),
         variables=(
@@ -78,6 +80,7 @@ def plan_copy(
         ),
         unpack=statement.unpack if isinstance(statement, Add) else None,
     )
+    # In BuildKit's order, and not all of them (Z-14): tools compare the text of history.
     flags = [text for text, shown in (
         ("--parents", parents), (f"--chown={chown}", chown), (f"--chmod={chmod}", chmod),
     ) if shown]  # fmt: skip
@@ -119,7 +122,9 @@ def _sources(
         if remote is not None:
             found.append(remote)
             continue
+        # A word that expands to nothing means the root of the tree; _check_nothing_named has warned of it.
         path = Paths(tree, (text or ".",), (word.location,), (expander.origins(word, scope),))
+        # Neighbours alone are joined: later sources win (C-5), so their order among URLs and heredocs has to stay.
         if found and isinstance(last := found[-1], Paths):
             found[-1] = Paths(
                 tree, last.paths + path.paths, last.places + path.places, last.origins + path.origins
@@ -130,6 +135,7 @@ def _sources(
 
 
 def _remote(text: str, word: Word, statement: Copy | Add, checksum: str) -> HttpSource | GitSource | None:
+    # Asked first: https://host/x.git is a repository, and not a file of that name.
     git = _git_reference(text, word)
     if git is not None:
         if isinstance(statement, Copy):
@@ -165,6 +171,7 @@ def _git_reference(text: str, word: Word) -> GitReference | None:
 
 
 def _git_source(git: GitReference, statement: Add, checksum: str, word: Word) -> GitSource:
+    # A flag and a query of the URL may both say it, in other words or the same (BuildKit, dispatchCopy).
     if None not in (statement.keep_git_dir, git.keep_git_dir) and statement.keep_git_dir != git.keep_git_dir:
         raise PlanError("inconsistent keep-git-dir configuration", word.location)
     if checksum and git.checksum and checksum != git.checksum:
@@ -212,6 +219,7 @@ def _check_mode(chmod: str, word: Word) -> None:
     elif _SYMBOLIC.fullmatch(chmod):
         return
     elif not chmod[0].isdecimal():
+        # Two messages, as in BuildKit: what begins with a digit was meant to be octal.
         raise PlanError(
             f"invalid chmod parameter: '{chmod}': invalid syntax", word.location,
             hint="Write an octal mode such as 644, or a symbolic one such as u=rwX,go=rX.",

@@ -29,6 +29,7 @@ from builder.plan.step import ContextSource, GitSource, HttpSource
 from builder.suggest import did_you_mean
 
 _CONTEXT = "context"
+# MAX_EPOCH has twelve digits; of thousands Python refuses to make a number.
 _SECONDS = re.compile("[0-9]{1,12}", re.ASCII)
 _FORM = "Such a stage is FROM scratch with a single ADD of one URL or repository; ARG may stand before it."
 
@@ -63,9 +64,11 @@ def settle_epoch(
 ) -> tuple[Epoch, PlanOptions]:
     """Return the epoch, and the options with its number in the place of a name; so is `outside`. Raises PlanError."""
     text = options.build_args.get(EPOCH, outside.lookup(EPOCH)) or ""
+    # Without leading zeros: it stands in keys, and in ARGs as a command sees it.
     epoch = Epoch(str(int(text))) if _is_time(text) else Epoch()
     if text and not epoch.seconds:
         source = _source(text, dockerfile, options, outside, expander)
+        # Now, while planning: the number stands in ARGs, and so in the keys of steps.
         timestamp = timestamps.timestamp(source) if source is not None else None
         epoch = Epoch("" if timestamp is None else str(timestamp), source)
     _put(epoch.seconds, outside)
@@ -100,6 +103,7 @@ def _source(
     """Return what `name` stands for; None for an image, which has no time."""
     if name == _CONTEXT:
         return ContextSource()
+    # A build context goes before a stage of its name, as it does in FROM (N-3).
     if tree := NamedContexts(options.named_contexts).find(name, options.platform):
         return ContextSource(tree.name) if isinstance(tree, ContextInput) else None
     for stage in dockerfile.stages:

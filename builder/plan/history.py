@@ -14,6 +14,7 @@ from builder.oci.config import Healthcheck
 COMMENT = "pybuild.dockerfile.v0"
 LAYER_COMMENT = "pybuild.exporter.image.v0"
 """Of a layer that no instruction made: a build context that stands in for an image."""
+# docs/decisions/0005.
 _SUFFIX = " # pybuild"
 
 
@@ -68,6 +69,7 @@ def go_duration(nanoseconds: int) -> str:
         return "0s"
     sign = "-" if nanoseconds < 0 else ""
     rest = abs(nanoseconds)
+    # Go goes over to seconds at the first whole one, and below that to the largest unit (time.Duration, String).
     for unit, size in (("ns", 1), ("µs", 1000), ("ms", 1_000_000)):
         if rest < size * 1000:
             return f"{sign}{_decimal(rest, size)}{unit}"

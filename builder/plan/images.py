@@ -44,4 +44,5 @@ class BaseImages:
 
 def inherited_config(config: ImageConfig) -> ImageConfig:
     """Return the config a build begins with: the base's, without its date and what only concerned its own making."""
+    # The base's triggers fire in this stage, and not in those that are FROM it (O-3).
     return replace(config.inherited(), created="").with_runtime(on_build=())

@@ -95,6 +95,7 @@ def _reason(error: ReferenceFormatError) -> str:
 
 def _normalised(name: str) -> str:
     try:
+        # One name in every spelling: docker.io/library/x, x and x:latest are what somebody may have given (N-3).
         return parse_reference(name).familiar.removesuffix(":latest")
     except ReferenceFormatError:
         return name

@@ -32,6 +32,7 @@ from builder.plan.step import (
 )
 from builder.plan.step_table import StepTable
 
+# BuildKit's directory: scripts can see it in $0.
 _PIPES = "/dev/pipes/"
 """Where a heredoc that begins with `#!` lies while it runs (H-12)."""
 
@@ -92,6 +93,7 @@ class LayerSteps:
         secrets = [mount.variable for mount in planned if isinstance(mount, SecretMount) and mount.variable]
         title = titles.statement_title(statement, state, self.expander, secrets)
         argv, script, script_path = _command(statement, state)
+        # Each RUN holds the whole environment: a thousand RUNs after a thousand ENVs are a million entries.
         self.expander.spend(state.scope.size + len(state.scope.names()), statement.location)
         op = RunOp(
             argv=argv,
@@ -107,6 +109,7 @@ class LayerSteps:
             platform=state.runs_on,
         )
         label = self._label(title, state, index, statement.location, trigger)
+        # execve(2) takes no NUL, and an empty name is no program: said here with the line, and not by the sandbox.
         _check_passable(op, statement)
         state.result = self.steps.add(op, label, parent=state.result, no_cache=state.no_cache)
         state.record(history.run(argv, state.shown_arguments()), state.result)
@@ -115,6 +118,7 @@ class LayerSteps:
         written = self.expander.word(statement.path, state.scope)
         path = paths.working_directory(state.directory, written)
         title = titles.statement_title(statement, state, self.expander)
+        # The config has it also where no layer is made for it.
         state.configure(replace(state.runtime, working_dir=path))
         step_id = None
         if path != "/":  # the root is always there, and no layer need make it
@@ -140,6 +144,7 @@ class LayerSteps:
     def image(self, tree: ImageInput, platform: Platform, label: StepLabel, location: Location) -> StepID | None:
         """Return the step of an image's layers; None when it has none."""
         resolved = self.images.get(tree, platform, location)
+        # Such an image is like scratch (test_an_image_without_layers_is_like_scratch).
         if not resolved.config.diff_ids:
             return None
         op = ImageOp(reference=tree.reference, manifest_digest=resolved.manifest_digest, platform=platform)
@@ -167,14 +172,17 @@ def _command(statement: Run, state: StageState) -> tuple[tuple[str, ...], str, s
     body = statement.heredocs[0].content
     if not statement.is_script:
         return state.argv(ShellForm(statement.shell_text)), "", ""
+    # The shell gets it as an argument: no file is mounted for it (H-12).
     if not body.startswith("#!"):
         return state.argv(ShellForm(body)), "", ""
+    # The word may look like a path (H-6); this one must stay in its directory.
     path = _PIPES + statement.heredocs[0].name.replace("/", "_")
     return state.argv(ShellForm(path)), body, path
 
 
 def _network(statement: Run, options: PlanOptions) -> Network:
     own: dict[str, Network] = {"none": "none", "host": "host"}
+    # Settled here, so that the key of a step says which network it had.
     return own.get(statement.network, options.network)
 
 

@@ -29,6 +29,7 @@ from builder.plan.step import (
     TmpfsMount,
 )
 
+# BuildKit's (client/llb/exec.go): agents without a target are numbered in the order of the mounts.
 SSH_SOCKETS = "/run/buildkit/ssh_agent."
 FindTree = Callable[[str, Location, str], ContextSource | StepSource]
 """(name of `from=`, location, target) → the tree that it names."""
@@ -38,6 +39,7 @@ def read_mounts(run: Run, expand: Callable[[Word], str]) -> tuple[MountOptions, 
     """Read the mounts of a RUN; `expand` gives one value its variables. Raises SourceError."""
 
     def mount(word: Word) -> MountOptions:
+        # Values are expanded when the commas have been found: a variable cannot bring further options (M-1).
         return parse_mount(word.text, lambda text: expand(Word(text, word.location)), word.location)
 
     return tuple(mount(word) for word in run.mounts)
@@ -100,6 +102,7 @@ def _planned(option: MountOptions, word: Word, directory: str, find: FindTree, s
 
 def _cache(option: CacheOptions, word: Word, directory: str, find: FindTree) -> CacheMount:
     return CacheMount(
+        # The target as it is written, as in BuildKit: /x and x below WORKDIR / are two caches.
         identifier=option.identifier or posixpath.normpath(option.target),
         target=_target(option.target, directory, word),
         sharing=option.sharing,

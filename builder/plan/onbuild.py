@@ -16,6 +16,7 @@ def read_triggers(triggers: Iterable[str], location: Location) -> list[StageStat
         try:
             found.append(parse_trigger(text, location))
         except DockerfileSyntaxError as error:
+            # The file has no line of its own for it: the FROM is shown, and the text of the trigger with it.
             hint = f"It is a trigger of the base: ONBUILD {text.partition(chr(10))[0]}"
             raise PlanError(error.message, location, hint=hint) from error
     return found

@@ -118,6 +118,7 @@ def list_targets(dockerfile: Dockerfile) -> Targets:
 
 def make_outline(dockerfile: Dockerfile, options: PlanOptions, resolver: ImageResolver) -> Outline:
     """Return what the target uses. Raises PlanError where a plan would."""
+    # A whole plan is made, since ARGs, ONBUILD and mounts decide what a target uses; nothing is built.
     planner = Planner(dockerfile, options, resolver)
     plan = planner.plan()
     stage = planner.graph.stages[planner.graph.target(options.target)]
@@ -165,6 +166,7 @@ def _arguments(dockerfile: Dockerfile, planner: Planner) -> Iterator[Need]:
 def _global_arguments(dockerfile: Dockerfile, planner: Planner, wanted: set[str]) -> Iterator[Need]:
     """Yield the wanted ARGs before the first FROM, and those that their defaults use."""
     definitions = [(definition, arg) for arg in dockerfile.global_args for definition in arg.definitions]
+    # From the last to the first: a default can only use what stands above it.
     for definition, arg in reversed(definitions):
         if definition.name in wanted:
             wanted |= set(_VARIABLE.findall(definition.default.text)) if definition.default else set()

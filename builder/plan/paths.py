@@ -14,6 +14,7 @@ def join(directory: str, path: str) -> str:
 
 def destination(directory: str, path: str) -> str:
     """Return where COPY puts things: absolute, with a trailing slash when the words mean a directory (C-2)."""
+    # Before the path is cleaned, which takes slash and dot away.
     is_directory = path in ("", ".") or path.endswith(("/", "/."))
     return join(directory, path).rstrip("/") + "/" if is_directory else join(directory, path)
 

@@ -74,6 +74,7 @@ class Plan:
         """Say whether an address in it has a user or password: such a plan must not be kept anywhere."""
         remotes = [source for step in self.steps if isinstance(step.op, CopyOp) for source in step.op.sources]
         return any(
+            # Rather too often: an "@" in a path spoils nothing but the plan's being kept.
             "@" in (source.url if isinstance(source, HttpSource) else source.remote).partition("://")[2]
             for source in [*remotes, self.epoch_source]
             if isinstance(source, HttpSource | GitSource)

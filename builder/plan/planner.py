@@ -61,10 +61,12 @@ class Planner:
         self.outside = Scope()
         self.expander = Expander(dockerfile.escape, self.outside)
         arguments.global_scope(dockerfile, options, self.expander, self.outside)
+        # Before any stage: a name of what has a time gives way to its number in every ARG.
         self.epoch, options = settle_epoch(
             dockerfile, options, self.outside, self.expander, timestamps or NoTimestamps()
         )
         self.options = options
+        # Apart from `finished`: of a stage that cannot be planned to its end, the base image is known all the same.
         self._begun: set[int] = set()
         self.graph = StageGraph(dockerfile, options, self.outside, self.expander)
         self.images = BaseImages(resolver, self.graph)
@@ -138,6 +140,7 @@ class Planner:
             if needed is None:
                 stack.pop()
             elif needed not in self.layers.finished:
+                # The graph has no cycles (stages.py), so the stack is no deeper than the file has stages.
                 stack.append((needed, self._stage(needed)))
 
     def _stage(self, index: int) -> _Waiting:
@@ -155,6 +158,8 @@ class Planner:
         state.step_total += titles.count_steps(statement for statement, _ in statements)
         self._title_base(stage, state)
         for statement, trigger in statements:
+            # Before each statement and not before the stage: what a COPY reads may be said by an ARG above
+            # it, and by triggers.
             yield from self.layers.needs(statement, state, index)
             self._carry_out(statement, state, index, trigger)
         self.layers.finished[index] = state
@@ -173,8 +178,10 @@ class Planner:
                 platform = self.graph.platform(stage.index)
                 resolved = self.images.get(tree, platform, stage.base.image.location)
                 state = StageState(name=name, config=_with_platform(resolved.config, platform), platform=platform)
+                # Once for what was asked for (above, before a registry is), once for what the image is.
                 _check_os(state.config.platform, stage.base)
                 triggers = resolved.config.runtime.on_build
+                # FROM an image is counted as a step; FROM a stage or scratch is not (BuildKit, toDispatchState).
                 state.step_total = 1
             case NoInput():
                 state, triggers = StageState(name=name, config=self._empty(), platform=self.options.platform), ()
@@ -196,12 +203,14 @@ class Planner:
             state.result = self.layers.image(tree, state.platform, label, location)
         elif isinstance(tree, ContextInput):
             title = titles.numbered(f"FROM {tree.name}", state, platform=self.options.multi_platform)
+            # A directory in the place of an image is its one layer (N-5), as BuildKit copies it onto scratch.
             op = CopyOp(sources=(Paths(ContextSource(tree.name), (".",)),), destination="/")
             state.result = self.layers.steps.add(op, StepLabel(self.graph.name(stage.index), title, location))
             state.record("", state.result, LAYER_COMMENT)
 
     def _carry_out(self, statement: StageStatement, state: StageState, index: int, trigger: bool) -> None:
         self._apply(statement, state, index, trigger)
+        # What doubles with each line costs its own length here: a file of some lines must not fill the memory.
         size = len(state.history[-1].created_by) if state.history else 0
         self.expander.spend(size + state.entries(), statement.location)
 
@@ -218,6 +227,7 @@ class Planner:
 
     def _shown_name(self, stage: Stage) -> str:
         """Return the stage's name for titles: none when the file is about one tree only."""
+        # BuildKit takes the name away from an only stage; an image that is copied from counts as one (toDispatchState).
         alone = len(self.graph.stages) == 1 and next(references(stage), None) is None
         return "" if alone else self.graph.name(stage.index)
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from builder.errors import UsageError
 
+# Go's (strconv.ParseBool), by which BuildKit reads them.
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _NOTHING = _FALSE | {"", "disabled=true"}

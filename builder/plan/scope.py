@@ -174,6 +174,7 @@ class Expander:
 def fault_location(word: Word, offset: int) -> Location:
     """Return where in the file the character `offset` of `word` stands, when the word is on one line."""
     location = word.location
+    # With continuation lines the character's column is not what counting from the start gives.
     if not location.column or location.end_line not in (0, location.line) or not 0 < offset < len(word.text):
         return location
     return location._replace(column=location.column + offset)

@@ -77,11 +77,13 @@ def step_from_json(document: Any) -> steps.Step[steps.Op]:
 def _encode(value: Any) -> Any:
     if isinstance(value, str):
         kind = type(value)
+        # Digests are strings of a class of their own, and must come back as such.
         return str(value) if kind is str else {"is": kind.__name__, "value": str(value)}
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Location):
         return {"is": "Location", "value": list(value)}
+    # A NamedTuple is a tuple as well, and has to come back as what it was.
     if isinstance(value, tuple) and type(value) not in _FIELDS:
         return [_encode(item) for item in value]
     if isinstance(value, dict):

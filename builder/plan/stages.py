@@ -36,6 +36,7 @@ class StageGraph:
         for stage in self.stages:
             self._named.setdefault(stage.name, []).append(stage.index)
         self._platforms = [self._platform(stage) for stage in self.stages]
+        # Of all stages: a fault in one that is not built is a fault of the file (S-7), and costs no look-up.
         self.bases = [self._base(stage) for stage in self.stages]
         self._check_references()
 
@@ -50,6 +51,7 @@ class StageGraph:
         """Return the stage to build: by name, whatever its case, or by index; the last without a name (S-6)."""
         if not wanted:
             return len(self.stages) - 1
+        # A name before a number: a stage's name cannot begin with a digit (S-1), so no number hides one.
         found = self._last_named(wanted.lower(), len(self.stages))
         if (
             found is None
@@ -78,6 +80,7 @@ class StageGraph:
             raise PlanError(f"invalid stage index {name}", word.location, hint=hint)
         if found is None:
             return self._contexts.find(name, self._target_platform) or image_input(name, word.location)
+        # Before it is refused for standing below: what a context replaces needs nothing of it (N-5).
         if self.stages[found].name and (context := self._replacement(found)):
             return context
         if found >= index:
@@ -150,9 +153,11 @@ class StageGraph:
         for stage in self.stages:
             for name, word in references(stage):
                 found = self._stage(name, stage.index)
+                # A number beyond the file: `find` raises, in its own words.
                 if found == len(self.stages):
                     self.find(name, stage.index, word)
                 elif found is not None and not self.is_replaced(found):
+                    # What a context replaces needs nothing, and so closes no circle (N-5).
                     edges[stage.index].append(found)
         if cycle := _find_cycle(edges):
             stage = self.stages[cycle[0]]

@@ -61,10 +61,12 @@ class StageState:
         """Return the words to execute: the array itself, or SHELL and the command line."""
         if isinstance(command, ExecForm):
             return command.arguments
+        # The base's SHELL as well: it is part of its config (K-2).
         return (*(self.runtime.shell or DEFAULT_SHELL), command.command)
 
     def shown_arguments(self) -> dict[str, str]:
         """Return the arguments as RUN's history record shows them: with the values the command sees."""
+        # An ENV after the ARG has changed what the command sees, and history shows that (build `arg-env-order`).
         found = {name: self.scope.lookup(name) for name in self.arguments}
         return {name: self.arguments[name] if value is None else value for name, value in found.items()}
 
@@ -73,6 +75,7 @@ class StageState:
         self.variables |= dict(pair.partition("=")[::2] for pair in self.runtime.env)
         self.labels |= dict(self.runtime.labels)
         self.configure(replace(self.runtime, env=(), labels=()))
+        # BuildKit's, for a base that has none: RUN sees it, and the image keeps it (E-2).
         self.variables.setdefault("PATH", DEFAULT_PATH)
         for name, value in self.variables.items():
             # What an ENV of the stage below set keeps its place, for messages; an ARG there of the same value is none.

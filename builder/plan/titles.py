@@ -40,10 +40,14 @@ def statement_title(statement: Statement, state: StageState, expander: Expander,
 
 
 def _filled(statement: Statement, lookup: Lookup, expander: Expander) -> str:
+    # Of a heredoc the first line; the script of a RUN is told by its own first line below.
     text = statement.syntax.text.partition("\n")[0]
+    # Cut before it is expanded, too: a title must not cost more than the step.
     if len(text) > _MAX_TITLE_CHARACTERS:
         return shorten(text, _MAX_TITLE_CHARACTERS)
     if not isinstance(statement, Run):
+        # RUN's variables are the shell's, and stay as they are where the stage has none of that name (dispatchRun of
+        # BuildKit); other words are expanded as they will be.
         return expander.display(text, lookup, quotes="remove", keep_unset=False)
     shown = expander.display(text, lookup, quotes="keep", keep_unset=True)
     if statement.is_script and statement.heredocs:
@@ -79,6 +83,7 @@ def _towards(platform: Platform, scope: Scope) -> str:
     if target.os != platform.os:
         return f"->{full_name(target)}"
     if target.architecture != platform.architecture:
+        # BuildKit's form (formatTargetPlatform): the system is said only where it differs.
         return "->" + "/".join(filter(None, (target.architecture, target.variant)))
     return ""
 
