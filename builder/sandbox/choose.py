@@ -95,6 +95,7 @@ def open_sandbox(
         try:
             sandbox, overlay_failure = _try(name, namespace, store, network, start_network)
         except (OSError, SandboxError) as error:
+            # A fault ends it here, with more isolation possible than would be tried next (docs/decisions/0011).
             if requested or not is_clear_no(error):
                 raise _failed(name, error, requested) from error
             rejected.append((name, str(error)))
@@ -130,6 +131,7 @@ def _try(
     name: str, namespace: BuildNamespace, store: str, network: NetworkSource, start_network: bool
 ) -> tuple[Sandbox, str]:
     """Return the sandbox, and why it cannot have overlayfs; "" when it can. Raises OSError, SandboxError."""
+    # From an errno: it was a clear no of the kernel that left no namespace, and refusal.py reads it there.
     if name != "chroot" and isinstance(namespace, NoNamespace):
         raise SandboxError(namespace.reason) from PermissionError(errno.EPERM, namespace.reason)
     if name == "chroot" and os.geteuid() != 0:
@@ -138,6 +140,7 @@ def _try(
     with _trial_directories(folder, store):
         sandbox = _open(name, namespace, network)
         try:
+            # Before the trial, which then runs while pasta gets ready (docs/decisions/0012).
             if start_network:
                 sandbox.network.start()
             return sandbox, _try_in(sandbox, folder, namespace)
@@ -175,6 +178,7 @@ def _try_in(sandbox: Sandbox, folder: str, namespace: BuildNamespace) -> str:
         upper, work, lower = (os.path.join(folder, part) for part in ("upper", "work", "lower"))
         try:
             _trial(sandbox, OverlayRoot((lower,), upper, work))
+            # After the trial: the mount itself works also where marks cannot be kept.
             failure = _why_no_marks(upper, namespace)
         except SandboxError as error:
             if is_fault(error):
@@ -223,6 +227,7 @@ def _try_network(network: BuildNetwork) -> str:
 def _trial(sandbox: Sandbox, rootfs: Rootfs) -> None:
     """Run a command that does not exist. Raises SandboxError when that fails otherwise than it should."""
     pieces: list[bytes] = []
+    # With this machine's network: a network of its own is tried by itself, and decides nothing about isolation.
     spec = SandboxSpec(rootfs=rootfs, argv=(TRIAL,), network="host")
     status = sandbox.run(spec, on_output=lambda _, data: pieces.append(data), cancel=Cancel())
     output = b"".join(pieces).decode(errors="replace").strip()

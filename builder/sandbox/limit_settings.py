@@ -67,6 +67,7 @@ def _version_2(options: RunOptions) -> list[Setting]:
 
 
 def _swap(options: RunOptions, file: str, value: str) -> Setting:
+    # Where the kernel counts no swap, memory alone is limited, as by docker, unless swap was asked for.
     return Setting("--memory-swap", "memory", file, value, required=options.memory_swap_bytes is not None)
 
 

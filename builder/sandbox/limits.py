@@ -250,6 +250,7 @@ def check_limits(options: RunOptions) -> None:
     with limited(options) as groups:
         if not groups.groups:
             return
+        # With this process in it, the group could not be removed again.
         child = os.fork()
         if child == 0:
             os._exit(_try_to_enter(groups.paths))

@@ -60,16 +60,23 @@ def enter_build_namespace() -> BuildNamespace:
 
     Raises SandboxError when it has more than one thread, and for a fault: only a clear no of the kernel is NoNamespace.
     """
+    # With threads unshare(2) fails with EINVAL, which would be taken for the kernel's no (docs/decisions/0010).
     check_alone("enter namespaces")
     reason = ""
+    # Root has all ids without a user namespace, and needs none.
     if os.geteuid() == 0:
         try:
+            # No other process sees what is mounted, and all of it goes with this one (docs/decisions/0003).
             unshare(CLONE_NEWNS)
+            # A new namespace passes mounts on as its parent does (man 7 mount_namespaces), and systemd's
+            # passes them to everybody.
             make_private()
             return _root_here()
         except OSError as error:
             reason = _refused("root may not make a mount namespace here", error)
     try:
+        # Also for a root that was refused above: that of a plain container has no CAP_SYS_ADMIN, and may
+        # be given one of these.
         maps = enter_user_namespace(CLONE_NEWNS)
     except OSError as error:
         also = _refused("no user namespace", error)
@@ -77,6 +84,8 @@ def enter_build_namespace() -> BuildNamespace:
     try:
         make_private()
     except OSError as error:
+        # AppArmor can do that: it gives the namespace, and no capability in it
+        # (kernel.apparmor_restrict_unprivileged_userns).
         return NoNamespace(_refused("a user namespace was given, but no mount may be made in it", error))
     if maps.uids > 1 and maps.gids > 1:
         return MappedRoot(maps.uids, maps.gids)
@@ -103,6 +112,7 @@ def _refused(what: str, error: OSError) -> str:
 def _root_here() -> HostRoot | MappedRoot | SingleIdRoot:
     """Tell real root from that of a user namespace which somebody else made (`unshare -r`, a rootless container)."""
     uids, gids = mapped_ids("/proc/self/uid_map"), mapped_ids("/proc/self/gid_map")
+    # 0 is a kernel without user namespaces: there is no map to read.
     if uids == gids == ALL_IDS or 0 in (uids, gids):
         return HostRoot()
     if uids > 1 and gids > 1:

@@ -45,6 +45,7 @@ def is_clear_no(error: BaseException) -> bool:
 
 def is_fault(error: BaseException) -> bool:
     """Say whether trying the same again could have another end."""
+    # ENOSPC is both: a full disk, or a namespace beyond the limit (man 2 unshare).
     return errno_of(error) in _FAULTS and not is_clear_no(error)
 
 

@@ -39,8 +39,10 @@ def from_json(text: bytes) -> SandboxSpec:
 
 def _plain(value: object) -> object:
     if isinstance(value, bytes):
+        # No field has the empty name: alone it marks bytes, beside others the class of a value.
         return {"": b64encode(value).decode("ascii")}
     name = type(value).__name__
+    # Asked before tuples, for it is one.
     if isinstance(value, RunOptions):
         return {"": name, **{key: _plain(item) for key, item in value._asdict().items()}}
     if isinstance(value, tuple):

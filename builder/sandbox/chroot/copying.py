@@ -69,6 +69,7 @@ def _repeat(source: str, target: str, *, link: bool) -> None:
                 below = sorted(os.listdir(old.at(path)), reverse=True)
                 pending += [(f"{path}/{name}" if path else name, None) for name in below]
             elif link:
+                # Directories cannot have a second name, so they are made; files are the keeper's own.
                 os.link(old.at(path), new.at(path), follow_symlinks=False)
             elif key in copied:
                 os.link(names.at(copied[key]), new.at(path), follow_symlinks=False)
@@ -94,6 +95,7 @@ def _copy_metadata(source: str, target: str, status: os.stat_result) -> None:
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))
         for name in os.listxattr(source, follow_symlinks=False):
+            # Attributes that this file system has not, or that only the kernel may write: the copy is for one run.
             with suppress(OSError):
                 os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)

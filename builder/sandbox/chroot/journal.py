@@ -69,6 +69,7 @@ class Journal:
                         parent = (line["parent_ident"][0], line["parent_ident"][1])
                         entries.append(Entry(**{**line, "parent_ident": parent}))
         for entry in entries:
+            # Nobody knows how far the command had got: a half-written cache must not take the place of a whole one.
             yield replace(entry, return_to="", read_only=False), committed.get(entry.number)
 
     def _write(self, line: object) -> None:

@@ -83,6 +83,7 @@ class ChrootSandbox:
             request = _request(spec, network, limits, terminal=False)
             pipes = root.open_pipes
             status = run_request(self._fork_server, request, on_output=on_output, cancel=cancel, open_pipes=pipes)
+            # Inside the block: the groups that tell of it are removed at its end.
             status = limits.judged(status)
         findings = root.mounts.findings
         for note in findings.notes:
@@ -203,6 +204,7 @@ def _lend_dev(mounts: EmulatedMounts) -> tuple[str, str]:
     dev = _make_directory(mounts.new_path(), 0o755)
     for name, (major, minor) in DEVICES.items():
         with suppress(PermissionError):  # an ordinary user: the command has to do without
+            # Made and not bound: nothing can be mounted here. In a container of docker root may make nodes.
             os.mknod(os.path.join(dev, name), 0o020666, os.makedev(major, minor))
             os.chmod(os.path.join(dev, name), 0o666)
     for name, target in DEV_LINKS.items():
@@ -289,12 +291,15 @@ def _become_command(payload: bytes, channel: Channel) -> NoReturn:
         forbid_imports()
         os.fchdir(root)
         os.chroot(".")
+        # A directory outside of it that is open leads out of a changed root (man 2 chroot).
         os.close(root)
         set_limits(spec.options.ulimits)
         os.umask(_UMASK)
         reset_signals()
         begin_session(terminal=header["terminal"])
         make_directory(spec.cwd)
+        # A filter takes CAP_SYS_ADMIN, which a plain container lacks, or no_new_privs (man 2 seccomp),
+        # which would break sudo.
         drop_privileges(spec, single_id=False, filtered=False)
         change_directory(spec.cwd)
         close_on_exec_from(3)

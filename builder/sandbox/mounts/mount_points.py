@@ -107,6 +107,7 @@ def remove_stub(stub: Stub, parent: int) -> None:
     """Take the stub out of the directory open at `parent`, unless it has been used or replaced. Never raises."""
     try:
         found = os.stat(stub.name, dir_fd=parent, follow_symlinks=False)
+        # The command may have put something else there under the same name: that is its result.
         if (found.st_dev, found.st_ino) != (stub.device, stub.inode) or (not stub.directory and found.st_size):
             return
         before_removal = os.fstat(parent)
@@ -163,8 +164,10 @@ def copy_metadata(view: int, path: str, copy: str) -> None:
         status = os.fstat(source)
         with suppress(OSError):  # an id that the user namespace has no number for
             os.chown(copy, status.st_uid, status.st_gid)
+        # After chown(2), which takes set-id bits away.
         os.chmod(copy, stat.S_IMODE(status.st_mode))
         for name in os.listxattr(source):
+            # Marks of another overlay would mean something to this one: an opaque directory hides what is below it.
             if ".overlay." not in name:
                 with suppress(OSError):  # tmpfs has user.* only since Linux 6.6
                     os.setxattr(copy, name, os.getxattr(source, name))

@@ -91,6 +91,7 @@ class Preparation:
         for attachment in made:
             if os.path.normpath("/" + attachment.target).strip("/") == "":
                 raise SandboxError(f'invalid mount target "{attachment.target}"')
+        # By names and not as text: "/a/b" has to come behind "/a" and before "/a-b".
         return sorted(made, key=lambda one: os.path.normpath("/" + one.target).split("/"))
 
     def _system_files(self) -> Iterator[Attachment]:
@@ -123,6 +124,7 @@ class Preparation:
                 flags = MS_NOSUID | self._nodev
                 return Attachment(target=mount_.target, source=None, directory=True, flags=flags, tmpfs_options=options)
             case SecretMount():
+                # A secret may be a script, when its mode says so.
                 flags = MS_RDONLY | MS_NOSUID | MS_NODEV | (0 if mount_.mode & _EXECUTE_BITS else MS_NOEXEC)
                 owner = (mount_.uid, mount_.gid)
                 return self._file(mount_.target, mount_.content, mount_.mode, flags, owner=owner)
@@ -194,6 +196,7 @@ class Preparation:
                 lower = [descriptor_path(source)]
                 mount_overlay(target, lower, upper, work, user_namespace=self._user_namespace)
             except OSError:
+                # overlayfs refuses some file systems as lower layers: then it is a copy for the one run.
                 shutil.copytree(descriptor_path(source) + "/.", merged, symlinks=True, dirs_exist_ok=True)
             finally:
                 os.close(target)
@@ -223,6 +226,7 @@ class Preparation:
     def _own(self, path: str, mode: int, owner: tuple[int, int]) -> None:
         if owner != (0, 0) and not self._single_id:
             os.chown(path, *owner)
+        # After chown(2), which takes set-id bits away.
         os.chmod(path, mode)
 
     def _new_path(self) -> str:

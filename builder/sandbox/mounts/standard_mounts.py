@@ -35,6 +35,7 @@ MASKED = (
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 _STRICT = MS_NOSUID | MS_NODEV | MS_NOEXEC
+# The group `tty`, as docker has it (oci/defaults.go).
 _TTY_GROUP = 5
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_POINT = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -67,6 +68,7 @@ def mount_dev(root: int, *, shm_bytes: int, conditions: Conditions, host_devices
             _copy_host_devices("/dev", dev)
         else:
             for name, number in DEVICES.items():
+                # Bound and not made: in a user namespace nobody may make a device node that can be opened.
                 _bind_device(dev, name, number)
         for name, target in DEV_LINKS.items():
             os.symlink(target, name, dir_fd=dev)
@@ -86,6 +88,8 @@ def mount_sys(root: int, *, user_namespace: bool, writable: bool) -> None:
     try:
         _mount_on(root, "sys", "sysfs", flags, "")
     except PermissionError:
+        # sysfs takes a network namespace that was made in this user namespace (kernel
+        # fs/sysfs/mount.c), and ours was not.
         if not user_namespace:
             raise
         source = os.open("/sys", _OPEN_DIRECTORY)

@@ -51,8 +51,10 @@ def become_container(
     """
     try:
         prctl(PDEATHSIG, _SIGKILL)
+        # A directory of this machine that stayed open would lead the command out of its root (CVE-2024-21626).
         close_all_except(frozenset((0, 1, 2, channel.descriptor)))
         os.umask(_UMASK)
+        # While their files can be reached: after pivot_root(2) they cannot.
         enter_own_groups(groups)
         root = assemble_root(spec, channel, conditions)
         env = with_home(spec.env, spec.uid, root)
@@ -83,9 +85,11 @@ def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -
     mount_dev(root, shm_bytes=shm_bytes, conditions=conditions, host_devices=host_devices)
     mount_sys(root, user_namespace=user_namespace, writable=spec.insecure)
     mount_cgroups(root)
+    # After /dev and /sys, since some lie in them: scripts of heredocs below /dev/pipes.
     for attachment in [*attachments, *preparation.apt_attachment(root)]:
         _attach(attachment, root, channel)
     _drop_scratch(root, scratch)
+    # After the spec's mounts: in a plain directory their sources lie in the scratch, which is where /proc will be.
     mount_proc(root)
     if not spec.insecure:
         hide_parts(root)
@@ -121,8 +125,10 @@ def _drop_scratch(root: int, scratch: Scratch) -> None:
 def _enter(spec: SandboxSpec, conditions: Conditions, manner: Manner) -> None:
     """Everything between pivot_root and exec."""
     set_hostname(spec.hostname)
+    # In a new network namespace loopback is down.
     if spec.network == "none":
         bring_loopback_up()
+    # While we are root, who alone may raise a hard limit (man 2 setrlimit).
     set_limits(spec.options.ulimits)
     reset_signals()
     begin_session(terminal=manner.terminal)

@@ -31,6 +31,7 @@ class NativeSandbox:
     name = "native"
 
     def __init__(self, namespace: BuildNamespace, network: NetworkSource) -> None:
+        # Only root of the machine may attach a filter for devices (man 2 bpf); others can open those of /dev alone.
         self._guard = new_device_guard() if isinstance(namespace, HostRoot) else None
         conditions = Conditions(
             user_namespace=namespace.user_namespace,

@@ -61,6 +61,7 @@ def config(
 ) -> dict[str, object]:
     """The whole document; `root` is the path of the mounted root file system, `terminal` the size of what it gets."""
     cgroup = ["cgroup"] if has_cgroup_namespaces() else []
+    # No user namespace, which was entered before; a network is the caller's to join, but for one without connections.
     namespaces = ["pid", "ipc", "uts", "mount", *cgroup, *(["network"] if spec.network == "none" else [])]
     linux: dict[str, object] = {"namespaces": [{"type": name} for name in namespaces]}
     if resources := oci_resources(spec.options):
@@ -89,11 +90,13 @@ def _process(spec: SandboxSpec, single_id: bool, terminal: TerminalSize | None) 
         "args": list(spec.argv),
         "env": list(spec.env),
         "cwd": spec.cwd,
+        # None are inheritable (CVE-2022-24769), and none ambient: as docker has it.
         "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
         "rlimits": [
             {"type": f"RLIMIT_{name.upper()}", "soft": _limit(soft), "hard": _limit(hard)}
             for name, soft, hard in spec.options.ulimits
         ],
+        # sudo and su work in a build, as they do in docker's.
         "noNewPrivileges": False,
     }
 
@@ -104,8 +107,10 @@ def _limit(value: int) -> int:
 
 def _system_mounts(spec: SandboxSpec, user_namespace: bool, single_id: bool) -> list[dict[str, object]]:
     shm = DEFAULT_SHM_BYTES if spec.options.shm_size is None else spec.options.shm_size
+    # devpts is refused where the namespace has no number for the group.
     pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"] + ([] if single_id else ["gid=5"])
     access = "rw" if spec.insecure else "ro"
+    # A sysfs of one's own takes a network namespace of one's own; so the machine's is shown.
     if user_namespace:
         sys = _system("/sys", "bind", "/sys", ["rbind", *_STRICT, access])
     else:
@@ -135,6 +140,8 @@ def _mount(source: Source) -> dict[str, object]:
 
 def _seccomp(single_id: bool) -> dict[str, object]:
     """The filters of linux/seccomp.py in the runtime's own terms."""
+    # clone3 has its flags behind a pointer, which no filter can follow; told ENOSYS, programs use clone (moby
+    # profiles/seccomp/default.json).
     rules = [_refuse(REFUSED, _EPERM), _refuse(("clone3",), _ENOSYS)]
     rules += [_refuse(("clone",), _EPERM, _masked(0, flag, flag)) for flag in _CLONE_NEW_FLAGS]
     if single_id:

@@ -142,9 +142,13 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
         header_text, _, encoded = payload.partition(b"\n")
         header, spec = json.loads(header_text), from_json(encoded)
         os.umask(_UMASK)
+        # The fork server makes no namespaces for this isolation: the runtime makes its own, this one
+        # holds what it is given.
         unshare(CLONE_NEWNS)
         reset_signals()
         begin_session(terminal=header["terminal"])
+        # Whether the command exists is found out here: a runtime ends with 1 for one that is missing,
+        # and 127 is expected.
         found = _write_bundle(spec, header["bundle"], channel, conditions, header["terminal"])
         name = os.path.basename(program)
         enter_groups(header["groups"])
@@ -157,6 +161,7 @@ def _become_runtime(payload: bytes, channel: Channel, program: str, conditions: 
     if not found and spec.argv != (TRIAL,):  # whether the runtime starts at all, only its own run shows
         report_not_found(spec.argv[0] if spec.argv else "")
     options = ["--cgroup-manager=disabled"] if name == "crun" else []
+    # Below the tmpfs: nothing of it is left, however the runtime ends.
     state = os.path.join(header["bundle"], "state")
     argv = [program, *options, "--root", state, "run", "--bundle", header["bundle"], f"pybuild-{os.getpid()}"]
     execute(argv, ("PATH=/usr/sbin:/usr/bin:/sbin:/bin",))
@@ -179,6 +184,7 @@ def _hide_hybrid_cgroups() -> None:
 def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: Conditions, terminal: bool) -> bool:
     """Mount what the runtime needs and write its configuration; whether the root has the command at all."""
     work = os.open(spec.rootfs.work, os.O_RDONLY | os.O_CLOEXEC) if isinstance(spec.rootfs, OverlayRoot) else None
+    # After the work directory is open: the stack's own scratch lies on a disk, everything else in memory.
     mount("tmpfs", bundle, "tmpfs", MS_NOSUID, "mode=0700")
     scratch = Scratch(bundle, work)
     userns = conditions.user_namespace
@@ -187,10 +193,12 @@ def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: 
     points = [*SYSTEM_POINTS, *(one.point() for one in attachments)]
     root = mount_root(spec.rootfs, scratch, points, user_namespace=userns, devices=spec.insecure)
     attachments += preparation.apt_attachment(root)
+    # Points are made by us where that can be: a runtime makes them in the layer, and leaves them there.
     kept = [one for one in attachments if _is_nested(one, attachments) or _has_point(one, root, channel)]
     make_directory_in(root, spec.cwd)
     path = os.readlink(f"/proc/self/fd/{root}")
     sources = [_source(one, bundle, index) for index, one in enumerate(kept)]
+    # By the same rule in every isolation (home.py); a runtime has its own.
     spec = replace(spec, env=with_home(spec.env, spec.uid, root))
     size = os.get_terminal_size(0) if terminal else None
     document = config(

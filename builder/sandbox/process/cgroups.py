@@ -34,6 +34,7 @@ class DeviceGuard:
 
     def __init__(self) -> None:
         """Make it. Raises OSError where that can't be done: then it must be done without."""
+        # Version 1 has a file for devices, not a filter of programs; there nodes stay closed (mount_root, MS_NODEV).
         parent = next((each.own for each in read_hierarchies() if each.version == 2), None)
         if parent is None:
             raise FileNotFoundError(errno.ENOENT, "no control groups of version 2")
@@ -55,6 +56,7 @@ def new_device_guard() -> DeviceGuard | None:
     try:
         return DeviceGuard()
     except OSError as error:
+        # All others say that a group cannot be had here: no hierarchy, no right, a read-only mount.
         if error.errno in _FAULTS:
             raise fault_while("making a control group for RUN", error) from error
         return None
@@ -67,6 +69,8 @@ def enter_own_groups(groups: Sequence[str]) -> None:
     """
     if groups:
         enter_groups(groups)
+    # In this order: the group that a process is in when it unshares is the root of what it sees (man 7
+    # cgroup_namespaces).
     if has_cgroup_namespaces():
         unshare(CLONE_NEWCGROUP)
 
@@ -91,10 +95,12 @@ def mount_cgroups(root: int) -> None:
         mount("tmpfs", descriptor_path(point), "tmpfs", _STRICT, "mode=755,size=64k")
     finally:
         os.close(point)
+    # Once more: what was open lies below the tmpfs now.
     point = _open(root, "sys/fs/cgroup")
     try:
         for name in hierarchies:
             _mount_hierarchy(point, name)
+        # Read-only at last, when the directories are made in it.
         mount("tmpfs", descriptor_path(point), "", MS_REMOUNT | MS_RDONLY | _STRICT, "mode=755,size=64k")
     finally:
         os.close(point)

@@ -34,6 +34,7 @@ class Channel:
 
     def send(self, message: RunMessage, *descriptors: int) -> None:
         """Send a message, and descriptors, which stay open here. Raises OSError."""
+        # A copy: the object closes what it has, and this channel is used again.
         with socket.socket(fileno=os.dup(self.descriptor)) as channel:
             socket.send_fds(channel, [to_json(message)], descriptors)
 

@@ -49,6 +49,7 @@ def candidates(name: str, env: Sequence[str]) -> list[str]:
         return []
     if "/" in name:
         return [name]
+    # The last one counts, as in the dict above.
     path = next((item[5:] for item in reversed(env) if item.startswith("PATH=")), _DEFAULT_PATH)
     return [os.path.join(folder or ".", name) for folder in path.split(":")]
 
@@ -60,6 +61,7 @@ def report_not_found(name: str) -> NoReturn:
 
 def _give_up(name: str, failure: OSError) -> NoReturn:
     if failure.errno == errno.ENOENT:
+        # Go's words (os/exec, ErrNotFound), which users of docker know.
         known = "executable file not found in $PATH" if "/" not in name else "no such file or directory"
         reason = known if failure.strerror == os.strerror(errno.ENOENT) else failure.strerror
     elif failure.errno == errno.ENOEXEC:

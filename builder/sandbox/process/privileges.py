@@ -85,9 +85,11 @@ def drop_privileges(spec: SandboxSpec, *, single_id: bool, filtered: bool = True
 
 def _change_ids(spec: SandboxSpec) -> None:
     try:
+        # While we may give files away.
         give_pipes(spec.uid)
         os.setgroups(spec.group_list)
         os.setresgid(spec.gid, spec.gid, spec.gid)
+        # Last: with it the right to change groups is gone (man 7 capabilities).
         os.setresuid(spec.uid, spec.uid, spec.uid)
     except OSError as error:
         raise SandboxError(

@@ -101,6 +101,7 @@ class Connection:
         self._channel.close()
         for relay in self._relays:
             relay.close()
+        # The last one first: it may lie in one that was made before it.
         for stub, parent in reversed(self._stubs):
             remove_stub(stub, parent)
             os.close(parent)
