@@ -92,6 +92,7 @@ def is_archive(stream: Readable) -> bool:
     """
     try:
         head = Replayed(open_decompressed(stream)).head
+        # Zeros alone are the end of a tar, and so one without entries: ADD copies it as a file (build `add-tar-empty`).
         if len(head) < _HEAD_BYTES or not any(head):
             return False
         decode_header(head, 0)
@@ -107,6 +108,7 @@ def read_archive(stream: Readable, temporary: Temporary, what: str, *, large: bo
     """
     contents, index_path = temporary("archive"), temporary("archive.index")
     try:
+        # Contents go here and nowhere else: no name of the archive is ever a path of this machine.
         descriptor = os.open(contents, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
             kept = _Contents(file)
@@ -125,6 +127,7 @@ def read_archive(stream: Readable, temporary: Temporary, what: str, *, large: bo
         if isinstance(error, OSError):
             raise ContextError(f"{what} cannot be read: {error.strerror or error}") from error
         raise
+    # BuildKit lets them into the layer, where they delete what is below (build `add-tar-whiteout-names`).
     if archive.has_markers:
         archive.close()
         raise ContextError(

@@ -103,6 +103,7 @@ class DirectoryTree:
 
     def resolve(self, path: str) -> str:
         try:
+            # A link that is hidden leads nowhere: by way of it nobody gets in what the ignore file keeps out.
             return follow_links(path, self._visible_link)
         except OSError as error:
             raise ContextError(f"{path!r} cannot be resolved: {error.strerror}") from error

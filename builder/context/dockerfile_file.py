@@ -102,6 +102,7 @@ def _unreadable(directory: str, name: str, error: OSError) -> ContextError:
 
 
 def _not_found(directory: str, name: str, shown: str) -> ContextError:
+    # BuildKit's words: scripts look for them.
     message = f"failed to read dockerfile: open {shown}: no such file or directory"
     try:
         near = most_alike(name, os.listdir(directory), case_sensitive=False)

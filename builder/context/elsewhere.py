@@ -51,6 +51,7 @@ class Elsewhere:
 
     def read_archive(self, stream: Readable, what: str) -> Archive:
         """Read a tar. Raises ContextError."""
+        # Among the temporary files of the store: a worker in another process opens the two files by their paths.
         archive = read_archive(stream, self._store.temporary.path, what, large=self._store.large_layers)
         return self._stack.enter_context(archive)
 

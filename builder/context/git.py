@@ -66,6 +66,7 @@ class Repository:
 def find_commit(repository: Repository) -> str:
     """Ask the remote which commit the reference names. Raises ContextError."""
     reference = repository.reference
+    # Nobody is asked: whether the server has it is found out when it is fetched.
     if _COMMIT.fullmatch(reference):
         return reference
     wanted = [reference] if reference.startswith("refs/") else [f"refs/heads/{reference}", f"refs/tags/{reference}"]
@@ -191,6 +192,7 @@ def _environment(repository: Repository) -> Mapping[str, str]:
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_NO_LAZY_FETCH": "1",
+        # ssh must not ask on a terminal that is not its own (man 5 ssh_config, BatchMode).
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new",
         "GIT_CONFIG_COUNT": str(len(settings)),
     }

@@ -36,6 +36,7 @@ def find_ignore(context: str, dockerfile: FoundDockerfile | None) -> FoundIgnore
     """Return the ignore rules that hold for a context. Raises ContextError, and SourceError for bad patterns."""
     places = [(context, name) for name in IGNORE_NAMES]
     if dockerfile is not None:
+        # The Dockerfile's own goes before all, as in BuildKit: it may lie outside of the context, with the Dockerfile.
         places.insert(0, (dockerfile.directory, f"{dockerfile.name}.dockerignore"))
     passed_over: list[str] = []
     for directory, name in places:
@@ -57,6 +58,7 @@ def _read_ignore(directory: str, name: str) -> bytes | str:
     except IsADirectoryError:
         return "is a directory, not a file"
     except OSError as error:
+        # To go on without it would put into the build what it keeps out.
         if error.errno not in _LEADS_NOWHERE:
             raise ContextError(f"the ignore file {path} cannot be read: {error.strerror}", hint=_HINT) from error
         if error.filename == path:

@@ -73,9 +73,11 @@ def load_context(
     """
     context = BuildContext(named, store, warn, keep_git_dir=keep_git_dir)
     try:
+        # Before anything is fetched: a name that could never be used is a mistake of the command line.
         check_named_contexts(named, lambda value: context.repository(value) is not None)
         context.load(location, dockerfile, stdin or sys.stdin.buffer)
     except BaseException:
+        # A checkout or a download may be there already.
         context.close()
         raise
     return context
@@ -104,6 +106,7 @@ class BuildContext:
         self._moments: dict[str, int] = {}
         """Times of contexts that come with one, in seconds since 1970: commits, and files that a server gave one."""
         self._directory = ""
+        # One time for all: what no tar names was made when the build began.
         self._made_at = int(time.time())
         self._note_growth = GrowthWarning(self._warn)
 
@@ -152,6 +155,7 @@ class BuildContext:
 
     def repository(self, text: str) -> GitReference | None:
         """Return what a git URL says, None when `text` is none. Raises UsageError for one that makes no sense."""
+        # Before the gate: a plain path loads nothing of git.
         if "://" not in text and "@" not in text and not text.startswith("github.com/"):
             return None
         return self._elsewhere.repository(text)
@@ -182,6 +186,7 @@ class BuildContext:
         found = FoundDockerfile(text, location, NAMES[0]) if text is not None else find_dockerfile(location, dockerfile)
         self.dockerfile, self.dockerfile_name = found.text, dockerfile or found.name
         self.identity = f"{os.path.realpath(location)}\0{os.path.realpath(os.path.join(found.directory, found.name))}"
+        # A Dockerfile on standard input lies beside nothing, and so has no ignore file of its own.
         ignore = find_ignore(location, found if text is None else None)
         self._trees[""] = self._open_directory(location, self._heard(ignore))
 
@@ -193,6 +198,7 @@ class BuildContext:
             self._trees[""] = EmptyTree(self._made_at)
             return
         self._trees[""] = self._archive_tree("", archive)
+        # In the archive alone: a path of this machine has no meaning there.
         for name in (dockerfile,) if dockerfile and text is None else NAMES:
             found = archive.view.read(inside_root(name), MAX_DOCKERFILE_BYTES) if text is None else text
             if found is not None:
@@ -202,6 +208,7 @@ class BuildContext:
 
     def _load_repository(self, git: GitReference, dockerfile: str | None, text: bytes | None) -> None:
         self._directory = self._check_out(git, "")
+        # Ignore files are for what lies around in somebody's directory; BuildKit heeds none of a repository.
         self._trees[""] = self._open_directory(self._directory, NOTHING_IGNORED)
         if text is None and dockerfile is not None:
             text = read_inside(self._directory, inside_root(dockerfile), MAX_DOCKERFILE_BYTES)
@@ -240,6 +247,7 @@ class BuildContext:
 
     def _check_out(self, git: GitReference, name: str) -> str:
         """Check the context `name` out; return its directory."""
+        # BUILDKIT_CONTEXT_KEEP_GIT_DIR speaks of the main context (A-8).
         keep = self._keep_git_dir and not name
         directory, self._moments[name] = self._elsewhere.check_out(git, keep_git_dir=keep)
         return directory

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from builder.errors import ContextError, ReferenceFormatError, UsageError
 from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, parse_layout_reference, parse_reference
 
+# The last two are bake's: the planner refuses them, in better words (plan/inputs.py).
 _REMOTE = (IMAGE_SCHEME, "http://", "https://", "target:", "input:")
 _KINDS = "It can be a directory, a git URL, a tar by URL, docker-image:// or oci-layout://."
 
@@ -19,6 +20,7 @@ def check_named_contexts(named: Mapping[str, str], is_repository: Callable[[str]
     """Raise UsageError for a name that is no image's, ContextError for a directory or a layout that is not there."""
     for name, value in named.items():
         _check_name(name)
+        # A layout lies on this disk, and can be looked at; an image or a URL would have to be asked for.
         if value.startswith(LAYOUT_SCHEME):
             _check_layout(name, value)
         elif not os.path.isdir(value) and not value.startswith(_REMOTE) and not is_repository(value):

@@ -62,10 +62,12 @@ def hash_node(node: Node) -> str:
         while left and (count := os.readv(descriptor, [buffer[: min(left, _BLOCK_BYTES)]])):
             digest.update(buffer[:count])
             left -= count
+        # Shorter than it was listed: no digest of what is there now would be that of the listing.
         if left:
             raise changed(node.entry.path)
         if check_node(node, descriptor):
             check_growth(node, descriptor, digest.hexdigest())
+        # Bytes of a layer are compared where they are read (docs/decisions/0015).
         if isinstance(content, SlicedContent) and content.digest not in ("", digest.hexdigest()):
             raise changed(node.entry.path)
     except OSError as error:

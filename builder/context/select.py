@@ -51,6 +51,7 @@ def find_matches(tree: Tree, word: str) -> Iterator[Match]:
         return
     names = path.split("/")
     first = next(position for position, name in enumerate(names) if has_wildcards(name))
+    # What stands before the first wildcard is a path like others: links in it are followed, and it must be there.
     base = _follow(tree, "/".join(names[:first]), word).path
     for node in _expand(tree, base, names[first:]):
         found = node.entry.path
@@ -71,6 +72,7 @@ def find_below(tree: Tree, base: Match, pattern: str, exclude: IgnorePatterns) -
 
     Raises ContextError when a literal path is missing.
     """
+    # Only without wildcards, as BuildKit has it (dispatchCopy, requiredPaths).
     if pattern and not has_wildcards(pattern) and tree.find(join(base.path, pattern)) is None:
         raise missing(tree, join(base.path, pattern))
     include = exclude_patterns([pattern], "COPY --parents") if pattern else None
@@ -82,6 +84,7 @@ def filtered(tree: Tree, root: str, exclude: IgnorePatterns, include: IgnorePatt
 
     Directories that are not taken themselves appear when something below them is.
     """
+    # Nothing to decide, for nearly every COPY: the walk is passed on as it is.
     if not exclude and include is None:
         nodes = tree.walk(root)
         next(nodes, None)

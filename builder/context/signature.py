@@ -38,6 +38,7 @@ def context_signature(
         settled = functools.partial(is_settled, moment_ns=before_ns)
     with StillTree(directory) as tree:
         scan = _Scan(tree, ignore, store_inside(directory, store), settled)
+        # Sorted: the same roots in another order of COPYs are one signature.
         for root in sorted(set(roots)):
             if not scan.add_root(root):
                 return None
@@ -62,6 +63,8 @@ class _Scan:
         for name in root.split("/") if root else ():
             path = f"{path}/{name}" if path else name
             try:
+                # lstat: a link on the way makes what is behind it something else without a trace here, so it
+                # ends the look (below).
                 status = os.lstat(self._tree.at(path))
             except (FileNotFoundError, NotADirectoryError):
                 # That it comes to be is a change: COPY says then what it did not say before.

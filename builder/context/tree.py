@@ -126,6 +126,7 @@ class ViewTree:
         entry = found.entry
         if entry.kind not in (FILE, HARDLINK):
             return Node(self._plain(found))
+        # Where the bytes lie: a hard link has the place of the file it is a name of (layer/view.py).
         identity = (found.layer_number, found.offset)
         return Node(self._plain(found), self._view.content(found), identity if identity in linked else None)
 
@@ -133,6 +134,7 @@ class ViewTree:
         entry = found.entry
         if found.layer_number < 0:
             return entry._replace(mtime=self._made_at)
+        # In a layer one name is the file and the others link to it; in a tree all names are alike.
         return entry._replace(kind=FILE, link="") if entry.kind == HARDLINK else entry
 
 
