@@ -144,6 +144,7 @@ class _Walk:
             if not self.looks_as_before(entry, status):
                 below.pending = None
                 yield from self.emit(entry)
+        # Behind the directory's own entry, when it has one: parents come first in a layer.
         self.visits.append(below)
 
     def keep_or_drop(self, path: str, absolute: str, status: os.stat_result) -> Iterator[Change]:
@@ -153,6 +154,7 @@ class _Walk:
         if entry.kind == FILE and status.st_nlink > 1:
             target = self.links.target(path, status)
             if target:
+                # Without attributes: a tar's link has none of its own, and the first name has brought them.
                 yield from self.emit(entry._replace(kind=HARDLINK, link=target, size=0, xattrs=()))
                 return
         elif self.is_as_before(entry, absolute, status):

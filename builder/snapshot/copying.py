@@ -116,6 +116,7 @@ class CopyingSnapshotter:
         with self._lock:
             fitting = [tree for tree in self._idle if tree.chain == wanted[: len(tree.chain)]]
             if fitting:
+                # The fewest layers to apply; for a stage that goes on it is its own tree, with none.
                 best = max(fitting, key=lambda tree: len(tree.chain))
                 self._idle.remove(best)
                 return best

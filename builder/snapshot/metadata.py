@@ -87,6 +87,7 @@ def same_metadata(one: Entry, other: Entry) -> bool:
         return one.link == other.link
     if one.mode != other.mode or _image_xattrs(one) != _image_xattrs(other):
         return False
+    # A directory's size is the file system's affair, and no layer has it.
     if one.kind == DIRECTORY:
         return True
     return one.size == other.size and one.device == other.device

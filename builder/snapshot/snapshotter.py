@@ -90,6 +90,7 @@ def place_of(store: Store, namespace: BuildNamespace) -> Place:
         case SingleIdRoot():
             ids = "ignore"
         case NoNamespace():
+            # An ordinary user can give no file away (man 2 chown).
             ids = "exact" if os.geteuid() == 0 else "ignore"
         case HostRoot() | MappedRoot():
             pass

@@ -94,6 +94,7 @@ class UnpackedLayers:
         if path in self._known:
             return True
         whole = is_of_this_boot(path)
+        # Only a yes is kept: another process may finish it at any time.
         if whole:
             self._known.add(path)
         return whole

@@ -82,6 +82,7 @@ class _OverlayLayers:
         with translated("making the writable layer of a container"):
             made = self._place.temporary("upper")
             make_upper(made, view, owners=self._place.ids == "exact")
+            # Whole or not at all: what is there is taken for a writable layer, also after a kill.
             os.rename(made, upper)
 
     @contextmanager
@@ -122,6 +123,8 @@ class _CopiedLayers:
                 os.chmod(made, _ROOT_MODE)  # mkdir goes by the umask
             apply_layers(made, layers, 0, self._place.ids)
             with translated("making the writable layer of a container"):
+                # Kept as it is for the container's whole life: changes are those since the image, not
+                # since the last start.
                 write_scan(made, f"{directory}/scan")
                 os.rename(made, root)  # last, since it says that all is there
         except BaseException:
