@@ -63,6 +63,7 @@ class _Parser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """Parse, and say of an unknown flag which known one is nearest."""
         found, unknown = self.parse_known_args(args, namespace)
+        # argparse would list all of them in one line; people mistype one at a time.
         if unknown:
             flag = next((word for word in unknown if word.startswith("-")), "")
             raise (
@@ -270,6 +271,7 @@ def parse_build_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> a
 
 
 def _name(word: str) -> str:
+    # `-tNAME` is -t, with its value in the same word.
     return word.partition("=")[0] if word.startswith("--") else word[:2]
 
 
@@ -281,6 +283,7 @@ def split_boolean_values(argv: list[str]) -> list[str]:
             return result + argv[position:]
         name, equals, value = word.partition("=")
         if equals and name.startswith("--") and name[2:] in _BOOLEANS:
+            # docker's --pull is a switch, podman's has policies: what both mean is one of two.
             value = _PULL_POLICIES.get(value.lower(), value) if name == "--pull" else value
             if value.lower() in {"1", "t", "true"}:
                 result.append(name)

@@ -199,6 +199,7 @@ def _parts(word: str) -> tuple[str, str | None]:
         name, equals, value = word.partition("=")
         return name, value if equals else None
     if word.startswith("-") and len(word) > 2:
+        # `-v=x` is what Go's flags take as well as `-vx`.
         return word[:2], word[2:].removeprefix("=")
     return word, None
 

@@ -35,6 +35,7 @@ def with_limits(options: RunOptions, arguments: argparse.Namespace) -> RunOption
 
 def _memory(text: str) -> int | None:
     size = parse_size(text, "--memory") if text else 0
+    # 0 is no limit, in docker's words.
     if 0 < size < MIN_MEMORY_BYTES:
         raise UsageError(f"--memory {text!r} is less than {MIN_MEMORY_BYTES >> 20}m, which a command needs to start")
     return size or None
@@ -62,6 +63,7 @@ def _quota(text: str) -> int | None:
 def _number(text: str, flag: str) -> int | None:
     if text and not (re.fullmatch("[0-9]{1,19}", text.strip()) and int(text) <= MAX_NUMBER):
         raise UsageError(f"{flag} {short(text)} is not a whole number")
+    # Digits are counted before int(): of thousands Python refuses to make a number, with an error of its own.
     return int(text or 0) or None
 
 
@@ -78,6 +80,7 @@ def _is_list(words: str) -> bool:
 
 
 def _parent(text: str) -> str:
+    # The path is made below each hierarchy: it must not lead out of one.
     if ".." in text.split("/") or not text.isprintable():
         raise UsageError(f"--cgroup-parent {short(text)} is not the path of a control group")
     return text

@@ -11,6 +11,7 @@ from builder.oci.platform import parse_platform
 
 # Patterns are text: compiling them would cost every cached build, and few command lines need one.
 _SIZE = r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?"
+# As go-units reads sizes (RAMInBytes): k is 1024, although docker prints sizes by thousands.
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 MAX_NUMBER = (1 << 63) - 1
 """The largest number that the kernel's interfaces take."""
@@ -54,6 +55,7 @@ def parse_build_args(words: Sequence[str], environment: Mapping[str, str], flag:
         if equals:
             result[name] = value
         elif name in environment:
+            # As docker: a name that the environment lacks is as good as not given, so ARG's default holds.
             result[name] = environment[name]
     return result
 

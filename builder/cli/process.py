@@ -62,6 +62,7 @@ def _terminate(number: int, _frame: object) -> NoReturn:
     for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         if signal.getsignal(other) != signal.SIG_IGN:
             signal.signal(other, end)
+    # By a signal, which reaches the main thread also where it waits for a lock (docs: threading.Lock.acquire).
     signal.setitimer(signal.ITIMER_REAL, _ENDING_SECONDS)
     raise Terminated(number)
 

@@ -148,6 +148,7 @@ def _secret_value(word: str, path: str, variable: str, environment: Mapping[str,
         return os.fsencode(environment[variable])
     try:
         with open(os.path.expanduser(path), "rb") as file:
+            # One more than may be: what is longer is refused, however long it is, without being read.
             value = file.read(_MAX_SECRET_BYTES + 1)
     except OSError as error:
         raise UsageError(f"--secret {word!r}: cannot read {path}: {error.strerror}") from error
@@ -179,5 +180,6 @@ def parse_ssh(words: Iterable[str], environment: Mapping[str, str]) -> dict[str,
                 f"--ssh {word!r}: {path} is not a socket",
                 hint="Add the key to an agent with ssh-add, and give the agent's socket.",
             )
+        # The sandbox's processes have other working directories.
         result[identifier or "default"] = os.path.abspath(path)
     return result

@@ -22,6 +22,7 @@ def request_from(arguments: argparse.Namespace) -> BuildRequest:
         raise UsageError(f"invalid network mode {arguments.network!r}", hint="It is default, host or none.")
     if arguments.jobs < 0:
         raise UsageError(f"--jobs {arguments.jobs} is negative")
+    # buildah's and docker's word for whatever there is.
     isolation = "" if arguments.isolation == "default" else arguments.isolation
     if isolation not in _ISOLATIONS:
         raise UsageError(f"invalid isolation {arguments.isolation!r}", hint="It is native, oci or chroot.")
@@ -71,6 +72,8 @@ def _build_args(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the build arguments; SOURCE_DATE_EPOCH of the environment is one, unless it is given otherwise."""
     build_args = options.parse_build_args(arguments.build_arg, os.environ)
     if value := os.environ.get("SOURCE_DATE_EPOCH", ""):
+        # buildx does so as well: the variable is how tools hand on a time (reproducible-builds.org), and a
+        # flag goes before it.
         build_args.setdefault("SOURCE_DATE_EPOCH", value)
     return build_args
 

@@ -64,6 +64,7 @@ def report_to_json(report: CheckReport) -> dict[str, Any]:
 def _range(finding: Finding) -> dict[str, Any]:
     place = finding.location
     return {
+        # buildx counts characters from 0, and lines from 1.
         "start": {"line": place.line, "character": max(0, place.column - 1)},
         "end": {"line": place.end_line or place.line, "character": max(0, place.end_column - 1)},
     }
@@ -108,6 +109,7 @@ def report_to_sarif(report: CheckReport) -> dict[str, Any]:
 
 
 def _sarif_location(file: str, place: Location) -> dict[str, Any]:
+    # SARIF counts from 1, and has no number for "unknown": what is not known is left out.
     region: dict[str, int] = {"startLine": max(1, place.line)}
     if place.column:
         region["startColumn"] = place.column

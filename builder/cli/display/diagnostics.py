@@ -28,6 +28,7 @@ def render_error(error: PybuildError, *, colour: bool = False, verbose_tail: boo
     for number, each in enumerate(errors):
         if number:
             lines.append("")
+        # Errors that were found together are of one file, and only the first has its text.
         lines += _one(each, getattr(each, "source", "") or getattr(error, "source", ""), colour)
     if len(errors) > 1:
         lines.append(f"{len(errors)} errors")
@@ -51,6 +52,7 @@ def _tail(error: StepFailed) -> Iterator[str]:
     if hidden > 0:
         yield f" … {hidden} earlier lines"
     for line in error.tail[-_TAIL_LINES:]:
+        # Cleaned here and not where it is kept: a record has what the command said, a terminal must not obey it.
         yield f" {clean(last_written(line))}"
     yield "------"
 

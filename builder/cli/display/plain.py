@@ -28,6 +28,7 @@ class PlainDisplay:
         with self._lock:
             for line in self._lines(event):
                 self._stream.write(line + "\n")
+            # At once: a log is watched while it grows.
             self._stream.flush()
 
     def _number(self, step: tuple[str, int]) -> int:

@@ -25,6 +25,7 @@ def formatted(template: str, rows: Sequence[Row], heads: Mapping[str, str]) -> I
         yield from (json.dumps(dict(row)) for row in rows)
         return
     if template == _TABLE or template.startswith(f"{_TABLE} "):
+        # People write \t in single quotes, so two characters come here.
         cells = _unescaped(template[len(_TABLE) :].strip()).split("\t")
         head = [_filled(cell, heads, heads) for cell in cells]
         yield from table_lines(head, [[_filled(cell, row, heads) for cell in cells] for row in rows])
@@ -47,6 +48,7 @@ def _filled(text: str, row: Row, heads: Mapping[str, str]) -> str:
         return json.dumps(row[name]) if as_json else clean(row[name])
 
     result = _ACTION.sub(value, text)
+    # What no field has taken is an error: Go's templates can do more than is done here.
     left = re.search(r"\{\{.*?(\}\}|$)", _ACTION.sub("", text))
     if left:
         raise _wrong(left[0], heads)

@@ -15,6 +15,7 @@ def clean(text: str) -> str:
     """Return `text` fit for a terminal: control and direction-changing characters are shown, not obeyed."""
     if text.isascii() and text.isprintable():
         return text
+    # Halves of surrogates, which stand for bytes that are no text, cannot be written: they become question marks.
     return text.translate(_CONTROL).encode("utf-8", "replace").decode("utf-8")
 
 
@@ -26,6 +27,7 @@ def last_written(line: str) -> str:
 def size_text(size: float) -> str:
     """Return bytes in decimal units with three digits, as docker prints them: 1.23MB."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
+        # What rounds to 1000 belongs to the next unit: three digits of it would read 1e+03.
         if size < 999.5 or unit == "TB":
             break
         size /= 1000

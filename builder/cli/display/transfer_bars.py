@@ -32,6 +32,7 @@ def live_bars(stream: TextIO, moving: Callable[[], Iterable[e.BlobProgress]]) ->
 
 def blob_row(blob: e.BlobProgress) -> Text:
     """Return the row of a blob on its way: a bar, bytes of all, and bytes a second."""
+    # A blob of no bytes is there at once.
     filled = _BAR_COLUMNS * blob.done // blob.size if blob.size else _BAR_COLUMNS
     row = Text(f" ↕ {short_digest(blob.digest)}  ", style="cyan", no_wrap=True, overflow="ellipsis")
     row.append("█" * filled + "░" * (_BAR_COLUMNS - filled))

@@ -38,6 +38,7 @@ class TransferDisplay:
         if self._stream.isatty():
             from builder.cli.display.transfer_bars import live_bars  # gate: rare. rich is the slowest import of all
 
+            # A copy: blobs come and go while rich draws, on a thread of its own.
             self._live = live_bars(self._stream, lambda: list(self._moving.values()))
 
     def __enter__(self) -> TransferDisplay:
@@ -48,6 +49,7 @@ class TransferDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # What is left was cut short, by an error or by Ctrl-C: no bar of it stays on the screen.
         self._moving.clear()
         if self._live is not None:
             self._live.stop()
@@ -70,4 +72,5 @@ class TransferDisplay:
         if self._live is None:
             print(line, file=self._stream, flush=True)
         else:
+            # Not as rich's markup: brackets in a line are brackets.
             self._live.console.print(line, markup=False, soft_wrap=True)

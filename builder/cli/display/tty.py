@@ -79,6 +79,7 @@ class TtyDisplay:
             self._changed.notify_all()
         elif not self._has_clock:
             self._has_clock = True
+            # Named, so that who must be alone can say who is not (linux/threads.py).
             threading.Thread(target=self._draw_on, name="display", daemon=True).start()
 
     def _is_busy(self) -> bool:
