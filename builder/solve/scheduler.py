@@ -73,6 +73,7 @@ class Pool:
                 self._work(step)
                 self._finish(step.id)
         except BaseException as error:
+            # Whatever it is: a thread that ended without `_leave` would have `_wait` wait for ever.
             with self._condition:
                 # The first that is one: a step may be cancelled, and say so, before the error behind it arrives.
                 if self._error is None or isinstance(self._error, Cancelled):
@@ -95,9 +96,12 @@ class Pool:
                 self._needs[identifier].discard(finished)
                 if not self._needs[identifier]:
                     heappush(self._ready, identifier)
+            # Not a thread for each step: thirty RUNs in a row on thirty threads, all of them woken after each, took
+            # 8,300 futex calls.
             self._start(len(self._ready) - 1)
 
     def _leave(self) -> None:
         self._working -= 1
+        # Nobody else waits: threads that have nothing to do have ended.
         if not self._working:
             self._condition.notify_all()

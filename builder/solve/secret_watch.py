@@ -43,6 +43,7 @@ class SecretWatch:
             inside = (found for found in files if found.offset <= position < found.offset + found.entry.size)
             path = next((found.entry.path for found in inside), "")
             data = path.encode("utf-8", "surrogateescape")
+            # A warning that named such a path would tell the secret itself.
             places[name] = "" if any(value in data for value in self._values.values()) else path
         return places
 
@@ -51,6 +52,8 @@ class SecretWatch:
         for name, value in self._values.items():
             if name not in self.found and (at := seen.find(value)) >= 0:
                 self.found[name] = self._position + at
+        # One byte less than the longest value: what begins in it is found with the next block, and what
+        # lies in it was found.
         kept = min(self._overlap, len(seen))
         self._position += len(seen) - kept
         self._tail = seen[len(seen) - kept :]
@@ -65,4 +68,5 @@ def watch_for(secrets: Mapping[str, bytes]) -> SecretWatch | None:
 
 def _sought(value: bytes) -> bytes:
     """Return what is looked for: text without the blanks around it, which editors add; other bytes as they are."""
+    # A NUL is in no text.
     return value if b"\0" in value else value.strip()

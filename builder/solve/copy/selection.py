@@ -105,6 +105,7 @@ def inputs_of(
         Warned("UnmatchedWildcard", f"{word} matches nothing, so nothing is copied", step.label.location)
         for word in selected.unmatched
     )
+    # The files are described only when a miss is to be explained: a cached build never asks.
     return Inputs(document, partial(_seen, parts), tuple(warnings))
 
 

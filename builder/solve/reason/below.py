@@ -47,9 +47,11 @@ def changes_below(plan: Plan, step: Step[Op], results: Results, before: Facts) -
     layers = [below for below in ancestors(plan, step) if not isinstance(below.op, ImageOp)]
     for below in layers:
         solved = results.steps.get(below.id)
+        # Whatever it makes: that this one runs again is for no other reason.
         if solved is None or not solved.cached:
             yield f"follows {label(below, step)}"
             return
+    # All that is below was in the cache, and yet it is something else.
     base = base_of(plan, step)
     if base != before.base:
         yield _base_change(before.base, base)
@@ -79,6 +81,7 @@ def label(below: Step[Op], seen_from: Step[Op]) -> str:
 
 
 def _instruction(title: str) -> str:
+    # Numbers shift with every step that is put in or taken out: instructions are compared without them.
     found = _NUMBERED.fullmatch(title)
     return value(found[2] if found else title)
 

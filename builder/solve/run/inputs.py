@@ -71,6 +71,8 @@ def run_seen(step: RunStep, sources: Sources, shown: Mapping[BindMount, Shown]) 
         if source is None or not isinstance(mount, BindMount | CacheMount):
             continue
         if isinstance(source, StepSource):
+            # Of stages the layers alone are kept: their indexes tell the rest, when it is asked for
+            # (docs/decisions/0013).
             layers = tuple(str(layer.diff_id) for layer in sources.layers(source.step))
             found.append(Seen(mount.target, mount.subpath, layers=layers))
             continue
@@ -88,6 +90,7 @@ def _mount(
 ) -> dict[str, Any]:
     match mount:
         case BindMount():
+            # What the command saw goes before what is there by now.
             known = shown[mount].sighting.content if mount in shown else None
             content = known or _content(step, mount.source, mount.subpath, sources, memory)
             return {"type": "bind", "target": mount.target, "content": content, "writable": not mount.readonly}
