@@ -19,6 +19,7 @@ from builder.plan.plan import ImageResolver
 from builder.plan.planner import Planner
 from builder.plan.step import CacheMount, RunOp, SecretMount, SshMount
 
+# Names alone: what a word does with their values is all the same here.
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
@@ -202,6 +203,7 @@ def _description(comments: tuple[str, ...], name: str) -> str:
 def _merged(needs: Iterator[Need]) -> tuple[Need, ...]:
     """Return each name once, in the order of the file; a need that is required somewhere is required."""
     found: dict[str, Need] = {}
+    # In the order of the file, since arguments before the first FROM are found last, and backwards.
     for need in sorted(needs, key=lambda need: need.location.line if need.location else 0):
         first = found.get(need.name)
         if first is None or (need.required and not first.required):

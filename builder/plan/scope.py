@@ -126,6 +126,7 @@ class Expander:
         """Return (field, name, value) of the variables in a word that can be expanded."""
         if word is None or "$" not in word.text:
             return ()
+        # Not counted: the word has been expanded, and paid for, already.
         names = dict.fromkeys(expand(word.text, scope.lookup, escape=self._escape).used)
         return tuple((field, name, shorten(found.value)) for name in names if (found := scope.find(name)))
 
@@ -152,6 +153,7 @@ class Expander:
         except WordError as error:
             hint = error.hint or self._explain(error, scope)
             raise PlanError(error.message, fault_location(word, error.offset), hint=hint) from error
+        # Only what has grown: an ordinary file of any length costs nothing.
         self.spend(max(0, len(expansion.text) - len(word.text)), word.location)
         return expansion
 

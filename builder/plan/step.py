@@ -72,6 +72,7 @@ class GitSource:
     subdirectory: str = ""
     checksum: str = ""
     keep_git_dir: bool = False
+    # As BuildKit: a repository comes with its submodules, unless its URL says otherwise (C-24).
     submodules: bool = True
     mtime: Literal["checkout", "commit"] = "checkout"
     fetch_by_commit: bool = False
@@ -83,6 +84,7 @@ class Paths:
 
     source: ContextSource | StepSource
     paths: tuple[str, ...]
+    # Not compared: two stages with the same COPY have one step (Q-1), though it stands in two places.
     places: tuple[Location, ...] = field(default=(), compare=False)
     """Where in the Dockerfile each path stands."""
     origins: tuple[str, ...] = field(default=(), compare=False)
@@ -130,6 +132,7 @@ class SecretMount:
     target: str = ""
     variable: str = ""
     required: bool = False
+    # The Dockerfile reference's default, as is that of an agent's socket below.
     mode: int = 0o400
     uid: int = 0
     gid: int = 0
@@ -253,6 +256,7 @@ class Step(Generic[OpT_co]):
     parent: StepID | None = None
     op: OpT_co
     label: StepLabel = field(default=StepLabel(), compare=False)
+    # Not compared, as no key has it; step_table.py asks for it apart.
     no_cache: bool = field(default=False, compare=False)
     """Executed whatever the cache has."""
 
