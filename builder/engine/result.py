@@ -35,6 +35,7 @@ class StepReport(NamedTuple):
             document |= {"diff_id": self.layer, "size": self.size}
         if self.reason:
             document["reason"] = self.reason
+        # A step from the cache took no time of this build.
         if not self.cached:
             document["seconds"] = round(self.seconds, 3)
         return document
