@@ -73,6 +73,7 @@ class BuildNetwork:
         """Wait for the network; a descriptor of its namespace, which stays this object's. Raises as `connect`."""
         self.start()
         with self._lock:
+            # With the lock held: whoever comes meanwhile waits for the same.
             deadline = time.monotonic() + _LONGEST_SECONDS
             # Once it is there the keeper may still have something to say: that it has ended, and why.
             while self._receive(0.0 if self._namespace is not None else deadline, cancel) or self._namespace is None:
@@ -86,6 +87,8 @@ class BuildNetwork:
         """End the keeper, and with it the network; not waited for. Does nothing when there is none."""
         with self._lock:
             if self._keeper is not None:
+                # Its end of the channel is the signal: the fork server kills a run whose other end is closed
+                # (fork_loop.py).
                 self._keeper.close()
             if self._namespace is not None:
                 os.close(self._namespace)

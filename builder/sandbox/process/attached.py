@@ -91,6 +91,7 @@ def _at_terminal(
     stdin, stdout, _ = streams
     master, slave = os.openpty()
     stack.callback(os.close, master)
+    # Keys that the command does not read must not stop its output, which one thread takes as well.
     os.set_blocking(master, False)
     _take_size(stdout, master)
     try:

@@ -127,5 +127,6 @@ def run_message_from_json(packet: bytes) -> RunMessage:
 
 def _from_json(packet: bytes) -> Message:
     members = json.loads(packet)
+    # From a process that we forked: what it says is not checked as a stranger's would be.
     message: Message = _TYPES[members.pop("type")](**members)
     return message

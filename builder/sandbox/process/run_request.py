@@ -73,6 +73,7 @@ def run_request(
         try:
             status = connection.follow(outputs, inputs={cancel.fileno(): stop})
         except SandboxError:
+            # After a cancel every failure is of its making.
             if not cancelled:
                 raise
         if cancelled:
