@@ -121,6 +121,7 @@ def _matches(token: Token, character: str) -> bool:
 def _class_character(pattern: str, position: int) -> tuple[str, int]:
     """Read one end of a range; a bracket or hyphen must be escaped. Something has to follow: at least the bracket."""
     character = pattern[position : position + 1]
+    # As Go has it (path/filepath/match.go, getEsc).
     if character in ("", "-", "]"):
         raise PatternError("a character class [...] is empty, unfinished or has a bare hyphen")
     if character == "\\":

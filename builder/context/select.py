@@ -56,6 +56,7 @@ def find_matches(tree: Tree, word: str) -> Iterator[Match]:
     for node in _expand(tree, base, names[first:]):
         found = node.entry.path
         if node.entry.kind == SYMLINK:
+            # A match may be a link, and is followed as a literal path is (C-12); one that dangles is an error.
             yield _follow(tree, found, found)
         else:
             yield Match(found, name_of(found), node.entry, None if node.entry.kind == DIRECTORY else node)
