@@ -59,6 +59,7 @@ class TtyDisplay:
         self._first = False
         # Not refreshed by rich: its thread would be there while no step runs.
         self._live = Live(get_renderable=self._render, console=self._console, auto_refresh=False, transient=True)
+        # Transient: what runs goes from the screen at the end, and what has finished was printed above it for good.
         self._live.start()
 
     def __call__(self, event: e.Event) -> None:
@@ -76,6 +77,7 @@ class TtyDisplay:
     def _keep_clock(self) -> None:
         """Have a clock while steps run, and no longer; the lock is held."""
         if not self._is_busy():
+            # It wakes the thread that draws, which draws once more and ends: nobody joins it.
             self._changed.notify_all()
         elif not self._has_clock:
             self._has_clock = True
