@@ -133,9 +133,9 @@ def copy_between(
 def _documents(
     store: Store, source: Source, location: Location, platform: Platform | None, *, is_exact: bool
 ) -> Documents:
-    """Read what is to be copied; with a `platform`, its image.
+    """Read the documents of what is to be copied; with a `platform`, those of its image alone.
 
-    Unless somebody says what exactly, an index of the store of which one image is here stands for that image.
+    An index of the store of which one image alone is here stands for that image, unless `is_exact`.
     """
     image: str | Descriptor = location.image
     if isinstance(location, StoreLocation):

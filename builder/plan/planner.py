@@ -56,7 +56,7 @@ class Planner:
         resolver: ImageResolver,
         timestamps: Timestamps | None = None,
     ) -> None:
-        """Read what stands outside the stages. Raises PlanError, and what `moments` raises."""
+        """Read what stands outside the stages. Raises PlanError, and what `timestamps` raises."""
         self.dockerfile = dockerfile
         self.outside = Scope()
         self.expander = Expander(dockerfile.escape, self.outside)

@@ -14,7 +14,10 @@ from typing import Literal
 from builder.oci.run_options import NO_OPTIONS, RunOptions
 
 Network = Literal["default", "shared", "host", "none"]
-"""The build's own; this machine's without CAP_NET_RAW, which "default" is where there is no own; with it; loopback."""
+"""default: the build's own, or "shared" where it can have none; none: loopback alone.
+
+shared, host: this machine's, without CAP_NET_RAW and with it.
+"""
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the machine; some build scripts have come to know it."""

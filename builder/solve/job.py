@@ -135,7 +135,7 @@ def job_from_json(document: dict[str, Any]) -> StepJob:
 
 
 class Seen(NamedTuple):
-    """One thing that a step read. `lines` are empty where `layers` and `path` tell where to look them up."""
+    """One thing that a step read. `lines` are empty where `layers` and `root` say where to look them up."""
 
     label: str
     """What the Dockerfile calls it; the target of a mount."""

@@ -31,10 +31,10 @@ def resolv_conf(path: str = RESOLV_CONF) -> str:
 
 
 def split_servers(text: str, is_local: Callable[[str], bool]) -> tuple[str, tuple[str, ...]]:
-    """Return the server that somebody on this machine must ask for a run with a network of its own, and all such.
+    """Return the server that is to be asked on behalf of a run with a network of its own, and all local ones.
 
-    The first is "" when none must be asked: the others do. Of several, pasta and slirp4netns ask the first with an
-    IPv4 address, or else the first.
+    A server is local when only this machine reaches it. The one to be asked is the first with an IPv4 address, or else
+    the first, as pasta and slirp4netns have it; it is "" where that one is not local, and so reached by the run itself.
     """
     servers = [match[1] for line in text.splitlines() if (match := _NAMESERVER.match(line))]
     local = tuple(server for server in servers if is_local(server))

@@ -122,7 +122,7 @@ def remove_stub(stub: Stub, parent: int) -> None:
 
 
 def write_stub_layer(view: int, points: Iterable[MountPoint], layer: str) -> bool:
-    """Fill the empty directory `layer` with stubs for the points that the tree at `view` lacks; whether any did.
+    """Fill the empty directory `layer` with stubs for the points that the tree at `view` lacks; say if it lacks any.
 
     Points below another point are left out: they are made inside what is mounted there. Raises OSError.
     """

@@ -67,7 +67,7 @@ def mount_scratch(rootfs: Rootfs, report: Report) -> Scratch:
 def mount_root(
     rootfs: Rootfs, scratch: Scratch, points: Sequence[MountPoint], *, user_namespace: bool, devices: bool
 ) -> int:
-    """Mount the tree, with stubs for `points` where it is an overlay; a descriptor of its root. Raises OSError.
+    """Mount the tree, an overlay with stubs for `points`; return a descriptor of its root. Raises OSError.
 
     Device nodes in the tree can be made but not opened unless `devices`: without a control group that tells the
     machine's disks from /dev/null (cgroups.py), there are only the six usual nodes that are mounted one by one.
@@ -85,7 +85,7 @@ def mount_root(
 
 
 def mount_stack_readonly(rootfs: OverlayRoot, point: str, *, user_namespace: bool) -> str:
-    """Make the stack readable as one tree; its path, which is `point` (an empty directory) if anything was mounted."""
+    """Make the stack readable as one tree; return its path: `point`, an empty directory, where that took a mount."""
     layers = (rootfs.upper, *rootfs.lower) if rootfs.upper and os.listdir(rootfs.upper) else rootfs.lower
     if not layers:
         return point

@@ -70,7 +70,7 @@ def become_container(
 
 
 def assemble_root(spec: SandboxSpec, channel: Channel, conditions: Conditions) -> int:
-    """Mount everything the command will see; a descriptor of the new root. Raises OSError, SandboxError."""
+    """Mount everything the command will see; return a descriptor of the new root. Raises OSError, SandboxError."""
     user_namespace = conditions.user_namespace
     scratch = mount_scratch(spec.rootfs, channel.send)
     preparation = Preparation(spec, scratch, user_namespace=user_namespace, single_id=conditions.single_id)

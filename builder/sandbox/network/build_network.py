@@ -70,7 +70,7 @@ class BuildNetwork:
         return _with_gateway(replace(spec, resolv_conf=self.source.resolv_conf), ""), namespace
 
     def join(self, cancel: Cancel) -> int:
-        """Wait for the network; a descriptor of its namespace, which stays this object's. Raises as `connect`."""
+        """Wait for the network; return a descriptor of its namespace, which this object keeps. Raises as `connect`."""
         self.start()
         with self._lock:
             # With the lock held: whoever comes meanwhile waits for the same.
@@ -95,7 +95,7 @@ class BuildNetwork:
             self._keeper = self._namespace = self._failure = None
 
     def _receive(self, deadline: float, cancel: Cancel) -> bool:
-        """Take in what the keeper says, waiting until `deadline`; whether it said something. Raises SandboxError."""
+        """Wait until `deadline` for what the keeper says; say whether there was anything. Raises SandboxError."""
         assert self._keeper is not None, "it was started"
         poll = select.poll()
         poll.register(self._keeper, select.POLLIN)

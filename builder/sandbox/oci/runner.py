@@ -182,7 +182,7 @@ def _hide_hybrid_cgroups() -> None:
 
 
 def _write_bundle(spec: SandboxSpec, bundle: str, channel: Channel, conditions: Conditions, terminal: bool) -> bool:
-    """Mount what the runtime needs and write its configuration; whether the root has the command at all."""
+    """Mount what the runtime needs, and write its configuration; say whether the root has the command at all."""
     work = os.open(spec.rootfs.work, os.O_RDONLY | os.O_CLOEXEC) if isinstance(spec.rootfs, OverlayRoot) else None
     # After the work directory is open: the stack's own scratch lies on a disk, everything else in memory.
     mount("tmpfs", bundle, "tmpfs", MS_NOSUID, "mode=0700")

@@ -132,7 +132,7 @@ class _Attendance:
         return status
 
     def _before_wait(self) -> int | None:
-        """Kill the run when its time is up; how long there is nothing else to do, in milliseconds."""
+        """Kill the run when its time is up; return for how many milliseconds there is nothing else to do."""
         waits = [self._offer()]
         if self._deadline is not None:
             left = self._deadline - time.monotonic()
@@ -178,7 +178,7 @@ class _Typed:
         return bool(self._left)
 
     def offer(self) -> int | None:
-        """Give what is left; how soon to try again, in milliseconds."""
+        """Give what is left; return in how many milliseconds to try again."""
         with suppress(OSError):  # no room (EAGAIN), or nobody there any more (EIO)
             while self._left:
                 self._left = self._left[os.write(self._master, self._left) :]

@@ -47,7 +47,7 @@ def run_request(
     cancel: Cancel,
     open_pipes: Callable[[], tuple[Pipe, Pipe]] = output_pipes,
 ) -> ExitStatus:
-    """Launch a request with stdin empty and its output read; the status. Raises as Sandbox.run."""
+    """Launch a request, its stdin empty and its output read, and return its status. Raises as Sandbox.run."""
     if cancel.is_set():
         raise Cancelled("the build was stopped")
     with ExitStack() as stack:

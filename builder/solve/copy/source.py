@@ -41,7 +41,7 @@ class SelectedSource(NamedTuple):
     nodes: Callable[[], Iterator[Node]]
     """Give the file, or what is below the directory, in tree order; works again and again."""
     fixed: Mapping[str, Any] | None = None
-    """Its inputs, where a name stands for the content and nothing need be read: those of a commit."""
+    """Its inputs, for a source whose name stands for its content (a commit): nothing need be read for them."""
     may_unpack: bool = False
     """Whether ADD unpacks it if it turns out to be an archive."""
     context: str | None = None
