@@ -58,6 +58,7 @@ class LimitGroups:
 
     def judged(self, status: ExitStatus) -> ExitStatus:
         """Return how a run in them ended, with whether it failed after the kernel had killed a process for memory."""
+        # A command that succeeded has nothing to explain, whatever of it was killed.
         return replace(status, memory_limit_reached=status.code != 0 and self._memory_limit_was_reached(status))
 
     def _memory_limit_was_reached(self, status: ExitStatus) -> bool:
@@ -103,6 +104,7 @@ class Limits:
                     group if hierarchy.version == 2 else found.unified,
                     group.path if has_memory else found.memory,
                 )
+                # After the group is noted: what is refused here removes it as well.
                 self._write(group.path, hierarchy, wanted)
         except BaseException:
             found.close()
@@ -255,6 +257,7 @@ def check_limits(options: RunOptions) -> None:
         if child == 0:
             os._exit(_try_to_enter(groups.paths))
         status = reap(child, _TRIAL_SECONDS)
+    # A child that did not end in time says nothing of rights: a fault, to be tried again (refusal.py).
     number = errno.EAGAIN if status is None else abs(os.waitstatus_to_exitcode(status))
     if number:
         raise _refusal(_first_flag(options), " and ".join(groups.paths), OSError(number, os.strerror(number)))

@@ -49,6 +49,7 @@ def replace_servers(text: str, asked: str, forward: str, local: Sequence[str]) -
         server = match[1] if (match := _NAMESERVER.match(line)) else ""
         if server and server == asked:
             lines.append(f"nameserver {forward}\n")
+            # Once: further lines that name it would have it asked twice.
             asked = ""
         elif not server or server not in local:
             lines.append(line)
