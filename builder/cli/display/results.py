@@ -99,7 +99,9 @@ class MachineReader:
         if isinstance(event, e.Warned):
             self._warnings.append(event)
         if self._stream is not None:
+            # Names that are no text are kept as lone surrogates, which only ASCII has a form for.
             line = json.dumps(_shown(event), ensure_ascii=True)
+            # One line at a time: steps speak on several threads.
             with self._lock:
                 self._stream.write(line + "\n")
                 self._stream.flush()
