@@ -16,12 +16,21 @@ from tests.support.peers import FIXTURES, MISSING, is_required, peer, real_regis
 THINNED = {
     "tests/builds/test_differential.py": 16,
     "tests/builds/test_recorded.py": 8,
+    "tests/cli/test_damage.py": 2,
+    "tests/cli/test_deep_trees.py": 3,
     "tests/cli/test_foreign_flags.py": 4,
     "tests/cli/test_reasons.py": 3,
-    "tests/sandbox/test_isolation.py": 2,
+    "tests/containers/test_life.py": 3,
+    "tests/containers/test_options.py": 3,
+    "tests/sandbox/test_isolation.py": 3,
     "tests/sandbox/test_lent.py": 2,
-    "tests/sandbox/test_mounts.py": 2,
-    "tests/sandbox/test_standard_streams.py": 2,
+    "tests/sandbox/test_mount_attacks.py": 2,
+    "tests/sandbox/test_mounts.py": 3,
+    "tests/sandbox/test_network.py": 2,
+    "tests/sandbox/test_results.py": 2,
+    "tests/sandbox/test_standard_streams.py": 3,
+    "tests/solve/run/test_execute.py": 2,
+    "tests/solve/run/test_mounts.py": 2,
 }
 """Of long tables the first row and one in so many are tried, always the same ones; THOROUGH=1 tries all."""
 
