@@ -15,7 +15,7 @@ from builder.cli.arguments import build_parser, parse_build_arguments
 from builder.cli.process import Terminated, end_now, prepare_process
 from builder.errors import PybuildError, StepFailed, UsageError
 
-_VERBS = {
+VERBS = {
     "build": "build",
     "images": "images", "history": "images", "tag": "images", "rmi": "images",
     "pull": "transfers", "push": "transfers", "search": "transfers", "login": "transfers", "logout": "transfers",
@@ -29,8 +29,9 @@ _VERBS = {
     "plan": "plan",
     "context": "context",
 }  # fmt: skip
-"""Verb → module of cli/verbs that has its `<verb>_command`. By name, so that only the one that is used is imported: a
-cached build must not pay for the others. `build` and `check` get their arguments parsed, the others their words.
+"""Verb → module of cli/verbs that has its `<verb>_command` and `<verb>_parser`. By name, so that only the one that is
+used is imported: a cached build must not pay for the others. `build` and `check` get their arguments parsed, the others
+their words.
 """
 
 _GROUPS = {
@@ -42,7 +43,7 @@ _GROUPS = {
 }  # fmt: skip
 """Docker's groups: group → word after it → verb. `pybuild container ls` is `pybuild ps`."""
 _IN_GROUPS = {"container_inspect": "containers", "container_prune": "containers"}
-"""Verbs that are reached by their group alone, as `_VERBS` has the others."""
+"""Verbs that are reached by their group alone, as `VERBS` has the others."""
 
 _NO_DAEMON = "Containers run in the foreground, and end with their 'pybuild run' or 'pybuild start'."
 _ELSEWHERE = {
@@ -131,9 +132,9 @@ def _send_nowhere(*numbers: int) -> None:
 
 def _dispatch(words: list[str]) -> int:
     root, rest = _leading_root(words)
-    verb = _in_group(rest) if rest and rest[0] in _GROUPS else rest[0] if rest and rest[0] in _VERBS else ""
+    verb = _in_group(rest) if rest and rest[0] in _GROUPS else rest[0] if rest and rest[0] in VERBS else ""
     if verb and verb != "build":
-        command: Callable[[list[str]], int] = _command(_VERBS.get(verb) or _IN_GROUPS[verb], verb)
+        command: Callable[[list[str]], int] = _command(VERBS.get(verb) or _IN_GROUPS[verb], verb)
         return command(root + rest[2 if rest[0] in _GROUPS else 1 :])
     if rest and rest[0] in _ELSEWHERE and not os.path.exists(rest[0]):
         raise UsageError(f"there is no 'pybuild {rest[0]}'", hint=_ELSEWHERE[rest[0]])
@@ -177,7 +178,7 @@ def _leading_root(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _is_verb(word: str) -> bool:
-    return word in _VERBS or word in _GROUPS or word in _ELSEWHERE
+    return word in VERBS or word in _GROUPS or word in _ELSEWHERE
 
 
 def _command(module: str, verb: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -21,8 +22,8 @@ namespaces the tree is a plain folder. The container must not run.
 """
 
 
-def cp_command(argv: list[str]) -> int:
-    """Copy files between a container and this machine."""
+def cp_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild cp`."""
     parser = new_store_parser(
         "cp", "Copy files between a container and this machine. '-' is a tar on standard input or output."
     )
@@ -32,7 +33,12 @@ def cp_command(argv: list[str]) -> int:
     parser.add_argument("-a", "--archive", action="store_true", help="keep owners")
     parser.add_argument("-L", "--follow-link", action="store_true", help="copy what a link in SOURCE leads to")
     parser.add_argument("-q", "--quiet", action="store_true", help="accepted; nothing is said")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def cp_command(argv: list[str]) -> int:
+    """Copy files between a container and this machine."""
+    arguments = cp_parser().parse_args(argv)
     (source_in, source), (target_in, target) = _side(arguments.source), _side(arguments.target)
     if bool(source_in) == bool(target_in):
         raise UsageError(
@@ -67,12 +73,17 @@ def _side(word: str) -> tuple[str, str]:
     return container, path or "/"
 
 
-def export_command(argv: list[str]) -> int:
-    """Write a container's root file system as a tar."""
+def export_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild export`."""
     parser = new_store_parser("export", "Write a container's root file system as a tar: no layers, no config.")
     parser.add_argument("container")
     parser.add_argument("-o", "--output", default="", metavar="FILE", help="write here instead of to standard output")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def export_command(argv: list[str]) -> int:
+    """Write a container's root file system as a tar."""
+    arguments = export_parser().parse_args(argv)
     request = CopyRequest(root=root_of(arguments), container=arguments.container, source="/.")
     if arguments.output:
         with written(os.path.abspath(arguments.output)) as file:
@@ -84,15 +95,20 @@ def export_command(argv: list[str]) -> int:
     return 0
 
 
-def mount_command(argv: list[str]) -> int:
-    """Run a command that sees a container's files; return its exit code."""
-    words, command = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+def mount_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild mount`."""
     parser = new_store_parser(
         "mount", "Run a command of this machine that sees the whole tree of a container.", epilog=_MOUNT_EPILOG
     )
     parser.usage = "pybuild mount [OPTIONS] CONTAINER [-- COMMAND [ARGUMENT...]]"
     parser.add_argument("container")
-    arguments = parser.parse_args(words)
+    return parser
+
+
+def mount_command(argv: list[str]) -> int:
+    """Run a command that sees a container's files; return its exit code."""
+    words, command = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    arguments = mount_parser().parse_args(words)
     if not command:
         if not sys.stdin.isatty():
             raise UsageError("'pybuild mount' needs a command", hint="pybuild mount CONTAINER -- ls -la etc")

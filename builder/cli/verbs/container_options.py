@@ -48,9 +48,8 @@ _TRUE = {"1", "t", "true"}
 _FALSE = {"0", "f", "false"}
 
 
-def container_request(verb: str, description: str, argv: Sequence[str]) -> ContainerRequest:
-    """Return what the words after `pybuild VERB` ask for. Raises UsageError."""
-    parser = _parser(verb, description)
+def container_request(verb: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> ContainerRequest:
+    """Return what the words after `pybuild VERB` ask for, by its parser. Raises UsageError."""
     options, rest = _split(argv, parser)
     arguments = parser.parse_args(options)
     if not rest:
@@ -83,7 +82,8 @@ def container_request(verb: str, description: str, argv: Sequence[str]) -> Conta
     )
 
 
-def _parser(verb: str, description: str) -> argparse.ArgumentParser:
+def container_parser(verb: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of the options before the image."""
     parser = new_store_parser(verb, description, epilog=_EPILOG)
     parser.usage = f"pybuild {verb} [OPTIONS] IMAGE [COMMAND [ARGUMENT...]]"
     add = parser.add_argument

@@ -29,16 +29,21 @@ _HEADS = {
 """Fields of a line of `ps`, docker's; there are no ports."""
 
 
+def start_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild start`."""
+    parser = new_store_parser(
+        "start", "Run the command of a container again, in the foreground, on the same writable layer."
+    )
+    parser.add_argument("container")
+    parser.add_argument("-a", "--attach", action="store_true", help="accepted; a container is always attached")
+    parser.add_argument("-i", "--interactive", action="store_true", help="connect stdin, and the terminal")
+    return parser
+
+
 def start_command(argv: list[str]) -> int:
     """Run a container's command again, on the same writable layer; return its exit code."""
     try:
-        parser = new_store_parser(
-            "start", "Run the command of a container again, in the foreground, on the same writable layer."
-        )
-        parser.add_argument("container")
-        parser.add_argument("-a", "--attach", action="store_true", help="accepted; a container is always attached")
-        parser.add_argument("-i", "--interactive", action="store_true", help="connect stdin, and the terminal")
-        arguments = parser.parse_args(argv)
+        arguments = start_parser().parse_args(argv)
     except PybuildError as error:
         error.exit_code = OWN_ERROR
         raise
@@ -46,8 +51,8 @@ def start_command(argv: list[str]) -> int:
     return start_container(root_of(arguments), arguments.container, stdin=stdin, notify=print_note)
 
 
-def ps_command(argv: list[str]) -> int:
-    """List containers: those that run, with -a all."""
+def ps_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild ps`."""
     parser = new_store_parser("ps", "List containers: those that run, with -a all.")
     parser.add_argument("-a", "--all", action="store_true", help="also those that have ended, or were only made")
     parser.add_argument("-q", "--quiet", action="store_true", help="only IDs")
@@ -66,7 +71,12 @@ def ps_command(argv: list[str]) -> int:
         metavar="KEY=VALUE",
         help="status, name, id, ancestor, label or exited; may be repeated",
     )
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def ps_command(argv: list[str]) -> int:
+    """List containers: those that run, with -a all."""
+    arguments = ps_parser().parse_args(argv)
     tests = [_filter(word) for word in arguments.filter]
     last = 1 if arguments.latest else arguments.last
     wants_size = arguments.size or ".Size" in arguments.format
@@ -165,24 +175,34 @@ def _ago(timestamp: int) -> str:
     return age_text(time.time() - timestamp / 1e9)
 
 
-def container_inspect_command(argv: list[str]) -> int:
-    """Print what a container is, as JSON."""
+def container_inspect_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild container inspect`."""
     parser = new_store_parser("container inspect", "Print what containers are, as JSON.")
     parser.add_argument("container", nargs="+")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def container_inspect_command(argv: list[str]) -> int:
+    """Print what a container is, as JSON."""
+    arguments = container_inspect_parser().parse_args(argv)
     print(json.dumps(describe_containers(root_of(arguments), arguments.container, notify=print_note), indent=2))
     return 0
 
 
-def rm_command(argv: list[str]) -> int:
-    """Remove containers. Goes on after a failure, and then returns 1."""
+def rm_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild rm`."""
     parser = new_store_parser("rm", "Remove containers with their writable layers.")
     parser.add_argument("container", nargs="+")
     parser.add_argument(
         "-f", "--force", action="store_true", help="also one that runs, which is killed; ignore missing ones"
     )
     parser.add_argument("-v", "--volumes", action="store_true", help="accepted; there are no volumes")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def rm_command(argv: list[str]) -> int:
+    """Remove containers. Goes on after a failure, and then returns 1."""
+    arguments = rm_parser().parse_args(argv)
     code = 0
     for one in remove_containers(root_of(arguments), arguments.container, force=arguments.force, notify=print_note):
         if one.error is None:
@@ -193,12 +213,17 @@ def rm_command(argv: list[str]) -> int:
     return code
 
 
-def container_prune_command(argv: list[str]) -> int:
-    """Remove all containers that do not run."""
+def container_prune_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild container prune`."""
     parser = new_store_parser("container prune", "Remove all containers that do not run, with their writable layers.")
     parser.add_argument("-f", "--force", action="store_true", help="do not ask (pybuild never does)")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be removed")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def container_prune_command(argv: list[str]) -> int:
+    """Remove all containers that do not run."""
+    arguments = container_prune_parser().parse_args(argv)
     pruned = prune_containers(root_of(arguments), dry_run=arguments.dry_run, notify=print_note)
     if pruned.ids:
         print("Containers that would go:" if arguments.dry_run else "Deleted Containers:")
@@ -208,20 +233,25 @@ def container_prune_command(argv: list[str]) -> int:
     return 0
 
 
-def diff_command(argv: list[str]) -> int:
-    """Show what a container changed."""
+def diff_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild diff`."""
     parser = new_store_parser(
         "diff", "Show what a container changed: A added, C changed, D deleted. A commit has the same in its layer."
     )
     parser.add_argument("container")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def diff_command(argv: list[str]) -> int:
+    """Show what a container changed."""
+    arguments = diff_parser().parse_args(argv)
     for letter, path in container_diff(root_of(arguments), arguments.container, notify=print_note):
         print(f"{letter} {path}")
     return 0
 
 
-def commit_command(argv: list[str]) -> int:
-    """Make an image of a container; print its ID."""
+def commit_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild commit`."""
     parser = new_store_parser("commit", "Make an image of a container: its image's layers, and one of what it changed.")
     parser.add_argument("container")
     parser.add_argument("name", nargs="?", default="", help="what to call the image (default: it has only an ID)")
@@ -231,7 +261,12 @@ def commit_command(argv: list[str]) -> int:
         "-c", "--change", action="append", default=[], metavar="INSTRUCTION", help="CMD, ENV, LABEL, USER and the like"
     )
     parser.add_argument("-p", "--pause", action="store_true", help="accepted; a running container is never paused")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def commit_command(argv: list[str]) -> int:
+    """Make an image of a container; print its ID."""
+    arguments = commit_parser().parse_args(argv)
     request = CommitRequest(
         root=root_of(arguments),
         container=arguments.container,

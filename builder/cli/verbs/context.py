@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 
@@ -10,8 +11,8 @@ from builder.cli.display.text import clean, size_text
 from builder.engine.contexts import open_listing
 
 
-def context_command(argv: list[str]) -> int:
-    """List what a build would see of a folder."""
+def context_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild context`."""
     parser = new_parser("pybuild context", "List what a build sees of a context folder.")
     parser.usage = "pybuild context ls [--ignored] [--why] [-f FILE] [--root DIR] PATH"
     parser.add_argument("command", choices=("ls",))
@@ -23,7 +24,12 @@ def context_command(argv: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
     add_root(parser)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def context_command(argv: list[str]) -> int:
+    """List what a build would see of a folder."""
+    arguments = context_parser().parse_args(argv)
     listing = open_listing(arguments.path, arguments.file, root=root_of(arguments))
     for sentence in listing.warnings:
         print(f"warning: {clean(sentence)}", file=sys.stderr)

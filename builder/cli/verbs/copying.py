@@ -29,8 +29,8 @@ FILE may be -, for standard input or output.
 """
 
 
-def copy_command(argv: list[str]) -> int:
-    """Copy an image between any two places; the last line is its digest."""
+def copy_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild copy`."""
     parser = new_store_parser("copy", "Copy an image from one place to another.", epilog=_TRANSPORTS)
     parser.add_argument("source", metavar="SRC")
     parser.add_argument("destination", metavar="DST")
@@ -38,7 +38,12 @@ def copy_command(argv: list[str]) -> int:
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
     parser.add_argument("--preserve-digests", action="store_true", help="fail where the digest could not stay")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the digest only")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def copy_command(argv: list[str]) -> int:
+    """Copy an image between any two places; the last line is its digest."""
+    arguments = copy_parser().parse_args(argv)
     into_pipe = arguments.destination.split(":")[1:2] == [_STDIO]
     with TransferDisplay(COPIED, sys.stderr if into_pipe else sys.stdout) as display:
         digest = copying.copy_between(
@@ -55,8 +60,8 @@ def copy_command(argv: list[str]) -> int:
     return 0
 
 
-def save_command(argv: list[str]) -> int:
-    """Write images into one archive, which docker, podman and skopeo load."""
+def save_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild save`."""
     parser = new_store_parser("save", "Write images of the store to an archive, or to standard output.")
     parser.add_argument("name", nargs="+", metavar="NAME")
     parser.add_argument("-o", "--output", default=_STDIO, metavar="FILE", help="where to (default: standard output)")
@@ -66,19 +71,29 @@ def save_command(argv: list[str]) -> int:
         choices=("docker-archive", "oci-archive", "oci-dir", "docker-dir"),
         help="default: docker-archive, which is an OCI archive as well; the last two are directories",
     )
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def save_command(argv: list[str]) -> int:
+    """Write images into one archive, which docker, podman and skopeo load."""
+    arguments = save_parser().parse_args(argv)
     if arguments.output == _STDIO and sys.stdout.isatty():
         raise UsageError("an archive is not written to a terminal", hint="Use -o FILE, or redirect standard output.")
     copying.save_images(root_of(arguments), arguments.name, arguments.output, arguments.format, notify=print_note)
     return 0
 
 
-def load_command(argv: list[str]) -> int:
-    """Take in all images of an archive. The words are docker's, since scripts read them."""
+def load_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild load`."""
     parser = new_store_parser("load", "Take in the images of an archive: of docker, podman, skopeo or pybuild.")
     parser.add_argument("-i", "--input", default=_STDIO, metavar="FILE", help="where from (default: standard input)")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the names only")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def load_command(argv: list[str]) -> int:
+    """Take in all images of an archive. The words are docker's, since scripts read them."""
+    arguments = load_parser().parse_args(argv)
     if arguments.input == _STDIO and sys.stdin.isatty():
         raise UsageError("an archive is not read from a terminal", hint="Use -i FILE, or redirect standard input.")
     with TransferDisplay(PULLED) as display:
@@ -91,8 +106,8 @@ def load_command(argv: list[str]) -> int:
     return 0
 
 
-def inspect_command(argv: list[str]) -> int:
-    """Print what an image is, as JSON. With a transport before it, it is looked at where it lies."""
+def inspect_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild inspect`."""
     parser = new_store_parser(
         "inspect",
         "Print an image's digests, config and layers as JSON.",
@@ -101,7 +116,12 @@ def inspect_command(argv: list[str]) -> int:
     parser.add_argument("image", nargs="+")
     parser.add_argument("--raw", action="store_true", help="the manifest (or index) exactly as it is stored")
     parser.add_argument("--config", action="store_true", help="the image config exactly as it is stored")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def inspect_command(argv: list[str]) -> int:
+    """Print what an image is, as JSON. With a transport before it, it is looked at where it lies."""
+    arguments = inspect_parser().parse_args(argv)
     if arguments.raw or arguments.config:
         sys.stdout.flush()
         for data in _documents(arguments):

@@ -17,8 +17,8 @@ from builder.oci.reference import parse_reference
 _STEP_COLUMNS = 56
 
 
-def images_command(argv: list[str]) -> int:
-    """List the images of the store."""
+def images_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild images`."""
     parser = new_store_parser("images", "List the images in the store.")
     parser.add_argument("name", nargs="?", help="only images of this name")
     parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs")
@@ -26,7 +26,12 @@ def images_command(argv: list[str]) -> int:
     parser.add_argument("--digests", action="store_true", help="show the digests that registries have them under")
     parser.add_argument("--no-trunc", action="store_true", help="show whole IDs")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def images_command(argv: list[str]) -> int:
+    """List the images of the store."""
+    arguments = images_parser().parse_args(argv)
     found = images.list_images(
         root_of(arguments), arguments.name or "", dangling=arguments.all or not arguments.quiet, notify=print_note
     )
@@ -57,14 +62,19 @@ def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Names
         print(line)
 
 
-def history_command(argv: list[str]) -> int:
-    """Show how an image was made: each record of its history, and the layer it stands for."""
+def history_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild history`."""
     parser = new_store_parser("history", "Show the steps of an image, and the layer each one made.")
     parser.add_argument("image")
     parser.add_argument("--layers", action="store_true", help="only the steps that made layers")
     parser.add_argument("--no-trunc", action="store_true", help="do not shorten anything")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def history_command(argv: list[str]) -> int:
+    """Show how an image was made: each record of its history, and the layer it stands for."""
+    arguments = history_parser().parse_args(argv)
     steps = images.image_history(root_of(arguments), arguments.image, notify=print_note)
     if arguments.layers:
         steps = tuple(step for step in steps if step.layer)
@@ -93,18 +103,23 @@ def _remark(comment: str) -> str:
     return f"({comment if told else 'no command recorded'})"
 
 
-def tag_command(argv: list[str]) -> int:
-    """Give an image another name."""
+def tag_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild tag`."""
     parser = new_store_parser("tag", "Give an image further names.")
     parser.add_argument("image")
     parser.add_argument("name", nargs="+")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def tag_command(argv: list[str]) -> int:
+    """Give an image another name."""
+    arguments = tag_parser().parse_args(argv)
     images.tag_image(root_of(arguments), arguments.image, arguments.name, notify=print_note)
     return 0
 
 
-def rmi_command(argv: list[str]) -> int:
-    """Remove names, and images that have no name left. Goes on after a failure, and then returns 1."""
+def rmi_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild rmi`."""
     parser = new_store_parser("rmi", "Remove images.")
     parser.add_argument("image", nargs="+")
     parser.add_argument(
@@ -113,7 +128,12 @@ def rmi_command(argv: list[str]) -> int:
         action="store_true",
         help="also several names, or under a container; ignore missing ones",
     )
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def rmi_command(argv: list[str]) -> int:
+    """Remove names, and images that have no name left. Goes on after a failure, and then returns 1."""
+    arguments = rmi_parser().parse_args(argv)
     code = 0
     for removal in images.remove_images(root_of(arguments), arguments.image, force=arguments.force, notify=print_note):
         for line in removal.lines:

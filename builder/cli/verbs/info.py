@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 from builder.cli.arguments import add_root, new_parser, root_of
@@ -9,8 +10,8 @@ from builder.cli.display.text import clean, print_note, size_text
 from builder.engine.info import MachineInfo, describe_machine
 
 
-def info_command(argv: list[str]) -> int:
-    """Say what this machine offers; 1 when --verify found a fault."""
+def info_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild info`."""
     parser = new_parser(
         "pybuild info", "Say where the store is, how RUN is isolated here and why, and what the store holds."
     )
@@ -18,7 +19,12 @@ def info_command(argv: list[str]) -> int:
     parser.add_argument("--verify", action="store_true", help="check every blob, name and record of the store")
     parser.add_argument("--isolation", default=None, metavar="MODE", help="try this isolation")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def info_command(argv: list[str]) -> int:
+    """Say what this machine offers; 1 when --verify found a fault."""
+    arguments = info_parser().parse_args(argv)
     info = describe_machine(
         root_of(arguments),
         isolation=arguments.isolation,

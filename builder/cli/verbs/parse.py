@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -10,13 +11,18 @@ from builder.cli.arguments import add_root, new_parser
 from builder.engine.syntax import parse_syntax
 
 
-def parse_command(argv: list[str]) -> int:
-    """Print the syntax tree of each file as one line of JSON; 1 when any of them is in error."""
+def parse_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild parse`."""
     parser = new_parser("pybuild parse", "Print the syntax tree of Dockerfiles as JSON, one line a file (- is stdin).")
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--pretty", action="store_true", help="indent the JSON")
     add_root(parser)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def parse_command(argv: list[str]) -> int:
+    """Print the syntax tree of each file as one line of JSON; 1 when any of them is in error."""
+    arguments = parse_parser().parse_args(argv)
     code = 0
     for file in arguments.files:
         document = _syntax_document(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from builder.cli.arguments import add_root, new_parser, root_of
@@ -10,14 +11,19 @@ from builder.cli.verbs.parse import read_dockerfile
 from builder.engine.pin import apply_pins, resolve_pins
 
 
-def pin_command(argv: list[str]) -> int:
-    """Give FROM lines the digests that their tags stand for; with --check only say whether any lacks one."""
+def pin_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild pin`."""
     parser = new_parser("pybuild pin", "Rewrite the FROM lines of a Dockerfile so that each names its image by digest.")
     parser.add_argument("file", nargs="?", default="Dockerfile", metavar="FILE")
     parser.add_argument("--check", action="store_true", help="change nothing; 1 when an image has no digest")
     parser.add_argument("--stdout", action="store_true", help="print the result instead of rewriting the file")
     add_root(parser)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def pin_command(argv: list[str]) -> int:
+    """Give FROM lines the digests that their tags stand for; with --check only say whether any lacks one."""
+    arguments = pin_parser().parse_args(argv)
     text = read_dockerfile(arguments.file).decode("utf-8", "surrogateescape")
     pins = resolve_pins(text, arguments.file, None if arguments.check else root_of(arguments))
     for pin in pins:

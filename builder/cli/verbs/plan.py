@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -20,12 +21,18 @@ from builder.solve.dry_run import DryRun, StepStatus
 _WORDS = {"hit": "HIT", "miss": "MISS", "waits": "waits", "present": "here", "fetch": "fetch"}
 
 
-def plan_command(argv: list[str]) -> int:
-    """Print the steps of a build with their cache keys; nothing is executed."""
+def plan_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild plan`: all flags of a build, and its own."""
     parser = build_parser()
     parser.prog, parser.usage = "pybuild plan", "pybuild plan [OPTIONS] PATH"
+    parser.description, parser.epilog = "Show the steps of a build, with cache key and hit or miss for each.", None
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    arguments = parse_build_arguments(parser, argv)
+    return parser
+
+
+def plan_command(argv: list[str]) -> int:
+    """Print the steps of a build with their cache keys; nothing is executed."""
+    arguments = parse_build_arguments(plan_parser(), argv)
     if arguments.path is None:
         raise UsageError("'pybuild plan' needs a context: PATH, URL or -")
     result = dry_run(request_from(arguments), WarningsDisplay(sys.stderr))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import print_note, size_text
 from builder.cli.options import parse_size
@@ -9,8 +11,8 @@ from builder.engine.prune import Pruned, delete_store, prune_store
 from builder.errors import UsageError
 
 
-def prune_command(argv: list[str]) -> int:
-    """Free what nothing needs."""
+def prune_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild prune`."""
     parser = new_parser(
         "pybuild prune", "Remove dangling images, leftovers, and whatever no image and no cache record needs."
     )
@@ -25,7 +27,12 @@ def prune_command(argv: list[str]) -> int:
         "--wait", action="store_true", help="let the running builds end first; what they use stays otherwise"
     )
     parser.add_argument("--whole-store", action="store_true", help="delete the store itself, named images and all")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def prune_command(argv: list[str]) -> int:
+    """Free what nothing needs."""
+    arguments = prune_parser().parse_args(argv)
     root = root_of(arguments)
     if arguments.whole_store:
         if arguments.dry_run:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
+
 from builder.cli.display.text import print_note
-from builder.cli.verbs.container_options import container_request
+from builder.cli.verbs.container_options import container_parser, container_request
 from builder.containers.create import create_container
 from builder.containers.run import OWN_ERROR, run_image
 from builder.containers.session import open_session
 from builder.errors import PybuildError
 
 
+def run_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild run`."""
+    return container_parser("run", "Run a command in a new container made from an image.")
+
+
+def create_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild create`."""
+    return container_parser("create", "Make a container from an image, for 'pybuild start'.")
+
+
 def run_command(argv: list[str]) -> int:
     """Run the image's command or the one given; return its exit code (128 + signal when it was killed)."""
     try:
-        request = container_request("run", "Run a command in a new container made from an image.", argv)
+        request = container_request("run", run_parser(), argv)
     except PybuildError as error:
         error.exit_code = OWN_ERROR
         raise
@@ -22,7 +34,7 @@ def run_command(argv: list[str]) -> int:
 
 def create_command(argv: list[str]) -> int:
     """Make a container without running anything; print its ID."""
-    request = container_request("create", "Make a container from an image, for 'pybuild start'.", argv)
+    request = container_request("create", create_parser(), argv)
     with open_session(request.root, large_layers=request.large_layers, notify=print_note) as session:
         print(create_container(request, session).id)
     return 0

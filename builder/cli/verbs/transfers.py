@@ -17,14 +17,19 @@ from builder.solve.events import ignore_events
 _DESCRIPTION_COLUMNS = 60
 
 
-def pull_command(argv: list[str]) -> int:
-    """Pull images; the last line is the full name of each, as docker prints it."""
+def pull_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild pull`."""
     parser = new_store_parser("pull", "Fetch images from registries into the store.")
     parser.add_argument("name", nargs="+", metavar="NAME[:TAG|@DIGEST]")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the full name only")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def pull_command(argv: list[str]) -> int:
+    """Pull images; the last line is the full name of each, as docker prints it."""
+    arguments = pull_parser().parse_args(argv)
     for name in arguments.name:
         _pull(name, arguments)
     return 0
@@ -59,8 +64,8 @@ def _pull_lines(pulled: transfers.Pulled) -> list[str]:
     return [f"Digest: {pulled.digest}", *moved, f"Status: Downloaded newer image for {name}"]
 
 
-def push_command(argv: list[str]) -> int:
-    """Push an image under its name; what the registry has is not sent again."""
+def push_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild push`."""
     parser = new_store_parser("push", "Send an image of the store to the registry that its name says.")
     parser.add_argument("name", metavar="NAME[:TAG]")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
@@ -71,7 +76,12 @@ def push_command(argv: list[str]) -> int:
         help="of layers that are not compressed yet (default: gzip)",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="print the full name only")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def push_command(argv: list[str]) -> int:
+    """Push an image under its name; what the registry has is not sent again."""
+    arguments = push_parser().parse_args(argv)
     with TransferDisplay(PUSHED) as display:
         pushed_names = transfers.push(
             root_of(arguments),
@@ -89,15 +99,20 @@ def push_command(argv: list[str]) -> int:
     return 0
 
 
-def search_command(argv: list[str]) -> int:
-    """List the repositories that match a term, or the tags of one."""
+def search_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild search`."""
     parser = new_parser("pybuild search", "Search Docker Hub, or the catalogue of another registry (HOST/TERM).")
     parser.add_argument("term")
     parser.add_argument("--limit", type=int, default=25, metavar="N", help="at most N (default: 25)")
     parser.add_argument("--list-tags", action="store_true", help="TERM is a repository: list its tags")
     parser.add_argument("--no-trunc", action="store_true", help="do not shorten descriptions")
     add_root(parser)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def search_command(argv: list[str]) -> int:
+    """List the repositories that match a term, or the tags of one."""
+    arguments = search_parser().parse_args(argv)
     if arguments.list_tags:
         for line in table_lines(
             ["NAME", "TAG"],
@@ -116,14 +131,19 @@ def search_command(argv: list[str]) -> int:
     return 0
 
 
-def login_command(argv: list[str]) -> int:
-    """Log in to a registry. The password is never shown; on standard input it may come from a script."""
+def login_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild login`."""
     parser = new_parser("pybuild login", "Log in to a registry, and keep the credentials where docker and podman do.")
     parser.add_argument("registry", nargs="?", default=DEFAULT_REGISTRY, metavar="REGISTRY")
     parser.add_argument("-u", "--username", default="", metavar="USER")
     parser.add_argument("-p", "--password", default=None, metavar="PASSWORD", help="others may see it: better not")
     parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def login_command(argv: list[str]) -> int:
+    """Log in to a registry. The password is never shown; on standard input it may come from a script."""
+    arguments = login_parser().parse_args(argv)
     if arguments.password is not None and arguments.password_stdin:
         raise UsageError("--password and --password-stdin are mutually exclusive")
     if arguments.password_stdin and not arguments.username:
@@ -160,11 +180,16 @@ def _host(text: str) -> str:
     return text.removeprefix("https://").removeprefix("http://").rstrip("/") or DEFAULT_REGISTRY
 
 
-def logout_command(argv: list[str]) -> int:
-    """Log out from a registry."""
+def logout_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild logout`."""
     parser = new_parser("pybuild logout", "Forget the credentials of a registry.")
     parser.add_argument("registry", nargs="?", default=DEFAULT_REGISTRY, metavar="REGISTRY")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def logout_command(argv: list[str]) -> int:
+    """Log out from a registry."""
+    arguments = logout_parser().parse_args(argv)
     host = _host(arguments.registry)
     if transfers.logout(host):
         print(f"Removing login credentials for {host}")
