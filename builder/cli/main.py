@@ -28,35 +28,15 @@ VERBS = {
     "parse": "parse", "pin": "pin",
     "plan": "plan",
     "context": "context",
+    "help": "help",
 }  # fmt: skip
 """Verb → module of cli/verbs that has its `<verb>_command` and `<verb>_parser`. By name, so that only the one that is
 used is imported: a cached build must not pay for the others. `build` and `check` get their arguments parsed, the others
 their words.
 """
 
-_GROUPS = {
-    "container": {
-        **{name: name for name in ("run", "create", "start", "ps", "rm", "diff", "commit", "cp", "export", "mount")},
-        "ls": "ps", "list": "ps",
-        "inspect": "container_inspect", "prune": "container_prune",
-    },
-}  # fmt: skip
-"""Docker's groups: group → word after it → verb. `pybuild container ls` is `pybuild ps`."""
-_IN_GROUPS = {"container_inspect": "containers", "container_prune": "containers"}
-"""Verbs that are reached by their group alone, as `VERBS` has the others."""
-
-_NO_DAEMON = "Containers run in the foreground, and end with their 'pybuild run' or 'pybuild start'."
-_ELSEWHERE = {
-    "logs": "The output of a container goes to the terminal: 'pybuild run … 2>&1 | tee FILE' keeps it.",
-    "exec": "'pybuild mount CONTAINER -- COMMAND' looks into its files; 'pybuild start -ai' runs it again.",
-    "attach": _NO_DAEMON,
-    "stop": f"{_NO_DAEMON} Ctrl-C, a signal to that, or 'pybuild rm -f' ends one.",
-    "kill": f"{_NO_DAEMON} Ctrl-C, a signal to that, or 'pybuild rm -f' ends one.",
-    "restart": f"{_NO_DAEMON} 'pybuild start -ai' runs one again.",
-    **dict.fromkeys(("pause", "unpause", "top", "stats", "wait"), f"{_NO_DAEMON} ps, kill and wait of the shell do."),
-    **dict.fromkeys(("port", "network", "volume", "compose"), "Use podman or docker."),
-}
-"""Commands of docker that are none here, and what to do instead. A folder of such a name is a context all the same."""
+_GROUPS = "builder.cli.groups"
+"""The module that knows what is meant by a first word that is no verb. A cached build begins with none."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -132,13 +112,26 @@ def _send_nowhere(*numbers: int) -> None:
 
 def _dispatch(words: list[str]) -> int:
     root, rest = _leading_root(words)
-    verb = _in_group(rest) if rest and rest[0] in _GROUPS else rest[0] if rest and rest[0] in VERBS else ""
-    if verb and verb != "build":
-        command: Callable[[list[str]], int] = _command(VERBS.get(verb) or _IN_GROUPS[verb], verb)
-        return command(root + rest[2 if rest[0] in _GROUPS else 1 :])
-    if rest and rest[0] in _ELSEWHERE and not os.path.exists(rest[0]):
-        raise UsageError(f"there is no 'pybuild {rest[0]}'", hint=_ELSEWHERE[rest[0]])
-    return _build(root + rest[1:] if verb else words)
+    found = _verb_of(rest)
+    if found is None:
+        return _build(words)
+    verb, module, own = found
+    if verb == "build":
+        return _build(root + own)
+    command: Callable[[list[str]], int] = _command(module, verb)
+    return command(root + own)
+
+
+def _verb_of(words: list[str]) -> tuple[str, str, list[str]] | None:
+    """Return verb, module and the words that follow; None for a build without a verb. Raises UsageError."""
+    first, second = (*words, "", "")[:2]
+    if first in VERBS:
+        return first, VERBS[first], words[1:]
+    is_word = first.replace("-", "").replace("_", "").isalnum() and not first.startswith("-")
+    if not is_word or (second[:1] in ("", "-") and os.path.exists(first)):
+        return None
+    found: tuple[str, str, list[str]] | None = import_module(_GROUPS).resolve(words, VERBS)
+    return found
 
 
 def _build(words: list[str]) -> int:
@@ -156,33 +149,24 @@ def _build(words: list[str]) -> int:
     return command(arguments)
 
 
-def _in_group(words: list[str]) -> str:
-    """Return the verb that a group and the word after it mean. Raises UsageError."""
-    group, known = words[0], _GROUPS[words[0]]
-    if len(words) > 1 and words[1] in known:
-        return known[words[1]]
-    if len(words) > 1 and words[1] in _ELSEWHERE:
-        raise UsageError(f"there is no 'pybuild {group} {words[1]}'", hint=_ELSEWHERE[words[1]])
-    raise UsageError(
-        f"'pybuild {group}' needs one of its commands", hint=f"pybuild {group} {' | '.join(sorted(known))}"
-    )
-
-
 def _leading_root(words: list[str]) -> tuple[list[str], list[str]]:
-    """Split off a --root that stands before the verb."""
-    if words[:1] == ["--root"] and len(words) > 2 and _is_verb(words[2]):
-        return words[:2], words[2:]
-    if words and words[0].startswith("--root=") and words[1:2] and _is_verb(words[1]):
-        return words[:1], words[1:]
-    return [], words
-
-
-def _is_verb(word: str) -> bool:
-    return word in VERBS or word in _GROUPS or word in _ELSEWHERE
+    """Split off a --root that stands before what may be a verb."""
+    count = 2 if words[:1] == ["--root"] else 1 if words and words[0].startswith("--root=") else 0
+    return (words[:count], words[count:]) if len(words) > count else ([], words)
 
 
 def _command(module: str, verb: str) -> Any:
     return getattr(import_module(f"builder.cli.verbs.{module}"), f"{verb}_command")
+
+
+def parser_of(verb: str, module: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb, and do nothing else with the verb."""
+    if verb == "build":
+        return build_parser()
+    make: Callable[[], argparse.ArgumentParser] = getattr(
+        import_module(f"builder.cli.verbs.{module}"), f"{verb}_parser"
+    )
+    return make()
 
 
 def _report(error: PybuildError) -> int:

@@ -1,0 +1,93 @@
+"""`pybuild image prune | builder prune | buildx prune | system prune`: each frees what docker's frees, in its words."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from builder.cli.arguments import new_store_parser, root_of
+from builder.cli.display.text import print_note, size_text
+from builder.cli.options import parse_size
+from builder.containers.remove import prune_containers
+from builder.engine.prune_kinds import prune_cache, prune_images
+
+
+def _add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--force", action="store_true", help="do not ask (pybuild never does)")
+
+
+def image_prune_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild image prune`."""
+    parser = new_store_parser("image prune", "Remove dangling images. The build cache stays: see 'pybuild prune'.")
+    parser.add_argument("-a", "--all", action="store_true", help="all images that no container stands on, named or not")
+    _add_force(parser)
+    return parser
+
+
+def image_prune_command(argv: list[str]) -> int:
+    """Remove images that nothing uses."""
+    arguments = image_prune_parser().parse_args(argv)
+    pruned = prune_images(root_of(arguments), named=arguments.all, notify=print_note)
+    _print_list("Deleted Images", pruned.lines)
+    _print_freed(pruned.bytes)
+    return 0
+
+
+def builder_prune_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild builder prune` and `pybuild buildx prune`."""
+    parser = new_store_parser("builder prune", "Remove the build cache and the cache mounts. Images stay.")
+    parser.add_argument("-a", "--all", action="store_true", help="accepted; the whole cache goes in any case")
+    parser.add_argument(
+        "--keep-storage",
+        "--reserved-space",
+        default="",
+        metavar="BYTES",
+        help="drop steps, the longest unused first, until the store fits",
+    )
+    _add_force(parser)
+    return parser
+
+
+def builder_prune_command(argv: list[str]) -> int:
+    """Remove the build cache."""
+    arguments = builder_prune_parser().parse_args(argv)
+    keep = parse_size(arguments.keep_storage, "--keep-storage") if arguments.keep_storage else None
+    pruned = prune_cache(root_of(arguments), keep_bytes=keep, notify=print_note)
+    print(f"Deleted build cache records: {pruned.records}")
+    _print_freed(pruned.bytes)
+    return 0
+
+
+def system_prune_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild system prune`."""
+    parser = new_store_parser(
+        "system prune", "Remove containers that do not run, dangling images, the build cache and the cache mounts."
+    )
+    parser.add_argument("-a", "--all", action="store_true", help="all images then, named or not, but those in use")
+    parser.add_argument("--volumes", action="store_true", help="accepted; there are no volumes")
+    _add_force(parser)
+    return parser
+
+
+def system_prune_command(argv: list[str]) -> int:
+    """Remove what nothing uses, of all kinds."""
+    arguments = system_prune_parser().parse_args(argv)
+    root = root_of(arguments)
+    containers = prune_containers(root, notify=print_note)
+    _print_list("Deleted Containers", containers.ids)
+    images = prune_images(root, named=arguments.all, notify=print_note)
+    _print_list("Deleted Images", images.lines)
+    cache = prune_cache(root, notify=print_note)
+    print(f"Deleted build cache records: {cache.records}\n")
+    _print_freed(containers.bytes + images.bytes + cache.bytes)
+    return 0
+
+
+def _print_list(head: str, lines: Sequence[str]) -> None:
+    if lines:
+        print(f"{head}:")
+        print("\n".join(lines), end="\n\n")
+
+
+def _print_freed(count: int) -> None:
+    print(f"Total reclaimed space: {size_text(count)}")
