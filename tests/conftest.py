@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from builder.store.store import Store, open_store
-from tests.support.peers import FIXTURES, MISSING, is_required, peer, real_registry
+from tests.support.peers import FIXTURES, MISSING, is_required, peer, real_registry, tool
 
 THINNED = {
     "tests/builds/test_differential.py": 16,
@@ -116,3 +116,23 @@ def umoci() -> str:
 def shared_registry() -> str:
     """The host of the real registry that .ci/peers has started on loopback."""
     return real_registry()
+
+
+@pytest.fixture(scope="session")
+def zsh() -> str:
+    return tool("zsh")
+
+
+@pytest.fixture(scope="session")
+def fish() -> str:
+    return tool("fish")
+
+
+@pytest.fixture(scope="session")
+def groff() -> str:
+    return tool("groff")
+
+
+@pytest.fixture(scope="session")
+def mandoc() -> str:
+    return tool("mandoc")

@@ -21,12 +21,16 @@ other commands:
   pybuild pull | push | search | login | logout
   pybuild save | load | copy SRC DST       between the store, archives, registries, daemons
   pybuild run | create | start | ps | rm | diff | commit | cp | export | mount
-  pybuild container ls | inspect | prune | …   the same words after docker's group
   pybuild plan PATH       the steps, with cache key and hit or miss for each; nothing is executed
   pybuild parse FILE...   the syntax tree as JSON, one document a file
   pybuild context ls PATH what a build would see of a folder, and which rule hides the rest
   pybuild pin [FILE]      FROM lines rewritten to digests
-  pybuild COMMAND --help  tells more. A context folder that bears a command's name is written ./NAME.
+  pybuild completion bash | zsh | fish     what makes a shell complete all of this
+  pybuild COMMAND --help, pybuild help COMMAND   tells more.
+
+groups, as docker has them:
+  pybuild image | container | builder | buildx | system   each lists its words
+  pybuild build PATH      is pybuild PATH. A context folder that bears a command's name is written ./NAME.
 
 environment:
   PYBUILD_ROOT        the store (like --root)

@@ -36,13 +36,14 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 """Docker's groups: group → word after it → verb. `pybuild container ls` is `pybuild ps`."""
 
-ALIASES: Mapping[str, str] = {"ls": "images", "bud": "build"}
-"""Other words for verbs."""
+ALIASES: Mapping[str, str] = {"ls": "images", "bud": "build", "__complete": "complete"}
+"""Other words for verbs; the last is for the scripts of `pybuild completion`."""
 
 HIDDEN: Mapping[str, str] = {
     "container_inspect": "containers", "container_prune": "containers",
     **dict.fromkeys(("image_prune", "builder_prune", "system_prune"), "prune_groups"),
     "group_help": "help",
+    "complete": "completion",
 }  # fmt: skip
 """Verbs that are reached by a group or another word alone → module, as `VERBS` of main.py has the others."""
 

@@ -28,7 +28,7 @@ VERBS = {
     "parse": "parse", "pin": "pin",
     "plan": "plan",
     "context": "context",
-    "help": "help",
+    "help": "help", "completion": "completion",
 }  # fmt: skip
 """Verb → module of cli/verbs that has its `<verb>_command` and `<verb>_parser`. By name, so that only the one that is
 used is imported: a cached build must not pay for the others. `build` and `check` get their arguments parsed, the others
@@ -112,7 +112,7 @@ def _send_nowhere(*numbers: int) -> None:
 
 def _dispatch(words: list[str]) -> int:
     root, rest = _leading_root(words)
-    found = _verb_of(rest)
+    found = verb_of(rest)
     if found is None:
         return _build(words)
     verb, module, own = found
@@ -122,8 +122,10 @@ def _dispatch(words: list[str]) -> int:
     return command(root + own)
 
 
-def _verb_of(words: list[str]) -> tuple[str, str, list[str]] | None:
-    """Return verb, module and the words that follow; None for a build without a verb. Raises UsageError."""
+def verb_of(words: list[str]) -> tuple[str, str, list[str]] | None:
+    """Return the verb that a command line begins with, its module, and the words that follow; None for a build without
+    a verb. Raises UsageError.
+    """
     first, second = (*words, "", "")[:2]
     if first in VERBS:
         return first, VERBS[first], words[1:]

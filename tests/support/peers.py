@@ -20,6 +20,7 @@ REGISTRY = "127.0.0.1:5000"
 FIXTURES = frozenset(
     (
         *("docker", "buildah", "podman", "skopeo", "umoci", "shared_registry", "registry_program"),
+        *("zsh", "fish", "groff", "mandoc"),
         *("users", "several"),  # ordinary users that root makes for the time of a run (useradd)
     )
 )
@@ -50,6 +51,14 @@ def peer(name: str) -> str:
     if reason := why_peer_is_absent(name):
         pytest.skip(reason)
     return str(shutil.which(name))
+
+
+def tool(name: str) -> str:
+    """Return the path of a program of this machine, or skip."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not on the PATH")
+    return path
 
 
 def run(*command: str, cwd: str | None = None, check: bool = True) -> str:

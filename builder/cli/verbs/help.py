@@ -7,7 +7,7 @@ import argparse
 from builder.cli.arguments import build_parser, new_parser, new_store_parser
 from builder.cli.display.text import table_lines
 from builder.cli.groups import GROUPS, resolve, words_of
-from builder.cli.main import VERBS, parser_of
+from builder.cli.main import VERBS, parser_of, verb_of
 from builder.errors import UsageError
 
 _GROUP_TITLES = {
@@ -35,7 +35,7 @@ def help_command(argv: list[str]) -> int:
     first = words[0]
     if first in GROUPS and len(words) == 1:
         return group_help_command([first])
-    found = (first, VERBS[first], words[1:]) if first in VERBS else resolve(words, VERBS)
+    found = verb_of(words)
     if found is None:
         raise UsageError(f"there is no command {first!r}", hint="'pybuild --help' lists the commands.")
     parser_of(found[0], found[1]).print_help()
