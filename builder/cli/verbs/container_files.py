@@ -28,8 +28,8 @@ def cp_parser() -> argparse.ArgumentParser:
         "cp", "Copy files between a container and this machine. '-' is a tar on standard input or output."
     )
     parser.usage = "pybuild cp [OPTIONS] CONTAINER:PATH DEST|-\n       pybuild cp [OPTIONS] PATH|- CONTAINER:DEST"
-    parser.add_argument("source", metavar="SOURCE")
-    parser.add_argument("target", metavar="DEST")
+    parser.add_argument("source", metavar="SOURCE", help="CONTAINER:PATH, PATH or -")
+    parser.add_argument("target", metavar="DEST", help="PATH, - or CONTAINER:PATH")
     parser.add_argument("-a", "--archive", action="store_true", help="keep owners")
     parser.add_argument("-L", "--follow-link", action="store_true", help="copy what a link in SOURCE leads to")
     parser.add_argument("-q", "--quiet", action="store_true", help="accepted; nothing is said")
@@ -76,7 +76,7 @@ def _side(word: str) -> tuple[str, str]:
 def export_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild export`."""
     parser = new_store_parser("export", "Write a container's root file system as a tar: no layers, no config.")
-    parser.add_argument("container")
+    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
     parser.add_argument("-o", "--output", default="", metavar="FILE", help="write here instead of to standard output")
     return parser
 
@@ -101,7 +101,7 @@ def mount_parser() -> argparse.ArgumentParser:
         "mount", "Run a command of this machine that sees the whole tree of a container.", epilog=_MOUNT_EPILOG
     )
     parser.usage = "pybuild mount [OPTIONS] CONTAINER [-- COMMAND [ARGUMENT...]]"
-    parser.add_argument("container")
+    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
     return parser
 
 

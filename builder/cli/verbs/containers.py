@@ -34,7 +34,7 @@ def start_parser() -> argparse.ArgumentParser:
     parser = new_store_parser(
         "start", "Run the command of a container again, in the foreground, on the same writable layer."
     )
-    parser.add_argument("container")
+    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
     parser.add_argument("-a", "--attach", action="store_true", help="accepted; a container is always attached")
     parser.add_argument("-i", "--interactive", action="store_true", help="connect stdin, and the terminal")
     return parser
@@ -178,7 +178,7 @@ def _ago(timestamp: int) -> str:
 def container_inspect_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild container inspect`."""
     parser = new_store_parser("container inspect", "Print what containers are, as JSON.")
-    parser.add_argument("container", nargs="+")
+    parser.add_argument("container", nargs="+", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
     return parser
 
 
@@ -192,7 +192,7 @@ def container_inspect_command(argv: list[str]) -> int:
 def rm_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild rm`."""
     parser = new_store_parser("rm", "Remove containers with their writable layers.")
-    parser.add_argument("container", nargs="+")
+    parser.add_argument("container", nargs="+", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
     parser.add_argument(
         "-f", "--force", action="store_true", help="also one that runs, which is killed; ignore missing ones"
     )
@@ -238,7 +238,7 @@ def diff_parser() -> argparse.ArgumentParser:
     parser = new_store_parser(
         "diff", "Show what a container changed: A added, C changed, D deleted. A commit has the same in its layer."
     )
-    parser.add_argument("container")
+    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
     return parser
 
 
@@ -253,8 +253,10 @@ def diff_command(argv: list[str]) -> int:
 def commit_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild commit`."""
     parser = new_store_parser("commit", "Make an image of a container: its image's layers, and one of what it changed.")
-    parser.add_argument("container")
-    parser.add_argument("name", nargs="?", default="", help="what to call the image (default: it has only an ID)")
+    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    parser.add_argument(
+        "name", nargs="?", default="", metavar="NAME[:TAG]", help="what to call the image (default: it has only an ID)"
+    )
     parser.add_argument("-a", "--author", default="", metavar="TEXT", help="who made it")
     parser.add_argument("-m", "--message", default="", metavar="TEXT", help="a comment for its history")
     parser.add_argument(

@@ -15,8 +15,8 @@ def context_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild context`."""
     parser = new_parser("pybuild context", "List what a build sees of a context folder.")
     parser.usage = "pybuild context ls [--ignored] [--why] [-f FILE] [--root DIR] PATH"
-    parser.add_argument("command", choices=("ls",))
-    parser.add_argument("path", metavar="PATH")
+    parser.add_argument("command", choices=("ls",), help="list the files")
+    parser.add_argument("path", metavar="PATH", help="the context folder")
     parser.add_argument("--ignored", action="store_true", help="list what is hidden instead")
     parser.add_argument("--why", action="store_true", help="name the rule that decided")
     parser.add_argument(

@@ -32,8 +32,8 @@ FILE may be -, for standard input or output.
 def copy_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild copy`."""
     parser = new_store_parser("copy", "Copy an image from one place to another.", epilog=_TRANSPORTS)
-    parser.add_argument("source", metavar="SRC")
-    parser.add_argument("destination", metavar="DST")
+    parser.add_argument("source", metavar="SRC", help="where it is: see below")
+    parser.add_argument("destination", metavar="DST", help="where to: see below")
     parser.add_argument("-a", "--all", action="store_true", help="every image of an index")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
     parser.add_argument("--preserve-digests", action="store_true", help="fail where the digest could not stay")
@@ -63,7 +63,7 @@ def copy_command(argv: list[str]) -> int:
 def save_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild save`."""
     parser = new_store_parser("save", "Write images of the store to an archive, or to standard output.")
-    parser.add_argument("name", nargs="+", metavar="NAME")
+    parser.add_argument("name", nargs="+", metavar="IMAGE", help="a name, or an ID")
     parser.add_argument("-o", "--output", default=_STDIO, metavar="FILE", help="where to (default: standard output)")
     parser.add_argument(
         "--format",
@@ -113,7 +113,7 @@ def inspect_parser() -> argparse.ArgumentParser:
         "Print an image's digests, config and layers as JSON.",
         epilog=_TRANSPORTS.replace("SRC and DST", "image"),
     )
-    parser.add_argument("image", nargs="+")
+    parser.add_argument("image", nargs="+", metavar="IMAGE", help="a name, an ID, or TRANSPORT:…: see below")
     parser.add_argument("--raw", action="store_true", help="the manifest (or index) exactly as it is stored")
     parser.add_argument("--config", action="store_true", help="the image config exactly as it is stored")
     return parser

@@ -20,7 +20,7 @@ _STEP_COLUMNS = 56
 def images_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild images`."""
     parser = new_store_parser("images", "List the images in the store.")
-    parser.add_argument("name", nargs="?", help="only images of this name")
+    parser.add_argument("name", nargs="?", metavar="NAME[:TAG]", help="only images of this name")
     parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs")
     parser.add_argument("-a", "--all", action="store_true", help="dangling images too")
     parser.add_argument("--digests", action="store_true", help="show the digests that registries have them under")
@@ -65,7 +65,7 @@ def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Names
 def history_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild history`."""
     parser = new_store_parser("history", "Show the steps of an image, and the layer each one made.")
-    parser.add_argument("image")
+    parser.add_argument("image", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
     parser.add_argument("--layers", action="store_true", help="only the steps that made layers")
     parser.add_argument("--no-trunc", action="store_true", help="do not shorten anything")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -106,8 +106,8 @@ def _remark(comment: str) -> str:
 def tag_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild tag`."""
     parser = new_store_parser("tag", "Give an image further names.")
-    parser.add_argument("image")
-    parser.add_argument("name", nargs="+")
+    parser.add_argument("image", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
+    parser.add_argument("name", nargs="+", metavar="NAME[:TAG]", help="a further name")
     return parser
 
 
@@ -121,7 +121,7 @@ def tag_command(argv: list[str]) -> int:
 def rmi_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild rmi`."""
     parser = new_store_parser("rmi", "Remove images.")
-    parser.add_argument("image", nargs="+")
+    parser.add_argument("image", nargs="+", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
     parser.add_argument(
         "-f",
         "--force",

@@ -14,7 +14,7 @@ from builder.engine.syntax import parse_syntax
 def parse_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild parse`."""
     parser = new_parser("pybuild parse", "Print the syntax tree of Dockerfiles as JSON, one line a file (- is stdin).")
-    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a Dockerfile, or - for standard input")
     parser.add_argument("--pretty", action="store_true", help="indent the JSON")
     add_root(parser)
     return parser

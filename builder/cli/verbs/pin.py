@@ -14,7 +14,9 @@ from builder.engine.pin import apply_pins, resolve_pins
 def pin_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild pin`."""
     parser = new_parser("pybuild pin", "Rewrite the FROM lines of a Dockerfile so that each names its image by digest.")
-    parser.add_argument("file", nargs="?", default="Dockerfile", metavar="FILE")
+    parser.add_argument(
+        "file", nargs="?", default="Dockerfile", metavar="FILE", help="default: Dockerfile; - is standard input"
+    )
     parser.add_argument("--check", action="store_true", help="change nothing; 1 when an image has no digest")
     parser.add_argument("--stdout", action="store_true", help="print the result instead of rewriting the file")
     add_root(parser)

@@ -20,7 +20,7 @@ _DESCRIPTION_COLUMNS = 60
 def pull_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild pull`."""
     parser = new_store_parser("pull", "Fetch images from registries into the store.")
-    parser.add_argument("name", nargs="+", metavar="NAME[:TAG|@DIGEST]")
+    parser.add_argument("name", nargs="+", metavar="NAME[:TAG|@DIGEST]", help="what to fetch (default: the tag latest)")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the full name only")
@@ -67,7 +67,7 @@ def _pull_lines(pulled: transfers.Pulled) -> list[str]:
 def push_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild push`."""
     parser = new_store_parser("push", "Send an image of the store to the registry that its name says.")
-    parser.add_argument("name", metavar="NAME[:TAG]")
+    parser.add_argument("name", metavar="NAME[:TAG]", help="a name of the image, which says where to")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
     parser.add_argument(
         "--compression",
@@ -102,7 +102,7 @@ def push_command(argv: list[str]) -> int:
 def search_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild search`."""
     parser = new_parser("pybuild search", "Search Docker Hub, or the catalogue of another registry (HOST/TERM).")
-    parser.add_argument("term")
+    parser.add_argument("term", metavar="TERM", help="what to look for, in names and descriptions")
     parser.add_argument("--limit", type=int, default=25, metavar="N", help="at most N (default: 25)")
     parser.add_argument("--list-tags", action="store_true", help="TERM is a repository: list its tags")
     parser.add_argument("--no-trunc", action="store_true", help="do not shorten descriptions")
@@ -134,8 +134,10 @@ def search_command(argv: list[str]) -> int:
 def login_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild login`."""
     parser = new_parser("pybuild login", "Log in to a registry, and keep the credentials where docker and podman do.")
-    parser.add_argument("registry", nargs="?", default=DEFAULT_REGISTRY, metavar="REGISTRY")
-    parser.add_argument("-u", "--username", default="", metavar="USER")
+    parser.add_argument(
+        "registry", nargs="?", default=DEFAULT_REGISTRY, metavar="REGISTRY", help="its host (default: Docker Hub)"
+    )
+    parser.add_argument("-u", "--username", default="", metavar="USER", help="the user name (default: it is asked for)")
     parser.add_argument("-p", "--password", default=None, metavar="PASSWORD", help="others may see it: better not")
     parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     return parser
@@ -183,7 +185,9 @@ def _host(text: str) -> str:
 def logout_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild logout`."""
     parser = new_parser("pybuild logout", "Forget the credentials of a registry.")
-    parser.add_argument("registry", nargs="?", default=DEFAULT_REGISTRY, metavar="REGISTRY")
+    parser.add_argument(
+        "registry", nargs="?", default=DEFAULT_REGISTRY, metavar="REGISTRY", help="its host (default: Docker Hub)"
+    )
     return parser
 
 
