@@ -126,7 +126,11 @@ def _metavar(action: argparse.Action) -> str:
 def _options(parser: argparse.ArgumentParser, known: Collection[str] = ()) -> Iterator[str]:
     """Yield arguments and flags, group by group, without those that are `known`."""
     for group in parser._action_groups:
-        actions = [action for action in group._group_actions if not {*known}.intersection(action.option_strings)]
+        actions = [
+            action
+            for action in group._group_actions
+            if action.help != argparse.SUPPRESS and not {*known}.intersection(action.option_strings)
+        ]
         if parser.prog == "pybuild" and actions and group.title not in ("positional arguments", "options"):
             yield f".SS {_text(_upper(group.title or ''))}"
         for action in actions:

@@ -6,7 +6,7 @@
     fixtures/words/cases.txt             "# V-2, V-3: what the rows show"
 
     python -m tests.rules                say how many rules are proved, and what is missing
-    python -m tests.rules --refresh      write docs/language.md, differences.md, flags.md and pybuild.1
+    python -m tests.rules --refresh      write the pages of docs/ that come from tables
 
 Markers are read from the source, so nothing is imported and a docstring proves nothing.
 """
@@ -166,6 +166,7 @@ _SHOWN = {"test": "", "build": "build ", "words": "words "}
 
 def main() -> int:
     from tests.differences import DIFFERENCES_FILE, render_differences  # it reads the rules from here
+    from tests.elsewhere import HABITS_FILE, render_habits
     from tests.flags import FLAGS_FILE, render_flags
     from tests.manual import MANUAL_FILE, render_manual
 
@@ -178,6 +179,7 @@ def main() -> int:
         LANGUAGE_FILE.write_text(render_language(sections, proofs), "utf-8")
         DIFFERENCES_FILE.write_text(render_differences(sections), "utf-8")
         FLAGS_FILE.write_text(render_flags(), "utf-8")
+        HABITS_FILE.write_text(render_habits(), "utf-8")
         MANUAL_FILE.write_text(render_manual(), "utf-8")
     print(f"{len({proof.rule for proof in proofs})} rules are named by {len(proofs)} tests and cases")
     print(f"without test or decision: {', '.join(missing) or 'none'}")

@@ -135,7 +135,7 @@ def _flags(line: _Line, current: str) -> Iterator[tuple[str, str]]:
     for action in line.parser._actions:
         is_taken = action.dest in line.values and not isinstance(action, argparse._AppendAction)
         for name in action.option_strings:
-            if name.startswith(current) and not is_taken:
+            if name.startswith(current) and not is_taken and action.help != argparse.SUPPRESS:
                 yield name, action.help or ""
 
 

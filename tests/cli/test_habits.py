@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from builder.cli.main import VERBS, main, parser_of
 from builder.errors import UsageError
 from tests.cli.other_programs import RECORDED, Words, recorded, told_by
 from tests.cli.program import Program
+from tests.elsewhere import HABITS_FILE, render_habits
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +67,16 @@ def test_nothing_is_both_here_and_elsewhere() -> None:
     assert words & set(ELSEWHERE) == set(), "what is here is not refused: take it out of builder/cli/elsewhere.py"
     grouped = {f"{group} {word}" for group, known in GROUPS.items() for word in known}
     assert grouped & set(ELSEWHERE) == set()
+
+
+def test_the_page_for_those_who_come_from_docker_has_every_command() -> None:
+    page = HABITS_FILE.read_text("utf-8")
+    assert page == render_habits(), "python -m tests.rules --refresh writes docs/coming-from-docker.md"
+    works = page.partition("## Where an image is")[0]
+    named = set(re.findall(r"[a-z]+", works))
+    shared = {word for program in RECORDED for (word, *_) in recorded(program)} & set(VERBS)
+    assert shared - {"context"} <= named, "context is docker's for something else"
+    assert set(GROUPS) <= named
 
 
 def test_every_word_of_a_group_means_a_verb_with_a_parser() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 
@@ -29,7 +30,7 @@ def test_the_manual_has_every_command_and_flag(groff: str) -> None:
         part = (
             text if verb in ("build", "plan") else text.split(f"   {parser.prog}\n", 1)[1].split("\n   pybuild ", 1)[0]
         )
-        for action in parser._actions:
+        for action in (action for action in parser._actions if action.help != argparse.SUPPRESS):
             for name in set(action.option_strings) - {"-h", "--help"}:
                 assert re.search(rf"(?<![\w-]){name}(?![\w-])", part), f"{parser.prog}: {name}"
     for group in GROUPS:
