@@ -96,6 +96,7 @@ ROOMS["cli.display"] = {
     "dockerfile.source",
     "engine",
     "filesystem.unfinished",
+    "image.tree",
     "lint.finding",
     "oci",
     "solve.event_json",

@@ -31,7 +31,7 @@ class BuiltImage(NamedTuple):
             str(self.platform),
             str(self.image.id),
             len(layers),
-            sum(layer.descriptor.size for layer in layers),
+            sum({layer.diff_id: layer.bytes for layer in layers}.values()),
             tuple(_step_report(step, self.results) for step in self.plan.steps),
             self.plan.unused_build_args,
         )

@@ -6,16 +6,24 @@ words of a removal are docker's (`Untagged: …`, `Deleted: …`), since scripts
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from builder.errors import PybuildError
 from builder.image import describe, listing, removal
+from builder.image.filters import image_test, parse_filters
+from builder.image.sizes import images_in
 from builder.image.timestamp import parse_timestamp
+from builder.image.tree import LayerNode, layer_tree
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.digest import Digest
 from builder.oci.reference import parse_reference, says_tag
+from builder.store.containers import Containers
 from builder.store.store import Notify, Store, open_store
+from builder.transport.layer_index import index_layer
 
 
 class ListedImage(NamedTuple):
@@ -31,10 +39,17 @@ class ListedImage(NamedTuple):
     """As the config has it: RFC 3339, where it is well-formed."""
     created_ns: int | None
     """Nanoseconds since 1970; None for what is no time."""
-    size: int
-    """Bytes of all layers as they are stored, each once, whether or not other images share them."""
+    size: int | None
+    """Bytes of the files in all layers, each layer once; None when one was never read (builder.image.sizes)."""
     repo_digest: str = ""
     """The digest that it can be pulled by from the repository of its name; empty before it was pulled or pushed."""
+    compressed_size: int | None = None
+    """Bytes of the layers as registries have them; None before they were first compressed."""
+    shared_size: int | None = None
+    """Of `size`, what other images have, too."""
+    own_size: int | None = None
+    containers: int = 0
+    """How many containers stand on it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `images --json` says of it."""
@@ -52,12 +67,22 @@ class HistoryStep(NamedTuple):
     layer: int = 0
     """Counted from 1, base first; 0 where none was made, and then all below is empty."""
     diff_id: str = ""
-    size: int = 0
-    """Bytes as they are stored."""
+    size: int | None = 0
+    """Bytes of the files in it; None when it was never read."""
     files: int = 0
     entries: int = 0
     """Of the tar, directories and whiteouts included."""
     digest: str = ""
+    """Of the layer as the manifest has it."""
+    chain_id: str = ""
+    """Of the layer and all below it: what has come of the image after this step."""
+    compressed_size: int | None = 0
+    """Bytes of the layer as registries have it; None before it was compressed."""
+
+    @property
+    def created_ns(self) -> int | None:
+        """Nanoseconds since 1970; None for what is no time."""
+        return parse_timestamp(self.created)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `history --json` says of it."""
@@ -74,18 +99,60 @@ class Removal(NamedTuple):
     error: PybuildError | None = None
 
 
-def list_images(root: str, name: str = "", *, dangling: bool = True, notify: Notify) -> tuple[ListedImage, ...]:
+class ImageHistory(NamedTuple):
+    """How an image came about, in the order of the Dockerfile."""
+
+    id: str
+    steps: tuple[HistoryStep, ...]
+
+
+def list_images(
+    root: str, name: str = "", *, dangling: bool = True, filters: Sequence[str] = (), notify: Notify
+) -> tuple[ListedImage, ...]:
     """Return the images of the store at `root`, by name; `dangling` adds those without one, last.
 
-    A `name` without a tag means all its tags. Raises StoreError, ReferenceFormatError.
+    A `name` without a tag means all its tags; `filters` are words as builder.image.filters has them. Raises StoreError,
+    ReferenceFormatError, UsageError.
     """
+    parsed = parse_filters(filters)
     with open_store(root, notify=notify) as store:
+        _measure_layers(store)
         known = store.repositories.digests()
-        images = [_listed(image, known) for image in listing.list_images(store)]
+        containers = Counter(record.image_id for record in Containers(store).walk())
+        passes = image_test(store, parsed)
+        images = [_listed(image, known, containers) for image in listing.list_images(store) if passes(image)]
     return tuple(image for image in _called(images, name) if image.name or dangling)
 
 
-def _listed(image: listing.ListedImage, known: Mapping[tuple[str, str], Digest]) -> ListedImage:
+def image_tree(root: str, *, notify: Notify) -> list[LayerNode]:
+    """Return the images of the store at `root` by the layers that they share. Raises StoreError."""
+    with open_store(root, notify=notify) as store:
+        _measure_layers(store)
+        return layer_tree(store)
+
+
+def _measure_layers(store: Store) -> None:
+    """Read layers that are here and of which nothing is known: another tool put them into the layout.
+
+    What cannot be read keeps an unknown size: `verify` says why.
+    """
+    known = {record.diff_id for record in store.layers.walk()}
+    layers = {
+        diff_id: layer
+        for image in images_in(store)
+        for diff_id, layer in zip(image.config.diff_ids, image.manifest.layers, strict=True)
+        if diff_id not in known and os.path.exists(store.blobs.path(layer.digest))
+    }
+    if layers and os.access(store.root, os.W_OK):
+        with store.lease():
+            for diff_id, layer in layers.items():
+                with suppress(PybuildError):
+                    index_layer(store, layer, diff_id)
+
+
+def _listed(
+    image: listing.ListedImage, known: Mapping[tuple[str, str], Digest], containers: Mapping[Digest, int]
+) -> ListedImage:
     repository = parse_reference(image.name).name if image.name else ""
     return ListedImage(
         name=image.name,
@@ -94,8 +161,12 @@ def _listed(image: listing.ListedImage, known: Mapping[tuple[str, str], Digest])
         platform=str(image.platform),
         created=image.created,
         created_ns=parse_timestamp(image.created),
-        size=image.size,
+        size=image.sizes.unpacked,
         repo_digest=known.get((image.id, repository), ""),
+        compressed_size=image.sizes.compressed,
+        shared_size=image.sizes.shared,
+        own_size=image.sizes.own,
+        containers=containers[image.id],
     )
 
 
@@ -117,6 +188,7 @@ def _called(images: Sequence[ListedImage], name: str) -> Iterator[ListedImage]:
 def describe_images(root: str, names: Sequence[str], *, notify: Notify) -> tuple[dict[str, Any], ...]:
     """Return everything about each image as JSON, keys as `docker image inspect` has them. Raises StoreError."""
     with open_store(root, notify=notify) as store:
+        _measure_layers(store)
         return tuple(describe.describe_image(store, name) for name in names)
 
 
@@ -128,13 +200,12 @@ def read_documents(root: str, names: Sequence[str], *, config: bool = False, not
             yield store.blobs.read(digest, MAX_DOCUMENT_BYTES)
 
 
-def image_history(root: str, name: str, *, notify: Notify) -> tuple[HistoryStep, ...]:
-    """Return the history of an image, in the order of the Dockerfile; layers without a record of theirs come last.
-
-    Raises StoreError.
-    """
+def image_history(root: str, name: str, *, notify: Notify) -> ImageHistory:
+    """Return the history of an image; layers without a record of theirs come last. Raises StoreError."""
     with open_store(root, notify=notify) as store:
-        return tuple(HistoryStep(**row) for row in describe.layer_rows(store, name))
+        _measure_layers(store)
+        image = listing.get_image(store, name)
+        return ImageHistory(str(image.id), tuple(HistoryStep(**row) for row in describe.layer_rows(store, image)))
 
 
 def tag_image(root: str, image: str, names: Sequence[str], *, notify: Notify) -> None:

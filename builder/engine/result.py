@@ -42,7 +42,7 @@ class StepReport(NamedTuple):
 
 
 class ImageReport(NamedTuple):
-    """One platform's image. `layers` and `size` (bytes, as stored) are those of the whole image, base included."""
+    """One platform's image. `layers` and `size` (bytes of the files in them) are the whole image's, base included."""
 
     platform: str
     image_id: str

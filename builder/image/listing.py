@@ -6,11 +6,12 @@ In: a store. Out: values.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from builder.errors import ImageError, PybuildError, ReferenceFormatError, StoreError
 from builder.image.image import Image, load_image
+from builder.image.sizes import ImageSizes, images_in, layer_sizes, size_of_image, sizes_of_images
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
@@ -32,14 +33,19 @@ class ListedImage:
     id: Digest
     platform: Platform
     created: str
-    size: int
-    """Bytes of all layers as they are stored, each once, whether or not other images share them."""
+    sizes: ImageSizes
+    labels: Mapping[str, str]
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the files in all layers; None where a layer was never read."""
+        return self.sizes.unpacked
 
 
 def list_images(store: Store) -> list[ListedImage]:
     """Return all images, sorted by name, dangling ones last. Unreadable ones are left out: `verify` reports them."""
     named = [(name, descriptor) for name, descriptor in store.names.items()]
-    return [*_listed(store, named), *_listed(store, [("", entry) for entry in store.names.dangling()])]
+    return [*_listed(store, [*named, *(("", entry) for entry in store.names.dangling())])]
 
 
 def get_image(store: Store, text: str) -> Image:
@@ -105,19 +111,21 @@ def tag_image(store: Store, text: str, names: list[str]) -> None:
 
 
 def _listed(store: Store, entries: list[tuple[str, Descriptor]]) -> Iterator[ListedImage]:
+    known = layer_sizes(store)
+    sizes = sizes_of_images(images_in(store), known)
     for name, descriptor in entries:
         try:
             image = load_local(store, descriptor)
         except PybuildError:
             continue
-        layers = {layer.digest: layer.size for layer in image.manifest.layers}
         yield ListedImage(
             name=name,
             descriptor=descriptor,
             id=image.id,
             platform=image.config.platform,
             created=image.config.created,
-            size=sum(layers.values()),
+            sizes=sizes.get(image.id) or size_of_image(image, known),
+            labels=dict(image.config.runtime.labels),
         )
 
 

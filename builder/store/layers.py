@@ -105,6 +105,14 @@ class Layers:
         )
         return Descriptor(media_type=row[0], digest=Digest(row[1]), size=row[2]) if row else None
 
+    def compressed_sizes(self) -> dict[DiffID, int]:
+        """Return the bytes of each layer that was ever compressed: as a push does it, or else as somebody wanted it."""
+        rows = self._database.rows(
+            "SELECT diff_id, size FROM compressed WHERE compression != 'uncompressed' "
+            "ORDER BY compression = 'gzip', level = -1"  # the last one of a layer stays: packing.py's default
+        )
+        return {DiffID(diff_id): size for diff_id, size in rows}
+
     def put_compressed(self, diff_id: DiffID, compression: str, level: int, descriptor: Descriptor) -> None:
 
         def put(connection: Any) -> None:

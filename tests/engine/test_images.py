@@ -67,7 +67,7 @@ def test_documents_are_the_bytes_that_the_digests_are_of(root: str) -> None:
 
 
 def test_only_a_step_that_made_a_layer_has_a_digest_in_its_history(root: str) -> None:
-    steps = image_history(root, "app", notify=no_notes)
+    steps = image_history(root, "app", notify=no_notes).steps
     assert [step.layer for step in steps] == [1, 0]
     assert [("digest" in step.to_json(), bool(step.diff_id), step.files) for step in steps] == [
         (True, True, 1),

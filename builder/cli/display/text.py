@@ -34,6 +34,11 @@ def size_text(size: float) -> str:
     return f"{size:.0f}{unit}" if unit == "B" else f"{size:.3g}{unit}"
 
 
+def known_size(size: int | None) -> str:
+    """Return bytes as `size_text` does; N/A, docker's word, where nobody knows."""
+    return "N/A" if size is None else size_text(size)
+
+
 def short_digest(digest: str) -> str:
     """Return the first 12 hex digits, the length docker shows."""
     return digest.rpartition(":")[2][:12]

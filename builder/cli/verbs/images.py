@@ -5,16 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import asdict
 
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.diagnostics import render_error
-from builder.cli.display.text import age_text, print_note, short_digest, size_text, table_lines
+from builder.cli.display.image_tables import (
+    HISTORY_HEADS,
+    IMAGE_HEADS,
+    TABLE_OF_HISTORY,
+    docker_history,
+    history_lines,
+    image_lines,
+    image_row,
+    tree_lines,
+)
+from builder.cli.display.template import formatted
+from builder.cli.display.text import print_note
 from builder.engine import images
-from builder.oci.reference import parse_reference
-
-_STEP_COLUMNS = 56
+from builder.errors import UsageError
 
 
 def images_parser() -> argparse.ArgumentParser:
@@ -24,7 +33,20 @@ def images_parser() -> argparse.ArgumentParser:
     parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs")
     parser.add_argument("-a", "--all", action="store_true", help="dangling images too")
     parser.add_argument("--digests", action="store_true", help="show the digests that registries have them under")
+    parser.add_argument(
+        "-s", "--sizes", action="store_true", help="also compressed, shared and own bytes (docs/images.md)"
+    )
     parser.add_argument("--no-trunc", action="store_true", help="show whole IDs")
+    parser.add_argument(
+        "-f",
+        "--filter",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="reference=GLOB, dangling=true, label=K[=V], before=IMAGE or since=IMAGE; may be repeated",
+    )
+    parser.add_argument("--tree", action="store_true", help="draw the layers, and which images share them")
+    parser.add_argument("--format", default="", metavar="FORMAT", help="table, json, 'table TEMPLATE' or TEMPLATE")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -32,34 +54,40 @@ def images_parser() -> argparse.ArgumentParser:
 def images_command(argv: list[str]) -> int:
     """List the images of the store."""
     arguments = images_parser().parse_args(argv)
+    if arguments.tree:
+        return _tree(arguments)
     found = images.list_images(
-        root_of(arguments), arguments.name or "", dangling=arguments.all or not arguments.quiet, notify=print_note
+        root_of(arguments),
+        arguments.name or "",
+        dangling=arguments.all or not arguments.quiet or bool(arguments.filter),
+        filters=arguments.filter,
+        notify=print_note,
     )
     if arguments.json:
         print(json.dumps([image.to_json() for image in found], indent=2))
-    elif arguments.quiet:
-        for identifier in dict.fromkeys(image.id for image in found):
-            print(identifier if arguments.no_trunc else short_digest(identifier))
+        return 0
+    rows = [image_row(image, whole=arguments.no_trunc) for image in found]
+    if arguments.quiet:
+        lines: Iterable[str] = dict.fromkeys(row["ID"] for row in rows)
+    elif arguments.format not in ("", "table"):
+        lines = formatted(arguments.format, rows, IMAGE_HEADS)
     else:
-        _print_images(found, arguments)
+        lines = image_lines(rows, digests=arguments.digests, sizes=arguments.sizes)
+    for line in lines:
+        print(line)
     return 0
 
 
-def _print_images(found: Sequence[images.ListedImage], arguments: argparse.Namespace) -> None:
-    head = ["REPOSITORY", "TAG", *(["DIGEST"] if arguments.digests else []), "IMAGE ID", "CREATED", "SIZE"]
-    rows = []
-    for image in found:
-        name, tag = "<none>", "<none>"
-        if image.name:
-            reference = parse_reference(image.name)
-            tag = reference.tag or "<none>"
-            name = reference.familiar.removesuffix(f":{reference.tag}").partition("@")[0]
-        identifier = image.id if arguments.no_trunc else short_digest(image.id)
-        digest = [image.repo_digest or "<none>"] if arguments.digests else []
-        age = "N/A" if image.created_ns is None else age_text(time.time() - image.created_ns / 1e9)
-        rows.append([name, tag, *digest, identifier, age, size_text(image.size)])
-    for line in table_lines(head, rows):
+def _tree(arguments: argparse.Namespace) -> int:
+    if arguments.name or arguments.filter or arguments.quiet or arguments.format not in ("", "json"):
+        raise UsageError("--tree draws all images", hint="Beside it there is --json only.")
+    roots = images.image_tree(root_of(arguments), notify=print_note)
+    if arguments.json or arguments.format:
+        print(json.dumps([asdict(root) for root in roots], indent=2))
+        return 0
+    for line in tree_lines(roots, whole=arguments.no_trunc):
         print(line)
+    return 0
 
 
 def history_parser() -> argparse.ArgumentParser:
@@ -67,6 +95,17 @@ def history_parser() -> argparse.ArgumentParser:
     parser = new_store_parser("history", "Show the steps of an image, and the layer each one made.")
     parser.add_argument("image", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
     parser.add_argument("--layers", action="store_true", help="only the steps that made layers")
+    parser.add_argument(
+        "--chain-ids", action="store_true", help="also the ID of each layer together with all below it: what came of it"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="only image IDs, as docker has them: newest first")
+    parser.add_argument(
+        "--format", default="", metavar="FORMAT", help="docker's view, newest first: table, json, TEMPLATE"
+    )
+    parser.add_argument(
+        "-H", "--human", action="store_true", default=True, help="(default) or --human=false: bytes, and full times"
+    )
+    parser.add_argument("--no-human", dest="human", action="store_false", help=argparse.SUPPRESS)
     parser.add_argument("--no-trunc", action="store_true", help="do not shorten anything")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -74,33 +113,32 @@ def history_parser() -> argparse.ArgumentParser:
 
 def history_command(argv: list[str]) -> int:
     """Show how an image was made: each record of its history, and the layer it stands for."""
-    arguments = history_parser().parse_args(argv)
-    steps = images.image_history(root_of(arguments), arguments.image, notify=print_note)
-    if arguments.layers:
-        steps = tuple(step for step in steps if step.layer)
+    arguments = history_parser().parse_args([_no_human(word) for word in argv])
+    history = images.image_history(root_of(arguments), arguments.image, notify=print_note)
+    steps = [step for step in history.steps if step.layer] if arguments.layers else list(history.steps)
     if arguments.json:
         print(json.dumps([step.to_json() for step in steps], indent=2))
         return 0
-    rows = [_history_row(step, whole=arguments.no_trunc) for step in steps]
-    for line in table_lines(["STEP", "LAYER", "FILES", "SIZE", "DIFF ID"], rows, right=frozenset({1, 2, 3})):
+    whole, human = arguments.no_trunc, arguments.human
+    if arguments.quiet or arguments.format:
+        rows = docker_history(history.id, steps, whole=whole, human=human)
+        template = TABLE_OF_HISTORY if arguments.format == "table" else arguments.format
+        lines = formatted("{{.ID}}" if arguments.quiet else template, rows, HISTORY_HEADS)
+    else:
+        lines = history_lines(steps, whole=whole, human=human, chain_ids=arguments.chain_ids)
+    for line in lines:
         print(line)
     return 0
 
 
-def _history_row(step: images.HistoryStep, *, whole: bool) -> list[str]:
-    words = step.created_by.replace("\n", " ") or _remark(step.comment)
-    if not whole and len(words) > _STEP_COLUMNS:
-        words = words[: _STEP_COLUMNS - 1] + "…"
-    if not step.layer:
-        return [words, "-", "", "", ""]
-    digest = step.diff_id if whole else short_digest(step.diff_id)
-    return [words, str(step.layer), str(step.files), size_text(step.size), digest]
-
-
-def _remark(comment: str) -> str:
-    """Return the words for a record without a command; the comment of an imported image often says where it is from."""
-    told = comment and not comment.endswith(".exporter.image.v0")  # of builders, for layers that nothing tells of
-    return f"({comment if told else 'no command recorded'})"
+def _no_human(word: str) -> str:
+    """Return what the parser has for docker's --human=false."""
+    name, equals, value = word.partition("=")
+    if not equals or name not in ("-H", "--human"):
+        return word
+    if value.lower() not in ("true", "1", "false", "0"):
+        raise UsageError(f"{word}: {value!r} is neither true nor false")
+    return "--no-human" if value.lower() in ("false", "0") else "--human"
 
 
 def tag_parser() -> argparse.ArgumentParser:
