@@ -177,3 +177,14 @@ def test_the_chain_id_says_what_came_of_the_image_at_each_layer(screen: Screen) 
     assert document[1]["chain_id"] not in {document[0]["chain_id"], document[1]["diff_id"]}
     shown = screen("history", "--chain-ids", "--no-trunc", "--layers", "app")
     assert [line.split()[-1] for line in shown[1:]] == [row["chain_id"] for row in document]
+
+
+def test_inspect_takes_a_template_here_and_elsewhere(screen: Screen, root: str, tmp_path: Path) -> None:
+    words = ("-f", '{{.Config.Cmd}} {{index .Config.Labels "kind"}} {{.Config.Entrypoint}} {{len .RootFS.Layers}}')
+    assert screen("inspect", *words, "app", "base") == ["[/big] app [] 2", "[/big] base [] 1"]
+    screen("copy", "-q", "app", f"oci-archive:{tmp_path}/app.tar")
+    assert screen("inspect", *words, f"oci-archive:{tmp_path}/app.tar") == ["[/big] app [] 2"]
+    assert screen("inspect", "-f", "json", "app") == screen("inspect", "app")
+    assert "there is no .Nothing" in screen("inspect", "-f", "{{.Nothing}}", "app", code=2)[0]
+    assert "has no {{end}}" in screen("inspect", "-f", "{{range .Layers}}", "nothing", code=2)[0]
+    assert "--raw" in screen("inspect", "-f", "{{.Id}}", "--raw", "app", code=2)[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -11,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.diagnostics import render_error
+from builder.cli.display.inspected import add_format, document_printer
 from builder.cli.display.template import formatted
 from builder.cli.display.text import age_text, print_note, size_text, table_lines
 from builder.containers.changes import CommitRequest, commit_container, container_diff
@@ -179,13 +179,15 @@ def container_inspect_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild container inspect`."""
     parser = new_store_parser("container inspect", "Print what containers are, as JSON.")
     parser.add_argument("container", nargs="+", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_format(parser)
     return parser
 
 
 def container_inspect_command(argv: list[str]) -> int:
     """Print what a container is, as JSON."""
     arguments = container_inspect_parser().parse_args(argv)
-    print(json.dumps(describe_containers(root_of(arguments), arguments.container, notify=print_note), indent=2))
+    show = document_printer(arguments.format)
+    show(describe_containers(root_of(arguments), arguments.container, notify=print_note))
     return 0
 
 

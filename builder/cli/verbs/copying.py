@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 
 from builder.cli.arguments import new_store_parser, root_of
+from builder.cli.display.inspected import add_format, document_printer
 from builder.cli.display.text import print_note
 from builder.cli.display.transfers import COPIED, PULLED, TransferDisplay
 from builder.engine import copying, images
@@ -116,12 +116,16 @@ def inspect_parser() -> argparse.ArgumentParser:
     parser.add_argument("image", nargs="+", metavar="IMAGE", help="a name, an ID, or TRANSPORT:…: see below")
     parser.add_argument("--raw", action="store_true", help="the manifest (or index) exactly as it is stored")
     parser.add_argument("--config", action="store_true", help="the image config exactly as it is stored")
+    add_format(parser)
     return parser
 
 
 def inspect_command(argv: list[str]) -> int:
     """Print what an image is, as JSON. With a transport before it, it is looked at where it lies."""
     arguments = inspect_parser().parse_args(argv)
+    if arguments.format and (arguments.raw or arguments.config):
+        raise UsageError("--format takes nothing from --raw and --config", hint="They print documents as they are.")
+    show = document_printer(arguments.format)
     if arguments.raw or arguments.config:
         sys.stdout.flush()
         for data in _documents(arguments):
@@ -134,7 +138,7 @@ def inspect_command(argv: list[str]) -> int:
             found.append(copying.describe_elsewhere(root, image, notify=print_note))
         else:
             found.extend(images.describe_images(root, [image], notify=print_note))
-    print(json.dumps(found, indent=2))
+    show(found)
     return 0
 
 
