@@ -105,7 +105,7 @@ ROOMS["cli.display"] = {
 ROOMS["cli.verbs"] = {
     *{"cli", "cli.display", "containers", "engine", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.events"},
-    *{"filesystem.unfinished", "store.container_record"},
+    *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "store.container_record"},
 }
 ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest"}  # the verbs are picked by name (main.py)
 ROOMS["__main__"] = {"cli"}

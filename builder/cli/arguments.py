@@ -18,6 +18,7 @@ from builder.suggest import most_alike
 EPILOG = """\
 other commands:
   pybuild images | inspect | history | tag | rmi | prune | info | version
+  pybuild df              what takes room on the disk, what keeps it, what would free it
   pybuild verify IMAGE    every digest, size, diff ID, here or elsewhere
   pybuild pull | push | search | login | logout
   pybuild save | load | copy SRC DST       between the store, archives, registries, daemons

@@ -6,6 +6,7 @@ store, policy ──▶ what_to_prune ──▶ PrunePlan ──▶ carry_out (p
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -179,16 +180,25 @@ def _listing(directory: str) -> Sequence[str]:
         return []
 
 
-def disk_usage(path: str) -> int:
-    """Return the bytes that a file or tree takes on the disk, as far as it can be looked at."""
+def disk_usage(path: str, seen: set[tuple[int, int]] | None = None) -> int:
+    """Return the bytes that a file or tree takes on the disk, as far as it can be looked at.
+
+    A file under several names counts once: device and inode of those met are kept in `seen`.
+    """
     total = 0
     stack = [path]
+    seen = set() if seen is None else seen
     while stack:
         current = stack.pop()
         try:
             status = os.lstat(current)
+            is_directory = stat.S_ISDIR(status.st_mode)
+            if status.st_nlink > 1 and not is_directory:
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
             total += status.st_blocks * 512  # stat(2): in units of 512 bytes, whatever the file system
-            if os.path.isdir(current) and not os.path.islink(current):
+            if is_directory:
                 stack.extend(_listing(current))
         except OSError:
             continue

@@ -1,0 +1,218 @@
+"""The verb that says what takes room on the disk, what keeps it, and what would free it.
+
+What RUN made belongs to subordinate ids of an ordinary user: this process moves to the namespace of builds to measure
+it, so it must have one thread. Everything is in bytes on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from builder.image.disk_contents import DiskContents, read_contents
+from builder.image.disk_usage import UsageRow, freed_without, usage_rows
+from builder.image.keepers import KeptBlob, step_name, step_words, why_kept
+from builder.image.listing import list_images
+from builder.image.sizes import images_in
+from builder.oci.digest import Digest
+from builder.oci.reference import reference_or_none
+from builder.sandbox.namespace import enter_build_namespace
+from builder.store.prune_plan import PrunePlan, PrunePolicy, disk_usage, what_to_prune
+from builder.store.store import Notify, Store, open_store
+
+
+class ImageUsage(NamedTuple):
+    """One image of the list; sizes are those of `images`, but for `freed`."""
+
+    id: str
+    names: tuple[str, ...]
+    size: int | None
+    shared: int | None
+    own: int | None
+    containers: int
+    freed: int
+    """Bytes on the disk that `rmi`, and `prune` after it, free when only this image goes."""
+
+
+class ContainerUsage(NamedTuple):
+    id: str
+    name: str
+    image: str
+    state: str
+    bytes: int
+
+
+class CacheUsage(NamedTuple):
+    """One cache record. `used` is in seconds since 1970, `bytes` those of its layer, `shared` whether an image or
+    another record has that layer, too.
+    """
+
+    step: str
+    words: str
+    layer: str
+    bytes: int
+    shared: bool
+    used: int
+
+
+class CopyUsage(NamedTuple):
+    layer: str
+    form: str
+    bytes: int
+
+
+class DiskUsage(NamedTuple):
+    """All that a store takes."""
+
+    rows: tuple[UsageRow, ...]
+    images: tuple[ImageUsage, ...]
+    containers: tuple[ContainerUsage, ...]
+    cache: tuple[CacheUsage, ...]
+    mounts: tuple[tuple[str, int], ...]
+    copies: tuple[CopyUsage, ...]
+
+
+class FreeingStep(NamedTuple):
+    """A command, what it frees beyond those before it, and what is lost by it."""
+
+    command: str
+    bytes: int
+    lost: str
+
+
+def disk_usage_of(root: str, *, notify: Notify) -> DiskUsage:
+    """Return what takes room in the store at `root`. Raises StoreError."""
+    _enter_namespace()
+    with open_store(root, notify=notify) as store:
+        contents = read_contents(store)
+        return DiskUsage(
+            rows=usage_rows(contents, images_in(store)),
+            images=tuple(_images(store, contents)),
+            containers=tuple(
+                ContainerUsage(record.id, record.name, record.image, record.state, size)
+                for record, size in contents.containers
+            ),
+            cache=tuple(_cache(store, contents)),
+            mounts=tuple(contents.cache_mounts.items()),
+            copies=tuple(CopyUsage(copy.layer, copy.form, copy.bytes) for copy in contents.copies),
+        )
+
+
+def _images(store: Store, contents: DiskContents) -> Iterator[ImageUsage]:
+    names: dict[Digest, list[str]] = {}
+    listed = {}
+    for image in list_images(store):
+        listed[image.descriptor.digest] = image
+        reference = reference_or_none(image.name)
+        names.setdefault(image.descriptor.digest, []).append(reference.familiar if reference else image.name)
+    nothing = freed_without(contents)
+    for digest, image in listed.items():
+        yield ImageUsage(
+            id=image.id,
+            names=tuple(filter(None, names[digest])),
+            size=image.sizes.unpacked,
+            shared=image.sizes.shared,
+            own=image.sizes.own,
+            containers=sum(record.image_id == image.id for record, _ in contents.containers),
+            freed=freed_without(contents, images=frozenset([digest])) - nothing,
+        )
+
+
+def _cache(store: Store, contents: DiskContents) -> Iterator[CacheUsage]:
+    blobs = [record.blob for record in contents.records]
+    of_images = contents.image_blobs
+    for record in contents.records:
+        yield CacheUsage(
+            step=step_name(record),
+            words=step_words(store, record),
+            layer=str(record.diff_id or ""),
+            bytes=contents.blobs.get(record.blob, 0) if record.blob else 0,
+            shared=record.blob in of_images or blobs.count(record.blob) > 1,
+            used=record.used,
+        )
+
+
+def why(root: str, text: str, *, notify: Notify) -> tuple[KeptBlob, ...]:
+    """Return what keeps the blobs of an image, or a blob, that `text` means. Raises StoreError."""
+    _enter_namespace()
+    with open_store(root, notify=notify) as store:
+        return why_kept(store, read_contents(store), text)
+
+
+def how_to_free(root: str, wanted: int, *, notify: Notify) -> tuple[FreeingStep, ...]:
+    """Return commands that free `wanted` bytes of the disk, in this order, the cheapest to lose first.
+
+    All that there are, where they are not enough. Raises StoreError.
+    """
+    _enter_namespace()
+    with open_store(root, notify=notify) as store:
+        steps = []
+        rest = wanted
+        for step in _offers(store, read_contents(store), wanted):
+            if rest <= 0:
+                break
+            if step.bytes > 0:
+                steps.append(step)
+                rest -= step.bytes
+        return tuple(steps)
+
+
+def _offers(store: Store, contents: DiskContents, wanted: int) -> Iterator[FreeingStep]:
+    """Yield what may go, each with what it frees after those before it."""
+    done = _bytes_of(contents, what_to_prune(store, PrunePolicy(), contents.used))
+    yield FreeingStep("pybuild prune", done, "images without a name, leftovers, what can be made again at once")
+    blobs = sum(size for digest, size in store.blobs.walk() if digest in contents.image_blobs | contents.cache_blobs)
+    limit = max(0, blobs - (wanted - done))
+    part = _bytes_of(contents, what_to_prune(store, PrunePolicy(keep_bytes=limit), contents.used))
+    if part >= wanted:
+        yield FreeingStep(f"pybuild prune --keep-storage {limit}", part - done, "the cached steps unused for longest")
+        done = part
+    policy = PrunePolicy(unused_for=0.0, cache_mounts=True)
+    every = _bytes_of(contents, what_to_prune(store, policy, contents.used))
+    yield FreeingStep("pybuild prune -a", every - done, "all cached steps, and the cache mounts")
+    yield from _images_and_containers(store, contents)
+
+
+def _images_and_containers(store: Store, contents: DiskContents) -> Iterator[FreeingStep]:
+    """Yield images without a container, those that can be pulled again first; then what has ended, with its image."""
+    held = {digest for digest, below in contents.below.items()
+            for record, _ in contents.containers if record.manifest.digest in below}  # fmt: skip
+    gone = frozenset(entry.digest for entry in store.names.dangling() if entry.digest not in held)
+    done = freed_without(contents, images=gone, cache=True)
+    listed = {image.descriptor.digest: image for image in list_images(store) if image.name}
+    pulled = {image_id for image_id, _ in store.repositories.digests()}
+    ranked = []
+    for digest, image in listed.items():
+        if digest not in held:
+            alone = freed_without(contents, images=gone | {digest}, cache=True) - done
+            ranked.append((image.id not in pulled, -alone, image.name, digest))
+    for is_own, _, name, digest in sorted(ranked):
+        gone |= {digest}
+        now = freed_without(contents, images=gone, cache=True)
+        names = " ".join(_familiar(one) for one in store.names.names_of(digest))
+        lost = "an image that was built here" if is_own else "an image that can be pulled again"
+        yield FreeingStep(f"pybuild rmi {names} && pybuild prune", now - done, f"{_familiar(name)}: {lost}")
+        done = now
+    ended: frozenset[str] = frozenset()
+    for record, _ in contents.containers:
+        if record.state != "running":
+            ended |= {record.id}
+            now = freed_without(contents, images=gone, containers=ended, cache=True)
+            yield FreeingStep(f"pybuild rm {record.name}", now - done, "what was changed in that container")
+            done = now
+
+
+def _bytes_of(contents: DiskContents, plan: PrunePlan) -> int:
+    seen: set[tuple[int, int]] = set()
+    return contents.size(plan.all_blobs) + sum(disk_usage(path, seen) for path in plan.paths)
+
+
+def _familiar(name: str) -> str:
+    reference = reference_or_none(name)
+    return reference.familiar if reference else name
+
+
+def _enter_namespace() -> None:
+    if os.geteuid() != 0:
+        enter_build_namespace()
