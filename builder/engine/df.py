@@ -7,17 +7,18 @@ it, so it must have one thread. Everything is in bytes on the disk.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from builder.image.disk_contents import DiskContents, read_contents
 from builder.image.disk_usage import UsageRow, freed_without, usage_rows
 from builder.image.keepers import KeptBlob, step_name, step_words, why_kept
-from builder.image.listing import list_images
+from builder.image.listing import ListedImage, list_images
 from builder.image.sizes import images_in
 from builder.oci.digest import Digest
 from builder.oci.reference import reference_or_none
 from builder.sandbox.namespace import enter_build_namespace
+from builder.store.container_record import ContainerRecord
 from builder.store.prune_plan import PrunePlan, PrunePolicy, disk_usage, what_to_prune
 from builder.store.store import Notify, Store, open_store
 
@@ -175,32 +176,47 @@ def _offers(store: Store, contents: DiskContents, wanted: int) -> Iterator[Freei
 
 
 def _images_and_containers(store: Store, contents: DiskContents) -> Iterator[FreeingStep]:
-    """Yield images without a container, those that can be pulled again first; then what has ended, with its image."""
-    held = {digest for digest, below in contents.below.items()
-            for record, _ in contents.containers if record.manifest.digest in below}  # fmt: skip
-    gone = frozenset(entry.digest for entry in store.names.dangling() if entry.digest not in held)
-    done = freed_without(contents, images=gone, cache=True)
-    listed = {image.descriptor.digest: image for image in list_images(store) if image.name}
-    pulled = {image_id for image_id, _ in store.repositories.digests()}
-    ranked = []
-    for digest, image in listed.items():
-        if digest not in held:
-            alone = freed_without(contents, images=gone | {digest}, cache=True) - done
-            ranked.append((image.id not in pulled, -alone, image.name, digest))
-    for is_own, _, name, digest in sorted(ranked):
-        gone |= {digest}
-        now = freed_without(contents, images=gone, cache=True)
-        names = " ".join(_familiar(one) for one in store.names.names_of(digest))
-        lost = "an image that was built here" if is_own else "an image that can be pulled again"
-        yield FreeingStep(f"pybuild rmi {names} && pybuild prune", now - done, f"{_familiar(name)}: {lost}")
+    """Yield images without a container, those that can be pulled again first; then what has ended, and its images."""
+    running = {record.manifest.digest for record, _ in contents.containers if record.state == "running"}
+    ended = [record for record, _ in contents.containers if record.state != "running"]
+    busy = {digest for digest, below in contents.below.items() if below & running}
+    held = {digest for digest, below in contents.below.items() if below & {one.manifest.digest for one in ended}}
+    gone = {entry.digest for entry in store.names.dangling()} - busy - held
+    without: set[str] = set()
+
+    def left() -> int:
+        return freed_without(contents, images=frozenset(gone), containers=frozenset(without), cache=True)
+
+    done = left()
+    free = _by_loss(store, contents, held | busy, gone)
+    bound = _by_loss(store, contents, contents.below.keys() - held | busy, gone)
+    things: list[ListedImage | ContainerRecord] = [*free, *ended, *bound]
+    for thing in things:
+        if isinstance(thing, ContainerRecord):
+            without.add(thing.id)
+            command, lost = f"pybuild rm {thing.name}", "what was changed in that container"
+        else:
+            gone.add(thing.descriptor.digest)
+            names = [_familiar(name) for name in store.names.names_of(thing.descriptor.digest)]
+            command = f"pybuild rmi {' '.join(names)} && pybuild prune"
+            again = "can be pulled again" if _is_pulled(store, thing) else "was built here"
+            lost = f"{names[0]}: an image that {again}"
+        now = left()
+        yield FreeingStep(command, now - done, lost)
         done = now
-    ended: frozenset[str] = frozenset()
-    for record, _ in contents.containers:
-        if record.state != "running":
-            ended |= {record.id}
-            now = freed_without(contents, images=gone, containers=ended, cache=True)
-            yield FreeingStep(f"pybuild rm {record.name}", now - done, "what was changed in that container")
-            done = now
+
+
+def _by_loss(store: Store, contents: DiskContents, but: Set[Digest], gone: set[Digest]) -> list[ListedImage]:
+    """Return the named images, but for these: what can be pulled again first, then what frees most."""
+    images = {one.descriptor.digest: one for one in list_images(store) if one.name and one.descriptor.digest not in but}
+    alone = {digest: freed_without(contents, images=frozenset({*gone, digest}), cache=True) for digest in images}
+    return sorted(
+        images.values(), key=lambda one: (not _is_pulled(store, one), -alone[one.descriptor.digest], one.name)
+    )
+
+
+def _is_pulled(store: Store, image: ListedImage) -> bool:
+    return bool(store.repositories.digests_of(image.id))
 
 
 def _bytes_of(contents: DiskContents, plan: PrunePlan) -> int:
