@@ -14,6 +14,7 @@ import pytest
 from builder.cli.main import main
 from builder.engine.build import build
 from builder.engine.request import BuildRequest
+from tests.support.registry import FakeRegistry
 
 Edit = Callable[["Layout"], None]
 SIZE_OF_DATA = 20_000
@@ -203,3 +204,22 @@ def test_every_image_of_an_index_is_checked_or_the_one_for_this_machine(
     assert main(["--root", root, "verify", "-q", "--all", f"oci:{several}"]) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert line.split()[:4] == ["FAIL", "linux/s390x", "config", "platform"]
+
+
+def test_an_image_of_a_registry_is_read_whole_and_a_blob_that_is_gone_is_found(
+    root: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeRegistry() as registry:
+        name = f"docker://{registry.host}/team/app:1"
+        assert main(["--root", root, "copy", "-q", "app", name]) == 0
+        capsys.readouterr()
+        assert main(["--root", root, "verify", name]) == 0
+        assert sum("diff ID " in line for line in capsys.readouterr().out.splitlines()) == 2
+        assert main(["--root", root, "inspect", "-f", "{{(index .Layers 0).Digest}}", name]) == 0
+        layer = capsys.readouterr().out.strip()
+        del registry.blobs[layer]
+        assert main(["--root", root, "verify", "-q", name]) == 1
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.split()[:4] == ["FAIL", "layer", "1", "digest"]
+        assert main(["--root", root, "verify", f"{name}-not"]) == 1
+        assert "not found" in capsys.readouterr().err
