@@ -23,7 +23,6 @@ _UNMOUNT = "A mount is seen by the command of 'pybuild mount' alone, and ends wi
 _INDEX = (
     "'pybuild inspect --raw docker://NAME' shows one; --platform A,B builds one, and 'pybuild copy --all' copies one."
 )
-_USE_STORE = "'pybuild info' says what the store holds."
 
 ELSEWHERE: Mapping[str, str] = {
     # Containers that go on without us.
@@ -50,14 +49,12 @@ ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("events", "machine", "farm", "dial-stdio"), _NO_SERVICE),
     **dict.fromkeys(("system connection", "system service", "system migrate", "system renumber"), _NO_SERVICE),
     "system check": "'pybuild info --verify' checks every blob, name and record of the store.",
-    "system df": _USE_STORE,
     "system reset": "'pybuild prune --whole-store' deletes the store.",
     # Building.
     "bake": "Write a script with a pybuild line for each target.",
     **dict.fromkeys(("debug", "dap"), "A failed RUN says how to open a shell at that point."),
     **{f"{group} {word}": _NO_BUILDERS for group in ("builder", "buildx")
        for word in ("create", "inspect", "install", "ls", "rm", "stop", "uninstall", "use")},
-    **{f"{group} du": _USE_STORE for group in ("builder", "buildx")},
     **{f"{group} history": "'pybuild history IMAGE' shows the steps of an image, --metadata-file those of a build."
        for group in ("builder", "buildx")},
     "imagetools": _INDEX,

@@ -30,9 +30,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "ls": "ps", "list": "ps", "remove": "rm",
         "inspect": "container_inspect", "prune": "container_prune",
     },
-    "builder": {"build": "build", "prune": "builder_prune"},
-    "buildx": {"build": "build", "prune": "builder_prune", "version": "version"},
-    "system": {"info": "info", "prune": "system_prune"},
+    "builder": {"build": "build", "prune": "builder_prune", "du": "df"},
+    "buildx": {"build": "build", "prune": "builder_prune", "du": "df", "version": "version"},
+    "system": {"df": "df", "info": "info", "prune": "system_prune"},
 }  # fmt: skip
 """Docker's groups: group → word after it → verb. `pybuild container ls` is `pybuild ps`."""
 

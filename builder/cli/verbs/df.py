@@ -20,15 +20,20 @@ _HEADS = {"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SI
 _WORDS = 44
 
 
-def df_command(argv: list[str]) -> int:
-    """Show what takes room; 1 when --free asks for more than can be had."""
+def df_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild df`."""
     parser = new_store_parser("df", "Say what takes room on the disk, what keeps it, and what would free it.")
     parser.add_argument("-v", "--verbose", action="store_true", help="each image, container, cached step and copy")
     parser.add_argument("--format", default="", metavar="FORMAT", help="table, json, 'table TEMPLATE' or TEMPLATE")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, in bytes")
     parser.add_argument("--why", default="", metavar="DIGEST|NAME", help="say what keeps a blob, or those of an image")
     parser.add_argument("--free", default="", metavar="BYTES", help="say what would free so much, cheapest first")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def df_command(argv: list[str]) -> int:
+    """Show what takes room; 1 when --free asks for more than can be had."""
+    arguments = df_parser().parse_args(argv)
     if bool(arguments.why) + bool(arguments.free) + bool(arguments.verbose or arguments.format) > 1:
         raise UsageError("--why, --free and what shows all are asked one at a time")
     if arguments.why:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import Counter
 
@@ -13,19 +14,24 @@ from builder.errors import UsageError
 _STATES = {True: "ok", False: "FAIL", None: "-"}
 
 
-def verify_command(argv: list[str]) -> int:
-    """Check images; 1 when anything is not as it should be."""
+def verify_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild verify`."""
     parser = new_store_parser(
         "verify",
         "Check every digest, size, media type, diff ID and the history of images: each blob is read, each layer"
         " decompressed. An image may be named as `pybuild copy` has it: docker://NAME, oci-archive:FILE, …",
     )
-    parser.add_argument("image", nargs="+")
+    parser.add_argument("image", nargs="+", metavar="IMAGE", help="a name, an ID, or TRANSPORT:…")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="of an index, not this machine's")
     parser.add_argument("-a", "--all", action="store_true", help="every image of an index that lies elsewhere")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only what is wrong")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def verify_command(argv: list[str]) -> int:
+    """Check images; 1 when anything is not as it should be."""
+    arguments = verify_parser().parse_args(argv)
     if arguments.platform and arguments.all:
         raise UsageError("--all and --platform are mutually exclusive")
     counts: Counter[bool | None] = Counter()
