@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from builder.engine.build_record import record_of
+from builder.oci.digest import Digest
 from builder.sandbox.namespace import enter_build_namespace
 from builder.store import prune
 from builder.store.prune_plan import Left
-from builder.store.store import Notify, open_store
+from builder.store.store import Notify, Store, open_store
 
 
 class Pruned(NamedTuple):
@@ -29,6 +31,8 @@ class Pruned(NamedTuple):
     """Builds that were running."""
     left: Left
     """What would have gone, had running builds not used it."""
+    listed: tuple[str, ...]
+    """A line for each image and each cache record."""
 
 
 def prune_store(
@@ -36,14 +40,16 @@ def prune_store(
     *,
     everything: bool = False,
     keep_bytes: int | None = None,
+    keep_last: int = 0,
     dry_run: bool = False,
     wait: bool = False,
     notify: Notify,
 ) -> Pruned:
     """Remove dangling images, leftovers, and what no image and no cache record needs.
 
-    `everything` takes the cache and the cache mounts too, `keep_bytes` the longest unused records until all blobs fit;
-    `wait` lets running builds end first. Raises StoreError.
+    `everything` takes the cache and the cache mounts too, `keep_bytes` the longest unused records until all blobs fit.
+    Neither takes the `keep_last` images that were made last, nor the cache of their builds. `wait` lets running builds
+    end first. Raises StoreError.
     """
     _enter_namespace()
     with open_store(root, notify=notify) as store:
@@ -54,6 +60,7 @@ def prune_store(
             unused_for=0.0 if everything else None,
             keep_bytes=keep_bytes,
             cache_mounts=everything,
+            spare=lambda: _made_last(store, keep_last),
             dry_run=dry_run,
         )
     return Pruned(
@@ -63,7 +70,21 @@ def prune_store(
         bytes=report.bytes,
         builds=report.builds,
         left=report.left,
+        listed=(*(f"image {digest}" for digest in report.images), *(f"cache {text}" for text in report.records)),
     )
+
+
+def _made_last(store: Store, count: int) -> frozenset[Digest]:
+    """Return the `count` images that were made last, named or not, and the keys of the steps of their builds.
+
+    What was pulled is not counted: a base comes with each build. Entries of index.json stand in the order in which
+    images came or got a name, which no clock and no SOURCE_DATE_EPOCH changes.
+    """
+    made = [entry.digest for entry in reversed(store.names.entries()) if store.origins.find(entry.digest) is None]
+    spared = list(dict.fromkeys(made))[:count]
+    records = [record for digest in spared if (record := record_of(store, digest)) is not None]
+    keys = {step.key for record in records for image in record.images for step in image.steps if step.key}
+    return frozenset(spared) | {Digest(key) for key in keys}
 
 
 def delete_store(root: str, *, notify: Notify) -> str:

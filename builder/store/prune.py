@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -50,17 +50,21 @@ def prune(
     unused_for: float | None = None,
     keep_bytes: int | None = None,
     cache_mounts: bool = False,
+    spare: Callable[[], frozenset[Digest]] = frozenset,
     dry_run: bool = False,
     wait_seconds: float = 0.0,
 ) -> PruneReport:
     """Remove what a policy of these (PrunePolicy) takes; with `dry_run` only say what. What running builds use stays.
 
-    Raises StoreError when somebody holds the whole store for longer than `wait_seconds`, or the disk says no.
+    `spare` is asked for what the policy spares when no build can add to it any more. Raises StoreError when somebody
+    holds the whole store for longer than `wait_seconds`, or the disk says no.
     """
-    policy = PrunePolicy(images=images, unused_for=unused_for, keep_bytes=keep_bytes, cache_mounts=cache_mounts)
     if not dry_run:
         store.require_writable("pruning the store")
     with store.leases.alone(wait_seconds) as used:
+        policy = PrunePolicy(
+            images=images, unused_for=unused_for, keep_bytes=keep_bytes, cache_mounts=cache_mounts, spared=spare()
+        )
         plan = what_to_prune(store, policy, used)
         builds = store.leases.running()
         if not dry_run:

@@ -29,6 +29,8 @@ class PrunePolicy:
     keep_bytes: int | None = None
     """The least recently used records, until all blobs together are no bigger than this."""
     cache_mounts: bool = False
+    spared: frozenset[Digest] = frozenset()
+    """Images (their manifests) and cache records (their keys) that stay whatever else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,8 @@ def what_to_prune(store: Store, policy: PrunePolicy, used: frozenset[str] = froz
     Holds as long as no build looks for anything: under the gate of the leases, to be carried out. Raises StoreError.
     """
     contents = _Contents(store)
-    dangling = {entry.digest: None for entry in store.names.dangling()} if policy.images else {}
+    nameless = store.names.dangling() if policy.images else []
+    dangling = {entry.digest: None for entry in nameless if entry.digest not in policy.spared}
     wanted = contents.stale_records(policy, set(dangling))
     images = [digest for digest in dangling if digest not in used and digest not in contents.under_containers]
     records = [record for record in wanted if not contents.is_used(record, used)]
@@ -126,16 +129,18 @@ class _Contents:
     def stale_records(self, policy: PrunePolicy, dangling: set[Digest]) -> list[_Record]:
         """Return the records that a policy takes: those unused for long, then as many as do not fit."""
         limit = -1.0 if policy.unused_for is None else time.time() - policy.unused_for
-        stale = [record for record in self._records if record[2] <= limit]
+        stale = [record for record in self._records if record[2] <= limit and record[0] not in policy.spared]
         if policy.keep_bytes is None:
             return stale
-        fresh = [record for record in self._records if record[2] > limit]
+        fresh = [record for record in self._records if record[2] > limit or record[0] in policy.spared]
         named = self.needed_without(dangling, {record[0] for record in self._records})
         holders = Counter(blob for record in fresh if (blob := self._blob_of(record)) and blob not in named)
         total = sum(self.sizes.get(digest, 0) for digest in {*named, *holders})
         for record in fresh:
             if total <= policy.keep_bytes:
                 break
+            if record[0] in policy.spared:
+                continue
             stale.append(record)
             blob = self._blob_of(record)
             if blob is None or blob not in holders:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from builder.cli.arguments import add_root, new_parser, root_of
-from builder.cli.display.text import print_note, size_text
+from builder.cli.display.text import clean, print_note, size_text
 from builder.cli.options import parse_size
 from builder.engine.prune import Pruned, delete_store, prune_store
 from builder.errors import UsageError
@@ -19,7 +19,21 @@ def prune_parser() -> argparse.ArgumentParser:
     add_root(parser)
     parser.add_argument("-a", "--all", action="store_true", help="the build cache and the cache mounts too")
     parser.add_argument(
-        "--keep-storage", default="", metavar="BYTES", help="drop cache, the longest unused first, until this fits"
+        "--max-bytes",
+        "--max-used-space",
+        "--keep-storage",
+        dest="max_bytes",
+        default="",
+        metavar="BYTES",
+        help="drop cache, the longest unused first, until all that is left fits (--max-used-space and --keep-storage "
+        "are docker's words)",
+    )
+    parser.add_argument(
+        "--keep-last",
+        type=int,
+        default=0,
+        metavar="N",
+        help="keep the N images that were built last, named or not, and the cache that built them",
     )
     parser.add_argument("-f", "--force", action="store_true", help="do not ask (pybuild never does)")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be removed")
@@ -34,15 +48,20 @@ def prune_command(argv: list[str]) -> int:
     """Free what nothing needs."""
     arguments = prune_parser().parse_args(argv)
     root = root_of(arguments)
+    if arguments.keep_last < 0:
+        raise UsageError(f"--keep-last {arguments.keep_last} is not a number of images")
     if arguments.whole_store:
         if arguments.dry_run:
             raise UsageError("--whole-store cannot be tried with --dry-run")
+        if arguments.max_bytes or arguments.keep_last:
+            raise UsageError("--whole-store keeps nothing", hint="Leave out --max-bytes and --keep-last.")
         print(f"removed {delete_store(root, notify=print_note)}")
         return 0
     pruned = prune_store(
         root,
         everything=arguments.all,
-        keep_bytes=parse_size(arguments.keep_storage, "--keep-storage") if arguments.keep_storage else None,
+        keep_bytes=parse_size(arguments.max_bytes, "--max-bytes") if arguments.max_bytes else None,
+        keep_last=arguments.keep_last,
         dry_run=arguments.dry_run,
         wait=arguments.wait,
         notify=print_note,
@@ -52,6 +71,9 @@ def prune_command(argv: list[str]) -> int:
 
 
 def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
+    if dry_run:
+        for line in pruned.listed:
+            print(f"would remove {clean(line)}")
     would = "would remove" if dry_run else "removed"
     print(f"{would} {pruned.images} dangling images, {pruned.records} cache records, {pruned.blobs} blobs")
     print(f"{'would free' if dry_run else 'freed'} {size_text(pruned.bytes)}")
