@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import ssl
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,13 +21,12 @@ from builder.registry.credential_helper import Credentials
 from builder.registry.login import verify_login
 from builder.store.store import Store
 from tests.registry.asking import NOBODY, artifact, client, descriptor_of, opener
+from tests.support.docker_registry import PASSWORD, USER, registry_program, running, with_password
 from tests.support.registry import FakeImage, make_image, make_index, sha256
 from tests.support.token_service import TokenService
 
 DATA = os.urandom(3_000_000)
 KINDS = ("open", "password", "token", "tls")
-_HTPASSWD = "me:$2b$05$HxDiPcPuUK0k5TY7HwkLUu28QbxxunzL5r/hkbHXN/ink0wPmPcVK\n"
-"""What `htpasswd -Bbn me hunter2` prints."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +46,9 @@ class Real:
         return one.put_manifest(self.reference(name), image.manifest)
 
 
-@pytest.fixture(scope="session")
-def registry_program() -> str:
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("docker-registry is not on the PATH")
-    return str(program)
+@pytest.fixture(scope="session", name="registry_program")
+def found_registry_program() -> str:
+    return registry_program()
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -66,50 +57,16 @@ def real(
 ) -> Iterator[Real]:
     """A docker-registry of its own on a free port, of each kind."""
     folder = tmp_path_factory.mktemp("registry")
-    who = Credentials("me", "hunter2") if request.param in ("password", "token") else None
+    who = Credentials(USER, PASSWORD) if request.param in ("password", "token") else None
     more = tls = ""
     with ExitStack() as stack:
         if request.param == "password":
-            (folder / "users").write_text(_HTPASSWD)
-            more = f"auth: {{htpasswd: {{realm: test, path: {folder}/users}}}}\n"
+            more = with_password(folder)
         elif request.param == "token":
-            more = stack.enter_context(TokenService(folder, "me", "hunter2")).settings
+            more = stack.enter_context(TokenService(folder, USER, PASSWORD)).settings
         elif request.param == "tls":
             tls = f", tls: {{certificate: {authority}/server.cert, key: {authority}/server.key}}"
         yield Real(stack.enter_context(running(registry_program, folder, more, tls)), who)
-
-
-@contextmanager
-def running(program: str, folder: Path, more: str, tls: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
-    (folder / "config.yml").write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
-        f'http: {{addr: "{host}"{tls}}}\n{more}'
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, "serve", f"{folder}/config.yml"], stdout=log, stderr=log)
-    try:
-        wait_for(f"{'https' if tls else 'http'}://{host}/v2/")
-        yield host
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_for(url: str) -> None:
-    unchecked = ssl._create_unverified_context()
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(url, timeout=1, context=unchecked).close()
-            return
-        except urllib.error.HTTPError:
-            return  # it wants a password
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"{url} does not answer")
 
 
 @pytest.mark.parametrize("chunk_bytes", [None, 1_000_000])
@@ -219,7 +176,7 @@ def test_a_manifest_is_deleted(real: Real) -> None:
 
 def test_a_login_is_checked(real: Real) -> None:
     connection = Connection(sleep=lambda _: None, environ=NOBODY)
-    assert verify_login(real.host, Credentials("me", "hunter2"), connection, NOBODY) == Credentials("me", "hunter2")
+    assert verify_login(real.host, Credentials(USER, PASSWORD), connection, NOBODY) == Credentials(USER, PASSWORD)
     if real.who is not None:
         with pytest.raises(RegistryError, match="does not accept this user name and password"):
             verify_login(real.host, Credentials("me", "guess"), connection, NOBODY)
