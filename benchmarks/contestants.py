@@ -29,10 +29,12 @@ BASE_TAG = "benchmark-base:latest"
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One build: seconds by the wall clock, and the largest process in MiB (of the client alone for docker)."""
+    """One run: seconds by the wall clock, and the largest process in MiB (of the client alone for docker)."""
 
     seconds: float
     peak_mib: float
+    requests: int | None = None
+    """What a registry was asked, where that is counted."""
 
 
 class Contestant(Protocol):
@@ -112,6 +114,8 @@ def contestants(folder: Path, base: BaseImage, names: list[str]) -> list[Contest
     """Return those who can take part, and say of the others why not."""
     found: list[Contestant] = []
     for name in names:
+        if name not in ("pybuild", "docker", "buildah"):
+            continue  # no builder
         reason = "" if name == "pybuild" else why_peer_is_absent(name)
         if reason:
             print(f"without {name}: {reason}", file=sys.stderr)
@@ -123,7 +127,7 @@ def contestants(folder: Path, base: BaseImage, names: list[str]) -> list[Contest
                 found.append(Pybuild(folder, base))
             case "docker":
                 found.append(Docker(base))
-            case _:
+            case "buildah":
                 found.append(Buildah(base))
     return found
 
@@ -154,5 +158,6 @@ def versions(names: list[str]) -> dict[str, str]:
     questions = {
         "docker": ["docker", "version", "--format", "{{.Server.Version}}"],
         "buildah": ["buildah", "--version"],
+        "skopeo": ["skopeo", "--version"],
     }
     return {name: must(questions[name]).stdout.strip() for name in names if name in questions}
