@@ -70,8 +70,13 @@ def prune_store(
         bytes=report.bytes,
         builds=report.builds,
         left=report.left,
-        listed=(*(f"image {digest}" for digest in report.images), *(f"cache {text}" for text in report.records)),
+        listed=(*(f"image {digest}" for digest in report.images), *(_step_line(text) for text in report.records)),
     )
+
+
+def _step_line(description: str) -> str:
+    """Say which step a cache record is of: context, Dockerfile, platform, stage and number (builder.solve.making)."""
+    return "cache " + " ".join(description.split("\0")[-4:])
 
 
 def _made_last(store: Store, count: int) -> frozenset[Digest]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from builder.errors import StoreError, UsageError
-from builder.oci.digest import Digest
+from builder.image.image import Image
+from builder.oci.digest import Digest, parse_digest
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference, says_tag
 from builder.registry.client import RegistryClient
@@ -22,6 +23,8 @@ from builder.registry.login import verify_login
 from builder.solve import events
 from builder.store.store import Notify, Store, open_store
 from builder.transport.output import Packing
+from builder.transport.present import find_layer, load_manifest
+from builder.transport.progress import PRESENT, BlobState, Report
 from builder.transport.push import push_image
 from builder.transport.resolver import Resolver
 
@@ -74,18 +77,29 @@ def pull(
             if says_tag(name):
                 raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
             references = [reference.with_tag(tag) for tag in client.list_tags(reference)]
-        resolver = Resolver(store, pull=True, report=events.report_to(sink), client=client)
+        report = events.report_to(sink)
+        resolver = Resolver(store, pull=True, report=report, client=client)
         for each in references:
-            yield _pull(store, each, resolver, wanted)
+            yield _pull(store, each, resolver, wanted, report)
 
 
-def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform) -> Pulled:
+def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform, report: Report) -> Pulled:
     # Asked before the name is given anew, to say whether an image is newer, in docker's words.
     before = store.names.find(name.pinned)
     resolved = resolver.resolve(str(name), platform)
+    pulled = Pulled(name, store.names.get(name.pinned).digest, before.digest if before else "")
+    if pulled.is_new:
+        _tell_present(load_manifest(store, parse_digest(resolved.manifest_digest)), store, report)
     # resolve() needs the config alone, which is all that a plan asks for; a pull wants the layers here.
     resolver.layers(resolved.manifest_digest)
-    return Pulled(name, store.names.get(name.pinned).digest, before.digest if before else "")
+    return pulled
+
+
+def _tell_present(image: Image, store: Store, report: Report) -> None:
+    """Report the layers that other images have brought: only those that differ will move."""
+    for diff_id, layer in zip(image.config.diff_ids, image.manifest.layers, strict=True):
+        if find_layer(store, layer, diff_id) is not None:
+            report(BlobState(layer.digest, PRESENT, layer.size))
 
 
 def push(
