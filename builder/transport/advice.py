@@ -31,7 +31,7 @@ def explain(error: RegistryError, reference: Reference, store: Store, client: Re
     if error.status in (401, 403):
         # Docker's words: registries hide what is private, so that both cases have one answer.
         reason = "pull access denied, repository does not exist or may require authorization"
-        return _because(error, f"{doing}: {reason}", _near_name(reference, store) or error.hint)
+        return _because(error, f"{doing}: {reason}", " ".join(filter(None, (_near_name(reference, store), error.hint))))
     return _because(error, f"{doing}: {error.message}", error.hint)
 
 

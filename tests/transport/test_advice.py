@@ -51,6 +51,11 @@ def test_what_all_names_have_in_common_makes_none_of_them_near(store: Store, wan
     assert error.hint == (f"Did you mean {near}?" if near else "")
 
 
+def test_who_is_denied_hears_of_logging_in_whatever_the_name_is_like(store: Store) -> None:
+    error = explain(RegistryError("no", status=401, hint="Log in."), parse_reference("ubunut"), store, RegistryClient())
+    assert error.hint == "Did you mean ubuntu? Log in."
+
+
 @pytest.mark.rule("X9")
 def test_denied_is_what_docker_calls_it(store: Store) -> None:
     with FakeRegistry(auth="bearer", user="u", password="p") as fake:
