@@ -1,0 +1,1 @@
+"""Courses on container images, run as the classes run them."""
