@@ -16,6 +16,9 @@ from builder.store import prune
 from builder.store.prune_plan import Left
 from builder.store.store import Notify, Store, open_store
 
+_TURN_SECONDS = 10.0
+"""How long a prune waits for its turn: another one has soon ended."""
+
 
 class Pruned(NamedTuple):
     """How much went, or with `dry_run` would go."""
@@ -62,6 +65,7 @@ def prune_store(
             cache_mounts=everything,
             spare=lambda: _made_last(store, keep_last),
             dry_run=dry_run,
+            wait_seconds=_TURN_SECONDS,
         )
     return Pruned(
         images=len(report.images),

@@ -207,7 +207,7 @@ def _lock_within(descriptor: int, seconds: float, root: str) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"the store {root} is in use as a whole, by a check or by a build that cannot write to it",
+                    f"the store {root} is in use as a whole, by a check, a prune, or a build that cannot write to it",
                     hint="Try again when it has finished, or wait for it with --wait.",
                 ) from None
             time.sleep(_POLL_SECONDS)
