@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.cli.program import LONGEST_SECONDS, Outcome, Program
 from tests.support.terminal import Terminal
 
-_NAMES = ("docker ", "pybuild ")
+_NAMES = ("docker", "pybuild")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +41,20 @@ class Desk:
 
     def type_at(self, line: str, keys: bytes, prompt: bytes = b"# ") -> bytes:
         """Run a line at a terminal, type when it prompts, and return what was seen."""
-        terminal = Terminal(["sh", "-c", f"exec {self.script(line)}"], self.environment(), str(self.program.folder))
+        terminal = Terminal(["sh", "-c", self.script(line)], self.environment(), str(self.program.folder))
         terminal.wait_for(prompt)
         terminal.type(keys)
         assert terminal.end(LONGEST_SECONDS) == 0, terminal.said
         return terminal.said
 
     def script(self, line: str) -> str:
+        """Return what a shell is given: the program is a function there, by any of its names."""
         for name, value in self.names.items():
             line = line.replace("{" + name + "}", value)
         words = shlex.join([*self.become, *self.program.command()])
-        for name in _NAMES:
-            if line.startswith(name):
-                line = f"{words} {line.removeprefix(name)}"
-            line = line.replace(f"| {name}", f"| {words} ").replace(f"; {name}", f"; {words} ")
-        return line
+        base = " ".join(self.program.base_words())
+        build = f'if [ "$1" = build ]; then shift; set -- build {base} "$@"; fi; ' if base else ""
+        return "".join(f'{name}() {{ {build}{words} "$@"; }}; ' for name in _NAMES) + line
 
     def environment(self) -> dict[str, str]:
         found = self.program.environment({"REGISTRY_AUTH_FILE": None, "XDG_RUNTIME_DIR": None, "HISTFILE": None})
