@@ -100,7 +100,7 @@ def test_dockers_group_is_another_spelling(world: World) -> None:
     assert world("container", "ls", "-aq").out == world("ps", "-aq").out != ""
     assert world("--root", str(world.program.store), "container", "ls", "-aq").out == world("ps", "-aq").out
     world("container", "rm", "c1").succeeded()
-    world("container").failed(2, "needs one of its commands", "inspect")
+    assert "inspect" in world("container").succeeded().out
     world("container", "logs", "c1").failed(2, "there is no 'pybuild container logs'")
 
 
