@@ -17,7 +17,7 @@ from builder.suggest import most_alike
 
 EPILOG = """\
 other commands:
-  pybuild images | inspect | history | tag | rmi | prune | info | version
+  pybuild images | inspect | history | tag | untag | rmi | prune | info | version
   pybuild df              what takes room on the disk, what keeps it, what would free it
   pybuild verify IMAGE    every digest, size, diff ID, here or elsewhere
   pybuild pull | push | search | login | logout

@@ -65,7 +65,6 @@ ELSEWHERE: Mapping[str, str] = {
     "import": "A Dockerfile of 'FROM scratch' and 'ADD FILE.tar /' makes an image of a root file system.",
     "mkcw": "No disk images are made.",
     # Images.
-    "untag": "'pybuild rmi NAME:TAG' removes a name; the image goes with its last one.",
     "image diff": "'pybuild history IMAGE' shows the layer of each step.",
     "image exists": "'pybuild inspect IMAGE >/dev/null' succeeds when it is there.",
     **dict.fromkeys(("image mount", "image unmount"), _LOOK_INTO_IMAGE),

@@ -22,7 +22,8 @@ from builder.suggest import did_you_mean, levenshtein, nearest
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "image": {
-        **{name: name for name in ("build", "history", "inspect", "load", "pull", "push", "save", "search", "tag")},
+        **{name: name for name in ("build", "history", "inspect", "load", "pull", "push", "save", "search")},
+        "tag": "tag", "untag": "untag",
         "ls": "images", "list": "images", "rm": "rmi", "remove": "rmi", "prune": "image_prune",
     },
     "container": {

@@ -17,7 +17,8 @@ from builder.errors import PybuildError, StepFailed, UsageError
 
 VERBS = {
     "build": "build",
-    "images": "images", "history": "images", "tag": "images", "rmi": "images",
+    "images": "images", "history": "images", "tag": "images", "untag": "images",
+    "rmi": "images",
     "pull": "transfers", "push": "transfers", "search": "transfers", "login": "transfers", "logout": "transfers",
     "copy": "copying", "save": "copying", "load": "copying", "inspect": "copying",
     "run": "run", "create": "run",

@@ -214,6 +214,12 @@ def tag_image(root: str, image: str, names: Sequence[str], *, notify: Notify) ->
         listing.tag_image(store, image, list(names))
 
 
+def untag_image(root: str, image: str, names: Sequence[str], *, notify: Notify) -> None:
+    """Take names, or all, from an image, which stays. Raises StoreError, ReferenceFormatError."""
+    with open_store(root, notify=notify) as store, store.lease():
+        listing.untag_image(store, image, list(names))
+
+
 def remove_images(root: str, names: Sequence[str], *, force: bool = False, notify: Notify) -> Iterator[Removal]:
     """Remove names, and images that have no name left; yield what came of each, going on after a failure.
 

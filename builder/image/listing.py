@@ -110,6 +110,20 @@ def tag_image(store: Store, text: str, names: list[str]) -> None:
     store.names.set_all((reference, descriptor) for reference in references)
 
 
+def untag_image(store: Store, text: str, names: list[str]) -> None:
+    """Take these names from the image that `text` means, or all that it has; the image stays. Raises StoreError.
+
+    With podman's rule: each name must be one of that image, and nothing is changed when one isn't.
+    """
+    descriptor = find_descriptor(store, text)
+    known = store.names.names_of(descriptor.digest)
+    wanted = [str(parse_reference(name)) for name in names] or known
+    if strange := next((name for name in wanted if name not in known), None):
+        raise StoreError(f"{strange}: tag not known", hint=f"The names of {text} are {', '.join(known) or 'none'}.")
+    for name in wanted:
+        store.names.delete(name, keep=True)
+
+
 def _listed(store: Store, entries: list[tuple[str, Descriptor]]) -> Iterator[ListedImage]:
     known = layer_sizes(store)
     sizes = sizes_of_images(images_in(store), known)

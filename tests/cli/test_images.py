@@ -73,6 +73,16 @@ def test_tag_gives_further_names(built: Program) -> None:
     assert len(_rows(built)) == 4
 
 
+def test_untag_takes_names_and_leaves_the_image(built: Program) -> None:
+    identifier = built("images", "-q").succeeded().out.strip()
+    built("untag", "app", "team/app:1", "other").failed(1, "docker.io/library/other:latest: tag not known")
+    built("untag", "app", "team/app:1").succeeded()
+    assert [row["name"] for row in _rows(built)] == ["docker.io/library/app:latest"]
+    built("untag", identifier).succeeded()
+    assert [row["name"] for row in _rows(built)] == [""]
+    assert built("images", "-qa").succeeded().out.strip() == identifier
+
+
 def test_rmi_takes_names_first_and_the_image_with_its_last_name(built: Program) -> None:
     identifier = _rows(built)[0]["id"]
     built("rmi", identifier).failed(1, "-f")
@@ -108,7 +118,7 @@ def test_prune_takes_dangling_images_and_spares_named_ones(built: Program) -> No
     assert "CACHED" in built.build(DOCKERFILE).succeeded().err
     built("prune", "--all").succeeded()
     assert "CACHED" not in built.build(DOCKERFILE).succeeded().err
-    built("prune", "--keep-storage", "no").failed(2, "--keep-storage 'no' is not a size")
+    built("prune", "--keep-storage", "no").failed(2, "'no' is not a size")
 
 
 def test_prune_can_take_the_store_itself(built: Program) -> None:
@@ -223,4 +233,4 @@ def test_commands_without_a_store_say_so_or_make_one(pybuild: Program) -> None:
     assert pybuild("images").succeeded().out.startswith("REPOSITORY")
     pybuild("inspect", "x").failed(1, "no such image: x")
     pybuild("history", "x").failed(1, "no such image: x")
-    pybuild("inspect").failed(2, "image")
+    pybuild("inspect").failed(2, "IMAGE")

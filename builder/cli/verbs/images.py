@@ -156,6 +156,21 @@ def tag_command(argv: list[str]) -> int:
     return 0
 
 
+def untag_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild untag`."""
+    parser = new_store_parser("untag", "Take names from an image, which stays, without one if these were all.")
+    parser.add_argument("image", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
+    parser.add_argument("name", nargs="*", metavar="NAME[:TAG]", help="a name to take away (default: all)")
+    return parser
+
+
+def untag_command(argv: list[str]) -> int:
+    """Take names from an image."""
+    arguments = untag_parser().parse_args(argv)
+    images.untag_image(root_of(arguments), arguments.image, arguments.name, notify=print_note)
+    return 0
+
+
 def rmi_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild rmi`."""
     parser = new_store_parser("rmi", "Remove images.")
