@@ -16,9 +16,9 @@ from tests.cli.program import Program
 from tests.crash.watch import debris, verified
 from tests.support.registry import FakeRegistry, make_image
 
-ROUNDS = 3
+ROUNDS = 2
 THOROUGH_SECONDS = 60
-KILLS = 24 if os.environ.get("THOROUGH") == "1" else 6
+KILLS = 24 if os.environ.get("THOROUGH") == "1" else 4
 SEED = 20_261_128
 DOCKERFILE = """\
 FROM base AS tools
