@@ -168,7 +168,7 @@ def _add_image_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=WHERE",
-        help="a further context: folder, oci-layout://, docker-image://, URL",
+        help="a further context: folder, URL, docker-image://, oci-layout://, or an image's TRANSPORT:… as for copy",
     )
     group.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="a label for the image")
     group.add_argument(

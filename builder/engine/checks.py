@@ -20,8 +20,8 @@ from builder.lint.finding import BaseImage, Finding, LintInputs
 from builder.lint.linter import lint, lint_until, violation
 from builder.lint.rules import RULES
 from builder.oci.config import ImageConfig
+from builder.oci.image_place import is_place
 from builder.oci.platform import Platform, parse_platform
-from builder.oci.reference import LAYOUT_SCHEME
 from builder.plan.plan import ImageResolver, Plan, Warning
 from builder.plan.predefined import SYNTAX
 
@@ -127,8 +127,8 @@ def _base_images(stages: Stages, resolver: ImageResolver) -> dict[int, BaseImage
         if reference:
             wanted = parse_platform(platform)
             config = resolver.resolve(reference, wanted).config
-            # Whoever puts a layout in the place of an image has chosen its platform.
-            chosen = reference.startswith(LAYOUT_SCHEME)
+            # Whoever puts what lies somewhere in the place of an image has chosen its platform.
+            chosen = is_place(reference)
             found[index] = _base_image(config, config.platform if chosen else wanted)
     return found
 

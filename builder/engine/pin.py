@@ -1,13 +1,13 @@
 """Pins base images: FROM lines that name an image by tag get the digest that the tag stands for today.
 
 Only the words are touched, at their exact places; flags, comments, blanks and line ends stay as they are. Stage names,
-`scratch`, and images that have a digest are left alone, and words with variables are reported: what they stand for is
-not in the file.
+`scratch`, named contexts and images that have a digest are left alone, and words with variables are reported: what they
+stand for is not in the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from builder.errors import Location, PlanError, PybuildError, ReferenceFormatErr
 from builder.oci.digest import Digest
 from builder.oci.platform import host_platform
 from builder.oci.reference import Reference, parse_reference
+from builder.plan.inputs import NamedContexts
 from builder.store.store import open_store
 from builder.transport.resolver import Resolver
 
@@ -33,16 +34,21 @@ class Pin(NamedTuple):
     reason: str = ""
 
 
-def resolve_pins(text: str, file: str, root: str | None) -> tuple[Pin, ...]:
+_NO_CONTEXTS: Mapping[str, str] = {}
+
+
+def resolve_pins(
+    text: str, file: str, root: str | None, named_contexts: Mapping[str, str] = _NO_CONTEXTS
+) -> tuple[Pin, ...]:
     """Find the pins of a file by way of the store at `root`; with None, no digests are asked for.
 
     Raises as `find_pins` does; the errors have the text, so that its lines can be shown.
     """
     try:
         if root is None:
-            return find_pins(text, file, None)
+            return find_pins(text, file, None, named_contexts)
         with _base_digests(root) as find_digest:
-            return find_pins(text, file, find_digest)
+            return find_pins(text, file, find_digest, named_contexts)
     except SourceError as error:
         error.source = text
         raise
@@ -63,16 +69,20 @@ def _base_digests(root: str) -> Iterator[FindDigest]:
         yield find_digest
 
 
-def find_pins(text: str, file: str, find_digest: FindDigest | None) -> tuple[Pin, ...]:
+def find_pins(
+    text: str, file: str, find_digest: FindDigest | None, named_contexts: Mapping[str, str] = _NO_CONTEXTS
+) -> tuple[Pin, ...]:
     """Return a pin for every FROM that has no digest; with None, no digests are asked for.
 
     Raises DockerfileSyntaxError, and PlanError at an image whose digest can't be had.
     """
     dockerfile = parse_dockerfile(text, file)
     names: set[str] = set()
+    contexts = NamedContexts(named_contexts)
     pins = []
     for stage in dockerfile.stages:
-        pin = _pin(stage, names, find_digest)
+        is_replaced = contexts.find(stage.base.image.text, host_platform()) is not None
+        pin = None if is_replaced else _pin(stage, names, find_digest)
         if pin is not None:
             pins.append(pin)
         names.add(stage.name)

@@ -30,6 +30,8 @@ from builder.solve.known_isolation import takes_chroot_results
 from builder.store import formats
 from builder.store.checked import open_regular
 
+_OCI, _DIR = "oci:", "dir:"
+
 if TYPE_CHECKING:
     from builder.context.ignore import IgnorePatterns
     from builder.engine.request import BuildRequest
@@ -104,7 +106,7 @@ def _may_have_receipt(request: BuildRequest) -> bool:
     """Say whether receipts are kept of such a build."""
     # All others ask for more than an answer, or stand on what no signature covers: a registry, an output, standard
     # input, a directory beside the context.
-    return all(value.startswith(LAYOUT_SCHEME) for value in request.build_contexts.values()) and not (
+    return all(value.startswith((LAYOUT_SCHEME, _OCI, _DIR)) for value in request.build_contexts.values()) and not (
         request.pull
         or request.no_cache
         or request.no_cache_filter
@@ -117,11 +119,11 @@ def _may_have_receipt(request: BuildRequest) -> bool:
 
 
 def _layout_digests(request: BuildRequest) -> list[Digest] | None:
-    """Return the digest of the index of each image layout among the contexts; None when one can't be read."""
+    """Return the digest of what leads to each image that is a context and a directory; None when one can't be read."""
     digests = []
     for value in request.build_contexts.values():
         try:
-            with open_regular(f"{parse_layout_reference(value)[0]}/index.json") as file:
+            with open_regular(_top_file(value)) as file:
                 data = file.read(MAX_DOCUMENT_BYTES + 1)
         except (OSError, ReferenceFormatError):
             return None
@@ -129,6 +131,15 @@ def _layout_digests(request: BuildRequest) -> list[Digest] | None:
             return None
         digests.append(digest_of(data))
     return digests
+
+
+def _top_file(value: str) -> str:
+    """Return the path of the file that all else of an image layout, or of a `dir:`, follows from."""
+    if value.startswith(_DIR):
+        return f"{value.removeprefix(_DIR)}/manifest.json"
+    is_oci = value.startswith(_OCI)
+    path = value.removeprefix(_OCI).partition(":")[0] if is_oci else parse_layout_reference(value)[0]
+    return f"{path}/index.json"
 
 
 def receipt_key(

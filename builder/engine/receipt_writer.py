@@ -13,7 +13,7 @@ from builder.engine.receipt import (
     literal_prefix,
     outermost,
 )
-from builder.oci.reference import LAYOUT_SCHEME
+from builder.oci.image_place import is_place
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyOp
 
@@ -41,8 +41,8 @@ def write_receipt(
     """
     plans = [image.plan for image in images]
     roots = _roots(plans)
-    # Layouts are in the key, by the digest of their index.json.
-    names = {name for plan in plans for name, _, _ in plan.inputs if not name.startswith(LAYOUT_SCHEME)}
+    # Places of images are in the key: layouts by the digest of their index.json.
+    names = {name for plan in plans for name, _, _ in plan.inputs if not is_place(name)}
     bases = {name: store.names.find(name) for name in sorted(names)}
     # Asked again: somebody may have saved the Dockerfile while it was being built, and the key is of the old one.
     if roots is None or None in bases.values() or not is_current(request, asked):

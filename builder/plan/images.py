@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from builder.errors import Cancelled, Location, PlanError, PybuildError
 from builder.oci.config import ImageConfig
+from builder.oci.image_place import is_place
 from builder.oci.platform import Platform
 from builder.plan.inputs import ImageInput
 from builder.plan.plan import ImageResolver, ResolvedImage
@@ -38,7 +39,7 @@ class BaseImages:
         return self._found[key]
 
     def _hint(self, tree: ImageInput, error: PybuildError) -> str:
-        stage = self._graph.suggestion(tree.written)
+        stage = "" if is_place(tree.reference) else self._graph.suggestion(tree.written)
         return f"Did you mean the stage {stage}?" if stage else error.hint
 
 

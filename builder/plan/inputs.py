@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from builder.errors import Location, PlanError, ReferenceFormatError
+from builder.oci.image_place import KINDS, image_name, image_place
 from builder.oci.platform import Platform
-from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, parse_reference
+from builder.oci.reference import parse_reference
 
 SCRATCH = "scratch"
 _NEVER_REPLACED = frozenset({SCRATCH, "context"})  # as in BuildKit's dockerui/namedcontext.go
@@ -33,7 +34,7 @@ class ContextInput:
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """An image: a normalised reference, or `oci-layout://…`. `written` is the name in the Dockerfile."""
+    """An image: a normalised reference, or a place (oci/image_place.py). `written` is the name in the Dockerfile."""
 
     reference: str
     written: str
@@ -65,14 +66,14 @@ class NamedContexts:
         if found is None:
             return None
         given, value = found
-        if value.startswith(IMAGE_SCHEME):
-            return image_input(value.removeprefix(IMAGE_SCHEME), None)
-        if value.startswith(LAYOUT_SCHEME):
-            return ImageInput(value, name)
+        if (image := image_name(value)) is not None:
+            return image_input(image, None)
+        if (place := image_place(value)) is not None:
+            return ImageInput(place, name)
         if value.startswith(("target:", "input:")):
             raise PlanError(
                 f"build context {given} is {value!r}, which only bake files have",
-                hint="Give a directory, docker-image://NAME, oci-layout://DIRECTORY, a git URL or an HTTP URL.",
+                hint=KINDS,
             )
         return ContextInput(given)
 

@@ -94,7 +94,7 @@ class ImageResolver(Protocol):
     """Finds images for the planner: in the store, a registry, or a layout."""
 
     def resolve(self, reference: str, platform: Platform) -> ResolvedImage:
-        """Return what `reference` (a normalised name, or `oci-layout://path[:tag][@digest]`) is for `platform`.
+        """Return what `reference` (a normalised name, or a place: oci/image_place.py) is for `platform`.
 
         Raises PybuildError subclasses when it can't be found.
         """

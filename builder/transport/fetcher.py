@@ -21,7 +21,8 @@ from builder.store.layers import LayerRecord
 from builder.store.store import Store
 from builder.transport.advice import explain
 from builder.transport.fetch_layers import layer_records
-from builder.transport.places.opening import open_origin
+from builder.transport.places.location import Location
+from builder.transport.places.opening import open_origin, open_source, place_state
 from builder.transport.progress import Report, ignore_progress
 from builder.transport.pull import complete_documents, pull_documents
 from builder.transport.source import Source
@@ -78,6 +79,21 @@ class Fetcher:
                 lambda: opened.enter_context(self._origin(image.descriptor.digest, location)),
                 self._report,
             )
+
+    def take(self, location: Location, platform: Platform) -> tuple[Descriptor, Image]:
+        """Take in the image of a place with its layers: opening it again may cost as much as all of it.
+
+        Returns the descriptor of what the place calls so, and the image. Raises TransportError, ImageError.
+        """
+        self._notify(f"pull {location}")
+        with open_source(location, self._store, self._client) as source:
+            top, image = pull_documents(self._store, source, location.image, platform)
+            layer_records(self._store, image, lambda: source, self._report)
+        return top, image
+
+    def state(self, location: Location) -> str:
+        """Return a digest of the image of a place; "" where nobody knows. Raises TransportError."""
+        return place_state(location)
 
     def _unchanged(self, reference: Reference, kept_as: str) -> Descriptor | None:
         """Return what the store has for the name if the registry says that it still is that (one HEAD)."""

@@ -1,7 +1,8 @@
-"""Finds images for a build: in the store, a registry, an image layout. Implements builder.plan.plan.ImageResolver.
+"""Finds images for a build: in the store, a registry, any other place. Implements builder.plan.plan.ImageResolver.
 
     docker.io/library/x:1  docker.io/library/x@sha256:…     a name: the store first (not with `pull`), then its registry
-    docker-image://NAME    oci-layout://PATH[:TAG][@DIGEST]
+    docker-image://NAME
+    oci-layout://PATH[:TAG][@DIGEST]  oci:PATH[:TAG] …      a place (oci/image_place.py), nameless.py
     sha256:…  0123456789ab                                  an image ID of the store, or a unique beginning of one
 
 Resolving fetches documents only; `layers` fetches layers, when a step needs them. What is found stays in the store
@@ -19,8 +20,9 @@ from builder.errors import BlobNotFound, ImageError, ReferenceFormatError, Trans
 from builder.image.image import Image, load_image
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
+from builder.oci.image_place import image_name, image_place, is_place
 from builder.oci.platform import Platform
-from builder.oci.reference import IMAGE_SCHEME, LAYOUT_SCHEME, Reference, parse_reference
+from builder.oci.reference import IMAGE_SCHEME, Reference, parse_reference
 from builder.plan.plan import ResolvedImage
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
@@ -41,7 +43,7 @@ class Resolver:
     """Resolves names for one build. Safe for threads.
 
     `pull` asks registries even for names the store knows. `named` maps image names, as people write them, to
-    `docker-image://` or `oci-layout://` values (--build-context). `notify` gets a line for what takes time,
+    values of --build-context, of which those that are images count. `notify` gets a line for what takes time,
     `report` how far each blob is.
     """
 
@@ -60,7 +62,7 @@ class Resolver:
         """Set to end what is being fetched, with Cancelled."""
         self._store = store
         self._pull = pull
-        self._named = {_familiar(name): value for name, value in (named or {}).items()}
+        self._named = {_familiar(name): target for name, value in (named or {}).items() if (target := _image(value))}
         self._notify = notify
         self._report = report or (lambda state: None)
         self._client = client
@@ -96,19 +98,21 @@ class Resolver:
 
     def _redirected(self, reference: str) -> str:
         for _ in range(_MAX_REDIRECTIONS):
-            target = self._named.get(_familiar(reference.removeprefix(IMAGE_SCHEME)))
-            if target is None or not target.startswith((IMAGE_SCHEME, LAYOUT_SCHEME)) or target == reference:
+            target = None if is_place(reference) else self._named.get(_familiar(reference.removeprefix(IMAGE_SCHEME)))
+            if target is None or target == reference:
                 return reference
             # A name that is given itself, by its whole reference perhaps, ends there and does not go in circles.
-            if _familiar(target.removeprefix(IMAGE_SCHEME)) == _familiar(reference.removeprefix(IMAGE_SCHEME)):
+            if not is_place(target) and _familiar(target.removeprefix(IMAGE_SCHEME)) == _familiar(
+                reference.removeprefix(IMAGE_SCHEME)
+            ):
                 return target
             reference = target
         raise TransportError(f"{reference}: named contexts refer to each other more than {_MAX_REDIRECTIONS} times")
 
     def _resolve(self, text: str, platform: Platform) -> Image:
-        if text.startswith(LAYOUT_SCHEME):
+        if is_place(text):
             found = self._without_name(text, platform)
-            assert found is not None  # what a layout has not got is an error
+            assert found is not None  # what a place has not got is an error
             return found
         text = text.removeprefix(IMAGE_SCHEME)
         found = self._find_id(text, platform)
@@ -155,9 +159,9 @@ class Resolver:
         return self._without_name(text, platform) if _ID.fullmatch(text) else None
 
     def _without_name(self, text: str, platform: Platform) -> Image | None:
-        from builder.transport.nameless import find_nameless  # gate: rare. Names are commoner than IDs and layouts
+        from builder.transport.nameless import find_nameless  # gate: rare. Names are commoner than IDs and places
 
-        return find_nameless(self._store, text, platform)
+        return find_nameless(self._store, text, platform, lambda: self._fetcher)
 
     @property
     def _fetcher(self) -> Fetcher:
@@ -168,6 +172,12 @@ class Resolver:
 
                 self._opened = Fetcher(self._store, self.cancel, self._notify, self._client, self._report)
             return self._opened
+
+
+def _image(value: str) -> str | None:
+    """Return the image that a value of --build-context is; None for other contexts."""
+    name = image_name(value)
+    return image_place(value) if name is None else IMAGE_SCHEME + name
 
 
 def _familiar(name: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.program import Program
 from tests.support.registry import make_tar
+from tests.support.settle import wait_until_settled
 
 DOCKERFILE = b"FROM scratch\nCOPY file /copied\n"
 
@@ -149,3 +150,25 @@ def test_every_command_refuses_them(pybuild: Program, command: tuple[str, ...]) 
     # The receipt of a build does not let its next one through either.
     pybuild(".").succeeded()
     pybuild(*command, "--build-context", "Build=oci-layout://gone", ".").failed(2, "invalid context name Build")
+
+
+def test_images_of_any_transport_are_bases_and_sources(pybuild: Program) -> None:
+    pybuild.build("FROM scratch\nCOPY Dockerfile /kept\n", "-t", "app:1").succeeded()
+    tar, flat = pybuild.folder.parent / "app.tar", pybuild.folder.parent / "flat"
+    pybuild("copy", "app:1", f"docker-archive:{tar}:app:1").succeeded()
+    pybuild("copy", "app:1", f"dir:{flat}").succeeded()
+    (pybuild.folder / "Dockerfile").write_text("FROM base\nCOPY --from=tools /kept /copied\n")
+    words = ("--build-context", f"base=dir:{flat}", "--build-context", f"tools=docker-archive:{tar}:app:1", ".")
+    assert set(_files(pybuild, *words)) == {"kept", "copied"}
+    wait_until_settled(tar.parent)
+    pybuild(*words).succeeded()
+    again = pybuild("--progress=plain", *words).succeeded().err
+    assert "CACHED" in again
+    assert "pull" not in again
+    assert f"FROM docker-archive:{tar}" in pybuild("plan", *words).succeeded().out
+    wrong = [word.replace(":app:1", ":app:2") for word in words]
+    assert "Dockerfile:2:13: error: tools: docker-archive:" in pybuild("--check", *wrong).out
+    for command in ((), ("plan",)):
+        pybuild(*command, *wrong).failed(
+            1, "Dockerfile:2:13: error: tools:", "app.tar has no image", "It names: app:1."
+        )

@@ -27,6 +27,12 @@ def test_a_file_is_pinned_to_what_its_tags_stand_for_today(pybuild: Program, reg
     assert pybuild("pin", "--check").succeeded().err == ""
 
 
+def test_what_a_named_context_gives_is_left_alone(pybuild: Program) -> None:
+    (pybuild.folder / "Dockerfile").write_text("FROM base\nFROM base:latest AS other\n")
+    assert pybuild("pin", "--check", "--build-context", "base=dir:/x").succeeded().err == ""
+    pybuild("pin", "--check", "--build-context", "bas=dir:/x").failed(1, "base has no digest")
+
+
 def test_the_result_may_be_printed_instead(pybuild: Program, registry: FakeRegistry) -> None:
     image = make_image()
     name = registry.add_image("team/x", "1", image)

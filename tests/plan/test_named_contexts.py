@@ -53,6 +53,22 @@ def test_a_layout_is_resolved_by_its_own_name() -> None:
 
 
 @pytest.mark.rule("N-2")
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("oci-archive:x.tar:v1", "oci-archive:x.tar:v1"),
+        ("docker-daemon:demo", "docker-daemon:demo"),
+        ("docker://other:1", OTHER),
+        # What would read like an image of the registries dir:5000 and docker-daemon:5000:
+        ("dir:5000/x", "dir:./5000/x"),
+        ("docker-daemon:5000/x", "docker-daemon:docker.io/5000/x"),
+    ],
+)
+def test_an_image_of_a_transport_is_resolved_by_its_place(value: str, place: str) -> None:
+    assert references("FROM x\n", x=value) == [place]
+
+
+@pytest.mark.rule("N-2")
 def test_values_of_bake_files_are_refused() -> None:
     assert "bake" in refused("FROM x\n", named_contexts={"x": "target:y"}).message
 

@@ -7,6 +7,7 @@ import sys
 
 from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.results import write_file
+from builder.cli.options import parse_pairs
 from builder.cli.verbs.parse import read_dockerfile
 from builder.engine.pin import apply_pins, resolve_pins
 
@@ -19,6 +20,9 @@ def pin_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--check", action="store_true", help="change nothing; 1 when an image has no digest")
     parser.add_argument("--stdout", action="store_true", help="print the result instead of rewriting the file")
+    parser.add_argument(
+        "--build-context", action="append", default=[], metavar="NAME=WHERE", help="leave NAME alone, as in a build"
+    )
     add_root(parser)
     return parser
 
@@ -27,7 +31,8 @@ def pin_command(argv: list[str]) -> int:
     """Give FROM lines the digests that their tags stand for; with --check only say whether any lacks one."""
     arguments = pin_parser().parse_args(argv)
     text = read_dockerfile(arguments.file).decode("utf-8", "surrogateescape")
-    pins = resolve_pins(text, arguments.file, None if arguments.check else root_of(arguments))
+    named = parse_pairs(arguments.build_context, "--build-context")
+    pins = resolve_pins(text, arguments.file, None if arguments.check else root_of(arguments), named)
     for pin in pins:
         what = f"has no digest{f' ({pin.reason})' if pin.reason else ''}" if arguments.check or pin.reason else "pinned"
         print(f"{arguments.file}:{pin.location.line}: {pin.written} {what}", file=sys.stderr)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from builder.errors import TransportError
+from builder.oci.digest import digest_of
 from builder.oci.reference import Reference
 from builder.store.trash import remove_tree
 from builder.transport.destination import Destination
@@ -40,8 +41,8 @@ class _Tool:
     path: str
     environ: Mapping[str, str]
 
-    def run(self, doing: str, *arguments: str) -> None:
-        """Run it to its end. Raises TransportError with its last words."""
+    def run(self, doing: str, *arguments: str) -> bytes:
+        """Run it to its end, and return its output. Raises TransportError with its last words."""
         try:
             done = subprocess.run(
                 (self.path, *arguments), env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -52,6 +53,7 @@ class _Tool:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
             said = " ".join(lines[-_LAST_LINES:]) or f"exit code {done.returncode}"
             raise TransportError(f"{doing}: {self.name} says: {said}")
+        return done.stdout
 
 
 @contextmanager
@@ -73,6 +75,16 @@ def open_storage_source(
         source = LayoutSource(layout)
         source.location = location
         yield source
+
+
+def storage_state(spec: str, image: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return a digest of what an image is. Raises TransportError."""
+    location = f"containers-storage:{spec}{image}"
+    tool = _find_tool(environ)
+    if tool.name == "skopeo":
+        return digest_of(tool.run(location, "inspect", "--raw", location))
+    options = (*_podman_options(spec), "image", "inspect", "--format={{.Id}}", "--", image.removeprefix("@"))
+    return tool.run(location, *options).decode("utf-8", "replace").strip()
 
 
 @contextmanager

@@ -40,6 +40,19 @@ def open_daemon_source(
         yield DockerArchiveSource(location, tar)
 
 
+def daemon_state(image: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the ID of an image, by name or ID: a digest of what it is. Raises TransportError."""
+    with open_daemon(environ) as connection:
+        connection.request("GET", f"/images/{quote(image, safe='/:@')}/json")
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise TransportError(f"docker-daemon:{image}: {message_of(response)}")
+        try:
+            return str(json.loads(response.read())["Id"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise TransportError(f"docker-daemon:{image}: the daemon's answer makes no sense: {error}") from error
+
+
 @contextmanager
 def open_daemon_destination(name: Reference, environ: Mapping[str, str] = os.environ) -> Iterator[ArchiveDestination]:
     """Give a destination that sends to the daemon, which takes the image at the end or refuses it.

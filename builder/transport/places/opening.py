@@ -17,10 +17,14 @@ from builder.store.store import Store
 from builder.transport.destination import Destination
 from builder.transport.places.archive import open_archive_destination
 from builder.transport.places.archived_image import ArchiveSource
-from builder.transport.places.containers_storage import open_storage_destination, open_storage_source
+from builder.transport.places.containers_storage import (
+    open_storage_destination,
+    open_storage_source,
+    storage_state,
+)
 from builder.transport.places.dir import DirDestination, DirSource
 from builder.transport.places.docker_archive import DockerArchiveSource
-from builder.transport.places.docker_daemon import open_daemon_destination, open_daemon_source
+from builder.transport.places.docker_daemon import daemon_state, open_daemon_destination, open_daemon_source
 from builder.transport.places.layout import LayoutDestination
 from builder.transport.places.layout_source import LayoutSource
 from builder.transport.places.location import (
@@ -80,6 +84,20 @@ def open_source(
                 yield source
         case _:
             assert_never(location)
+
+
+def place_state(location: Location, environ: Mapping[str, str] = os.environ) -> str:
+    """Return what whoever keeps an image says it is, which is asked for at no cost; "" where there is nobody to ask.
+
+    Raises TransportError.
+    """
+    match location:
+        case DaemonLocation(reference, identifier):
+            return daemon_state(str(reference or identifier), environ)
+        case StorageLocation(spec, reference, identifier):
+            return storage_state(spec, str(reference) if reference else f"@{identifier}", environ)
+        case _:
+            return ""
 
 
 @contextmanager
