@@ -44,6 +44,7 @@ from builder.transport.places.location import (
 )
 from builder.transport.places.opening import open_archive, open_destination, open_source
 from builder.transport.places.store import StoreSource
+from builder.transport.places.store_location import OtherStoreLocation, SshLocation
 from builder.transport.places.whole_image import WholeImageDestination
 from builder.transport.push import remember, what_is_here
 from builder.transport.source import Source
@@ -55,7 +56,7 @@ _FORMATS = {
     "oci-dir": LayoutLocation,
     "docker-dir": DirLocation,
 }
-_PACKED = (RegistryLocation, LayoutLocation, OciArchiveLocation, DockerArchiveLocation)
+_PACKED = (RegistryLocation, LayoutLocation, OciArchiveLocation, DockerArchiveLocation, SshLocation)
 _ONE_PLATFORM = (DockerArchiveLocation, DaemonLocation, StorageLocation)
 _OTHER_MANIFESTS = (DaemonLocation, StorageLocation)
 """They keep layers unpacked, and make a manifest when they are asked for one."""
@@ -121,13 +122,31 @@ def copy_between(
             remember(store, origin.reference, documents)
         # Opened last: what is refused before this line leaves nothing there.
         with open_destination(target, store, client) as place:
-            copy_documents(opened, place, documents, names=target.names, report=events.report_to(sink))
+            copy_documents(opened, place, documents, names=_names(store, origin, target), report=events.report_to(sink))
         # Now the blobs are there as well: the next push to that registry mounts them.
         if isinstance(target, RegistryLocation):
             remember(store, target.reference, documents)
-        if isinstance(target, StoreLocation) and not isinstance(origin, StoreLocation):
+        if isinstance(target, StoreLocation) and not isinstance(
+            origin, StoreLocation | OtherStoreLocation | SshLocation
+        ):
             _note_origin(store, opened.location, documents)
     return documents.top.descriptor.digest
+
+
+def _names(store: Store, origin: Location, target: Location) -> tuple[Reference, ...]:
+    """Return what the image is called where it goes to: in another store what it was called, where nobody says."""
+    if not isinstance(target, OtherStoreLocation | SshLocation) or target.image:
+        return target.names
+    name: Reference | None = None
+    match origin:
+        case RegistryLocation(reference):
+            name = reference
+        case StoreLocation(text):  # which may be an ID as well
+            name = reference_or_none(text)
+            name = name if name is not None and store.names.find(name) is not None else None
+        case OtherStoreLocation(_, text):
+            name = reference_or_none(text)
+    return (name,) if name is not None and not name.digest else ()
 
 
 def _documents(

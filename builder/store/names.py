@@ -186,6 +186,20 @@ def name_of(entry: Descriptor) -> str:
     return entry.annotations.get(CONTAINERD_NAME) or entry.annotations.get(REF_NAME, "")
 
 
+def renamed(data: bytes, what: str, descriptor: Descriptor, names: Iterable[Reference]) -> bytes:
+    """Return index.json of a store, `data`, with an image more: under `names`, or without one. Raises StoreError.
+
+    For the store of another machine. `what` is how messages call the file.
+    """
+    try:
+        members = json.loads(data)["manifests"]
+        entries = [descriptor_from_json(item, f"{what}: manifests[{n}]") for n, item in enumerate(members)]
+    except (PybuildError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StoreError(f"{what} is unreadable: {error}") from error
+    wanted = [(str(name), descriptor) for name in names]
+    return _document(_with_names(entries, wanted) if wanted else _tidy([*entries, _without_name(descriptor)]))
+
+
 def empty_index() -> bytes:
     """Return index.json of a layout without images."""
     return _document([])

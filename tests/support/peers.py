@@ -19,7 +19,7 @@ REGISTRY = "127.0.0.1:5000"
 
 FIXTURES = frozenset(
     (
-        *("docker", "buildah", "podman", "skopeo", "umoci", "shared_registry", "registry_program"),
+        *("docker", "buildah", "podman", "skopeo", "umoci", "shared_registry", "registry_program", "sshd"),
         *("zsh", "fish", "groff", "mandoc"),
         *("users", "several"),  # ordinary users that root makes for the time of a run (useradd)
     )

@@ -25,6 +25,9 @@ SRC and DST:
   dir:DIR                          one image in flat files
   docker-daemon:NAME               a docker daemon
   containers-storage:NAME          the store of podman and buildah
+  store:DIR[:NAME]                 another store of this machine
+  ssh://[USER@]HOST[:PORT]/PATH[:NAME]
+                                   a store or image layout of another machine
 FILE may be -, for standard input or output.
 """
 

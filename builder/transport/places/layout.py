@@ -69,10 +69,8 @@ class LayoutDestination:
         with self._writing(), _locked(self._directory):
             _put(f"{self._directory}/oci-layout", LAYOUT)
             own = index_entries(top.descriptor, names, self._ref)
-            taken = {(entry.get("annotations") or {}).get(REF_NAME) for entry in own} - {None}
             # Read again: others may have named images of theirs since we began.
-            kept = [entry for entry in _present_entries(self._directory) if not _superseded(entry, own, taken)]
-            _put(f"{self._directory}/index.json", index_document([*kept, *own]))
+            _put(f"{self._directory}/index.json", merged_index(_present_entries(self._directory), own))
 
     def _path(self, descriptor: Descriptor) -> str:
         return f"{self._directory}/{blob_path(descriptor.digest)}"
@@ -90,6 +88,12 @@ def index_entries(top: Descriptor, names: Sequence[Reference], ref: str = "") ->
     if ref:
         annotations[:1] = [{**(annotations[0] if annotations else {}), REF_NAME: ref}]
     return [top._replace(annotations={**top.annotations, **added}).to_json() for added in annotations or [{}]]
+
+
+def merged_index(present: Sequence[Any], own: list[dict[str, Any]]) -> bytes:
+    """Return index.json of the entries that are there and `own`, which take the names they have."""
+    taken = {(entry.get("annotations") or {}).get(REF_NAME) for entry in own} - {None}
+    return index_document([*(entry for entry in present if not _superseded(entry, own, taken)), *own])
 
 
 def index_document(entries: Sequence[Any]) -> bytes:

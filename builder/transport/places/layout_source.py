@@ -71,7 +71,7 @@ class LayoutFileSource:
         """Write a blob to `sink`. Raises TransportError."""
         self._files.copy(blob_path(descriptor.digest), sink)
 
-    def open_blob(self, descriptor: Descriptor) -> BlobFile:
+    def open_blob(self, descriptor: Descriptor) -> BlobFile | None:
         """Open a blob. Raises TransportError."""
         return self._files.open(blob_path(descriptor.digest))
 

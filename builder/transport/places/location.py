@@ -8,6 +8,7 @@
     dir:DIR                              one image in flat files
     containers-storage:[[STORE]]NAME     the store of podman and buildah
     NAME | ID                            the store of pybuild
+    store:DIR… | ssh://HOST/PATH…        other stores (store_location.py)
 
 A path ends at its first colon. Opening them is opening.py, as much more is imported for that. An *origin* is such a
 text in the store, from where an image's layers can be had; there a bare name is a repository of a registry.
@@ -24,9 +25,15 @@ from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.digest import digest_or_none
 from builder.oci.reference import LAYOUT_SCHEME, Reference, parse_layout_reference, parse_reference
 from builder.suggest import most_alike
+from builder.transport.places.store_location import (
+    SSH_SCHEME,
+    OtherStoreLocation,
+    SshLocation,
+    parse_store_location,
+)
 
 _PATHS = ("oci", "oci-archive", "dir", "docker-archive")
-_TRANSPORTS = ("docker://", *(f"{name}:" for name in (*_PATHS, "docker-daemon", "containers-storage")))
+_TRANSPORTS = ("docker://", *(f"{name}:" for name in (*_PATHS, "docker-daemon", "containers-storage")), SSH_SCHEME)
 _TRANSPORT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.S)
 _POSITION = re.compile(r"@[0-9]{1,9}")
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{4,64}")
@@ -192,6 +199,8 @@ Location = (
     | DirLocation
     | DaemonLocation
     | StorageLocation
+    | OtherStoreLocation
+    | SshLocation
 )
 
 
@@ -201,6 +210,8 @@ def parse_location(text: str) -> Location:
         return LayoutLocation(*parse_layout_reference(text))
     if text.startswith("docker://"):
         return RegistryLocation(_named(text, text.removeprefix("docker://")))
+    if (store := parse_store_location(text)) is not None:
+        return store
     match = _TRANSPORT.fullmatch(text)
     if match is not None:
         name, rest = match[1], match["rest"]

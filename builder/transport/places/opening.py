@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import assert_never
 
-from builder.errors import UsageError
+from builder.errors import TransportError, UsageError
 from builder.registry.client import RegistryClient
-from builder.store.store import Store
+from builder.store.store import Store, open_store
 from builder.transport.destination import Destination
 from builder.transport.places.archive import open_archive_destination
 from builder.transport.places.archived_image import ArchiveSource
@@ -43,7 +43,10 @@ from builder.transport.places.location import (
 from builder.transport.places.oci_archive import OciArchiveSource
 from builder.transport.places.one_file import open_output_file
 from builder.transport.places.registry import RegistryDestination, RegistrySource
+from builder.transport.places.ssh import SshDestination, SshSource
+from builder.transport.places.ssh_session import open_session
 from builder.transport.places.store import StoreSource
+from builder.transport.places.store_location import OtherStoreLocation, SshLocation
 from builder.transport.places.tar_file import STDIN, open_tar
 from builder.transport.places.whole_image import WholeImageDestination
 from builder.transport.source import Source
@@ -67,6 +70,16 @@ def open_source(
             yield LayoutSource(path)
         case DirLocation(path):
             yield DirSource(path)
+        case OtherStoreLocation(path, image):
+            if not image:
+                raise UsageError(f"{location} names no image", hint=f"Write {location}:NAME.")
+            if not os.path.exists(f"{path}/index.json"):
+                raise TransportError(f"{location}: {path} is not a store: not found")
+            with open_store(path) as other, other.lease():
+                yield StoreSource(other)
+        case SshLocation():
+            with open_session(location, environ) as session:
+                yield SshSource(session)
         case OciArchiveLocation(path):
             where = f"oci-archive:{absolute(path)}"
             with open_tar(path, where, temporary) as tar:
@@ -148,6 +161,14 @@ def open_destination(
             yield LayoutDestination(path, _ref(location, ref))
         case DirLocation(path):
             yield DirDestination(path)
+        case OtherStoreLocation(path):
+            _ = location.names
+            with open_store(path) as other, other.lease():
+                yield WholeImageDestination(other)
+        case SshLocation(image=image):
+            _ref(location, image)
+            with open_session(location, environ) as session:
+                yield SshDestination(session)
         case OciArchiveLocation(path, ref):
             with (
                 open_output_file(path, stdout) as write,
