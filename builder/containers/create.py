@@ -14,10 +14,9 @@ from dataclasses import replace
 from builder.containers.names import random_name
 from builder.containers.request import ContainerRequest
 from builder.containers.session import ContainerSession
-from builder.errors import ReferenceFormatError, UsageError
+from builder.errors import UsageError
 from builder.oci.config import RuntimeConfig
 from builder.oci.platform import host_platform, parse_platform
-from builder.oci.reference import parse_reference
 from builder.store.container_record import ContainerRecord, new_id
 from builder.store.containers import HeldContainer
 from builder.transport.present import load_manifest
@@ -27,7 +26,7 @@ from builder.transport.present import load_manifest
 def new_container(request: ContainerRequest, session: ContainerSession) -> Iterator[HeldContainer]:
     """Make a container and hold it; its image is pulled when it isn't here. Raises PybuildError."""
     platform = parse_platform(request.platform) if request.platform else host_platform()
-    resolved = session.resolver.resolve(_image_name(request.image), platform)
+    resolved = session.resolver.resolve(session.resolver.meant(request.image), platform)
     image = load_manifest(session.store, resolved.manifest_digest)
     runtime = _runtime(request, resolved.config.runtime)
     identifier = new_id()
@@ -56,13 +55,6 @@ def create_container(request: ContainerRequest, session: ContainerSession) -> Co
     """Make a container that is not started. Raises PybuildError."""
     with new_container(request, session) as container:
         return container.record
-
-
-def _image_name(text: str) -> str:
-    try:
-        return str(parse_reference(text))
-    except ReferenceFormatError:
-        return text  # an image ID
 
 
 def _runtime(request: ContainerRequest, image: RuntimeConfig) -> RuntimeConfig:

@@ -152,7 +152,7 @@ def open_session(root: str, *, notify: Notify, large_layers: bool = False) -> It
         stack.enter_context(store.lease())
         views = Views(store)
         stack.callback(views.close)
-        session = ContainerSession(store=store, resolver=Resolver(store), views=views, _stack=stack)
+        session = ContainerSession(store=store, resolver=Resolver(store, notify=notify), views=views, _stack=stack)
         try:
             yield session
         finally:

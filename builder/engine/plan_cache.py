@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder import __version__
 from builder.context.tree import ignore_rules
+from builder.engine.alias_files import alias_files
 from builder.errors import PlanError
 from builder.oci import canonical
 from builder.oci.digest import Digest, digest_of
@@ -55,5 +56,6 @@ class PlanCache:
             "platform": str(platform),
             "request": self._request.plan_inputs(),
             "ignore": list(ignore_rules(self._context.tree(""))),
+            "aliases": alias_files(),
         }
         return digest_of(canonical.encode(document))

@@ -103,4 +103,5 @@ class Planning:
             no_cache_filter=request.no_cache_filter,
             network=request.network,
             named_contexts=request.build_contexts,
+            meant=self._session.resolver.meant,
         )

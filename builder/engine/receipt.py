@@ -18,6 +18,7 @@ from builder import __version__
 from builder.context.dockerfile_file import find_dockerfile
 from builder.context.ignore_file import find_ignore
 from builder.context.signature import context_signature
+from builder.engine.alias_files import alias_files
 from builder.engine.build_record import BuildRecord, find_record
 from builder.errors import PybuildError, ReferenceFormatError
 from builder.linux.single_id import one_id_only
@@ -168,6 +169,7 @@ def receipt_key(
                 "allow": sorted(request.allow),
                 "secrets": bool(request.secrets),  # with them more is said of layers
                 "single_id": single_id,
+                "aliases": alias_files(),
             }
         )
     )

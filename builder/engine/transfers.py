@@ -16,6 +16,7 @@ from builder.oci.digest import Digest, parse_digest
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference, says_tag
 from builder.registry.client import RegistryClient
+from builder.registry.configuration import find_alias
 from builder.registry.connection import Connection
 from builder.registry.credential_files import erase_credentials, store_credentials
 from builder.registry.credential_helper import Credentials
@@ -70,9 +71,9 @@ def pull(
 ) -> Iterator[Pulled]:
     """Pull an image, or every tag of a repository; yield each name as it is here. Raises PybuildError."""
     wanted = parse_platform(platform) if platform else host_platform()
-    reference = parse_reference(name)
     with open_store(root, notify=notify) as store, store.lease():
-        references, client = [reference], RegistryClient()
+        reference, client = parse_reference(name), RegistryClient()
+        references = [reference]
         if all_tags:
             if says_tag(name):
                 raise UsageError("--all-tags goes with a name without a tag", hint=f"Write {reference.name}.")
@@ -81,6 +82,13 @@ def pull(
         resolver = Resolver(store, pull=True, report=report, client=client)
         for each in references:
             yield _pull(store, each, resolver, wanted, report)
+
+
+def name_to_pull(text: str, *, notify: Notify) -> str:
+    """Return the name that a pull of `text` asks a registry for; an alias is told. Raises PybuildError."""
+    if found := find_alias(text):
+        notify(f"{text} stands for {found}: an alias of registries.conf")
+    return found or text
 
 
 def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform, report: Report) -> Pulled:

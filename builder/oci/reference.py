@@ -70,17 +70,30 @@ def says_tag(text: str) -> bool:
     return ":" in text.rpartition("/")[2]
 
 
+def split_short_name(text: str) -> tuple[str, str]:
+    """Split a name without a registry into itself and what says tag and digest; two empty texts for any other."""
+    rest, at, digest = text.partition("@")
+    if says_registry(rest):
+        return "", ""
+    name, colon, tag = rest.partition(":")
+    return name, colon + tag + at + digest
+
+
+def says_registry(text: str) -> bool:
+    """Say whether a name, without its digest, begins with the host of a registry."""
+    head, slash, _ = text.partition("/")
+    return bool(slash) and (head == "localhost" or any(mark in head for mark in ".:") or head != head.lower())
+
+
 def parse_reference(text: str) -> Reference:
     """Parse and normalise an image name; no tag and no digest means `:latest`. Raises ReferenceFormatError."""
     if _IMAGE_ID.fullmatch(text):
         raise _refused(text, "64 hex digits are an image ID, not a name")
     rest, at, digest_text = text.partition("@")
     digest = parse_digest(digest_text) if at else None
-    head, slash, tail = rest.partition("/")
-    if slash and (head == "localhost" or any(mark in head for mark in ".:") or head != head.lower()):
-        registry, path = head, tail
-    else:
-        registry, path = DEFAULT_REGISTRY, rest
+    registry, path = DEFAULT_REGISTRY, rest
+    if says_registry(rest):
+        registry, _, path = rest.partition("/")
     path, colon, tag = path.partition(":")
     if registry == "index.docker.io":
         registry = DEFAULT_REGISTRY

@@ -6,7 +6,7 @@ Named contexts (`--build-context name=value`) come before stages and images of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from builder.errors import Location, PlanError, ReferenceFormatError
@@ -78,12 +78,16 @@ class NamedContexts:
         return ContextInput(given)
 
 
-def image_input(name: str, location: Location | None) -> Input:
-    """Return the image of that name, or nothing for scratch. Raises PlanError for a name that can't be one."""
+def image_input(name: str, location: Location | None, meant: Callable[[str], str] = str) -> Input:
+    """Return the image that a name is `meant` for, or nothing for scratch.
+
+    Raises PlanError for a name that can't be one.
+    """
     if name == SCRATCH:
         return NoInput()
     try:
-        return ImageInput(str(parse_reference(name)), name)
+        parse_reference(name)  # an alias is of a name that could be one
+        return ImageInput(str(parse_reference(meant(name))), name)
     except ReferenceFormatError as error:
         raise PlanError(f'failed to parse stage name "{name}": {_reason(error)}', location, hint=error.hint) from error
 

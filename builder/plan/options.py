@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from builder.oci.platform import Platform, host_platform
@@ -33,5 +33,7 @@ class PlanOptions:
     """Where RUN goes that says nothing about its network."""
     named_contexts: Mapping[str, str] = field(default_factory=dict)
     """`--build-context name=value`, values as given."""
+    meant: Callable[[str], str] = str
+    """What whole name somebody means who writes a short one: a machine may have aliases."""
     hostname: str = ""
     """BUILDKIT_SANDBOX_HOSTNAME of the build args takes its place when empty."""

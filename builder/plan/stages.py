@@ -29,6 +29,7 @@ class StageGraph:
         self.stages = dockerfile.stages
         self._contexts = NamedContexts(options.named_contexts)
         self._target_platform = options.platform
+        self._meant = options.meant
         self._scope, self._expander = scope, expander
         if not self.stages:
             raise PlanError("dockerfile contains no stages to build", Location(dockerfile.file, 1))
@@ -79,7 +80,7 @@ class StageGraph:
             hint = f"The stages are numbered from 0 to {len(self.stages) - 1}."
             raise PlanError(f"invalid stage index {name}", word.location, hint=hint)
         if found is None:
-            return self._contexts.find(name, self._target_platform) or image_input(name, word.location)
+            return self._contexts.find(name, self._target_platform) or image_input(name, word.location, self._meant)
         # Before it is refused for standing below: what a context replaces needs nothing of it (N-5).
         if self.stages[found].name and (context := self._replacement(found)):
             return context
@@ -125,8 +126,9 @@ class StageGraph:
             return StageInput(earlier)
         if name == SCRATCH:
             return NoInput()
-        tree = image_input(name, image.location)
-        return self._contexts.find(name, self.platform(stage.index)) or tree
+        image_input(name, image.location)  # what is replaced has to be a name, too
+        found = self._contexts.find(name, self.platform(stage.index))
+        return found or image_input(name, image.location, self._meant)
 
     def is_replaced(self, index: int) -> bool:
         """Say whether a named context stands in for the stage: its instructions aren't carried out."""

@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from builder.errors import RegistryError
+from builder.errors import ReferenceFormatError, RegistryError
+from builder.oci.reference import parse_reference, split_short_name
 
 _MAX_FILE_BYTES = 1 << 20
 _PULL_FROM = ("all", "digest-only", "tag-only")
@@ -86,9 +87,19 @@ def load_configuration(environ: Mapping[str, str] = os.environ) -> Configuration
     return Configuration(tuple(rules.values()), {short: long for short, long in aliases.items() if long}, search)
 
 
-def find_alias(short_name: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Return host/repository that a short name without registry and tag stands for, or an empty text."""
-    return load_configuration(environ).aliases.get(short_name, "")
+def find_alias(text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the name that an alias gives to one without a registry, with the same tag and digest; "" for others.
+
+    An alias for what docker takes the name for anyway counts as none. Raises RegistryError, ReferenceFormatError.
+    """
+    short_name, rest = split_short_name(text)
+    if not short_name or not (alias := load_configuration(environ).aliases.get(short_name, "")):
+        return ""
+    try:
+        meant = parse_reference(alias + rest)
+    except ReferenceFormatError as error:
+        raise RegistryError(f"registries.conf: the alias of {short_name}: {error.message}", hint=error.hint) from error
+    return "" if meant == parse_reference(text) else alias + rest
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[str]:

@@ -14,8 +14,9 @@ from builder.image.image import Image
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
 from builder.oci.platform import Platform
-from builder.oci.reference import Reference
+from builder.oci.reference import Reference, parse_reference
 from builder.registry.client import RegistryClient
+from builder.registry.configuration import find_alias
 from builder.registry.connection import Connection
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
@@ -42,6 +43,7 @@ class Fetcher:
         self._store = store
         self._notify = notify
         self._report = report
+        self._aliases: dict[str, str] = {}
         self._client = client or RegistryClient(Connection(cancelled=cancel.is_set, sleep=lambda s: _wait(cancel, s)))
 
     def fetch(self, reference: Reference, kept_as: str, platform: Platform) -> Image:
@@ -79,6 +81,18 @@ class Fetcher:
                 lambda: opened.enter_context(self._origin(image.descriptor.digest, location)),
                 self._report,
             )
+
+    def alias(self, text: str) -> str:
+        """Return the whole name that registries.conf lets a short one stand for, and say so; "" for none.
+
+        Raises RegistryError.
+        """
+        if text not in self._aliases:
+            found = find_alias(text)
+            self._aliases[text] = str(parse_reference(found)) if found else ""
+            if found:
+                self._notify(f"{text} stands for {found}: an alias of registries.conf")
+        return self._aliases[text]
 
     def take(self, location: Location, platform: Platform) -> tuple[Descriptor, Image]:
         """Take in the image of a place with its layers: opening it again may cost as much as all of it.

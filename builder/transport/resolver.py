@@ -22,7 +22,7 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
 from builder.oci.image_place import image_name, image_place, is_place
 from builder.oci.platform import Platform
-from builder.oci.reference import IMAGE_SCHEME, Reference, parse_reference
+from builder.oci.reference import IMAGE_SCHEME, Reference, parse_reference, reference_or_none, says_registry
 from builder.plan.plan import ResolvedImage
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
@@ -81,6 +81,19 @@ class Resolver:
                 reference=reference, manifest_digest=image.descriptor.digest, config=image.config
             )
         return self._resolved[key]
+
+    def meant(self, text: str) -> str:
+        """Return the whole name that somebody means: of a short one what the store has, else its alias, or docker's.
+
+        What is no name comes back as it is. Raises RegistryError for a registries.conf that cannot be read.
+        """
+        reference = reference_or_none(text)
+        if reference is None:
+            return text
+        is_here = not self._pull and self._store.names.find(reference.pinned) is not None
+        if is_here or says_registry(text.partition("@")[0]) or _ID.fullmatch(text):
+            return str(reference)
+        return self._fetcher.alias(text) or str(reference)
 
     def find_layers(self, manifest_digest: Digest | str) -> tuple[LayerRecord, ...] | None:
         """Return the layers of a resolved image if all are in the store, else None. Touches no network."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder.errors import ReferenceFormatError
-from builder.oci.reference import parse_reference, reference_or_none
+from builder.oci.reference import parse_reference, reference_or_none, split_short_name
 
 HEX = "0123456789abcdef" * 4
 
@@ -57,3 +57,17 @@ def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ReferenceFormatError):
         parse_reference(text)
     assert reference_or_none(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("fedora", ("fedora", "")),
+        ("fedora:40", ("fedora", ":40")),
+        (f"team/x:1@sha256:{HEX}", ("team/x", f":1@sha256:{HEX}")),
+        ("example.com:5000", ("example.com", ":5000")),
+        *((text, ("", "")) for text in ("docker.io/fedora", "localhost/x", "h:5000/x:1", "Host/x", "[::1]/x")),
+    ],
+)
+def test_a_name_without_a_registry_is_short(text: str, short: tuple[str, str]) -> None:
+    assert split_short_name(text) == short

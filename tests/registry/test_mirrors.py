@@ -176,6 +176,8 @@ def test_short_names_come_from_all_files_and_later_ones_win(tmp_path: Path) -> N
     (home / "registries.conf.d/10.conf").write_text('[aliases]\nfedora = "r.example/fedora"\ngone = ""\n')
     environ = {"HOME": str(tmp_path)}
     assert find_alias("fedora", environ) == "r.example/fedora"
+    assert find_alias("fedora:40", environ) == "r.example/fedora:40"
+    assert find_alias("docker.io/library/fedora", environ) == "", "whoever says where means it"
     assert find_alias("gone", environ) == ""
     assert find_alias("other", environ) == ""
     assert load_configuration(environ).search == ("docker.io", "quay.io")

@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -19,13 +19,16 @@ from builder.cli.display.text import short_digest, size_text
 from builder.engine.result import BuildResult, ImageReport
 from builder.errors import PybuildError
 from builder.filesystem.unfinished import written
-from builder.oci.reference import parse_reference
+from builder.oci.reference import parse_reference, says_tag
 from builder.solve import events as e
 from builder.solve.event_json import encoded, error_to_json, location_to_json, name_of
 
 
-def summary_lines(result: BuildResult) -> Iterator[str]:
-    """Yield the lines; warnings about unused build arguments come first, since they are easily missed."""
+def summary_lines(result: BuildResult, tags: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the lines; `tags` are names as they were typed, of which one without a tag is explained.
+
+    Warnings about unused build arguments come first, since they are easily missed.
+    """
     for image in result.images:
         unused = ", ".join(image.unused_build_args)
         if unused:
@@ -35,8 +38,9 @@ def summary_lines(result: BuildResult) -> Iterator[str]:
         yield _image_line(image, several=len(result.images) > 1)
     if len(result.images) > 1:
         yield f"index {result.descriptor.digest}"
+    implied = {str(parse_reference(tag)) for tag in tags if not says_tag(tag)}
     for name in result.names:
-        yield f"tagged {parse_reference(name).familiar}"
+        yield f"tagged {parse_reference(name).familiar}{' (no tag given: latest)' if name in implied else ''}"
     yield from result.outputs
     yield f"done in {result.seconds:.2f}s"
 

@@ -96,5 +96,5 @@ def _write_results(arguments: argparse.Namespace, result: BuildResult, machine: 
     if mode == "quiet":
         print(result.image_id)
     elif mode != "rawjson":
-        for line in summary_lines(result):
+        for line in summary_lines(result, arguments.tag or ()):
             print(clean(line), file=sys.stderr)

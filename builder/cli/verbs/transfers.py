@@ -11,10 +11,12 @@ from builder.cli.display.text import clean, print_note, table_lines
 from builder.cli.display.transfers import PULLED, PUSHED, TransferDisplay
 from builder.engine import transfers
 from builder.errors import UsageError
-from builder.oci.reference import DEFAULT_REGISTRY, parse_reference
+from builder.oci.reference import DEFAULT_REGISTRY, parse_reference, says_tag
 from builder.solve.events import ignore_events
 
 _DESCRIPTION_COLUMNS = 60
+USING_LATEST = "Using default tag: latest"
+"""docker's words for a name without a tag."""
 
 
 def pull_parser() -> argparse.ArgumentParser:
@@ -31,7 +33,7 @@ def pull_command(argv: list[str]) -> int:
     """Pull images; the last line is the full name of each, as docker prints it."""
     arguments = pull_parser().parse_args(argv)
     for name in arguments.name:
-        _pull(name, arguments)
+        _pull(transfers.name_to_pull(name, notify=print_note), arguments)
     return 0
 
 
@@ -39,6 +41,8 @@ def _pull(name: str, arguments: argparse.Namespace) -> None:
     with TransferDisplay(PULLED) as display:
         if not arguments.quiet:
             reference = parse_reference(name)
+            if _is_tag_implied(name, arguments):
+                display.say(USING_LATEST)
             which = "all tags" if arguments.all_tags else reference.digest or reference.tag
             display.say(f"{which}: Pulling from {reference.repository}")
         found = transfers.pull(
@@ -54,6 +58,10 @@ def _pull(name: str, arguments: argparse.Namespace) -> None:
                 for line in _pull_lines(pulled):
                     display.say(line)
             display.say(str(pulled.name))
+
+
+def _is_tag_implied(name: str, arguments: argparse.Namespace) -> bool:
+    return not (arguments.all_tags or says_tag(name) or "@" in name)
 
 
 def _pull_lines(pulled: transfers.Pulled) -> list[str]:
@@ -92,6 +100,8 @@ def push_command(argv: list[str]) -> int:
             notify=print_note,
         )
         if not arguments.quiet:
+            if _is_tag_implied(arguments.name, arguments):
+                display.say(USING_LATEST)
             display.say(f"The push refers to repository [{parse_reference(arguments.name).name}]")
         for pushed in pushed_names:
             said = f"{pushed.name.tag}: digest: {pushed.digest} size: {pushed.size}"

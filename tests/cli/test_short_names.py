@@ -1,0 +1,63 @@
+"""Names without a registry and without a tag: aliases of registries.conf, said aloud; `latest`, explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.program import Program
+from tests.support.registry import FakeRegistry, make_image
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with FakeRegistry() as fake:
+        yield fake
+
+
+def aliases(program: Program, **names: str) -> dict[str, str | None]:
+    """The environment in which these short names have aliases."""
+    path = program.folder.parent / "registries.conf"
+    path.write_text("[aliases]\n" + "".join(f'"{short}" = "{long}"\n' for short, long in names.items()))
+    return {"CONTAINERS_REGISTRIES_CONF": str(path)}
+
+
+def test_an_alias_decides_for_pull_and_from_and_is_said_aloud(pybuild: Program, registry: FakeRegistry) -> None:
+    registry.add_image("os/fedora", "latest", make_image([{"etc/": b"", "etc/os": b"fedora"}]))
+    registry.add_image("other/fedora", "latest", make_image([{"other": b"fedora"}]))
+    env = aliases(pybuild, fedora=f"{registry.host}/os/fedora")
+    told = f"fedora stands for {registry.host}/os/fedora: an alias of registries.conf"
+    text = "FROM fedora\nCOPY --from=fedora /etc/os /copied\n"
+    built = pybuild.build(text, env=env).succeeded()
+    assert built.err.count(told) == 1
+    assert f"FROM {registry.host}/os/fedora" in built.err
+    assert "CACHED" in pybuild.build(text, env=env).succeeded().err
+    pulled = pybuild("pull", "fedora", env=env).succeeded()
+    assert told in pulled.err
+    assert pulled.out.splitlines()[-1] == f"{registry.host}/os/fedora:latest"
+    container = pybuild("create", "fedora", "/x", env=env).succeeded()
+    assert told in container.err
+    # Another alias is another base: neither receipt nor plan holds.
+    changed = aliases(pybuild, fedora=f"{registry.host}/other/fedora")
+    pybuild.build(text, env=changed).failed(1, '"/etc/os": not found')
+
+
+def test_what_is_here_under_a_short_name_needs_no_alias(pybuild: Program, registry: FakeRegistry) -> None:
+    env = aliases(pybuild, base=f"{registry.host}/gone/base")
+    pybuild.build("FROM scratch\nCOPY Dockerfile /\n", "-t", "base", env=env).succeeded()
+    assert "stands for" not in pybuild.build("FROM base\n", env=env).succeeded().err
+    pybuild.build("FROM base:2\n", env=env).failed(1, f"base:2 stands for {registry.host}/gone/base:2", "not found")
+    wrong = aliases(pybuild, other="Not/A/Name.")
+    pybuild.build("FROM other\n", env=wrong).failed(1, "registries.conf: the alias of other: invalid reference format")
+
+
+def test_latest_is_explained_where_nobody_said_it(pybuild: Program, registry: FakeRegistry) -> None:
+    registry.owned = set()
+    name = f"{registry.host}/team/app"
+    built = pybuild.build("FROM scratch\nCOPY Dockerfile /\n", "-t", name, "-t", f"{name}:1").succeeded()
+    assert f"tagged {name}:latest (no tag given: latest)\ntagged {name}:1\n" in built.err
+    for verb in ("push", "pull"):
+        assert pybuild(verb, name).succeeded().out.splitlines()[0] == "Using default tag: latest"
+        for words in ((f"{name}:latest",), ("-q", name), ("-a", name)):
+            assert "Using default tag" not in pybuild(verb, *words).out
