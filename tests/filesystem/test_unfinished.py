@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import pytest
 from builder.cli.display.results import write_file
 from builder.filesystem.unfinished import replacing
 from builder.transport.places.one_file import open_output_file
+from tests.cli.test_places import needs_root
 from tests.support.ordinary import CHECKOUT, as_user
 
 NOBODY = 65534
@@ -133,3 +135,16 @@ def test_who_may_not_see_what_is_in_a_directory_may_write_to_it() -> None:
             writer.communicate()
         assert writer.returncode == 0
         assert os.listdir(box) == ["file"]
+
+
+@needs_root
+def test_a_device_is_written_to_or_refused_and_never_replaced(tmp_path: Path) -> None:
+    """Root may replace even /dev/null."""
+    device = tmp_path / "null"
+    os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    by_output(device)
+    by_result(device)
+    with pytest.raises(OSError, match="it is a device"):
+        by_block(device)
+    assert device.is_char_device()
+    assert os.listdir(tmp_path) == ["null"]

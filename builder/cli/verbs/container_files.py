@@ -9,7 +9,7 @@ import sys
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.text import print_note
 from builder.containers.files import CopyRequest, copy_in, copy_out, run_mounted, unpack_in, write_out
-from builder.errors import UsageError
+from builder.errors import PybuildError, UsageError
 from builder.filesystem.unfinished import written
 
 _MOUNT_EPILOG = """\
@@ -86,8 +86,11 @@ def export_command(argv: list[str]) -> int:
     arguments = export_parser().parse_args(argv)
     request = CopyRequest(root=root_of(arguments), container=arguments.container, source="/.")
     if arguments.output:
-        with written(os.path.abspath(arguments.output)) as file:
-            write_out(request, file.write, notify=print_note)
+        try:
+            with written(os.path.abspath(arguments.output)) as file:
+                write_out(request, file.write, notify=print_note)
+        except OSError as error:
+            raise PybuildError(f"cannot write {arguments.output}: {(error.strerror or str(error)).lower()}") from error
         return 0
     if sys.stdout.isatty():
         raise UsageError("a tar is not for a terminal", hint="Name a file with -o, or redirect it.")
