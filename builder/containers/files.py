@@ -157,11 +157,13 @@ def _destination(tree: str, target: str, is_directory: bool, name: str) -> tuple
         raise StoreError(f"cannot copy a folder to {target}, which is a file")
     if found is not None and target.endswith("/"):
         raise StoreError(f"cannot copy to {target}: not a directory")
+    if found is not None:  # at the end of a link, as docker cp: the link stays one
+        return os.path.split(found)
     if found is None and target.endswith("/") and not is_directory:
         raise StoreError(f"cannot copy to {target}: no such directory")
     parent, _, last = os.path.normpath("/" + target.lstrip("/")).rpartition("/")
     folder = _find(tree, parent or "/")
-    if folder is None:
+    if folder is None or not os.path.isdir(folder):
         raise StoreError(f"cannot copy to {target}: no such directory: {parent or '/'}")
     return folder, last
 

@@ -41,13 +41,20 @@ def list_containers(root: str, *, sizes: bool = False, notify: Notify) -> tuple[
         records = [containers.seen(record) for record in containers.walk()]
         if sizes and records:
             session.enter()
-        return tuple(_listed(record, session, sizes) for record in records)
+        return tuple(_listed(record, session, sizes, notify) for record in records)
 
 
-def _listed(record: ContainerRecord, session: ContainerSession, sizes: bool) -> ListedContainer:
+def _listed(record: ContainerRecord, session: ContainerSession, sizes: bool, notify: Notify) -> ListedContainer:
     image = image_name(record, session.store)
-    if not sizes:
-        return ListedContainer(record, image)
+    if sizes:
+        try:
+            return _sized(record, image, session)
+        except PybuildError as error:  # the others are listed all the same
+            notify(f"the size of container {record.name} is not known: {error.message}")
+    return ListedContainer(record, image)
+
+
+def _sized(record: ContainerRecord, image: str, session: ContainerSession) -> ListedContainer:
     own = sum(entry.size for entry, _ in session.changes(record))
     return ListedContainer(record, image, own, sum(layer.bytes for layer in session.stack(record).layers))
 

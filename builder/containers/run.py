@@ -14,7 +14,7 @@ from dataclasses import replace
 from builder.containers.create import new_container
 from builder.containers.request import ContainerRequest
 from builder.containers.session import ContainerSession, open_session
-from builder.errors import Cancelled, PybuildError, SandboxError
+from builder.errors import Cancelled, PybuildError, SandboxError, StoreError
 from builder.sandbox.spec import CacheMount, Mount, Rootfs, SandboxSpec, TmpfsMount
 from builder.solve.accounts import find_user
 from builder.store.container_record import ContainerMount, ContainerRecord
@@ -39,7 +39,7 @@ def run_image(request: ContainerRequest, notify: Notify) -> int:
         new_container(request, session) as container,
     ):
         try:
-            return _run(container, session, stdin=0)
+            return _run(container, session, notify, stdin=0)
         finally:
             if request.remove:
                 session.containers.remove(container)
@@ -54,7 +54,7 @@ def start_container(root: str, text: str, *, stdin: int, notify: Notify) -> int:
     ):
         if container.record.state == "running":  # says it, and nobody holds it: it was killed
             time.sleep(_DEATH_SECONDS)
-        return _run(container, session, stdin=stdin)
+        return _run(container, session, notify, stdin=stdin)
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def _with_code() -> Iterator[None]:
         raise
 
 
-def _run(container: HeldContainer, session: ContainerSession, *, stdin: int) -> int:
+def _run(container: HeldContainer, session: ContainerSession, notify: Notify, *, stdin: int) -> int:
     record = container.record
     code = OWN_ERROR
     try:
@@ -82,8 +82,13 @@ def _run(container: HeldContainer, session: ContainerSession, *, stdin: int) -> 
             container.put(state="running", started=time.time_ns(), pid=os.getpid())
             status = worker.sandbox.run_attached(spec, stdin=stdin, stdout=1, stderr=2, init=record.init)
         code = status.code
+        if status.memory_limit_reached:
+            notify(f"the memory limit of {record.options.memory_text} was reached; --memory gives more")
     finally:
-        container.put(state="exited", exit_code=code, finished=time.time_ns(), pid=0)
+        try:
+            container.put(state="exited", exit_code=code, finished=time.time_ns(), pid=0)
+        except StoreError as error:  # a command that has filled the disk has ended all the same
+            notify(f"how container {record.name} ended is not written down: {error.message}")
     return code
 
 

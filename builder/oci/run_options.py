@@ -46,6 +46,15 @@ class RunOptions(NamedTuple):
         return any(self[_FIRST_LIMIT:])
 
     @property
+    def memory_text(self) -> str:
+        """The limit of memory as messages write it, in the largest unit that it is whole in."""
+        size = self.memory_bytes or 0
+        for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+            if size % (1 << shift) == 0:
+                return f"{size >> shift} {unit}"
+        return f"{size} bytes"
+
+    @property
     def swap_total_bytes(self) -> int | None:
         """Memory and swap together, as it is when it wasn't said (moby daemon_unix.go, adaptContainerSettings)."""
         if self.memory_swap_bytes is None and self.memory_bytes is not None:

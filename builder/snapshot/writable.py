@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from builder.errors import StoreError
@@ -144,4 +144,5 @@ class _CopiedLayers:
             ):
                 yield from changed_entries(source, view, inherit_owners=self._place.ids == "ignore")
         finally:
-            os.unlink(after)
+            with suppress(FileNotFoundError):  # a reader that failed may end this after the store is closed
+                os.unlink(after)

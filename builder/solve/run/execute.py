@@ -183,7 +183,7 @@ def _failure(step: RunStep, status: ExitStatus, output: RunOutput, options: RunO
     message = f"{_process(step)} did not complete successfully: exit code: {status.code}"
     hint = ""
     if status.memory_limit_reached:  # also when it was a child that was killed, and the command made another code of it
-        message = f"{message}: the memory limit of {_size(options.memory_bytes or 0)} was reached"
+        message = f"{message}: the memory limit of {options.memory_text} was reached"
         hint = "Give more with --memory, or let fewer processes run at once."
     return StepFailed(
         message,
@@ -193,13 +193,6 @@ def _failure(step: RunStep, status: ExitStatus, output: RunOutput, options: RunO
         command_exit_code=status.code,
         tail=output.tail,
     )
-
-
-def _size(size: int) -> str:
-    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
-        if size % (1 << shift) == 0:
-            return f"{size >> shift} {unit}"
-    return f"{size} bytes"
 
 
 def _process(step: RunStep) -> str:
