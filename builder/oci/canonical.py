@@ -21,13 +21,28 @@ def encode(document: Any) -> bytes:
 
 
 def decode(data: bytes, what: str) -> dict[str, Any]:
-    """Parse `data` as one JSON object. Raises ImageError naming `what` for anything else."""
+    """Parse `data` as one JSON object in UTF-8 that has no member twice (I-JSON, RFC 7493: manifest.md asks for it).
+
+    Raises ImageError naming `what` for anything else: of two members some readers take the first, some the last.
+    """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ImageError(f"{what} is {len(data)} bytes long; at most {MAX_DOCUMENT_BYTES} are accepted")
     try:
-        document = json.loads(data)
+        document = json.loads(data.decode("utf-8"), object_pairs_hook=_members, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{what} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise ImageError(f"{what} is not a JSON object")
     return document
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the member {next(name for name in members if names.count(name) > 1)!r:.100} is there twice")
+    return members
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")
