@@ -132,6 +132,19 @@ def _checked(manifest: Manifest, what: str) -> Manifest:
     return manifest
 
 
+def has_file_system(blobs: BlobReader, descriptor: Descriptor) -> bool:
+    """Say whether a manifest is that of an image; attestations and other artifacts are only carried.
+
+    Raises ImageError for what is no document, BlobNotFound.
+    """
+    document = load_document(blobs, descriptor)
+    return (
+        isinstance(document, Manifest)
+        and is_image(document)
+        and all(layer.media_type in LAYER_TYPES for layer in document.layers)
+    )
+
+
 def is_index(descriptor: Descriptor) -> bool:
     return descriptor.media_type in INDEX_TYPES
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from builder.image.assemble import assemble_index
-from builder.image.image import Image, is_index, load_image, walk_manifests
+from builder.image.image import Image, has_file_system, is_index, load_image, walk_manifests
 from builder.layer.compression import open_stored
 from builder.layer.compressor import Compressor
 from builder.oci import canonical
@@ -29,6 +29,8 @@ _BLOCK_BYTES = 1 << 20
 _DEFAULT_LEVEL = -1
 _REPRODUCIBLE_LEVEL = -2
 """Stand in the table of compressed forms for levels that are the codec's own choice."""
+_ATTESTED = "vnd.docker.reference.digest"
+"""BuildKit's: which image of the index an attestation is of."""
 _NON_DISTRIBUTABLE = "nondistributable"
 
 
@@ -51,6 +53,9 @@ def pack_image(
     manifests = []
     found = list(walk_manifests(store.blobs, descriptor))
     for manifest in found:
+        if not has_file_system(store.blobs, manifest):
+            manifests.append(manifest)  # an attestation of an image, or another artifact
+            continue
         image = load_image(store.blobs, manifest)
         # By diff ID: an image may have one layer twice (two steps that change nothing), and it is packed once.
         jobs = dict(zip(image.config.diff_ids, image.manifest.layers, strict=True))
@@ -61,7 +66,17 @@ def pack_image(
         return manifests[0]
     if manifests == found and not annotations:
         return descriptor  # exact bytes: an index that came from elsewhere may hold more than images
+    became = {str(old.digest): str(new.digest) for old, new in zip(found, manifests, strict=True)}
+    manifests = [_attached(manifest, became) for manifest in manifests]
     return _index(store, descriptor, manifests, annotations)
+
+
+def _attached(manifest: Descriptor, became: Mapping[str, str]) -> Descriptor:
+    """Return an attestation as one of what its image has become."""
+    digest = manifest.annotations.get(_ATTESTED, "")
+    if digest not in became:
+        return manifest
+    return manifest._replace(annotations={**manifest.annotations, _ATTESTED: became[digest]})
 
 
 def pack_layer(

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from builder.errors import BlobNotFound, ImageError, TransportError
-from builder.image.image import is_index, load_image, walk_manifests
+from builder.image.image import has_file_system, is_index, load_document, load_image, walk_manifests
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
+from builder.oci.manifest import Manifest
 from builder.oci.reference import Reference
 from builder.registry.client import RegistryClient
 from builder.store.store import Store
@@ -113,6 +114,11 @@ def what_is_here(store: Store, image: Descriptor) -> Descriptor:
 
 def _is_whole(store: Store, manifest: Descriptor) -> bool:
     try:
-        return find_layer_records(store, load_image(store.blobs, manifest)) is not None
-    except (BlobNotFound, ImageError):  # not here, or an attestation, which is no image
+        if has_file_system(store.blobs, manifest):
+            return find_layer_records(store, load_image(store.blobs, manifest)) is not None
+        document = load_document(store.blobs, manifest)
+    except (BlobNotFound, ImageError):
         return False
+    return isinstance(document, Manifest) and all(
+        store.blobs.has(blob.digest) for blob in (document.config, *document.layers)
+    )

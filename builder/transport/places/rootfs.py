@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from builder.errors import StoreError, TransportError
 from builder.filesystem.entry import Entry, tree_key
-from builder.image.image import is_index, load_image, walk_manifests
+from builder.image.image import has_file_system, is_index, load_image, walk_manifests
 from builder.layer.apply import apply_layer
 from builder.layer.compression import open_stored
 from builder.layer.content import Content
@@ -115,6 +115,7 @@ def _stacks(store: Store, image: Descriptor) -> dict[str, tuple[LayerRecord, ...
     return {
         str(manifest.platform).replace("/", "_"): _layers(store, manifest)
         for manifest in walk_manifests(store.blobs, image)
+        if has_file_system(store.blobs, manifest)
     }
 
 
