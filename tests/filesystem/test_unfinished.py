@@ -144,7 +144,7 @@ def test_a_device_is_written_to_or_refused_and_never_replaced(tmp_path: Path) ->
     os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
     by_output(device)
     by_result(device)
-    with pytest.raises(OSError, match="it is a device"):
+    with pytest.raises(OSError, match="Something that is no file"):
         by_block(device)
     assert device.is_char_device()
     assert os.listdir(tmp_path) == ["null"]
