@@ -4,7 +4,7 @@
 # make test        all tests that need no other program; changes nothing outside the checkout, and needs no root
 # make test-peers  install the programs that results are compared with, as root, in a root of their own; test with them
 # make check       all of that: what a change must pass (THOROUGH=1 PLACES=all: every row of long tables)
-# make bench       pybuild beside docker build and buildah (both must be on the PATH)
+# make bench       pybuild beside docker, buildah and skopeo (these and docker-registry must be on the PATH)
 #
 # TESTS=… takes a part: make test TESTS=tests/plan, or TESTS="tests/solve -k cache". CONTRIBUTING.md says more.
 
