@@ -47,7 +47,7 @@ def _step_report(step: Step[Op], results: Results) -> StepReport:
         cached=solved.cached,
         key=solved.key,
         layer=str(layer.diff_id) if layer else "",
-        size=layer.descriptor.size if layer else 0,
+        size=layer.bytes if layer else 0,
         reason=solved.reason,
         seconds=solved.seconds,
     )

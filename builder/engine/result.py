@@ -21,7 +21,7 @@ class StepReport(NamedTuple):
     key: str = ""
     layer: str = ""
     size: int = 0
-    """Bytes of the layer as it is stored."""
+    """Bytes of the files in its layer."""
     reason: str = ""
     """Why the cache did not help."""
     seconds: float = 0.0

@@ -62,7 +62,7 @@ class CachedSteps:
         self.keep(step, solved)
         self._say_again(step, record)
         self.context.sink(
-            events.StepCached(step.id, step.title, str(layer.diff_id), layer.descriptor.size, str(record.key))
+            events.StepCached(step.id, step.title, str(layer.diff_id), layer.bytes, str(record.key))
         )
 
     def _say_again(self, step: Step[Op], record: CacheRecord) -> None:

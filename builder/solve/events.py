@@ -53,7 +53,7 @@ class StepCached(NamedTuple):
 
 
 class StepFinished(NamedTuple):
-    """`seconds` of wall time; `files` and `size` (bytes of the tar) of the layer it made."""
+    """`seconds` of wall time; `files` and `size` (bytes of the files in it) of the layer it made."""
 
     step: int
     title: str

@@ -175,7 +175,7 @@ class Making:
         )  # fmt: skip
         self.context.sink(
             events.StepFinished(
-                step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.descriptor.size, str(record.key)
+                step.id, step.title, seconds, str(layer.diff_id), layer.files, layer.bytes, str(record.key)
             )
         )
 
