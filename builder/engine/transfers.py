@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from builder.errors import StoreError, UsageError
 from builder.image.image import Image
+from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import DEFAULT_REGISTRY, Reference, parse_reference, says_tag
@@ -96,10 +97,14 @@ def _pull(store: Store, name: Reference, resolver: Resolver, platform: Platform,
     before = store.names.find(name.pinned)
     resolved = resolver.resolve(str(name), platform)
     pulled = Pulled(name, store.names.get(name.pinned).digest, before.digest if before else "")
-    if pulled.is_new:
-        _tell_present(load_manifest(store, parse_digest(resolved.manifest_digest)), store, report)
-    # resolve() needs the config alone, which is all that a plan asks for; a pull wants the layers here.
-    resolver.layers(resolved.manifest_digest)
+    try:
+        if pulled.is_new:
+            _tell_present(load_manifest(store, parse_digest(resolved.manifest_digest)), store, report)
+        # resolve() needs the config alone, which is all that a plan asks for; a pull wants the layers here.
+        resolver.layers(resolved.manifest_digest)
+    except BaseException:
+        _take_back(store, name.pinned, before)
+        raise
     return pulled
 
 
@@ -108,6 +113,19 @@ def _tell_present(image: Image, store: Store, report: Report) -> None:
     for diff_id, layer in zip(image.config.diff_ids, image.manifest.layers, strict=True):
         if find_layer(store, layer, diff_id) is not None:
             report(BlobState(layer.digest, PRESENT, layer.size))
+
+
+def _take_back(store: Store, name: Reference | str, before: Descriptor | None) -> None:
+    """Let a name stand for what it did: not all of what it would stand for has come. The blobs that have are kept."""
+    part = store.names.find(name)
+    if part is None or part == before:
+        return
+    if before is None:
+        store.names.delete(name)
+        return
+    store.names.set(name, before)
+    if part.digest != before.digest and not store.names.names_of(part.digest):
+        store.names.forget([part.digest])  # else it would be a dangling image
 
 
 def push(
