@@ -30,7 +30,7 @@ _STATUS_MEANINGS = {
     405: "the registry does not allow this", 413: "too large for the registry",
     416: "the registry refuses to resume", 429: "too many requests", 500: "the registry failed",
     502: "the registry is not reachable behind its gateway", 503: "the registry is unavailable",
-    504: "the registry does not answer its gateway",
+    504: "the registry does not answer its gateway", 507: "the registry has no space left",
 }  # fmt: skip
 _DENIED = {
     "pull": "pull access denied, repository does not exist or may require authorization",
@@ -59,11 +59,14 @@ def failure(
     """
     code, message = _first_error(body, [secret for secret in secrets if secret])
     reason = _MEANINGS.get(code) or _STATUS_MEANINGS.get(status) or "the registry refuses"
+    hint = _HINTS.get(status, "")
+    if status < 300:  # a page of a proxy's, or of a web server
+        reason, hint = "the answer is none of a registry", "Is this address a container registry?"
     if status in (401, 403):
         reason = _DENIED[action]
     detail = f" ({message})" if message and message.lower() not in reason else ""
     answer = f"HTTP {status}" + (f" {code}" if code else "")
-    return RegistryError(f"{doing}: {reason}{detail} [{answer}]", hint=_HINTS.get(status, ""), status=status, code=code)
+    return RegistryError(f"{doing}: {reason}{detail} [{answer}]", hint=hint, status=status, code=code)
 
 
 def _first_error(body: bytes, secrets: Sequence[str]) -> tuple[str, str]:

@@ -88,7 +88,8 @@ def put_manifest(
         "PUT", endpoint.path(f"manifests/{name}"), endpoint, repository_scopes(endpoint.repository, "pull,push"),
         {"Content-Type": kind, "Accept": "*/*"}, body=data, sent_on=True,
     )  # fmt: skip
-    if response.status not in (200, 201, 202):
+    # A page of a proxy's says 200 to everything.
+    if response.status not in (200, 201, 202) or response.headers.get("Content-Type", "").startswith("text/html"):
         raise failure(f"pushing {what}", response.status, read_error_body(response), "push")
     discard(response)
     verified(data, None, response.headers.get("Docker-Content-Digest", ""), f"the registry's copy of {what}")

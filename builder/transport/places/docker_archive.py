@@ -230,7 +230,7 @@ def _read_list(tar: TarFile) -> tuple[_Listed, ...]:
     """Read manifest.json, in which one name must not stand for two images. Raises TransportError."""
     if _LIST not in tar:
         hint = (
-            "It is an OCI archive: write oci-archive:FILE." if "index.json" in tar else "Is it a layer, or a context?"
+            "It is an OCI archive: write oci-archive:FILE." if "index.json" in tar else "Is it cut short, or a layer?"
         )
         raise TransportError(f"{tar.what} has no {_LIST}: it is no docker archive", hint=hint)
     try:
