@@ -61,9 +61,7 @@ class CachedSteps:
         step = keyed_step.step
         self.keep(step, solved)
         self._say_again(step, record)
-        self.context.sink(
-            events.StepCached(step.id, step.title, str(layer.diff_id), layer.bytes, str(record.key))
-        )
+        self.context.sink(events.StepCached(step.id, step.title, str(layer.diff_id), layer.bytes, str(record.key)))
 
     def _say_again(self, step: Step[Op], record: CacheRecord) -> None:
         """Give the warnings of a cached layer again, in a build that has secrets: they are about secrets in it."""
