@@ -20,8 +20,13 @@ def test_every_line_of_the_tables_is_a_row() -> None:
     assert len(ROWS) == sum(not line.startswith("| id ") for line in lines)
 
 
-def test_every_requirement_of_a_registry_client_has_a_row() -> None:
-    assert {row["id"] for row in ROWS} >= {f"RG{number}" for number in range(1, 24)}
+COUNTS = {"RG": 23, "DG": 6, "DS": 4, "MT": 8, "MF": 7, "IX": 8, "CF": 6, "ID": 3, "LY": 13, "IL": 6, "FM": 10, "BI": 6}
+"""How many requirements of each kind there are."""
+
+
+def test_every_requirement_has_a_row() -> None:
+    wanted = {f"{kind}{number}" for kind, count in COUNTS.items() for number in range(1, count + 1)}
+    assert {row["id"] for row in ROWS} >= wanted
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['id']}: {row['asks']}")
