@@ -20,6 +20,7 @@ THINNED = {
     "tests/cli/test_deep_trees.py": 3,
     "tests/cli/test_foreign_flags.py": 4,
     "tests/cli/test_reasons.py": 3,
+    "tests/containers/test_hostile.py": 3,
     "tests/containers/test_life.py": 3,
     "tests/containers/test_options.py": 3,
     "tests/sandbox/test_isolation.py": 3,
