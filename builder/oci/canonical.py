@@ -28,7 +28,9 @@ def decode(data: bytes, what: str) -> dict[str, Any]:
     if len(data) > MAX_DOCUMENT_BYTES:
         raise ImageError(f"{what} is {len(data)} bytes long; at most {MAX_DOCUMENT_BYTES} are accepted")
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_members, parse_constant=_refused)
+        # Arguments of a command line that are no UTF-8 stand in our own documents as `encode` writes them.
+        text = data.decode("utf-8", "surrogatepass")
+        document = json.loads(text, object_pairs_hook=_members, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{what} is not JSON: {error}") from error
     if not isinstance(document, dict):

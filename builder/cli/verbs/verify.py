@@ -19,7 +19,7 @@ def verify_parser() -> argparse.ArgumentParser:
     parser = new_store_parser(
         "verify",
         "Check every digest, size, media type, diff ID and the history of images: each blob is read, each layer"
-        " decompressed. An image may be named as `pybuild copy` has it: docker://NAME, oci-archive:FILE, …",
+        " decompressed. An image may be named as `pybuild copy` has it (docker://NAME, oci-archive:FILE, …).",
     )
     parser.add_argument("image", nargs="+", metavar="IMAGE", help="a name, an ID, or TRANSPORT:…")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="of an index, not this machine's")
