@@ -14,11 +14,11 @@ preimage, and the facts beside it, are kept under the step's key. Records go whe
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from builder.engine.result import ImageReport, StepReport
 from builder.errors import Location
-from builder.oci.canonical import encode
+from builder.oci.canonical import JsonObject, encode
 from builder.oci.digest import Digest, digest_of
 from builder.solve.events import Warned
 from builder.store import formats
@@ -43,7 +43,7 @@ class BuildRecord(NamedTuple):
     names: tuple[str, ...]
     images: tuple[ImageReport, ...]
     steps: tuple[StepLine, ...]
-    events: tuple[tuple[float, dict[str, Any]], ...]
+    events: tuple[tuple[float, JsonObject], ...]
     """(seconds since the build began, event as builder.solve.event_json has it), in the order they came in."""
 
     def is_repeated_by(self, other: BuildRecord) -> bool:
@@ -110,8 +110,8 @@ def _read(data: bytes) -> BuildRecord:
     )
 
 
-def _warning(document: dict[str, Any]) -> Warned:
+def _warning(document: JsonObject) -> Warned:
     """Do what `event_from_json` does, for the one kind of event that a receipt shows again."""
-    known: dict[str, Any] = {"file": "", "line": 0}
+    known: JsonObject = {"file": "", "line": 0}
     location = Location(**known | document["location"]) if "location" in document else None
     return Warned(document["rule"], document["message"], location)

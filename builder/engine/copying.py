@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from builder.errors import ImageError, ReferenceFormatError, RegistryError, StoreError, TransportError, UsageError
 from builder.image.describe import describe
 from builder.image.image import Image, is_index, make_image
 from builder.image.listing import find_descriptor
-from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.canonical import MAX_DOCUMENT_BYTES, JsonObject
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
 from builder.oci.manifest import Manifest, parse_manifest
@@ -263,7 +263,7 @@ def is_elsewhere(text: str) -> bool:
         return False
 
 
-def describe_elsewhere(root: str, text: str, *, notify: Notify) -> dict[str, Any]:
+def describe_elsewhere(root: str, text: str, *, notify: Notify) -> JsonObject:
     """Return everything about an image that is not in the store, as `describe_images` does; no layer is fetched.
 
     Raises PybuildError.

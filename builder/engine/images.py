@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from builder.errors import PybuildError
 from builder.image import describe, listing, removal
@@ -18,7 +18,7 @@ from builder.image.filters import image_test, parse_filters
 from builder.image.sizes import images_in
 from builder.image.timestamp import parse_timestamp
 from builder.image.tree import LayerNode, layer_tree
-from builder.oci.canonical import MAX_DOCUMENT_BYTES
+from builder.oci.canonical import MAX_DOCUMENT_BYTES, JsonObject
 from builder.oci.digest import Digest
 from builder.oci.reference import parse_reference, says_tag
 from builder.store.containers import Containers
@@ -51,7 +51,7 @@ class ListedImage(NamedTuple):
     containers: int = 0
     """How many containers stand on it."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what `images --json` says of it."""
         document = self._asdict()
         del document["created_ns"]
@@ -84,7 +84,7 @@ class HistoryStep(NamedTuple):
         """Nanoseconds since 1970; None for what is no time."""
         return parse_timestamp(self.created)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what `history --json` says of it."""
         document = self._asdict()
         if not self.digest:
@@ -185,7 +185,7 @@ def _called(images: Sequence[ListedImage], name: str) -> Iterator[ListedImage]:
             yield image
 
 
-def describe_images(root: str, names: Sequence[str], *, notify: Notify) -> tuple[dict[str, Any], ...]:
+def describe_images(root: str, names: Sequence[str], *, notify: Notify) -> tuple[JsonObject, ...]:
     """Return everything about each image as JSON, keys as `docker image inspect` has them. Raises StoreError."""
     with open_store(root, notify=notify) as store:
         _measure_layers(store)

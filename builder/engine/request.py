@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from builder.oci.canonical import Document, JsonObject
 from builder.oci.run_options import NO_OPTIONS, RunOptions
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from builder.plan.step import Network
 
 
-_NONE: Mapping[str, Any] = MappingProxyType({})
+_NONE: Document = MappingProxyType({})
 
 
 class BuildRequest(NamedTuple):
@@ -47,7 +48,7 @@ class BuildRequest(NamedTuple):
     large_layers: bool = False
     annotations: tuple[Annotation, ...] = ()
 
-    def plan_inputs(self) -> dict[str, Any]:
+    def plan_inputs(self) -> JsonObject:
         """Return, as JSON, all of the request that a plan can depend on."""
         return {
             "target": self.target,

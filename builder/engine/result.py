@@ -5,7 +5,9 @@ NamedTuples, since a build that changes nothing makes these classes and hardly a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from builder.oci.canonical import JsonObject
 
 if TYPE_CHECKING:
     from builder.oci.descriptor import Descriptor
@@ -26,9 +28,9 @@ class StepReport(NamedTuple):
     """Why the cache did not help."""
     seconds: float = 0.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what the metadata file says of the step."""
-        document: dict[str, Any] = {"title": self.title, "stage": self.stage, "cached": self.cached}
+        document: JsonObject = {"title": self.title, "stage": self.stage, "cached": self.cached}
         if self.key:
             document["key"] = self.key
         if self.layer:
@@ -71,9 +73,9 @@ class BuildResult(NamedTuple):
         """The digest of the config; of the index when there are several platforms."""
         return self.images[0].image_id if len(self.images) == 1 else str(self.descriptor.digest)
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> JsonObject:
         """Return the document of `--metadata-file`: buildx's keys, and every step with its cache key or reason."""
-        document: dict[str, Any] = {
+        document: JsonObject = {
             "containerimage.digest": str(self.descriptor.digest),
             "containerimage.descriptor": self.descriptor.to_json(),
             "image.name": ",".join(self.names),

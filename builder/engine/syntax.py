@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from builder.dockerfile.syntax import read_dockerfile, to_json
 from builder.errors import SourceError
+from builder.oci.canonical import JsonObject
 
 
 class SyntaxTree(NamedTuple):
     """What a file says: the document of docs/parse.md, or the error that there is none."""
 
-    document: dict[str, Any]
+    document: JsonObject
     error: SourceError | None = None
 
 

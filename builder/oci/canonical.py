@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from builder.errors import ImageError
+
+JsonObject = dict[str, Any]
+"""An object of JSON, for whoever writes one or has just read it: its members have no types yet."""
+Document = Mapping[str, Any]
+"""The same, only to be read."""
+JsonValue = Any
+"""One value of JSON, of the kind that its place in a document has."""
 
 MAX_DOCUMENT_BYTES = 4 << 20
 """Largest manifest, index or config accepted: what registries accept and container-libs reads."""

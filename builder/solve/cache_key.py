@@ -20,10 +20,10 @@ a miss whatever its files hold, and they need not be read twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import assert_never
 
 from builder.context.paths import inside_root
-from builder.oci.canonical import encode
+from builder.oci.canonical import JsonObject, JsonValue, encode
 from builder.oci.digest import ChainID, Digest, digest_of
 from builder.oci.run_options import NO_OPTIONS, RunOptions
 from builder.plan.step import CopyOp, InlineSource, LayerOp, Paths, RunOp, WorkdirOp
@@ -40,11 +40,11 @@ class KeyEnvironment:
     run: RunOptions = NO_OPTIONS
 
 
-def definition(op: LayerOp, parent: ChainID, key_environment: KeyEnvironment) -> dict[str, Any]:
+def definition(op: LayerOp, parent: ChainID, key_environment: KeyEnvironment) -> JsonObject:
     """Return the preimage of `op` on top of `parent`, but for its inputs."""
     # Not the key of the step below (docs/decisions/0002): after that one ran again and made the same bytes, this one is
     # still found; and when it made others, it isn't.
-    document: dict[str, Any] = {"version": formats.CACHE_KEY, "parent": str(parent)}
+    document: JsonObject = {"version": formats.CACHE_KEY, "parent": str(parent)}
     if key_environment.epoch is not None:
         document["epoch"] = key_environment.epoch
     if key_environment.single_id:
@@ -61,18 +61,18 @@ def definition(op: LayerOp, parent: ChainID, key_environment: KeyEnvironment) ->
     return document
 
 
-def definition_digest(document: dict[str, Any]) -> Digest:
+def definition_digest(document: JsonObject) -> Digest:
     """Return the digest of a definition."""
     return digest_of(encode(document))
 
 
-def preimage(document: dict[str, Any], inputs: Any, isolation: str = "") -> bytes:
+def preimage(document: JsonObject, inputs: JsonValue, isolation: str = "") -> bytes:
     """Return the canonical bytes whose digest is the cache key; `isolation` is empty for all but a chroot."""
     told = {"isolation": isolation} if isolation else {}
     return encode(document | {"inputs": inputs} | told)
 
 
-def shape_of_op(op: LayerOp) -> list[Any]:
+def shape_of_op(op: LayerOp) -> list[object]:
     """Return what makes a step the same step when it is found in another place of its Dockerfile."""
     match op:
         case RunOp():
@@ -94,7 +94,7 @@ def shape_of_op(op: LayerOp) -> list[Any]:
             assert_never(op)
 
 
-def shape_of_preimage(document: dict[str, Any]) -> list[Any]:
+def shape_of_preimage(document: JsonObject) -> list[object]:
     """Return the shape of the step that a preimage is of."""
     match document["operation"]:
         case "run":
@@ -107,8 +107,8 @@ def shape_of_preimage(document: dict[str, Any]) -> list[Any]:
             return [name, document["destination"], list(names)]
 
 
-def _run(op: RunOp, key_environment: KeyEnvironment) -> dict[str, Any]:
-    document: dict[str, Any] = {
+def _run(op: RunOp, key_environment: KeyEnvironment) -> JsonObject:
+    document: JsonObject = {
         "operation": "run",
         "argv": list(op.argv),
         "env": list(op.env),
@@ -127,8 +127,8 @@ def _run(op: RunOp, key_environment: KeyEnvironment) -> dict[str, Any]:
     return document | key_environment.run.key_document()
 
 
-def _copy(op: CopyOp) -> dict[str, Any]:
-    document: dict[str, Any] = {
+def _copy(op: CopyOp) -> JsonObject:
+    document: JsonObject = {
         "operation": "add" if op.is_add else "copy",
         "destination": op.destination,
         "chown": op.chown,

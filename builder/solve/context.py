@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import PlanError
+from builder.oci.canonical import Document
 from builder.plan.step import ContextSource, LayerStep, Op, RunOp, RunStep, Step, does, steps_read
 from builder.solve.cache_key import KeyEnvironment
 from builder.solve.events import Event, EventSink, Warned
@@ -82,7 +83,7 @@ class SolveContext:
         """What the jobs of this build share."""
         return self.worker.tools(self._build, self.secrets)
 
-    def job(self, step: LayerStep, parent: Stack, definition: Mapping[str, Any]) -> StepJob:
+    def job(self, step: LayerStep, parent: Stack, definition: Document) -> StepJob:
         """Return the job of a step that sees `parent` below it; what it reads must be solved. Raises PybuildError."""
         names = dict.fromkeys(source.name for source, _ in step.op.reads() if isinstance(source, ContextSource))
         locations = {name: self.contexts.location(name) for name in names}

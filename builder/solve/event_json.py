@@ -8,10 +8,9 @@ keeps its bytes as lone surrogates (PEP 383).
 
 from __future__ import annotations
 
-from typing import Any
-
 from builder import errors
 from builder.errors import Location, PybuildError, RegistryError, SourceError, StepFailed
+from builder.oci.canonical import JsonObject
 from builder.solve import events as e
 
 NAMES: dict[type[e.Event], str] = {
@@ -35,10 +34,10 @@ def name_of(event: e.Event) -> str:
     return NAMES[type(event)]
 
 
-def event_to_json(event: e.Event) -> dict[str, Any]:
+def event_to_json(event: e.Event) -> JsonObject:
     """Return an event as an object."""
     defaults = event._field_defaults
-    document: dict[str, Any] = {"event": name_of(event)}
+    document: JsonObject = {"event": name_of(event)}
     for name, value in event._asdict().items():
         # A record keeps every event of a build but output: most of their members say nothing.
         if name not in defaults or value != defaults[name]:
@@ -46,7 +45,7 @@ def event_to_json(event: e.Event) -> dict[str, Any]:
     return document
 
 
-def event_from_json(document: dict[str, Any]) -> e.Event:
+def event_from_json(document: JsonObject) -> e.Event:
     """Return the event that an object says. Raises KeyError, TypeError, ValueError for one that says none."""
     fields = {name: value for name, value in document.items() if name != "event"}
     kind = _EVENTS[document["event"]]
@@ -66,9 +65,9 @@ def location_to_json(location: Location | None) -> dict[str, object] | None:
     return {key: value for key, value in location._asdict().items() if value} if location else None
 
 
-def error_to_json(error: PybuildError) -> dict[str, Any]:
+def error_to_json(error: PybuildError) -> JsonObject:
     """Return an error as data (docs/errors.md)."""
-    document: dict[str, Any] = {"kind": type(error).__name__, "message": error.message, "exit_code": error.exit_code}
+    document: JsonObject = {"kind": type(error).__name__, "message": error.message, "exit_code": error.exit_code}
     if error.hint:
         document["hint"] = error.hint
     if isinstance(error, SourceError):
@@ -85,7 +84,7 @@ def error_to_json(error: PybuildError) -> dict[str, Any]:
     return document
 
 
-def error_from_json(document: dict[str, Any]) -> PybuildError:
+def error_from_json(document: JsonObject) -> PybuildError:
     """Return an error with what `error_to_json` says of it. Raises KeyError, TypeError, ValueError."""
     kind = getattr(errors, document["kind"], None)
     # The name comes out of a file: it must lead to nothing else that this module holds.
@@ -104,12 +103,12 @@ def error_from_json(document: dict[str, Any]) -> PybuildError:
     return error
 
 
-def _location(document: dict[str, Any]) -> Location:
-    known: dict[str, Any] = {"file": "", "line": 0}
+def _location(document: JsonObject) -> Location:
+    known: JsonObject = {"file": "", "line": 0}
     return Location(**known | document)
 
 
-def encoded(value: Any) -> Any:
+def encoded(value: object) -> object:
     """Return a field of an event as JSON."""
     match value:
         case bytes():

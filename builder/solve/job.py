@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from builder.context.location import ContextLocation, location_from_json, location_to_json
 from builder.errors import PlanError
+from builder.oci.canonical import Document, JsonObject, JsonValue
 from builder.oci.descriptor import descriptor_from_json
 from builder.oci.digest import DiffID, Digest, digest_of
 from builder.oci.run_options import NO_OPTIONS, RunOptions, run_options_from_json
@@ -76,9 +77,9 @@ class StepJob(NamedTuple):
     """The time that no file of a layer may be younger than, in seconds since 1970."""
     made_at: int = 0
     """The time for what has none of its own, as a directory that COPY makes; in seconds since 1970."""
-    definition: Mapping[str, Any] = _NONE
+    definition: Document = _NONE
     """The preimage of the cache key, without the inputs (cache_key.py)."""
-    inputs: Any = None
+    inputs: JsonValue = None
     """The inputs of the cache key, digests of what the step will read; None where they are found on the way."""
 
     def key(self) -> Digest | None:
@@ -89,7 +90,7 @@ class StepJob(NamedTuple):
         """Return the file system after `step`, which the job's step reads; scratch for None."""
         return SCRATCH if step is None else self.stacks[step]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the job as an object."""
         settings = self.settings
         return {
@@ -113,7 +114,7 @@ class StepJob(NamedTuple):
         }
 
 
-def job_from_json(document: dict[str, Any]) -> StepJob:
+def job_from_json(document: JsonObject) -> StepJob:
     """Return the job that an object says. Raises KeyError, TypeError, ValueError, PybuildError for others."""
     step = step_from_json(document["step"])
     if not makes_layer(step):
@@ -162,7 +163,7 @@ def _nothing_seen() -> tuple[Seen, ...]:
 class Inputs(NamedTuple):
     """What a step read, or will read."""
 
-    document: Any
+    document: JsonValue
     """The inputs member of the preimage of its key (cache_key.py)."""
     seen: Callable[[], tuple[Seen, ...]] = _nothing_seen
     """Gives the files behind the digests of the document; called when a miss is explained, not by cached builds."""
@@ -178,7 +179,7 @@ class JobResult(NamedTuple):
     in_chroot: bool = False
     """Whether a RUN that was not isolated made it."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the result as an object; what was seen is read for it."""
         seen = [
             each._asdict() | {"lines": each.lines.decode("utf-8", "surrogateescape")} for each in self.inputs.seen()
@@ -193,7 +194,7 @@ class JobResult(NamedTuple):
         }
 
 
-def result_from_json(document: dict[str, Any]) -> JobResult:
+def result_from_json(document: JsonObject) -> JobResult:
     """Return the result that an object says. Raises KeyError, TypeError, ValueError, PybuildError."""
     seen = tuple(
         Seen(**(each | {"lines": each["lines"].encode("utf-8", "surrogateescape"), "layers": tuple(each["layers"])}))
@@ -207,22 +208,22 @@ def result_from_json(document: dict[str, Any]) -> JobResult:
     )
 
 
-def _warnings(documents: list[dict[str, Any]]) -> tuple[Warned, ...]:
+def _warnings(documents: list[JsonObject]) -> tuple[Warned, ...]:
     return tuple(event for document in documents if isinstance(event := event_from_json(document), Warned))
 
 
-def _stack_to_json(stack: Stack) -> list[Any]:
+def _stack_to_json(stack: Stack) -> list[JsonObject]:
     return [_layer_to_json(layer) for layer in stack.layers]
 
 
-def _stack_from_json(documents: list[Any]) -> Stack:
+def _stack_from_json(documents: list[JsonObject]) -> Stack:
     return stack_of(tuple(map(_layer_from_json, documents)))
 
 
-def _layer_to_json(layer: LayerRecord) -> dict[str, Any]:
+def _layer_to_json(layer: LayerRecord) -> JsonObject:
     return layer._asdict() | {"descriptor": layer.descriptor.to_json(), "diff_id": str(layer.diff_id)}
 
 
-def _layer_from_json(document: dict[str, Any]) -> LayerRecord:
+def _layer_from_json(document: JsonObject) -> LayerRecord:
     descriptor = descriptor_from_json(document["descriptor"], "the layer of a job")
     return LayerRecord(**(document | {"descriptor": descriptor, "diff_id": DiffID(document["diff_id"])}))

@@ -6,8 +6,9 @@ The definition is known at once; the inputs are read when the key is asked for, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from builder.oci.canonical import JsonObject
 from builder.oci.digest import Digest, digest_of
 from builder.plan.step import CopyOp, LayerStep, RunOp
 from builder.solve.cache_key import definition, definition_digest, preimage
@@ -31,7 +32,7 @@ class KeyedStep:
     step: LayerStep
     parent: Stack
     _seen: Stack
-    definition: dict[str, Any]
+    definition: JsonObject
     definition_digest: Digest
     _context: SolveContext
     _job: StepJob | None = None

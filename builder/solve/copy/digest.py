@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable
-from typing import Any
 
 from builder.filesystem.entry import FILE, Entry
 from builder.layer.content import IN_MEMORY_BYTES
+from builder.oci.canonical import JsonObject
 from builder.solve.entry_line import entry_line, shortened, with_digest
 
 FindDigest = Callable[[str], str]
@@ -40,7 +40,7 @@ class SelectionDigest:
         first_name = "" if identity is None else self._names.setdefault(identity, path)
         self._lines.append(entry_line(path, entry, first_name, digest))
 
-    def finish(self, find_digest: FindDigest) -> dict[str, Any]:
+    def finish(self, find_digest: FindDigest) -> JsonObject:
         """Return the document; `find_digest` gives the content digests that were not known."""
         total = hashlib.sha256(b"".join(self._lines))
         for _, path, known, in_layer in self._large:

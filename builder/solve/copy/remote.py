@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from builder.context.archive import read_archive
 from builder.context.directory import DirectoryTree
@@ -27,7 +27,7 @@ from builder.context.tree import EmptyTree, Node, ViewTree, newest_file
 from builder.errors import Cancelled, ContextError, DigestMismatch
 from builder.filesystem.entry import FILE, Entry
 from builder.layer.content import FileContent
-from builder.oci.canonical import encode
+from builder.oci.canonical import Document, JsonObject, encode
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.plan.step import GitSource, HttpSource
 from builder.solve.copy.source import SelectedSource
@@ -137,15 +137,15 @@ class RemoteSources:
         if self._cancelled():
             raise Cancelled("the download was cancelled")
 
-    def _known(self, url: str) -> dict[str, Any] | None:
+    def _known(self, url: str) -> JsonObject | None:
         """Return what the server said of a file, if the file is still in the store."""
         document = self._store.documents.find(_answer_key(url))
         if document is None:
             return None
-        known: dict[str, Any] = json.loads(document)
+        known: JsonObject = json.loads(document)
         return known if self._store.blobs.has(Digest(known["digest"])) else None
 
-    def _selected(self, url: str, answer: Mapping[str, Any]) -> SelectedSource:
+    def _selected(self, url: str, answer: Document) -> SelectedSource:
         digest = Digest(answer["digest"])
         name, modified = file_name(url), int(answer["modified"])
         size = self._store.blobs.size(digest)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from builder.context.ignore import IgnorePatterns
 from builder.context.paths import inside_root, name_of
@@ -19,6 +19,7 @@ from builder.context.tree import EmptyTree, Node, Tree
 from builder.errors import ContextError, StepFailed
 from builder.filesystem.entry import DIRECTORY, FILE, Entry
 from builder.layer.content import IN_MEMORY_BYTES, FileContent
+from builder.oci.canonical import Document
 from builder.plan.step import ContextSource, CopyStep, InlineSource, Paths, StepSource
 
 FindTree = Callable[[ContextSource | StepSource], Tree]
@@ -40,7 +41,7 @@ class SelectedSource(NamedTuple):
     mtime: int
     nodes: Callable[[], Iterator[Node]]
     """Give the file, or what is below the directory, in tree order; works again and again."""
-    fixed: Mapping[str, Any] | None = None
+    fixed: Document | None = None
     """Its inputs, for a source whose name stands for its content (a commit): nothing need be read for them."""
     may_unpack: bool = False
     """Whether ADD unpacks it if it turns out to be an archive."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from builder.oci.canonical import JsonObject
 from builder.solve.job import Seen
 from builder.solve.reason.facts import NO_FACTS, Facts
 from builder.solve.reason.files import Lines, Why, file_changes
@@ -34,7 +35,7 @@ _FILE_FIELDS = ("entries", "digest")
 class Look(NamedTuple):
     """A step as it was or is: the members of its preimage, and its facts."""
 
-    document: dict[str, Any]
+    document: JsonObject
     facts: Facts = NO_FACTS
 
 
@@ -138,8 +139,8 @@ def _copied(before: Look, now: Look, sources: Sources) -> Iterator[str]:
 
 def _part(
     label: str,
-    was: list[dict[str, Any]],
-    now: list[dict[str, Any]],
+    was: list[JsonObject],
+    now: list[JsonObject],
     before: Facts,
     after: Facts,
     sources: Sources,

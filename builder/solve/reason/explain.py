@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from builder.context.ignore import parse_ignore
 from builder.context.tree import ignore_rules
 from builder.errors import PybuildError
+from builder.oci.canonical import JsonObject
 from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyOp, LayerStep, RunOp, StepID, WorkdirOp, does, makes_layer
@@ -48,7 +49,7 @@ class Explainer:
     context: SolveContext
     _places: dict[StepID, str] = field(default_factory=dict)
     _last: dict[str, str] = field(default_factory=dict)
-    _shapes: dict[str, Any] = field(default_factory=dict)
+    _shapes: JsonObject = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._places = place_names(self.plan)
@@ -78,7 +79,7 @@ class Explainer:
         now = read_look(preimage, self.facts(keyed_step))
         return main_reason(before, now, self._sources(step, before.facts, now.facts)) or PRUNED
 
-    def reason_waiting(self, step: LayerStep, document: dict[str, Any], seen: tuple[Seen, ...]) -> str:
+    def reason_waiting(self, step: LayerStep, document: JsonObject, seen: tuple[Seen, ...]) -> str:
         """Return why a step must run that waits for another; `document` is its preimage as far as that is known."""
         if step.no_cache:
             return NO_CACHE
@@ -132,7 +133,7 @@ class Explainer:
         shapes = [shape_of_op(other.op) for other in others if makes_layer(other)]
         return None if self._shape(own) in shapes else own
 
-    def _shape(self, key: str) -> Any:
+    def _shape(self, key: str) -> object:
         if key not in self._shapes:
             preimage = self.context.cache.preimage(Digest(key))
             self._shapes[key] = None if preimage is None else shape_of_preimage(json.loads(preimage))

@@ -14,8 +14,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from builder.oci.canonical import JsonObject, JsonValue
 from builder.solve.job import Seen
 
 _QUICKLY = 1
@@ -63,7 +64,7 @@ def facts_from_bytes(data: bytes | None) -> Facts:
         return NO_FACTS
 
 
-def _facts(head: dict[str, Any], lines: bytes) -> Facts:
+def _facts(head: JsonObject, lines: bytes) -> Facts:
     seen = []
     for item, length in head["seen"]:
         seen.append(Seen(**(item | {"layers": tuple(item["layers"]), "lines": lines[:length]})))
@@ -79,5 +80,5 @@ def _facts(head: dict[str, Any], lines: bytes) -> Facts:
     )
 
 
-def _tuples(items: Iterable[Any]) -> tuple[Any, ...]:
+def _tuples(items: Iterable[JsonValue]) -> tuple[JsonValue, ...]:
     return tuple(tuple(item) for item in items)

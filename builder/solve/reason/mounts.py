@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
+from builder.oci.canonical import JsonObject
 from builder.solve.reason.words import change
 
-Mount = dict[str, Any]
+Mount = JsonObject
 _CONTENTS = frozenset({"content", "base"})
 """Members that are digests of what can be seen."""
 
@@ -70,11 +70,11 @@ def _name(mount: Mount) -> str:
     return f"{mount['type']} mount {mount['target']}"
 
 
-def _default(one: Any) -> str:
+def _default(one: object) -> str:
     return "(default)" if one is not None else "of its own"
 
 
-def _shown(one: Any) -> str:
+def _shown(one: object) -> str:
     if isinstance(one, bool):
         return "yes" if one else "no"
     return "(none)" if one is None or one == "" else str(one)

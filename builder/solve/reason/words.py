@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-Document = Mapping[str, Any]
+from builder.oci.canonical import Document, JsonValue
 
 _LONGEST = 40
 """Characters that are shown of a value."""
@@ -83,7 +82,7 @@ def _is_shell(argv: list[str]) -> bool:
     return len(argv) > 2 and argv[-2][:1] in ("-", "/")
 
 
-def _field(field: str, was: Any, now: Any) -> Iterator[str]:
+def _field(field: str, was: JsonValue, now: JsonValue) -> Iterator[str]:
     match field:
         case "user":
             yield f"user {change(_user(was, now), _user(now, was))}"
@@ -105,7 +104,7 @@ def _field(field: str, was: Any, now: Any) -> Iterator[str]:
             yield f"{_NAMES.get(field, field)} {change(_shown(was), _shown(now))}"
 
 
-def _shown(one: Any) -> str:
+def _shown(one: object) -> str:
     """Return a value; what isn't said is the default."""
     if isinstance(one, bool):
         return "true" if one else "false"
@@ -124,7 +123,7 @@ def _members(flag: str, before: list[str], now: list[str]) -> Iterator[str]:
         yield f"{flag} in another order"
 
 
-def _ulimits(before: list[list[Any]], now: list[list[Any]]) -> Iterator[str]:
+def _ulimits(before: list[list[object]], now: list[list[object]]) -> Iterator[str]:
     was, is_ = ({str(name): f"{soft}:{hard}" for name, soft, hard in limits} for limits in (before, now))
     for name in sorted(was.keys() | is_.keys()):
         if was.get(name) != is_.get(name):

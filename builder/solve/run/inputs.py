@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol, assert_never
+from typing import Protocol, assert_never
 
 from builder.layer.view import MergedView
-from builder.oci.canonical import encode
+from builder.oci.canonical import JsonObject, encode
 from builder.oci.digest import Digest, chain_id_of, digest_of
 from builder.plan.step import (
     BindMount,
@@ -52,7 +52,7 @@ class Memory(Protocol):
 
 def run_inputs(
     step: RunStep, sources: Sources, memory: Memory | None = None, shown: Mapping[BindMount, Shown] = _NOTHING
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the part of the cache key that comes from mounts: JSON, the same for the same content.
 
     Once the command has run, `shown` says what its mounts of contexts showed it.
@@ -87,7 +87,7 @@ def run_seen(step: RunStep, sources: Sources, shown: Mapping[BindMount, Shown]) 
 
 def _mount(
     step: RunStep, mount: Mount, sources: Sources, memory: Memory | None, shown: Mapping[BindMount, Shown]
-) -> dict[str, Any]:
+) -> JsonObject:
     match mount:
         case BindMount():
             # What the command saw goes before what is there by now.
@@ -108,8 +108,8 @@ def _mount(
             assert_never(mount)
 
 
-def _cache(step: RunStep, mount: CacheMount, sources: Sources, memory: Memory | None) -> dict[str, Any]:
-    document: dict[str, Any] = {"type": "cache", "target": mount.target, "readonly": mount.readonly}
+def _cache(step: RunStep, mount: CacheMount, sources: Sources, memory: Memory | None) -> JsonObject:
+    document: JsonObject = {"type": "cache", "target": mount.target, "readonly": mount.readonly}
     if mount.sharing == "shared" and mount.identifier == mount.target:
         document["id"] = mount.identifier
     if (mount.mode, mount.uid, mount.gid) != (None, None, None):
