@@ -80,7 +80,7 @@ IMAGES = ["apple:1", "host:5000/pear:latest"]
         (["run", "-e", "A=b", "--network=host", "app"], ["apple:1"]),
         (["run", "--network", ""], ["default", "host", "none"]),
         (["start", ""], ["crate"]),
-        (["container", "rm", "-f", "c"], ["crate"]),
+        (["container", "rm", "-f", "cr"], ["crate"]),
         (["cp", "cr"], ["crate:"]),
         (["cp", "crate:/x", "ot"], ["other/"]),
         (["copy", ""], sorted([*IMAGES, *TRANSPORTS])),
