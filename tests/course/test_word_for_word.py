@@ -35,6 +35,7 @@ def test_two_tags_share_what_they_share(desk: Desk) -> None:
 
 
 def test_a_container_keeps_what_it_wrote(desk: Desk) -> None:
+    _pull(desk, "1.0")
     desk.type_at("docker run -it --name c1 {hub}/web:1.0 sh", b"unset HISTFILE; echo hola > /f; exit\n")
     own, virtual = _sizes(desk)
     assert own == "5B"
@@ -50,6 +51,7 @@ def test_a_container_keeps_what_it_wrote(desk: Desk) -> None:
 
 
 def test_an_image_is_published_and_comes_back_by_its_digest(desk: Desk) -> None:
+    _pull(desk, "1.0")
     desk("docker pull {private}/me/web:1.0").failed(1, "pull access denied", "login")
     desk.ok("docker tag {hub}/web:1.0 {private}/me/web:1.0")
     desk("docker push {private}/me/web:1.0").failed(1, "push access denied", "login")
@@ -92,6 +94,7 @@ def test_an_image_goes_to_the_store_of_podman_and_comes_back(desk: Desk, skopeo:
 
 @pytest.mark.parametrize("kind", ["docker-archive", "oci-archive"])
 def test_an_image_is_saved_and_loaded(desk: Desk, tmp_path: Path, kind: str) -> None:
+    _pull(desk, "2.0")
     identifier = _image_id(desk, "{hub}/web:2.0")
     desk.ok(f"docker save --format {kind} -o {tmp_path}/web.tar {{hub}}/web:2.0")
     desk.ok("docker rmi {hub}/web:2.0")
@@ -102,7 +105,13 @@ def test_an_image_is_saved_and_loaded(desk: Desk, tmp_path: Path, kind: str) -> 
     verified(desk.program)
 
 
+def _pull(desk: Desk, tag: str) -> None:
+    """Have an image, whether or not the lesson before was given to this process."""
+    desk.ok(f"docker pull -q {{hub}}/web:{tag}")
+
+
 def _there_and_back(desk: Desk, place: str) -> None:
+    _pull(desk, "2.0")
     desk.ok(f"pybuild copy -q {{hub}}/web:2.0 '{place}'")
     desk.ok(f"pybuild copy -q '{place}' back:1")
     assert _image_id(desk, "back:1") == _image_id(desk, "{hub}/web:2.0"), "the config has kept its bytes"
