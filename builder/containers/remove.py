@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from builder.errors import PybuildError, StoreError
-from builder.sandbox.namespace import enter_build_namespace
+from builder.sandbox.namespace import enter_for_files
 from builder.store.container_record import ContainerRecord
 from builder.store.containers import Containers
 from builder.store.prune_plan import disk_usage
@@ -48,8 +48,7 @@ def remove_containers(root: str, texts: Sequence[str], *, force: bool = False, n
     With `force`, one that runs is killed first, and one that is missing is no error. Raises StoreError when there is
     no store to be had. This process enters the namespaces of builds and must have one thread.
     """
-    if os.geteuid() != 0:
-        enter_build_namespace()  # what subordinate ids own is theirs to delete only there
+    enter_for_files()
     with open_store(root, notify=notify) as store, store.lease():
         containers = Containers(store)
         for text in texts:
@@ -80,8 +79,7 @@ def _remove(containers: Containers, text: str, force: bool) -> Removed:
 
 def prune_containers(root: str, *, dry_run: bool = False, notify: Notify) -> PrunedContainers:
     """Remove all containers that are not running. Raises StoreError. As `remove_containers`, of one thread."""
-    if os.geteuid() != 0:
-        enter_build_namespace()
+    enter_for_files()
     with open_store(root, notify=notify) as store, store.lease():
         containers = Containers(store)
         stopped = [record for record in containers.walk() if not containers.is_running(record)]

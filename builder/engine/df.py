@@ -6,7 +6,6 @@ it, so it must have one thread. Everything is in bytes on the disk.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Set
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from builder.image.listing import ListedImage, list_images
 from builder.image.sizes import images_in
 from builder.oci.digest import Digest
 from builder.oci.reference import reference_or_none
-from builder.sandbox.namespace import enter_build_namespace
+from builder.sandbox.namespace import enter_for_files
 from builder.store.container_record import ContainerRecord
 from builder.store.prune_plan import PrunePlan, PrunePolicy, disk_usage, what_to_prune
 from builder.store.store import Notify, Store, open_store
@@ -84,7 +83,7 @@ class FreeingStep(NamedTuple):
 
 def disk_usage_of(root: str, *, notify: Notify) -> DiskUsage:
     """Return what takes room in the store at `root`. Raises StoreError."""
-    _enter_namespace()
+    enter_for_files()
     with open_store(root, notify=notify) as store:
         contents = read_contents(store)
         return DiskUsage(
@@ -136,7 +135,7 @@ def _cache(store: Store, contents: DiskContents) -> Iterator[CacheUsage]:
 
 def why(root: str, text: str, *, notify: Notify) -> tuple[KeptBlob, ...]:
     """Return what keeps the blobs of an image, or a blob, that `text` means. Raises StoreError."""
-    _enter_namespace()
+    enter_for_files()
     with open_store(root, notify=notify) as store:
         return why_kept(store, read_contents(store), text)
 
@@ -146,7 +145,7 @@ def how_to_free(root: str, wanted: int, *, notify: Notify) -> tuple[FreeingStep,
 
     All that there are, where they are not enough. Raises StoreError.
     """
-    _enter_namespace()
+    enter_for_files()
     with open_store(root, notify=notify) as store:
         steps = []
         rest = wanted
@@ -227,8 +226,3 @@ def _bytes_of(contents: DiskContents, plan: PrunePlan) -> int:
 def _familiar(name: str) -> str:
     reference = reference_or_none(name)
     return reference.familiar if reference else name
-
-
-def _enter_namespace() -> None:
-    if os.geteuid() != 0:
-        enter_build_namespace()

@@ -6,12 +6,11 @@ delete: both verbs move this process there, so it must have one thread.
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 from builder.engine.build_record import record_of
 from builder.oci.digest import Digest
-from builder.sandbox.namespace import enter_build_namespace
+from builder.sandbox.namespace import enter_for_files
 from builder.store import prune
 from builder.store.prune_plan import Left
 from builder.store.store import Notify, Store, open_store
@@ -54,7 +53,7 @@ def prune_store(
     Neither takes the `keep_last` images that were made last, nor the cache of their builds. `wait` lets running builds
     end first. Raises StoreError.
     """
-    _enter_namespace()
+    enter_for_files()
     with open_store(root, notify=notify) as store:
         if wait:
             store.leases.wait()
@@ -98,13 +97,7 @@ def _made_last(store: Store, count: int) -> frozenset[Digest]:
 
 def delete_store(root: str, *, notify: Notify) -> str:
     """Delete the store with all it holds; return its absolute path. Raises StoreError when a build uses it."""
-    _enter_namespace()
+    enter_for_files()
     with open_store(root, create=False, notify=notify) as store:
         prune.remove_store(store)
     return store.root
-
-
-def _enter_namespace() -> None:
-    # Root can delete what belongs to any id.
-    if os.geteuid() != 0:
-        enter_build_namespace()

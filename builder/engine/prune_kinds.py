@@ -6,13 +6,12 @@ must have one thread.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from builder.errors import PybuildError
 from builder.image.removal import remove_image
-from builder.sandbox.namespace import enter_build_namespace
+from builder.sandbox.namespace import enter_for_files
 from builder.store import prune
 from builder.store.containers import Containers
 from builder.store.reachability import reachable_from
@@ -38,7 +37,7 @@ def prune_images(root: str, *, named: bool = False, notify: Notify) -> PrunedIma
 
     Raises StoreError.
     """
-    _enter_namespace()
+    enter_for_files()
     with open_store(root, notify=notify) as store:
         before = _bytes_of_blobs(store)
         lines = list(_remove_unused(store)) if named else []
@@ -53,7 +52,7 @@ def prune_cache(root: str, *, keep_bytes: int | None = None, notify: Notify) -> 
 
     Images stay, dangling ones as well. Raises StoreError.
     """
-    _enter_namespace()
+    enter_for_files()
     everything = keep_bytes is None
     with open_store(root, notify=notify) as store:
         report = prune.prune(
@@ -80,8 +79,3 @@ def _remove_unused(store: Store) -> Iterator[str]:
 
 def _bytes_of_blobs(store: Store) -> int:
     return sum(size for _, size in store.blobs.walk())
-
-
-def _enter_namespace() -> None:
-    if os.geteuid() != 0:
-        enter_build_namespace()

@@ -55,6 +55,15 @@ class NoNamespace:
 BuildNamespace = HostRoot | MappedRoot | SingleIdRoot | NoNamespace
 
 
+def enter_for_files() -> None:
+    """Move this process to where everything that RUN made can be read and deleted. Raises SandboxError.
+
+    What subordinate ids own is an ordinary user's only in the namespace of builds; root is everybody's owner here.
+    """
+    if os.geteuid() != 0:
+        enter_build_namespace()
+
+
 def enter_build_namespace() -> BuildNamespace:
     """Move this process into the namespaces it builds in.
 
