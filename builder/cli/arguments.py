@@ -46,6 +46,8 @@ exit codes:
   130 interrupted (Ctrl-C)   143 ended by SIGTERM   129 by SIGHUP
 """
 
+TRUE, FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
+"""Go's strconv.ParseBool, in any case."""
 _BOOLEANS = ("no-cache", "pull", "quiet", "check", "debug", "allow-large-layers", "push")
 _PULL_POLICIES = {"always": "true", "newer": "true", "missing": "false", "ifmissing": "false"}
 """Podman's words for --pull. Its `never` asks for what is not done: a base that is not here is fetched."""
@@ -281,6 +283,13 @@ def _name(word: str) -> str:
     return word.partition("=")[0] if word.startswith("--") else word[:2]
 
 
+def is_true(value: str, name: str) -> bool:
+    """Return what docker's `NAME=VALUE` says of a switch. Raises UsageError."""
+    if value.lower() not in TRUE | FALSE:
+        raise UsageError(f"{name} takes true or false, not {value!r}")
+    return value.lower() in TRUE
+
+
 def split_boolean_values(argv: list[str]) -> list[str]:
     """Turn docker's `--no-cache=true` into `--no-cache`, and drop `--no-cache=false`. Stops at `--`."""
     result: list[str] = []
@@ -291,10 +300,8 @@ def split_boolean_values(argv: list[str]) -> list[str]:
         if equals and name.startswith("--") and name[2:] in _BOOLEANS:
             # docker's --pull is a switch, podman's has policies: what both mean is one of two.
             value = _PULL_POLICIES.get(value.lower(), value) if name == "--pull" else value
-            if value.lower() in {"1", "t", "true"}:
+            if is_true(value, name):
                 result.append(name)
-            elif value.lower() not in {"0", "f", "false"}:
-                raise UsageError(f"{name} takes true or false, not {value!r}")
             continue
         result.append(word)
     return result

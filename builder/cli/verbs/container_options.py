@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from builder.cli.arguments import add_large_layers, new_store_parser, root_of
+from builder.cli.arguments import TRUE, add_large_layers, is_true, new_store_parser, root_of
 from builder.cli.limit_flags import add_limits
 from builder.cli.limits import with_limits
 from builder.cli.options import parse_build_args, parse_pairs, parse_size
@@ -44,8 +44,6 @@ _TMPFS: Final = "tmpfs"
 _BIND: Final = "bind"
 _TARGETS = ("target", "dst", "destination")
 _SOURCES = ("source", "src")
-_TRUE = {"1", "t", "true"}
-_FALSE = {"0", "f", "false"}
 
 
 def container_request(verb: str, parser: argparse.ArgumentParser, argv: Sequence[str]) -> ContainerRequest:
@@ -143,10 +141,8 @@ def _split(argv: Sequence[str], parser: argparse.ArgumentParser) -> tuple[list[s
             _refuse(name)
             action = known.get(name)
             if action is not None and action.nargs == 0:
-                if not equals or value.lower() in _TRUE:
+                if not equals or is_true(value, name):
                     options.append(name)
-                elif value.lower() not in _FALSE:
-                    raise UsageError(f"{name} takes true or false, not {value!r}")
                 continue
             options.append(part)
             if action is not None and not equals and not value and position < len(argv):
@@ -223,7 +219,7 @@ def _mount(word: str) -> ContainerMount:
     kind = fields.pop("type", "volume")
     target = next((fields.pop(name) for name in _TARGETS if name in fields), "")
     source = next((fields.pop(name) for name in _SOURCES if name in fields), "")
-    readonly = next((fields.pop(name) for name in ("readonly", "ro") if name in fields), "false") in _TRUE
+    readonly = next((fields.pop(name) for name in ("readonly", "ro") if name in fields), "false") in TRUE
     size = fields.pop("tmpfs-size", "")
     fields.pop("bind-propagation", "")
     if kind not in (_BIND, _TMPFS):
