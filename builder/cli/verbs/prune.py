@@ -18,16 +18,7 @@ def prune_parser() -> argparse.ArgumentParser:
     )
     add_root(parser)
     parser.add_argument("-a", "--all", action="store_true", help="the build cache and the cache mounts too")
-    parser.add_argument(
-        "--max-bytes",
-        "--max-used-space",
-        "--keep-storage",
-        dest="max_bytes",
-        default="",
-        metavar="BYTES",
-        help="drop cache, the longest unused first, until all that is left fits (--max-used-space and --keep-storage "
-        "are docker's words)",
-    )
+    add_max_bytes(parser)
     parser.add_argument(
         "--keep-last",
         type=int,
@@ -42,6 +33,25 @@ def prune_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--whole-store", action="store_true", help="delete the store itself, named images and all")
     return parser
+
+
+def add_max_bytes(parser: argparse.ArgumentParser) -> None:
+    """Let a parser know how much may stay, in our word and docker's."""
+    parser.add_argument(
+        "--max-bytes",
+        "--max-used-space",
+        "--keep-storage",
+        "--reserved-space",
+        dest="max_bytes",
+        default="",
+        metavar="BYTES",
+        help="drop cache, the longest unused first, until all that is left fits (the other words are docker's)",
+    )
+
+
+def max_bytes_of(arguments: argparse.Namespace) -> int | None:
+    """Return what `add_max_bytes` was given. Raises UsageError."""
+    return parse_size(arguments.max_bytes, "--max-bytes") if arguments.max_bytes else None
 
 
 def prune_command(argv: list[str]) -> int:
@@ -60,7 +70,7 @@ def prune_command(argv: list[str]) -> int:
     pruned = prune_store(
         root,
         everything=arguments.all,
-        keep_bytes=parse_size(arguments.max_bytes, "--max-bytes") if arguments.max_bytes else None,
+        keep_bytes=max_bytes_of(arguments),
         keep_last=arguments.keep_last,
         dry_run=arguments.dry_run,
         wait=arguments.wait,

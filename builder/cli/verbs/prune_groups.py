@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.text import print_note, size_text
-from builder.cli.options import parse_size
+from builder.cli.verbs.prune import add_max_bytes, max_bytes_of
 from builder.containers.remove import prune_containers
 from builder.engine.prune_kinds import prune_cache, prune_images
 
@@ -37,13 +37,7 @@ def builder_prune_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild builder prune` and `pybuild buildx prune`."""
     parser = new_store_parser("builder prune", "Remove the build cache and the cache mounts. Images stay.")
     parser.add_argument("-a", "--all", action="store_true", help="accepted; the whole cache goes in any case")
-    parser.add_argument(
-        "--keep-storage",
-        "--reserved-space",
-        default="",
-        metavar="BYTES",
-        help="drop steps, the longest unused first, until the store fits",
-    )
+    add_max_bytes(parser)
     _add_force(parser)
     return parser
 
@@ -51,8 +45,7 @@ def builder_prune_parser() -> argparse.ArgumentParser:
 def builder_prune_command(argv: list[str]) -> int:
     """Remove the build cache."""
     arguments = builder_prune_parser().parse_args(argv)
-    keep = parse_size(arguments.keep_storage, "--keep-storage") if arguments.keep_storage else None
-    pruned = prune_cache(root_of(arguments), keep_bytes=keep, notify=print_note)
+    pruned = prune_cache(root_of(arguments), keep_bytes=max_bytes_of(arguments), notify=print_note)
     print(f"Deleted build cache records: {pruned.records}")
     _print_freed(pruned.bytes)
     return 0
