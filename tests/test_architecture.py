@@ -36,6 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "sandbox.network": {"linux", "sandbox.mounts", "sandbox.namespace", "sandbox.process", "sandbox.spec"},
     "sandbox": {"filesystem", "linux", "oci.run_options", "sandbox.network", "sandbox.process"},
     "cache": {"oci", "store"},
+    "explain": {"filesystem", "layer", "oci"},
     "context": {"dockerfile.git_url", "filesystem", "layer", "oci", "store", "suggest", "web"},
     "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},
     "image": {"oci", "plan", "store"},
@@ -85,7 +86,7 @@ ROOMS["solve"] = {
 ROOMS["engine"] = {
     *{"registry", "context", "dockerfile", "image", "lint", "linux", "oci", "plan", "snapshot", "store", "transport"},
     *{"layer.compression", "sandbox.choose", "sandbox.namespace"},
-    *{"solve", "solve.copy.timestamps", "solve.reason.last_build", "transport.places"},
+    *{"solve", "solve.copy.timestamps", "solve.reason.last_build", "transport.places", "web.address"},
 }
 ROOMS["containers"] = {
     *{"dockerfile", "filesystem", "image.assemble", "image.timestamp", "layer", "linux", "oci", "plan", "snapshot"},

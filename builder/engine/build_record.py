@@ -25,13 +25,19 @@ from builder.store import formats
 from builder.store.store import Store
 
 
-class StepLine(NamedTuple):
-    """Where a step of the plan for a platform stands; one that the Dockerfile does not spell out has none."""
+class RecordedStep(NamedTuple):
+    """A step of the plan for a platform: where it stands in the Dockerfile, and in the graph of steps."""
 
     platform: str
     step: int
     line: int
+    """From 1; 0 for a step that the Dockerfile does not spell out."""
+    last_line: int
     file: str
+    parent: int | None
+    """The step whose file system it stands on."""
+    reads: tuple[int, ...]
+    """Steps whose file systems it copies from or mounts."""
 
 
 class BuildRecord(NamedTuple):
@@ -42,7 +48,9 @@ class BuildRecord(NamedTuple):
     manifest: str
     names: tuple[str, ...]
     images: tuple[ImageReport, ...]
-    steps: tuple[StepLine, ...]
+    steps: tuple[RecordedStep, ...]
+    dockerfile: tuple[str, str]
+    """What it is called, and its text."""
     events: tuple[tuple[float, JsonObject], ...]
     """(seconds since the build began, event as builder.solve.event_json has it), in the order they came in."""
 
@@ -51,7 +59,7 @@ class BuildRecord(NamedTuple):
         # Cached or not is all that differs when a build is done again; times and reasons are of the day.
         return (
             other.images == tuple(image.all_cached() for image in self.images)
-            and (other.target, other.steps) == (self.target, self.steps)
+            and (other.target, other.steps, other.dockerfile) == (self.target, self.steps, self.dockerfile)
             and set(other.warnings()) == set(self.warnings())
         )
 
@@ -104,7 +112,8 @@ def _read(data: bytes) -> BuildRecord:
                 ImageReport(platform, image_id, layers, size, tuple(StepReport(*step) for step in steps), tuple(unused))
                 for platform, image_id, layers, size, steps, unused in document["images"]
             ),
-            "steps": tuple(StepLine(*step) for step in document["steps"]),
+            "steps": tuple(RecordedStep(*step[:-1], reads=tuple(step[-1])) for step in document["steps"]),
+            "dockerfile": tuple(document["dockerfile"]),
             "events": tuple((seconds, event) for seconds, event in document["events"]),
         }
     )

@@ -73,7 +73,9 @@ class Building:
         # The last event that the record has: it is made behind this line.
         recorder(events.ImageWritten(result.image_id, str(descriptor.digest), result.names))
         # Before the receipt, which points at it.
-        record = keep_record(self._store, recorder.record(result, tuple((str(i.platform), i.plan) for i in images)))
+        plans = tuple((str(image.platform), image.plan) for image in images)
+        dockerfile = (session.context.dockerfile_name, session.context.dockerfile.decode("utf-8", "replace"))
+        record = keep_record(self._store, recorder.record(result, plans, dockerfile))
         if asked is not None:
             with suppress(PybuildError, OSError):  # it spares the next build something, and this one is done
                 write_receipt(self._store, asked, self._request, images, descriptor, record, begun_ns)

@@ -8,15 +8,17 @@ from contextlib import suppress
 from threading import Lock
 
 from builder import __version__
-from builder.engine.build_record import BuildRecord, StepLine, find_record, key_of, last_of
+from builder.engine.build_record import BuildRecord, RecordedStep, find_record, key_of, last_of
 from builder.engine.result import BuildResult
-from builder.errors import StoreError
+from builder.errors import Location, StoreError
 from builder.oci.digest import Digest, digest_of
 from builder.plan.plan import Plan
+from builder.plan.step import Op, Step, steps_read
 from builder.solve.event_json import event_to_json
 from builder.solve.events import BlobProgress, Event, EventSink, StepOutput
 from builder.store import formats
 from builder.store.store import Store
+from builder.web.address import with_masked_credentials
 
 
 class Recorder:
@@ -37,8 +39,10 @@ class Recorder:
         # Outside of the lock: a display may take its time, and steps on other threads report, too.
         self._sink(event)
 
-    def record(self, result: BuildResult, plans: tuple[tuple[str, Plan], ...]) -> BuildRecord:
-        """Return the record of a build that has ended; `plans` are its plans by platform."""
+    def record(
+        self, result: BuildResult, plans: tuple[tuple[str, Plan], ...], dockerfile: tuple[str, str]
+    ) -> BuildRecord:
+        """Return the record of a build that has ended; `plans` are by platform, `dockerfile` is name and text."""
         with self._lock:
             events = tuple((seconds, event_to_json(event)) for seconds, event in self._events)
         return BuildRecord(
@@ -48,14 +52,17 @@ class Recorder:
             manifest=str(result.descriptor.digest),
             names=result.names,
             images=result.images,
-            steps=tuple(
-                StepLine(platform, step.id, step.label.location.line, step.label.location.file)
-                for platform, plan in plans
-                for step in plan.steps
-                if step.label.location is not None
-            ),
+            steps=tuple(_recorded(platform, step) for platform, plan in plans for step in plan.steps),
+            dockerfile=(dockerfile[0], with_masked_credentials(dockerfile[1])),
             events=events,
         )
+
+
+def _recorded(platform: str, step: Step[Op]) -> RecordedStep:
+    location = step.label.location or Location("", 0)
+    reads = tuple(dict.fromkeys(steps_read(step)))
+    last_line = max(location.line, location.end_line)
+    return RecordedStep(platform, step.id, location.line, last_line, location.file, step.parent, reads)
 
 
 def keep_record(store: Store, record: BuildRecord) -> Digest:

@@ -19,13 +19,14 @@ from builder.errors import StoreError
 from builder.filesystem.entry import Entry, tree_key
 from builder.layer import index_format
 from builder.layer.index_format import LayerStatistics
-from builder.layer.whiteout import OPAQUE, PREFIX
+from builder.layer.whiteout import OPAQUE, PREFIX, is_leftover, is_whiteout
 from builder.oci.digest import DiffID
 
 _OFFSET = Struct("<Q")
 _RELEASE_EVERY = 4096
 """Lookups after which the pages they touched are given back."""
 _CHECK_BYTES = 1 << 20
+_MARKER = PREFIX.encode()
 _WALK_BYTES = 1 << 16
 """What a walk reads at a time. By read(2) and not through the map, whose pages would count as our memory."""
 
@@ -130,6 +131,16 @@ class LayerIndex:
             return False
         parent, slash, name = path.rpartition("/")
         return self.find(f"{parent}{slash}{PREFIX}{name}") is not None
+
+    def markers(self) -> Iterator[str]:
+        """Yield the paths of all whiteouts and opaque markers, in tree order."""
+        for number in range(self._count if self.has_markers else 0):
+            self._touch(1)
+            _, key = index_format.peek(self._map, self._at(number))
+            if _MARKER in key:
+                path = os.fsdecode(key.replace(b"\0", b"/"))
+                if is_whiteout(path) and not is_leftover(path):
+                    yield path
 
     def children(self, path: str) -> Iterator[IndexEntry]:
         """Yield what lies directly in `path`, sorted. A directory without entry is 0755 root:root."""

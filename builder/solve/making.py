@@ -162,7 +162,7 @@ class Making:
         )
         seconds = time.monotonic() - started
         # Facts before the record: found without them, it would say nothing of a secret that its layer holds.
-        self._keep_facts(keyed_step, record.key, result)
+        self._keep_facts(keyed_step, record.key, result, seconds)
         # Before the key lands (`_make`): who has waited for it looks for a record, and makes the layer
         # again when there is none.
         self.context.cache.put(record)
@@ -179,6 +179,6 @@ class Making:
             )
         )
 
-    def _keep_facts(self, keyed_step: KeyedStep, key: Digest, result: JobResult) -> None:
+    def _keep_facts(self, keyed_step: KeyedStep, key: Digest, result: JobResult, seconds: float) -> None:
         warnings = tuple((warning.rule, warning.message) for warning in result.warnings)
-        self.context.store.facts.put(key, self.explainer.facts_to_keep(keyed_step, warnings))
+        self.context.store.facts.put(key, self.explainer.facts_to_keep(keyed_step, warnings, seconds))

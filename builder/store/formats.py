@@ -16,7 +16,7 @@ PLAN = 7
 RECEIPT = 4
 """Receipts (builder.engine.receipt)."""
 
-RECORD = 1
+RECORD = 2
 """Records of builds (builder.engine.build_record)."""
 
 MOUNTED_TREE = 2

@@ -97,9 +97,9 @@ class Explainer:
             base=base_of(self.plan, keyed_step.step), below=titles_below(self.plan, keyed_step.step, results)
         )
 
-    def facts_to_keep(self, keyed_step: KeyedStep, warnings: tuple[tuple[str, str], ...]) -> bytes:
-        """Return `facts`, as they are kept, with what is to be said of the layer: rules and messages."""
-        return facts_to_bytes(self.facts(keyed_step)._replace(warnings=warnings))
+    def facts_to_keep(self, keyed_step: KeyedStep, warnings: tuple[tuple[str, str], ...], seconds: float) -> bytes:
+        """Return `facts`, as they are kept, with what is to be said of the layer (rules, messages) and its time."""
+        return facts_to_bytes(self.facts(keyed_step)._replace(warnings=warnings, seconds=round(seconds, 3)))
 
     def _own_facts(self, step: LayerStep, seen: tuple[Seen, ...]) -> Facts:
         ignored = {name: rules for name in _contexts(step) if (rules := ignore_rules(self._tree(name)))}

@@ -5,7 +5,8 @@
  "variables": [["destination", "V", "1"], …],                   which variables its words used
  "ignored": {"": ["*.log"]},                                    the ignore rules of contexts it reads
  "seen": [[{"label": "d", …}, 1234], …],                        what it read, and the length of its lines
- "warnings": [["SecretInLayer", "the value of …"]]}             what is to be said of the layer whenever it is used
+ "warnings": [["SecretInLayer", "the value of …"]],             what is to be said of the layer whenever it is used
+ "seconds": 2.1}                                                how long it took to make
 newline, the lines (entry_line.py) of all that was seen; the whole compressed
 """
 
@@ -34,6 +35,8 @@ class Facts(NamedTuple):
     seen: tuple[Seen, ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
     """Rule and message of what is to be said of the layer whenever it is used."""
+    seconds: float | None = None
+    """Wall time that the step took; None for facts from before it was kept."""
 
     def values(self, field: str) -> dict[str, str]:
         """Return the variables that the words of a field used."""
@@ -77,6 +80,7 @@ def _facts(head: JsonObject, lines: bytes) -> Facts:
         seen=tuple(seen),
         # Facts without the member are of the same version, from before there were warnings.
         warnings=_tuples(head.get("warnings", ())),
+        seconds=head.get("seconds"),
     )
 
 

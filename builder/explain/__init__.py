@@ -1,0 +1,1 @@
+"""Images: manifest and config loaded, chosen by platform, assembled, listed, validated."""
