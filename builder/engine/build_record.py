@@ -112,7 +112,7 @@ def _read(data: bytes) -> BuildRecord:
                 ImageReport(platform, image_id, layers, size, tuple(StepReport(*step) for step in steps), tuple(unused))
                 for platform, image_id, layers, size, steps, unused in document["images"]
             ),
-            "steps": tuple(RecordedStep(*step[:-1], reads=tuple(step[-1])) for step in document["steps"]),
+            "steps": tuple(RecordedStep(*step)._replace(reads=tuple(step[-1])) for step in document["steps"]),
             "dockerfile": tuple(document["dockerfile"]),
             "events": tuple((seconds, event) for seconds, event in document["events"]),
         }
