@@ -85,8 +85,16 @@ ROOMS["solve"] = {
 }
 ROOMS["engine"] = {
     *{"registry", "context", "dockerfile", "image", "lint", "linux", "oci", "plan", "snapshot", "store", "transport"},
-    *{"layer.compression", "sandbox.choose", "sandbox.namespace"},
-    *{"solve", "solve.copy.timestamps", "solve.reason.last_build", "transport.places", "web.address"},
+    *{"explain", "layer.compression", "layer.index", "sandbox.choose", "sandbox.namespace"},
+    *{
+        "solve",
+        "solve.copy.timestamps",
+        "solve.reason.compare",
+        "solve.reason.facts",
+        "solve.reason.last_build",
+        "transport.places",
+        "web.address",
+    },
 }
 ROOMS["containers"] = {
     *{"dockerfile", "filesystem", "image.assemble", "image.timestamp", "layer", "linux", "oci", "plan", "snapshot"},
@@ -96,6 +104,8 @@ ROOMS["containers"] = {
 ROOMS["cli.display"] = {
     "dockerfile.source",
     "engine",
+    "explain",
+    "filesystem.entry",
     "filesystem.unfinished",
     "image.tree",
     "lint.finding",
@@ -104,9 +114,10 @@ ROOMS["cli.display"] = {
     "solve.events",
 }
 ROOMS["cli.verbs"] = {
-    *{"cli", "cli.display", "containers", "engine", "oci"},
+    *{"cli", "cli.display", "containers", "engine", "explain.model", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.events"},
     *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "store.container_record"},
+    "transport.places.location",
 }
 ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest"}  # the verbs are picked by name (main.py)
 ROOMS["__main__"] = {"cli"}

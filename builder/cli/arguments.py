@@ -19,6 +19,7 @@ EPILOG = """\
 other commands:
   pybuild images | inspect | history | tag | untag | rmi | prune | info | version
   pybuild df              what takes room on the disk, what keeps it, what would free it
+  pybuild explain IMAGE   what each step added, hid and cost, why it ran; two images side by side
   pybuild verify IMAGE    every digest, size, diff ID, here or elsewhere
   pybuild pull | push | search | login | logout
   pybuild save | load | copy SRC DST       between the store, archives, registries, daemons

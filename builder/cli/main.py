@@ -24,7 +24,7 @@ VERBS = {
     "run": "run", "create": "run",
     **dict.fromkeys(("start", "ps", "rm", "diff", "commit"), "containers"),
     **dict.fromkeys(("cp", "export", "mount"), "container_files"),
-    "prune": "prune", "df": "df", "verify": "verify",
+    "prune": "prune", "df": "df", "verify": "verify", "explain": "explain",
     "info": "info", "version": "version",
     "parse": "parse", "pin": "pin",
     "plan": "plan",

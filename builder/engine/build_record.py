@@ -49,6 +49,8 @@ class BuildRecord(NamedTuple):
     names: tuple[str, ...]
     images: tuple[ImageReport, ...]
     steps: tuple[RecordedStep, ...]
+    results: tuple[tuple[str, int | None], ...]
+    """For each platform, the step whose file system the image has; None for an empty one."""
     dockerfile: tuple[str, str]
     """What it is called, and its text."""
     events: tuple[tuple[float, JsonObject], ...]
@@ -113,6 +115,7 @@ def _read(data: bytes) -> BuildRecord:
                 for platform, image_id, layers, size, steps, unused in document["images"]
             ),
             "steps": tuple(RecordedStep(*step)._replace(reads=tuple(step[-1])) for step in document["steps"]),
+            "results": tuple((platform, step) for platform, step in document["results"]),
             "dockerfile": tuple(document["dockerfile"]),
             "events": tuple((seconds, event) for seconds, event in document["events"]),
         }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
-from builder.errors import ImageError, ReferenceFormatError, RegistryError, StoreError, TransportError, UsageError
+from builder.errors import ImageError, RegistryError, StoreError, TransportError, UsageError
 from builder.image.describe import describe
 from builder.image.image import Image, is_index, make_image
 from builder.image.listing import find_descriptor
@@ -250,17 +250,6 @@ def load_images(
                 raise TransportError(f"{source.location}: {documents.top.descriptor.digest} is an index of no images")
             _note_origin(store, source.location, documents)
             yield Loaded(documents.manifests[0][1].config.digest, image.names)
-
-
-def is_elsewhere(text: str) -> bool:
-    """Say whether somebody names an image by a transport, and not one of the store. Raises UsageError."""
-    try:
-        return not isinstance(parse_location(text), StoreLocation)
-    except ReferenceFormatError:
-        # A scheme, and no location: a mistake in it, and no name of the store.
-        if "://" in text:
-            raise
-        return False
 
 
 def describe_elsewhere(root: str, text: str, *, notify: Notify) -> JsonObject:

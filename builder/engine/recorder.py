@@ -53,6 +53,7 @@ class Recorder:
             names=result.names,
             images=result.images,
             steps=tuple(_recorded(platform, step) for platform, plan in plans for step in plan.steps),
+            results=tuple((platform, plan.image.result) for platform, plan in plans),
             dockerfile=(dockerfile[0], with_masked_credentials(dockerfile[1])),
             events=events,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from builder.engine.copying import is_elsewhere
 from builder.errors import RegistryError
 from builder.image.listing import find_descriptor
 from builder.image.sizes import images_in
@@ -16,7 +15,7 @@ from builder.oci.platform import host_platform, parse_platform
 from builder.registry.client import RegistryClient
 from builder.store.store import Notify, Store, open_store
 from builder.transport.advice import explain
-from builder.transport.places.location import RegistryLocation, StoreLocation, parse_location
+from builder.transport.places.location import RegistryLocation, StoreLocation, is_elsewhere, parse_location
 from builder.transport.places.opening import open_source
 from builder.transport.places.store import StoredBytes
 from builder.transport.verify_image import ImageVerifier

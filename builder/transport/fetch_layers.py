@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from builder.errors import StoreError
+from builder.errors import DigestMismatch, ImageError, LayerError, RegistryError, StoreError, TransportError
 from builder.image.image import Image
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest
@@ -52,3 +52,44 @@ def layer_records(
     if records is None:
         raise StoreError(f"layers of {image.descriptor.digest} vanished while they were fetched", hint="Try again.")
     return records
+
+
+def fetch_what_is_there(
+    store: Store, image: Image, source: Callable[[], Source] | None, report: Report = ignore_progress
+) -> dict[str, str]:
+    """Fetch and index the layers of an image as far as they can be had; return why the others can't, by digest.
+
+    `source` None: there is nowhere to fetch from. Raises StoreError.
+    """
+    missing: dict[str, str] = {}
+    if find_layer_records(store, image) is not None:
+        return missing
+    if source is not None:
+        try:
+            layer_records(store, image, source, report)
+        except (ImageError, LayerError, RegistryError, TransportError, DigestMismatch):
+            # One that is not there must not keep the others: each by itself from here on.
+            missing = _fetch_each(store, image, source, report)
+        return missing
+    for diff_id, blob in zip(image.config.diff_ids, image.manifest.layers, strict=True):
+        if find_layer(store, blob, diff_id) is None and store.blobs.has(blob.digest):
+            try:
+                index_layer(store, blob, diff_id)
+            except (LayerError, DigestMismatch) as error:
+                missing[str(blob.digest)] = error.message
+    return missing
+
+
+def _fetch_each(store: Store, image: Image, source: Callable[[], Source], report: Report) -> dict[str, str]:
+    missing: dict[str, str] = {}
+    destination = StoreDestination(store)
+    for diff_id, blob in zip(image.config.diff_ids, image.manifest.layers, strict=True):
+        if find_layer(store, blob, diff_id) is not None:
+            continue
+        try:
+            if not destination.has_blob(blob):
+                copy_blobs(source(), destination, [blob], report=report)
+            index_layer(store, blob, diff_id)
+        except (ImageError, LayerError, RegistryError, TransportError, DigestMismatch) as error:
+            missing[str(blob.digest)] = error.message
+    return missing

@@ -21,8 +21,8 @@ from builder.registry.connection import Connection
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
 from builder.transport.advice import explain
-from builder.transport.fetch_layers import layer_records
-from builder.transport.places.location import Location
+from builder.transport.fetch_layers import fetch_what_is_there, layer_records
+from builder.transport.places.location import Location, RegistryLocation
 from builder.transport.places.opening import open_origin, open_source, place_state
 from builder.transport.progress import Report, ignore_progress
 from builder.transport.pull import complete_documents, pull_documents
@@ -104,6 +104,31 @@ class Fetcher:
             top, image = pull_documents(self._store, source, location.image, platform)
             layer_records(self._store, image, lambda: source, self._report)
         return top, image
+
+    def look(self, location: Location, platform: Platform) -> tuple[Descriptor, Image, dict[str, str]]:
+        """Take in the image of a place with the layers that can be had, and why the others can't, by digest.
+
+        Raises RegistryError with advice, TransportError, ImageError.
+        """
+        try:
+            with open_source(location, self._store, self._client) as source:
+                top, image = pull_documents(self._store, source, location.image, platform)
+                return top, image, fetch_what_is_there(self._store, image, lambda: source, self._report)
+        except RegistryError as error:
+            if isinstance(location, RegistryLocation):
+                raise explain(error, location.reference, self._store, self._client) from error
+            raise
+
+    def available(self, image: Image) -> dict[str, str]:
+        """Fetch the layers of an image of the store that can be had; return why the others can't, by digest."""
+        location = self._store.origins.find(image.descriptor.digest)
+        with ExitStack() as opened:
+            return fetch_what_is_there(
+                self._store,
+                image,
+                None if location is None else lambda: opened.enter_context(self._source(location)),
+                self._report,
+            )
 
     def state(self, location: Location) -> str:
         """Return a digest of the image of a place; "" where nobody knows. Raises TransportError."""

@@ -31,6 +31,7 @@ from builder.transport.present import find_layer_records, load_manifest
 if TYPE_CHECKING:
     from builder.registry.client import RegistryClient
     from builder.transport.fetcher import Fetcher
+    from builder.transport.places.location import Location
     from builder.transport.progress import Report
 
 _MAX_REDIRECTIONS = 10
@@ -108,6 +109,14 @@ class Resolver:
         image = load_manifest(self._store, digest)
         found = find_layer_records(self._store, image)
         return self._fetcher.layers(image, self._places.get(digest)) if found is None else found
+
+    def look(self, location: Location, platform: Platform) -> tuple[Descriptor, Image, dict[str, str]]:
+        """Take in the image of a place as far as it can be had (builder.transport.fetcher.Fetcher.look)."""
+        return self._fetcher.look(location, platform)
+
+    def available(self, image: Image) -> dict[str, str]:
+        """Have the layers of an image here that can be had; return why the others can't, by digest."""
+        return {} if find_layer_records(self._store, image) is not None else self._fetcher.available(image)
 
     def _redirected(self, reference: str) -> str:
         for _ in range(_MAX_REDIRECTIONS):

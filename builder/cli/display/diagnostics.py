@@ -38,11 +38,11 @@ def render_error(error: PybuildError, *, colour: bool = False, verbose_tail: boo
 def _one(error: PybuildError, source: str, colour: bool) -> Iterator[str]:
     location = error.location if isinstance(error, SourceError) else None
     place = f"{_place(location)}: " if location and location.line else ""
-    yield f"{place}{_paint('error:', '1;31', colour)} {clean(error.message)}"
+    yield f"{place}{paint('error:', '1;31', colour)} {clean(error.message)}"
     if location and location.line and source:
         yield from excerpt(source, location, colour=colour)
     if error.hint:
-        yield f"{_paint('hint:', '1;36', colour)} {clean(error.hint)}"
+        yield f"{paint('hint:', '1;36', colour)} {clean(error.hint)}"
 
 
 def _tail(error: StepFailed) -> Iterator[str]:
@@ -62,15 +62,16 @@ def _place(location: Location) -> str:
     return f"{clean(location.file)}:{location.line}{column}"
 
 
-def _paint(text: str, code: str, colour: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+def paint(text: str, code: str, colour: bool) -> str:
+    """Return text in an SGR code (ECMA-48), or as it is without a code or colours."""
+    return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
 
 
 def excerpt(source: str, location: Location, *, colour: bool = False) -> Iterator[str]:
     """Yield the lines around `location`, numbered; those at fault are marked, the words underlined."""
     for line in excerpt_lines(source, location):
         number = f"{line.number:4}" if line.number else "    "
-        yield _paint(f"{'>' if line.marked else ' '}{number} | {line.text}", "1" if line.marked else "2", colour)
+        yield paint(f"{'>' if line.marked else ' '}{number} | {line.text}", "1" if line.marked else "2", colour)
         if line.underline:
             first, end = line.underline
             yield "      | " + " " * first + "^" * (end - first)

@@ -39,6 +39,11 @@ def known_size(size: int | None) -> str:
     return "N/A" if size is None else size_text(size)
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 layer, 2 layers."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def short_digest(digest: str) -> str:
     """Return the first 12 hex digits, the length docker shows."""
     return digest.rpartition(":")[2][:12]

@@ -74,3 +74,30 @@ class TransferDisplay:
         else:
             # Not as rich's markup: brackets in a line are brackets.
             self._live.console.print(line, markup=False, soft_wrap=True)
+
+
+class LateTransferDisplay:
+    """As TransferDisplay, but made when the first blob moves: most of what may have to fetch has everything here."""
+
+    def __init__(self, words: Mapping[str, str], stream: TextIO) -> None:
+        self._words, self._stream = words, stream
+        self._lock = threading.Lock()
+        self._display: TransferDisplay | None = None
+
+    def __enter__(self) -> LateTransferDisplay:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._display is not None:
+            self._display.__exit__(kind, error, trace)
+
+    def __call__(self, event: e.Event) -> None:
+        if not isinstance(event, e.BlobProgress):
+            return
+        with self._lock:
+            if self._display is None and event.state == "moving":
+                self._display = TransferDisplay(self._words, self._stream).__enter__()
+        if self._display is not None:
+            self._display(event)

@@ -13,6 +13,7 @@ from builder.cli.display.transfers import COPIED, PULLED, TransferDisplay
 from builder.engine import copying, images
 from builder.errors import UsageError
 from builder.solve import events
+from builder.transport.places.location import is_elsewhere
 
 _STDIO = "-"
 _TRANSPORTS = """\
@@ -137,7 +138,7 @@ def inspect_command(argv: list[str]) -> int:
         return 0
     root, found = root_of(arguments), []
     for image in arguments.image:
-        if copying.is_elsewhere(image):
+        if is_elsewhere(image):
             found.append(copying.describe_elsewhere(root, image, notify=print_note))
         else:
             found.extend(images.describe_images(root, [image], notify=print_note))
@@ -148,7 +149,7 @@ def inspect_command(argv: list[str]) -> int:
 def _documents(arguments: argparse.Namespace) -> Iterator[bytes]:
     root, config = root_of(arguments), arguments.config
     for image in arguments.image:
-        if copying.is_elsewhere(image):
+        if is_elsewhere(image):
             yield copying.read_document_elsewhere(root, image, config=config, notify=print_note)
         else:
             yield from images.read_documents(root, [image], config=config, notify=print_note)

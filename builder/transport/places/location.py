@@ -323,3 +323,14 @@ def _suffix(image: str) -> str:
 def absolute(path: str) -> str:
     """Return a path as an origin has it; `-` stays."""
     return path if path == "-" else os.path.abspath(path)
+
+
+def is_elsewhere(text: str) -> bool:
+    """Say whether somebody names an image by a transport, and not one of the store. Raises UsageError."""
+    try:
+        return not isinstance(parse_location(text), StoreLocation)
+    except ReferenceFormatError:
+        # A scheme, and no location: a mistake in it, and no name of the store.
+        if "://" in text:
+            raise
+        return False

@@ -1,0 +1,242 @@
+"""`pybuild explain`: what each step of an image added and hid, why it ran, and what its names are the digests of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from builder.cli.arguments import new_store_parser, root_of
+from builder.cli.display.explained import explanation_lines, markdown_lines, text_of
+from builder.cli.display.explained_files import (
+    FileLine,
+    changed_by,
+    counts_of,
+    story_lines,
+    tree_of_step,
+    waste_lines,
+)
+from builder.cli.display.explained_ids import comparison_lines, id_lines
+from builder.cli.display.text import clean, counted, print_note, size_text
+from builder.cli.display.transfers import PULLED, LateTransferDisplay
+from builder.engine.comparing import compare_images
+from builder.engine.explaining import Explained, open_explained, step_named
+from builder.errors import PybuildError, UsageError
+from builder.explain.model import ExplainedStep
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMGT]?B?)", re.IGNORECASE)
+_UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_MOST_WASTE = 30
+
+
+def explain_parser() -> argparse.ArgumentParser:
+    """Return the parser of `pybuild explain`."""
+    parser = new_store_parser("explain", "Show how an image is made of layers: what each step added, hid and cost.")
+    parser.usage = "pybuild explain [OPTIONS] IMAGE [STEP | IMAGE]"
+    parser.add_argument(
+        "image", metavar="IMAGE", help="of the store, or with a transport (oci-archive:x.tar, docker://…)"
+    )
+    parser.add_argument(
+        "other", nargs="?", metavar="STEP | IMAGE", help="the files of one step (3, STAGE:3, L2); or another image"
+    )
+    parser.add_argument("--file", metavar="PATH", help="every layer that touched a path, and which one is seen")
+    parser.add_argument("--waste", action="store_true", help="hidden files, and who hides them")
+    parser.add_argument("--ids", action="store_true", help="every digest, and the command that computes it")
+    parser.add_argument("--depth", type=int, default=0, metavar="N", help="how deep the tree of a step goes")
+    parser.add_argument("--platform", default="", help="which image of an index (default: this machine's)")
+    parser.add_argument(
+        "--format", default="table", choices=("table", "json", "md"), help="md is Markdown, for a summary in CI"
+    )
+    parser.add_argument("--max-waste", metavar="SIZE", help="exit 1 when more is hidden: 10MB, 5%%")
+    parser.add_argument("--max-layer", metavar="SIZE", help="exit 1 when a layer that is not the base's is larger")
+    return parser
+
+
+def explain_command(argv: list[str]) -> int:
+    """Explain an image; return 1 when a limit that was given is exceeded."""
+    arguments = explain_parser().parse_args(argv)
+    views = {"--file": arguments.file, "--waste": arguments.waste, "--ids": arguments.ids, "STEP": arguments.other}
+    chosen = [word for word, value in views.items() if value]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} show different things", hint="Ask for one of them at a time.")
+    limits = _limits(arguments)
+    with _opened(arguments, arguments.image) as explained:
+        _print(_view(arguments, explained))
+        return _judged(explained, *limits)
+
+
+def _view(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    if arguments.other is not None:
+        step = step_named(explained.explanation, arguments.other)
+        if step is not None:
+            yield from _step(arguments, explained, step)
+            return
+        with _opened(arguments, arguments.other) as second:
+            yield from _comparison(arguments, explained, second)
+    elif arguments.file is not None:
+        yield from _file(arguments, explained)
+    elif arguments.waste:
+        yield from _waste(arguments, explained)
+    elif arguments.ids:
+        yield from _ids(arguments, explained)
+    else:
+        yield from _whole(arguments, explained)
+
+
+@contextmanager
+def _opened(arguments: argparse.Namespace, image: str) -> Iterator[Explained]:
+    with ExitStack() as stack:
+        with LateTransferDisplay(PULLED, sys.stderr) as sink:
+            explained = stack.enter_context(
+                open_explained(root_of(arguments), image, platform=arguments.platform, notify=print_note, sink=sink)
+            )
+        yield explained
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _width() -> int:
+    return os.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def _whole(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    if arguments.format == "json":
+        yield json.dumps(explained.explanation.to_json(), indent=2)
+    elif arguments.format == "md":
+        yield from markdown_lines(explained.explanation)
+    else:
+        yield from explanation_lines(explained.explanation, width=_width(), colour=_colour())
+
+
+def _step(arguments: argparse.Namespace, explained: Explained, step: ExplainedStep) -> Iterator[str]:
+    stack = explained.stack_of(step)
+    layers = range(len(stack) - len(step.layers), len(stack))
+    lines = list(changed_by(explained.stories(stack), layers)) if step.layers else []
+    if arguments.format == "json":
+        yield json.dumps([_file_json(line) for line in lines if line.letter], indent=2)
+        return
+    names = ", ".join(f"L{explained.explanation.layers[at].number}" for at in step.layers[:3])
+    more = "…" if len(step.layers) > 3 else ""
+    yield text_of(step)
+    if not step.layers:
+        yield "it makes no layer: it only edits the config"
+        return
+    missing = [layer.missing for at in step.layers if (layer := explained.explanation.layers[at]).missing]
+    if missing:
+        yield f"! {clean(missing[0])}"
+    yield f"{names}{more}: {counts_of(lines)}"
+    yield ""
+    yield from tree_of_step(lines, depth=arguments.depth, colour=_colour())
+
+
+def _file_json(line: FileLine) -> dict[str, object]:
+    entry = line.entry
+    return {
+        "path": line.path, "change": {"A": "added", "M": "modified", "D": "deleted", "=": "same"}[line.letter],
+        "kind": entry.kind, "mode": f"{entry.mode:04o}", "uid": entry.uid, "gid": entry.gid, "size": entry.size,
+        "link": entry.link,
+    }  # fmt: skip
+
+
+def _file(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    path = os.path.normpath("/" + arguments.file).strip("/")
+    story = next((story for story in explained.stories() if story.path == path), None)
+    if story is None:
+        raise PybuildError(
+            f"no layer of {explained.explanation.name} has /{path}", hint="A folder on the way may be a symbolic link."
+        )
+    if arguments.format == "json":
+        rows = [
+            version._asdict()
+            | {"entry": version.entry._asdict() | {"xattrs": [name for name, _ in version.entry.xattrs]}}
+            for version in story.versions
+        ]
+        yield json.dumps(rows, indent=2)
+        return
+    yield from story_lines(explained.explanation, story, width=_width(), colour=_colour())
+
+
+def _waste(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    if arguments.format == "json":
+        totals = explained.totals
+        files = [file._asdict() | {"layer": file.layer + 1, "hidden_by": file.hidden_by + 1} for file in totals.hidden]
+        yield json.dumps({"stored": totals.stored, "hidden": totals.wasted, "files": files}, indent=2)
+        return
+    most = sys.maxsize if not sys.stdout.isatty() else _MOST_WASTE
+    yield from waste_lines(explained.explanation, explained.totals, most=most, width=_width(), colour=_colour())
+
+
+def _ids(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    if arguments.format == "json":
+        ids = [
+            {"layer": each.number, "diff_id": each.diff_id, "chain_id": each.chain_id, "digest": each.digest}
+            for each in explained.explanation.own
+        ]
+        names = {"image_id": explained.explanation.image_id, "manifest": explained.explanation.manifest}
+        yield json.dumps(names | {"layers": ids}, indent=2)
+        return
+    yield from id_lines(explained.explanation, os.path.join(explained.store.root, "blobs", "sha256"), colour=_colour())
+
+
+def _comparison(arguments: argparse.Namespace, first: Explained, second: Explained) -> Iterator[str]:
+    found = compare_images(first, second)
+    if arguments.format == "json":
+        yield json.dumps(found.to_json(), indent=2)
+        return
+    yield from comparison_lines(first.explanation, second.explanation, found, colour=_colour())
+
+
+def _limits(arguments: argparse.Namespace) -> tuple[float | None, float | None, float | None]:
+    """Return the most waste in bytes and in percent, and the most bytes of a layer. Raises UsageError."""
+    waste = percent = layer = None
+    if arguments.max_waste is not None:
+        number, unit = _parsed("--max-waste", arguments.max_waste)
+        if unit == "%":
+            percent = number
+        else:
+            waste = number
+    if arguments.max_layer is not None:
+        layer, unit = _parsed("--max-layer", arguments.max_layer)
+        if unit == "%":
+            raise UsageError(f"--max-layer {arguments.max_layer}: a layer has a size", hint="For example 100MB.")
+    return waste, percent, layer
+
+
+def _parsed(flag: str, text: str) -> tuple[float, str]:
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"{flag} {text!r} is no size", hint="For example 10MB, or for waste 5%.")
+    unit = found[2].upper()
+    return (float(found[1]), "%") if unit == "%" else (float(found[1]) * _UNITS[unit.rstrip("B")], "")
+
+
+def _judged(explained: Explained, waste: float | None, percent: float | None, layer: float | None) -> int:
+    explanation = explained.explanation
+    hidden, stored = explanation.hidden, explanation.stored
+    faults = []
+    if (waste is not None and hidden > waste) or (percent is not None and stored and 100 * hidden / stored > percent):
+        most = size_text(waste) if waste is not None else f"{percent:g}%"
+        faults.append(f"{size_text(hidden)} of {size_text(stored)} are hidden; --max-waste allows {most}")
+    large = [
+        each for each in explanation.own
+        if layer is not None and (each.size or 0) > layer and explanation.steps[each.step].instruction != "FROM"
+    ]  # fmt: skip
+    faults += [
+        f"L{each.number} has {size_text(each.size or 0)}; --max-layer allows {size_text(layer or 0)}" for each in large
+    ]
+    for fault in faults:
+        print(f"pybuild: {fault}", file=sys.stderr)
+    if faults:
+        print(f"pybuild: {counted(len(faults), 'limit')} exceeded", file=sys.stderr)
+    return 1 if faults else 0
