@@ -106,6 +106,14 @@ def _read(data: bytes) -> BuildRecord:
         raise ValueError("a record of another format")
     # For whoever reads the JSON; the format alone says whether it can be read.
     del document["version"]
+    return record_from_json(document)
+
+
+def record_from_json(document: JsonObject) -> BuildRecord:
+    """Return the record that the members of a document are; of their types only the outer ones are seen to.
+
+    Raises KeyError, TypeError, ValueError, IndexError.
+    """
     return BuildRecord(
         **document
         | {

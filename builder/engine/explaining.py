@@ -13,29 +13,25 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from builder.engine.build_record import BuildRecord, record_of
+from builder.engine.build_record import BuildRecord
+from builder.engine.explained_image import Recorded, find_image, find_recorded
 from builder.engine.explained_steps import StepOfStack, steps_of_history, steps_of_record
 from builder.engine.result import ImageReport
 from builder.errors import ImageError, PybuildError
 from builder.explain.model import ExplainedLayer, ExplainedStep, Explanation
 from builder.explain.totals import Totals, sum_up
 from builder.explain.union import PathStory, path_stories
-from builder.image.image import Image, load_image
-from builder.image.listing import find_descriptor, load_local
+from builder.image.image import Image
 from builder.layer.index import LayerIndex
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import ChainID, DiffID, Digest, chain_ids
-from builder.oci.platform import host_platform, parse_platform
-from builder.oci.reference import reference_or_none
 from builder.solve import events
 from builder.solve.reason.facts import Facts, facts_from_bytes
 from builder.store.layers import LayerRecord
 from builder.store.store import Notify, Store, open_store
 from builder.transport.layer_index import open_layer_index
-from builder.transport.places.location import StoreLocation, is_elsewhere, parse_location
 from builder.transport.present import find_layer
-from builder.transport.resolver import Resolver
 
 
 class _Layer(NamedTuple):
@@ -54,10 +50,18 @@ class Explained:
     """Of the image's own layers."""
     store: Store
     image: Image
-    record: BuildRecord | None
-    report: ImageReport | None
-    """What the record has of this image."""
+    _recorded: Recorded | None
     _indexes: tuple[LayerIndex | None, ...]
+
+    @property
+    def record(self) -> BuildRecord | None:
+        """The record of the build, if one is known."""
+        return None if self._recorded is None else self._recorded.record
+
+    @property
+    def report(self) -> ImageReport | None:
+        """What the record has of this image."""
+        return None if self._recorded is None else self._recorded.report
 
     def stories(self, layers: Sequence[int] | None = None) -> Iterator[PathStory]:
         """Yield the story of each path of the image, or of a stack of some layers (positions in the explanation)."""
@@ -80,6 +84,9 @@ class Explained:
 
     def preimage(self, step: ExplainedStep) -> bytes | None:
         """Return what the cache key of a step is the digest of, byte for byte; None when it is gone."""
+        carried = self._recorded.carried if self._recorded is not None else None
+        if carried is not None:
+            return carried.preimages.get(step.key)
         return self.store.records.preimage(Digest(step.key)) if step.key else None
 
     def document(self, digest: Digest) -> bytes:
@@ -103,31 +110,9 @@ def open_explained(
     with ExitStack() as stack:
         store = stack.enter_context(open_store(root, notify=notify))
         stack.enter_context(store.lease())
-        name, top, image, problems = _find(store, text, platform, sink)
+        name, top, image, problems = find_image(store, text, platform, sink, notify)
         layers = [_open(store, stack, layer, diff_id, problems) for layer, diff_id in _pairs(image)]
-        record, report = _recorded(store, top, image)
-        yield _explained(store, stack, name, image, layers, (record, report))
-
-
-def _find(
-    store: Store, text: str, platform: str, sink: events.EventSink
-) -> tuple[str, Descriptor, Image, dict[str, str]]:
-    """Return what it is called, the descriptor of that name, the image, and why layers are not here, by digest."""
-    wanted = parse_platform(platform) if platform else None
-    resolver = Resolver(store, report=events.report_to(sink))
-    location = parse_location(text) if is_elsewhere(text) else StoreLocation(text)
-    if isinstance(location, StoreLocation):
-        top = find_descriptor(store, location.text)
-        image = load_local(store, top) if wanted is None else load_image(store.blobs, top, wanted)
-        names = store.names.names_of(top.digest)
-        return _called(names, image), top, image, resolver.available(image)
-    top, image, missing = resolver.look(location, wanted or host_platform())
-    return str(location), top, image, missing
-
-
-def _called(names: Sequence[str], image: Image) -> str:
-    found = reference_or_none(names[0]) if names else None
-    return found.familiar if found is not None else names[0] if names else str(image.id)
+        yield _explained(store, stack, name, image, layers, find_recorded(store, top, image))
 
 
 def _pairs(image: Image) -> Iterator[tuple[Descriptor, DiffID]]:
@@ -146,28 +131,20 @@ def _open(store: Store, stack: ExitStack, descriptor: Descriptor, diff_id: DiffI
     return _Layer(diff_id, record, index, "")
 
 
-def _recorded(store: Store, top: Descriptor, image: Image) -> tuple[BuildRecord | None, ImageReport | None]:
-    for digest in dict.fromkeys((top.digest, image.descriptor.digest)):
-        record = record_of(store, digest)
-        for report in record.images if record is not None else ():
-            if report.image_id == str(image.id):
-                return record, report
-    return None, None
-
-
 def _explained(
     store: Store,
     stack: ExitStack,
     name: str,
     image: Image,
     layers: list[_Layer],
-    recorded: tuple[BuildRecord | None, ImageReport | None],
+    recorded: Recorded | None,
 ) -> Explained:
-    record, report = recorded
+    record = recorded.record if recorded is not None else None
     problems = [f"layer {number}: {layer.missing}" for number, layer in enumerate(layers, 1) if layer.missing]
-    if record is not None and report is not None:
-        times = _seconds(store, report)
-        steps, others = _placed(steps_of_record(record, report, times), layers, store, stack)
+    if recorded is not None:
+        report = recorded.report
+        times = _seconds(store, report) if recorded.carried is None else recorded.carried.seconds
+        steps, others = _placed(steps_of_record(recorded.record, report, times), layers, store, stack)
     else:
         found, wrong = steps_of_history(image.config.history, len(layers))
         problems += wrong
@@ -189,7 +166,7 @@ def _explained(
         problems=tuple(problems),
     )
     indexes = (*(layer.contents for layer in layers), *(index for _, index in others))
-    return Explained(explanation, totals, store, image, record, report, indexes)
+    return Explained(explanation, totals, store, image, recorded, indexes)
 
 
 def _seconds(store: Store, report: ImageReport) -> dict[str, float]:

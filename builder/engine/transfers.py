@@ -10,8 +10,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from builder.engine.build_record import record_of
+from builder.engine.carried_record import ARTIFACT_TYPE, carried_to_bytes, keep_carried
 from builder.errors import StoreError, UsageError
 from builder.image.image import Image
+from builder.image.timestamp import format_timestamp
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, parse_digest
 from builder.oci.platform import Platform, host_platform, parse_platform
@@ -24,6 +27,7 @@ from builder.registry.credential_helper import Credentials
 from builder.registry.login import verify_login
 from builder.solve import events
 from builder.store.store import Notify, Store, open_store
+from builder.transport.attachments import attach
 from builder.transport.output import Packing
 from builder.transport.present import find_layer, load_manifest
 from builder.transport.progress import PRESENT, BlobState, Report
@@ -67,10 +71,14 @@ def pull(
     *,
     platform: str = "",
     all_tags: bool = False,
+    record: bool = False,
     sink: events.EventSink = events.ignore_events,
     notify: Notify,
 ) -> Iterator[Pulled]:
-    """Pull an image, or every tag of a repository; yield each name as it is here. Raises PybuildError."""
+    """Pull an image, or every tag of a repository; yield each name as it is here. Raises PybuildError.
+
+    `record` takes the record of its build along, where one is attached.
+    """
     wanted = parse_platform(platform) if platform else host_platform()
     with open_store(root, notify=notify) as store, store.lease():
         reference, client = parse_reference(name), RegistryClient()
@@ -82,7 +90,14 @@ def pull(
         report = events.report_to(sink)
         resolver = Resolver(store, pull=True, report=report, client=client)
         for each in references:
-            yield _pull(store, each, resolver, wanted, report)
+            pulled = _pull(store, each, resolver, wanted, report)
+            if record:
+                data = resolver.attached(each, pulled.digest, ARTIFACT_TYPE)
+                if data is None:
+                    notify(f"{each.familiar} has no build record attached")
+                else:
+                    keep_carried(store, pulled.digest, data)
+            yield pulled
 
 
 def name_to_pull(text: str, *, notify: Notify) -> str:
@@ -134,10 +149,14 @@ def push(
     *,
     all_tags: bool = False,
     compression: str = "gzip",
+    record: bool = False,
     sink: events.EventSink = events.ignore_events,
     notify: Notify,
 ) -> Iterator[Pushed]:
-    """Push an image, or all tags of a repository; yield each as the registry has it. Raises PybuildError."""
+    """Push an image, or all tags of a repository; yield each as the registry has it. Raises PybuildError.
+
+    `record` attaches the record of its build, for `explain` elsewhere.
+    """
     reference = parse_reference(name)
     if reference.digest:
         raise UsageError(f"{name} has a digest; what is pushed has a name without one")
@@ -155,7 +174,19 @@ def push(
                 )
             packing = Packing(compression=compression)  # type: ignore[arg-type]  # the command line has the choices
             top = push_image(store, image, each, client, packing=packing, report=events.report_to(sink))
+            if record:
+                _attach_record(store, image, each, top, client)
             yield Pushed(each, top.digest, top.size)
+
+
+def _attach_record(store: Store, image: Descriptor, name: Reference, top: Descriptor, client: RegistryClient) -> None:
+    found = record_of(store, image.digest)
+    if found is None:
+        raise StoreError(
+            f"no record of the build of {name.familiar} is here",
+            hint="The image is pushed; build it here for a record.",
+        )
+    attach(client, name, top, ARTIFACT_TYPE, carried_to_bytes(store, found), format_timestamp(found.began))
 
 
 def _tags_of(store: Store, repository: Reference) -> list[Reference]:

@@ -21,6 +21,7 @@ from builder.registry.connection import Connection
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
 from builder.transport.advice import explain
+from builder.transport.attachments import find_attached
 from builder.transport.fetch_layers import fetch_what_is_there, layer_records
 from builder.transport.places.location import Location, RegistryLocation
 from builder.transport.places.opening import open_origin, open_source, place_state
@@ -118,6 +119,10 @@ class Fetcher:
             if isinstance(location, RegistryLocation):
                 raise explain(error, location.reference, self._store, self._client) from error
             raise
+
+    def attached(self, reference: Reference, subject: Digest, artifact_type: str) -> bytes | None:
+        """Return the newest document of a type that is attached to an image (builder.transport.attachments)."""
+        return find_attached(self._client, reference, subject, artifact_type)
 
     def available(self, image: Image) -> dict[str, str]:
         """Fetch the layers of an image of the store that can be had; return why the others can't, by digest."""

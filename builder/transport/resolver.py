@@ -114,6 +114,13 @@ class Resolver:
         """Take in the image of a place as far as it can be had (builder.transport.fetcher.Fetcher.look)."""
         return self._fetcher.look(location, platform)
 
+    def attached(self, reference: Reference, subject: Digest, artifact_type: str) -> bytes | None:
+        """Return the newest document of a type that is attached to an image of a registry, or None.
+
+        Raises RegistryError, ImageError, DigestMismatch.
+        """
+        return self._fetcher.attached(reference, subject, artifact_type)
+
     def available(self, image: Image) -> dict[str, str]:
         """Have the layers of an image here that can be had; return why the others can't, by digest."""
         return {} if find_layer_records(self._store, image) is not None else self._fetcher.available(image)

@@ -25,6 +25,7 @@ def pull_parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="+", metavar="NAME[:TAG|@DIGEST]", help="what to fetch (default: the tag latest)")
     parser.add_argument("-a", "--all-tags", action="store_true", help="every tag of the repository")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
+    parser.add_argument("--record", action="store_true", help="also the record of its build, for `explain`")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the full name only")
     return parser
 
@@ -50,6 +51,7 @@ def _pull(name: str, arguments: argparse.Namespace) -> None:
             name,
             platform=arguments.platform,
             all_tags=arguments.all_tags,
+            record=arguments.record,
             sink=ignore_events if arguments.quiet else display,
             notify=print_note,
         )
@@ -83,6 +85,9 @@ def push_parser() -> argparse.ArgumentParser:
         choices=("gzip", "zstd", "uncompressed"),
         help="of layers that are not compressed yet (default: gzip)",
     )
+    parser.add_argument(
+        "--record", action="store_true", help="attach the record of its build, which others can `explain` it by"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="print the full name only")
     return parser
 
@@ -96,6 +101,7 @@ def push_command(argv: list[str]) -> int:
             arguments.name,
             all_tags=arguments.all_tags,
             compression=arguments.compression,
+            record=arguments.record,
             sink=ignore_events if arguments.quiet else display,
             notify=print_note,
         )

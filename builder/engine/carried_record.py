@@ -1,0 +1,91 @@
+"""A build record on its way: with the preimages of its steps, attached to the image in a registry.
+
+    {"format": 2, "record": {…}, "preimages": {"sha256:…": "…"}, "seconds": {"sha256:…": 2.1}}
+
+`record` is as builder.engine.build_record keeps it, preimages are the texts that the cache keys are the digests of;
+`seconds` says how long steps took that came from the cache. Files that steps read are not among it. What comes from a
+registry is anybody's: types are checked member by member, and preimages against their digests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from builder.engine.build_record import BuildRecord, record_from_json
+from builder.engine.typed import is_typed
+from builder.oci.canonical import encode
+from builder.oci.digest import Digest, digest_of
+from builder.solve.reason.facts import facts_from_bytes
+from builder.store import formats
+from builder.store.store import Store
+
+ARTIFACT_TYPE = "application/vnd.pybuild.build-record.v1+json"
+
+
+class CarriedRecord(NamedTuple):
+    """A record with what explains it."""
+
+    record: BuildRecord
+    preimages: Mapping[str, bytes]
+    """By cache key."""
+    seconds: Mapping[str, float]
+
+
+def carried_to_bytes(store: Store, record: BuildRecord) -> bytes:
+    """Return a record of this store as it is carried."""
+    keys = {step.key for image in record.images for step in image.steps if step.key}
+    preimages, seconds = {}, {}
+    for key in sorted(keys):
+        if (preimage := store.records.preimage(Digest(key))) is not None:
+            preimages[key] = preimage.decode("utf-8", "surrogatepass")
+        if (took := facts_from_bytes(store.facts.find(Digest(key))).seconds) is not None:
+            seconds[key] = took
+    document = {
+        "format": formats.RECORD,
+        "record": record._asdict(),
+        "preimages": preimages,
+        "seconds": seconds,
+    }
+    return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+def carried_from_bytes(data: bytes) -> CarriedRecord | None:
+    """Read what was carried; None for another format, or what is no record at all."""
+    try:
+        document = json.loads(data)
+        if document["format"] != formats.RECORD:
+            return None
+        record = record_from_json(document["record"])
+        if not is_typed(record, BuildRecord):
+            return None
+        preimages = {
+            key: raw
+            for key, text in _dictionary(document["preimages"], str).items()
+            if digest_of(raw := text.encode("utf-8", "surrogatepass")) == key
+        }
+        return CarriedRecord(record, preimages, _dictionary(document["seconds"], (int, float)))
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+
+
+def keep_carried(store: Store, manifest: str, data: bytes) -> None:
+    """Keep what came with an image, to be found by its manifest or index."""
+    store.documents.put(_key(manifest), data)
+
+
+def find_carried(store: Store, manifest: str) -> CarriedRecord | None:
+    """Return the record that came with a manifest or index, if one did."""
+    data = store.documents.find(_key(manifest))
+    return None if data is None else carried_from_bytes(data)
+
+
+def _key(manifest: str) -> Digest:
+    return digest_of(encode({"carried": formats.RECORD, "manifest": manifest}))
+
+
+def _dictionary(value: Any, kind: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(each, kind) for each in value.values()):
+        raise TypeError(value)
+    return value
