@@ -114,7 +114,7 @@ ROOMS["cli.display"] = {
     "solve.events",
 }
 ROOMS["cli.verbs"] = {
-    *{"cli", "cli.display", "containers", "engine", "explain.model", "oci"},
+    *{"cli", "cli.display", "containers", "engine", "explain", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.events"},
     *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "store.container_record"},
     "transport.places.location",

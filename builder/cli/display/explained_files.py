@@ -8,6 +8,7 @@ from typing import NamedTuple
 from builder.cli.display.diagnostics import paint
 from builder.cli.display.explained import BOLD, DIM, GREEN, RED, YELLOW, text_of
 from builder.cli.display.text import clean, clipped, counted, size_text, table_lines
+from builder.explain.dive import DiveScore
 from builder.explain.model import Explanation
 from builder.explain.totals import HiddenFile, Totals
 from builder.explain.union import PathStory, Version
@@ -178,7 +179,7 @@ def _fate(version: Version) -> str:
 
 
 def waste_lines(
-    explained: Explanation, totals: Totals, *, most: int, width: int = 0, colour: bool = False
+    explained: Explanation, totals: Totals, dive: DiveScore, *, most: int, width: int = 0, colour: bool = False
 ) -> Iterator[str]:
     """Yield the hidden files, the largest first, by whom they are hidden, and the sums by kind."""
     if not totals.hidden:
@@ -202,6 +203,8 @@ def waste_lines(
         if files:
             yield f"{size_text(sum(file.size for file in files)):>8}  {counted(len(files), 'file')} {words}"
     yield f"{size_text(totals.wasted):>8}  hidden of {size_text(totals.stored)} stored"
+    other = f"efficiency {100 * dive.efficiency:.2f} %, {size_text(dive.wasted)} wasted"
+    yield paint(f"by dive's reckoning: {other} (docs/explain.md)", DIM, colour)
     yield from _advice(explained, totals.hidden)
 
 

@@ -26,6 +26,7 @@ from builder.cli.display.transfers import PULLED, LateTransferDisplay
 from builder.engine.comparing import compare_images
 from builder.engine.explaining import Explained, open_explained, step_named
 from builder.errors import PybuildError, UsageError
+from builder.explain.dive import dive_score
 from builder.explain.model import ExplainedStep
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMGT]?B?)", re.IGNORECASE)
@@ -168,13 +169,16 @@ def _file(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
 
 
 def _waste(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    dive = dive_score(explained.stories())
     if arguments.format == "json":
         totals = explained.totals
         files = [file._asdict() | {"layer": file.layer + 1, "hidden_by": file.hidden_by + 1} for file in totals.hidden]
-        yield json.dumps({"stored": totals.stored, "hidden": totals.wasted, "files": files}, indent=2)
+        yield json.dumps(
+            {"stored": totals.stored, "hidden": totals.wasted, "files": files} | {"dive": dive._asdict()}, indent=2
+        )
         return
     most = sys.maxsize if not sys.stdout.isatty() else _MOST_WASTE
-    yield from waste_lines(explained.explanation, explained.totals, most=most, width=_width(), colour=_colour())
+    yield from waste_lines(explained.explanation, explained.totals, dive, most=most, width=_width(), colour=_colour())
 
 
 def _ids(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
