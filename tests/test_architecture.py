@@ -59,6 +59,7 @@ ROOMS["sandbox"] |= {"sandbox.native", "sandbox.oci", "sandbox.chroot"}
 ROOMS["solve.copy"] = {
     *{"context", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "plan.epoch", "store", "web.address"},
     *{"solve.accounts", "solve.commit", "solve.entry_line", "solve.events", "solve.job", "solve.job_tools"},
+    "solve.seen",
 }
 ROOMS["solve.run"] = {
     *{"context", "dockerfile.arrays", "filesystem", "layer", "linux.cancel", "oci", "plan.step", "sandbox.runner"},
@@ -73,11 +74,11 @@ ROOMS["solve.run"] = {
         "solve.job_tools",
         "solve.known_isolation",
     },
-    *{"solve.results", "solve.step_errors", "store"},
+    *{"solve.results", "solve.seen", "solve.step_errors", "store"},
 }
 ROOMS["solve.reason"] = {
     *{"context", "filesystem", "oci", "plan", "solve.cache_key", "solve.context", "solve.entry_line"},
-    *{"solve.job", "solve.keyed_step", "solve.results"},
+    *{"solve.keyed_step", "solve.results", "solve.seen"},
 }
 ROOMS["solve"] = {
     *{"cache", "context", "filesystem", "layer", "linux.cancel", "oci", "plan", "sandbox", "snapshot", "store"},

@@ -27,10 +27,10 @@ from builder.plan.step import (
 )
 from builder.solve.cache_key import definition
 from builder.solve.context import SolveContext
-from builder.solve.job import Seen
 from builder.solve.keyed_step import keyed
 from builder.solve.reason.explain import Explainer
 from builder.solve.results import SCRATCH, Stack, StepResult, stack_of
+from builder.solve.seen import Seen
 
 _UNKNOWN = ChainID("")
 """Stands for the chain ID of what isn't there yet."""

@@ -30,6 +30,7 @@ from builder.solve.cache_key import preimage
 from builder.solve.event_json import event_from_json, event_to_json
 from builder.solve.events import Warned
 from builder.solve.results import SCRATCH, Stack, stack_of
+from builder.solve.seen import Seen
 from builder.store.layers import LayerRecord
 
 _NONE: Mapping[Any, Any] = MappingProxyType({})
@@ -133,27 +134,6 @@ def job_from_json(document: JsonObject) -> StepJob:
         definition=document["definition"],
         inputs=document["inputs"],
     )
-
-
-class Seen(NamedTuple):
-    """One thing that a step read. `lines` are empty where `layers` and `root` say where to look them up."""
-
-    label: str
-    """What the Dockerfile calls it; the target of a mount."""
-    root: str = ""
-    """The path in its tree that the lines' paths stand below."""
-    is_directory: bool = True
-    context: str | None = None
-    """The context it is from."""
-    layers: tuple[str, ...] = ()
-    """Diff IDs of the stage it is from, base first."""
-    lines: bytes = b""
-
-    def path_of(self, path: str) -> str:
-        """Return the path in the tree of a line."""
-        if not self.is_directory:
-            return self.root
-        return f"{self.root}/{path}" if self.root and path else path or self.root
 
 
 def _nothing_seen() -> tuple[Seen, ...]:

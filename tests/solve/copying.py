@@ -18,7 +18,7 @@ from builder.plan.step import ContextSource, CopyOp, CopySource, CopyStep, Paths
 from builder.solve.copy.layer import CopyLayer
 from builder.solve.copy.selection import CopySelection, FindRemote, read_inputs
 from builder.solve.copy.workdir import workdir_layer_items
-from builder.solve.job import Seen
+from builder.solve.seen import Seen
 
 MADE_AT = 42
 

@@ -21,8 +21,9 @@ from builder.plan.planner import make_plan
 from builder.plan.step import Step, StepID, makes_layer
 from builder.solve.cache_key import KeyEnvironment, definition, preimage
 from builder.solve.events import Warned
-from builder.solve.job import Inputs, JobResult, RunSettings, Seen, StepJob, job_from_json, result_from_json
+from builder.solve.job import Inputs, JobResult, RunSettings, StepJob, job_from_json, result_from_json
 from builder.solve.results import stack_of
+from builder.solve.seen import Seen
 from builder.store.layers import LayerRecord
 from tests.builds.cases import case_names, load_case
 from tests.plan.resolver import AMD64, FakeResolver

@@ -10,9 +10,9 @@ import pytest
 from builder.filesystem.entry import Entry
 from builder.oci.canonical import encode
 from builder.solve.entry_line import described, entry_line, shortened
-from builder.solve.job import Seen
 from builder.solve.reason.compare import Look, Sources, differences, main_reason, read_look
 from builder.solve.reason.facts import NO_FACTS, Facts, facts_from_bytes, facts_to_bytes
+from builder.solve.seen import Seen
 
 RUN: dict[str, Any] = {
     "version": 2, "operation": "run", "parent": "sha256:a", "argv": ["/bin/sh", "-c", "make"], "env": ["A=1", "B=2"],

@@ -24,7 +24,8 @@ from builder.plan.step import CopyStep, GitSource, HttpSource, InlineSource, Pat
 from builder.solve.copy.digest import FindDigest, SelectionDigest
 from builder.solve.copy.source import FindTree, SelectedSource, inline_source, local_sources, read_nodes
 from builder.solve.events import Warned
-from builder.solve.job import Inputs, Seen
+from builder.solve.job import Inputs
+from builder.solve.seen import Seen
 
 if TYPE_CHECKING:
     from builder.context.archive import Temporary

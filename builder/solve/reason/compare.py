@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from builder.oci.canonical import JsonObject
-from builder.solve.job import Seen
 from builder.solve.reason.facts import NO_FACTS, Facts
 from builder.solve.reason.files import Lines, Why, file_changes
 from builder.solve.reason.mounts import mount_changes
 from builder.solve.reason.words import change, instruction, step_changes
+from builder.solve.seen import Seen
 
 FIRST_BUILD = "not built here before"
 NO_CACHE = "--no-cache"

@@ -19,7 +19,6 @@ from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyOp, LayerStep, RunOp, StepID, WorkdirOp, does, makes_layer
 from builder.solve.cache_key import shape_of_op, shape_of_preimage
-from builder.solve.job import Seen
 from builder.solve.reason.below import base_of, changes_below, titles_below
 from builder.solve.reason.compare import (
     FIRST_BUILD,
@@ -34,6 +33,7 @@ from builder.solve.reason.compare import (
 from builder.solve.reason.facts import Facts, facts_from_bytes, facts_to_bytes
 from builder.solve.reason.last_build import last_key, place_names
 from builder.solve.results import stack_of
+from builder.solve.seen import Seen
 
 if TYPE_CHECKING:
     from builder.context.tree import Tree

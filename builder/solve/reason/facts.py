@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from builder.oci.canonical import JsonObject, JsonValue
-from builder.solve.job import Seen
+from builder.solve.seen import Seen
 
 _QUICKLY = 1
 """zlib's level. Most of the facts are digests, which no level makes smaller."""

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from builder.filesystem.entry import DIRECTORY
 from builder.solve.entry_line import Described, described
-from builder.solve.job import Seen
 from builder.solve.reason.words import change
+from builder.solve.seen import Seen
 
 Lines = Callable[[Seen], bytes]
 Why = Callable[[Seen, str], str]

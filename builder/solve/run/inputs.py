@@ -31,10 +31,10 @@ from builder.plan.step import (
 )
 from builder.snapshot.snapshotter import StackLayer
 from builder.solve.entry_line import shortened
-from builder.solve.job import Seen
 from builder.solve.run.binds import Shown, seen_part
 from builder.solve.run.mounts import MountSources, MountTrees
 from builder.solve.run.sightings import content_of, visible_lines
+from builder.solve.seen import Seen
 from builder.solve.step_errors import failed
 from builder.store import formats
 
