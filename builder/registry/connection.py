@@ -7,6 +7,7 @@ falls from HTTPS to HTTP, and no body is read that nobody wants. What was posted
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -297,7 +298,12 @@ def _with_scheme(address: Address, scheme: str, endpoint: Endpoint) -> Address:
 
 def is_own(address: Address, endpoint: Endpoint) -> bool:
     """Say whether an address is the registry's own, and not one that it redirects to."""
-    return address.netloc == _address(endpoint.url("/"), endpoint).netloc
+    return address.netloc == _netloc(endpoint)
+
+
+@functools.lru_cache(maxsize=64)  # asked several times a request
+def _netloc(endpoint: Endpoint) -> str:
+    return _address(endpoint.url("/"), endpoint).netloc
 
 
 def _broke_off(error: urllib3.exceptions.HTTPError) -> bool:

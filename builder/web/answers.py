@@ -47,7 +47,7 @@ def redirected(old: Address, location: str, headers: Mapping[str, str]) -> tuple
 
 def discard(response: Response) -> None:
     """Be done with an answer whose body nobody wants: read a short one, so that its connection serves again."""
-    length = parse_number(response.headers.get("Content-Length", ""))
+    length = response.length_remaining  # none of an answer to HEAD, whatever its Content-Length says
     if length is None or length > _READ_TO_REUSE_BYTES:
         response.close()
         return

@@ -45,6 +45,12 @@ def test_what_is_known_to_be_missing_is_not_asked_for_again(empty: FakeRegistry)
     assert asked(empty) == ["HEAD", "POST", "PUT"]
 
 
+def test_asking_for_large_blobs_keeps_the_connection(registry: FakeRegistry) -> None:
+    one = client()
+    assert all(one.has_blob(reference(registry, f"team/{name}"), descriptor_of(BLOB)) for name in "abc")
+    assert registry.connections == 1
+
+
 def test_of_many_that_push_one_blob_at_once_one_sends_it(empty: FakeRegistry) -> None:
     one = client()
     with ThreadPoolExecutor(4) as pool:

@@ -67,15 +67,15 @@ class _Server(ThreadingHTTPServer):
     block_on_close = True
 
     def __init__(self, *arguments: Any) -> None:
-        self._connections: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
         super().__init__(*arguments)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._connections.append(request)
+        self.connections.append(request)
         super().process_request(request, client_address)
 
     def hang_up(self) -> None:
-        for connection in self._connections:
+        for connection in self.connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -129,6 +129,11 @@ class FakeRegistry:
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def connections(self) -> int:
+        """How many there have been."""
+        return len(self._server.connections)
 
     def add_image(self, repository: str, tag: str, image: FakeImage, children: list[FakeImage] | None = None) -> str:
         """Serve an image under a tag and its digest, with its children if it is an index; returns the reference."""
