@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
     "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},
     "image": {"oci", "plan", "store"},
     "transport": {
-        *{"image", "layer", "oci", "plan.plan", "registry", "store", "suggest"},
+        *{"image", "layer", "oci", "plan.image_resolver", "registry", "store", "suggest"},
         "transport.places",
     },
     "transport.places": {

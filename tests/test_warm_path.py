@@ -113,6 +113,19 @@ def test_what_needs_no_store_does_not_bring_it(context: Path, words: list[str]) 
     assert among(set(modules), unwanted) == []
 
 
+def test_a_push_brings_neither_the_planner_nor_other_places() -> None:
+    code = "import json, sys, builder.cli.verbs.transfers; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=True
+    )
+    unwanted = (
+        *("lark", "rich", "ctypes", "builder.context", "builder.dockerfile", "builder.sandbox", "builder.snapshot"),
+        *("builder.image.assemble", "builder.layer.index", "builder.plan.plan", "builder.plan.step"),
+        *("builder.transport.output", "builder.transport.places.location"),
+    )
+    assert among(set(json.loads(done.stdout)), unwanted) == []
+
+
 def test_a_cached_build_of_a_changed_label_writes_no_layer(context: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     build(store, "-t", "warm", str(context))

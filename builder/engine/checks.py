@@ -22,7 +22,8 @@ from builder.lint.rules import RULES
 from builder.oci.config import ImageConfig
 from builder.oci.image_place import is_place
 from builder.oci.platform import Platform, parse_platform
-from builder.plan.plan import ImageResolver, Plan, Warning
+from builder.plan.image_resolver import ImageResolver
+from builder.plan.plan import Plan, Warning
 from builder.plan.predefined import SYNTAX
 
 if TYPE_CHECKING:

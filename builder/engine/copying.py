@@ -28,8 +28,8 @@ from builder.transport.advice import explain
 from builder.transport.copy import copy_documents, copy_image
 from builder.transport.destination import copy_blob
 from builder.transport.documents import Documents, read_documents
-from builder.transport.output import Packing
 from builder.transport.packing import pack_image
+from builder.transport.packing_choice import Packing
 from builder.transport.places.location import (
     DaemonLocation,
     DirLocation,

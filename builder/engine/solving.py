@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from builder.engine.built_image import BuiltImage
 from builder.engine.session import BuildSession
-from builder.image.assemble import assemble, assemble_index
+from builder.image.assemble import assemble
 from builder.image.image import load_image
+from builder.image.index import assemble_index
 from builder.image.timestamp import format_timestamp
 from builder.oci.annotations import INDEX_PLACES, MANIFEST_PLACES, select
 from builder.oci.descriptor import Descriptor

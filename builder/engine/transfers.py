@@ -28,7 +28,7 @@ from builder.registry.login import verify_login
 from builder.solve import events
 from builder.store.store import Notify, Store, open_store
 from builder.transport.attachments import attach
-from builder.transport.output import Packing
+from builder.transport.packing_choice import Packing
 from builder.transport.present import find_layer, load_manifest
 from builder.transport.progress import PRESENT, BlobState, Report
 from builder.transport.push import push_image

@@ -1,4 +1,4 @@
-"""A planned image and its layers in; config and manifest blobs in the store out, and an index of several platforms'.
+"""A planned image and its layers in; config and manifest blobs in the store out (index.py puts several together).
 
 Both are canonical JSON, so the same plan, layers and times give the same digests anywhere. Layers of the base keep
 their exact bytes; Docker's media types become their OCI twins, since a manifest speaks one language only
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from builder.errors import ImageError
 from builder.image import timestamp
@@ -65,21 +64,6 @@ def assemble(
         size=len(manifest_bytes),
         platform=config.platform,
     )
-
-
-def assemble_index(
-    store: Store, manifests: Sequence[Descriptor], annotations: Mapping[str, str] | None = None
-) -> Descriptor:
-    """Write an index of `manifests`, each with its platform, and return its descriptor."""
-    document: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": media_type.OCI_INDEX,
-        "manifests": [manifest.to_json() for manifest in manifests],
-    }
-    if annotations:
-        document["annotations"] = dict(annotations)
-    data = canonical.encode(document)
-    return Descriptor(media_type=media_type.OCI_INDEX, digest=store.blobs.put(data), size=len(data))
 
 
 def final_config(

@@ -5,22 +5,18 @@ In: a store. Out: values.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from builder.errors import ImageError, PybuildError, ReferenceFormatError, StoreError
+from builder.image.by_id import children_of, find_by_id
 from builder.image.image import Image, load_image
 from builder.image.sizes import ImageSizes, images_in, layer_sizes, size_of_image, sizes_of_images
-from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
-from builder.oci.manifest import Index, parse_manifest
 from builder.oci.platform import Platform, host_platform
 from builder.oci.reference import parse_reference
 from builder.store.store import Store
-
-_ID = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,31 +67,12 @@ def find_descriptor(store: Store, text: str) -> Descriptor:
     raise StoreError(f"no such image: {text}", hint="`pybuild images` lists those there are.")
 
 
-def find_by_id(store: Store, text: str) -> Descriptor | None:
-    """Return the image whose ID or manifest digest begins with `text` (at least 4 hex digits).
-
-    Raises StoreError when several do.
-    """
-    match = _ID.fullmatch(text)
-    if match is None:
-        return None
-    wanted = f"sha256:{match.group(1)}"
-    found: dict[Digest, Descriptor] = {}
-    for entry in store.names.entries():
-        for descriptor, identifier in _identifiers(store, entry):
-            if identifier.startswith(wanted):
-                found[descriptor.digest] = descriptor
-    if len(found) > 1:
-        raise StoreError(f"{text!r} is the beginning of several image IDs", hint="Give more digits.")
-    return next(iter(found.values()), None)
-
-
 def load_local(store: Store, descriptor: Descriptor) -> Image:
     """Load an image; from an index, the one for this machine, or else the first that is here."""
     try:
         return load_image(store.blobs, descriptor, host_platform())
     except (ImageError, StoreError):
-        for child in _children(store, descriptor):
+        for child in children_of(store, descriptor):
             if store.blobs.has(child.digest):
                 return load_image(store.blobs, child)
         raise
@@ -141,20 +118,3 @@ def _listed(store: Store, entries: list[tuple[str, Descriptor]]) -> Iterator[Lis
             sizes=sizes.get(image.id) or size_of_image(image, known),
             labels=dict(image.config.runtime.labels),
         )
-
-
-def _identifiers(store: Store, entry: Descriptor) -> Iterator[tuple[Descriptor, str]]:
-    yield entry, entry.digest
-    try:
-        for child in _children(store, entry) or [entry]:
-            if store.blobs.has(child.digest):
-                yield child, child.digest
-                yield child, load_image(store.blobs, child).id
-    except PybuildError:
-        return  # an artifact, or damaged: not an image that has an ID
-
-
-def _children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
-    data = store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
-    document = parse_manifest(data, descriptor.media_type, f"manifest {descriptor.digest}")
-    return list(document.manifests) if isinstance(document, Index) else []

@@ -8,8 +8,8 @@ from builder.errors import Cancelled, Location, PlanError, PybuildError
 from builder.oci.config import ImageConfig
 from builder.oci.image_place import is_place
 from builder.oci.platform import Platform
+from builder.plan.image_resolver import ImageResolver, ResolvedImage
 from builder.plan.inputs import ImageInput
-from builder.plan.plan import ImageResolver, ResolvedImage
 from builder.plan.stages import StageGraph
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from builder.dockerfile.instructions import Arg, ArgDefinition, Dockerfile, Stage
 from builder.dockerfile.source import encode_source
 from builder.errors import Location
+from builder.plan.image_resolver import ImageResolver
 from builder.plan.options import PlanOptions
-from builder.plan.plan import ImageResolver
 from builder.plan.planner import Planner
 from builder.plan.step import CacheMount, RunOp, SecretMount, SshMount
 

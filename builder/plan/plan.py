@@ -6,11 +6,9 @@ History is given with the id of the step that makes the layer; assembling fills 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from builder.errors import Location
 from builder.oci.config import ImageConfig
-from builder.oci.digest import Digest
 from builder.oci.platform import Platform
 from builder.plan.step import ContextSource, CopyOp, GitSource, HttpSource, Op, Step, StepID
 
@@ -79,23 +77,3 @@ class Plan:
             for source in [*remotes, self.epoch_source]
             if isinstance(source, HttpSource | GitSource)
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedImage:
-    """What an image name stands for today."""
-
-    reference: str
-    manifest_digest: Digest
-    config: ImageConfig
-
-
-class ImageResolver(Protocol):
-    """Finds images for the planner: in the store, a registry, or a layout."""
-
-    def resolve(self, reference: str, platform: Platform) -> ResolvedImage:
-        """Return what `reference` (a normalised name, or a place: oci/image_place.py) is for `platform`.
-
-        Raises PybuildError subclasses when it can't be found.
-        """
-        ...

@@ -23,12 +23,13 @@ from builder.plan import arguments, titles
 from builder.plan.configure import configure
 from builder.plan.epoch import NoTimestamps, Timestamps, settle_epoch
 from builder.plan.history import LAYER_COMMENT
+from builder.plan.image_resolver import ImageResolver
 from builder.plan.images import BaseImages, inherited_config
 from builder.plan.inputs import ContextInput, ImageInput, NoInput, StageInput
 from builder.plan.layer_steps import LayerSteps
 from builder.plan.onbuild import read_triggers
 from builder.plan.options import PlanOptions
-from builder.plan.plan import ImageResolver, Plan
+from builder.plan.plan import Plan
 from builder.plan.predefined import HOSTNAME, RULE, without_effect
 from builder.plan.scope import Expander, Scope
 from builder.plan.stages import StageGraph, references

@@ -20,10 +20,10 @@ from builder.transport.output import (
     ImageOutput,
     LocalOutput,
     OutputSpec,
-    Packing,
     TarOutput,
 )
 from builder.transport.packing import pack_image
+from builder.transport.packing_choice import Packing
 from builder.transport.places.archive import open_archive_destination
 from builder.transport.places.layout import LayoutDestination
 from builder.transport.places.one_file import open_output_file, shown

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from builder.errors import BlobNotFound, DigestMismatch, ImageError, LayerError, PybuildError
+from builder.image.by_id import find_by_id
 from builder.image.image import Image, load_image
-from builder.image.listing import find_by_id
 from builder.oci import canonical
 from builder.oci.descriptor import Descriptor, descriptor_from_json
 from builder.oci.digest import Digest, digest_of

@@ -12,20 +12,17 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from builder.errors import UsageError
 from builder.oci.annotations import Annotation, check_annotations, parse_annotation_field
 from builder.oci.platform import Platform
 from builder.oci.reference import Reference, parse_reference
 from builder.suggest import most_alike
+from builder.transport.packing_choice import LEVELS, Packing
 from builder.transport.places.one_file import STDOUT
 
-Compression = Literal["uncompressed", "gzip", "zstd"]
-
-_LEVELS: Mapping[Compression, range] = {"uncompressed": range(1), "gzip": range(10), "zstd": range(23)}
 _TYPES = ("image", "oci", "docker", "local", "tar", "cacheonly", "registry")
 _KEYS = (
     "type", "dest", "tar", "name", "compression", "compression-level", "force-compression", "oci-mediatypes",
@@ -34,17 +31,6 @@ _KEYS = (
 _ANNOTATION = "annotation"
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packing:
-    """How layers are packed for an image that leaves the store."""
-
-    compression: Compression = "gzip"
-    level: int | None = None
-    """The codec's own scale; None is our choice."""
-    force: bool = False
-    """Also repack layers that came compressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +130,11 @@ def _archive(options: dict[str, str], for_docker: bool, text: str) -> ArchiveOut
 
 def _packing(options: dict[str, str], text: str) -> Packing:
     compression = options.get("compression", "gzip")
-    if compression not in _LEVELS:
-        raise _wrong(text, f"unknown compression {compression!r}", near=(compression, tuple(_LEVELS)))
+    if compression not in LEVELS:
+        raise _wrong(text, f"unknown compression {compression!r}", near=(compression, tuple(LEVELS)))
     level: int | None = None
     if written := options.get("compression-level"):
-        allowed = _LEVELS[compression]  # type: ignore[index]  # a key of it, as was just tested
+        allowed = LEVELS[compression]  # type: ignore[index]  # a key of it, as was just tested
         if not written.isascii() or not written.isdigit() or int(written) not in allowed:
             raise _wrong(text, f"compression-level is {allowed[0]} to {allowed[-1]} for {compression}, not {written!r}")
         level = int(written)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from builder.image.assemble import assemble_index
 from builder.image.image import Image, has_file_system, is_index, load_image, walk_manifests
+from builder.image.index import assemble_index
 from builder.layer.compression import open_stored
 from builder.layer.compressor import Compressor
 from builder.oci import canonical
@@ -23,7 +23,7 @@ from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID
 from builder.oci.media_type import LAYER_TYPE_BY_COMPRESSION, LAYER_TYPES
 from builder.store.store import Store
-from builder.transport.output import Packing
+from builder.transport.packing_choice import Packing
 
 _BLOCK_BYTES = 1 << 20
 _DEFAULT_LEVEL = -1

@@ -18,8 +18,8 @@ from builder.registry.client import RegistryClient
 from builder.store.store import Store
 from builder.transport.copy import copy_blobs, copy_image
 from builder.transport.documents import Documents
-from builder.transport.output import Packing
 from builder.transport.packing import pack_image
+from builder.transport.packing_choice import Packing
 from builder.transport.places.registry import RegistryDestination
 from builder.transport.places.store import StoreSource
 from builder.transport.present import find_layer_records

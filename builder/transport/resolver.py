@@ -1,4 +1,4 @@
-"""Finds images for a build: in the store, a registry, any other place. Implements builder.plan.plan.ImageResolver.
+"""Finds images for a build: in the store, a registry, any other place. Implements builder.plan.image_resolver.
 
     docker.io/library/x:1  docker.io/library/x@sha256:…     a name: the store first (not with `pull`), then its registry
     docker-image://NAME
@@ -23,7 +23,7 @@ from builder.oci.digest import Digest, parse_digest
 from builder.oci.image_place import image_name, image_place, is_place
 from builder.oci.platform import Platform
 from builder.oci.reference import IMAGE_SCHEME, Reference, parse_reference, reference_or_none, says_registry
-from builder.plan.plan import ResolvedImage
+from builder.plan.image_resolver import ResolvedImage
 from builder.store.layers import LayerRecord
 from builder.store.store import Store
 from builder.transport.present import find_layer_records, load_manifest

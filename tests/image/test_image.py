@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import ImageError, ReferenceFormatError, StoreError
-from builder.image.assemble import assemble, assemble_index
+from builder.image.assemble import assemble
 from builder.image.image import choose_platform, load_image, walk_manifests
+from builder.image.index import assemble_index
 from builder.image.listing import find_descriptor, get_image, list_images, tag_image
 from builder.image.removal import remove_image
 from builder.image.timestamp import format_timestamp, now, parse_timestamp
@@ -152,7 +153,7 @@ def test_an_image_is_found_by_all_that_people_type(store: Store) -> None:
 def test_a_beginning_that_fits_several_images_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     build(store, "x:1")
     build(store, "y:1", content=b"y")
-    monkeypatch.setattr("builder.image.listing._identifiers", lambda _, entry: [(entry, f"sha256:abcd{entry.digest}")])
+    monkeypatch.setattr("builder.image.by_id._identifiers", lambda _, entry: [(entry, f"sha256:abcd{entry.digest}")])
     with pytest.raises(StoreError, match="several image IDs"):
         find_descriptor(store, "abcd")
 

@@ -9,7 +9,7 @@ from builder.oci.config import History, ImageConfig, RuntimeConfig
 from builder.oci.digest import DiffID, Digest, digest_of
 from builder.oci.platform import Platform
 from builder.oci.reference import parse_reference
-from builder.plan.plan import ResolvedImage
+from builder.plan.image_resolver import ResolvedImage
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import TransportError
-from builder.image.assemble import assemble, assemble_index
+from builder.image.assemble import assemble
 from builder.image.image import load_image
+from builder.image.index import assemble_index
 from builder.layer.compression import open_decompressed
 from builder.oci.descriptor import Descriptor
 from builder.oci.platform import Platform, host_platform

@@ -19,10 +19,10 @@ from builder.transport.output import (
     CacheOnlyOutput,
     ImageOutput,
     LocalOutput,
-    Packing,
     TarOutput,
     parse_output,
 )
+from builder.transport.packing_choice import Packing
 from builder.transport.places.one_file import open_output_file
 from tests.transport.writing import build, write
 

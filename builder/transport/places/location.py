@@ -25,15 +25,9 @@ from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.digest import digest_or_none
 from builder.oci.reference import LAYOUT_SCHEME, Reference, parse_layout_reference, parse_reference
 from builder.suggest import most_alike
-from builder.transport.places.store_location import (
-    SSH_SCHEME,
-    OtherStoreLocation,
-    SshLocation,
-    parse_store_location,
-)
+from builder.transport.places.store_location import OtherStoreLocation, SshLocation, parse_store_location
+from builder.transport.places.transport_names import FILE_TRANSPORTS, TRANSPORTS
 
-_PATHS = ("oci", "oci-archive", "dir", "docker-archive")
-_TRANSPORTS = ("docker://", *(f"{name}:" for name in (*_PATHS, "docker-daemon", "containers-storage")), SSH_SCHEME)
 _TRANSPORT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.S)
 _POSITION = re.compile(r"@[0-9]{1,9}")
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{4,64}")
@@ -215,7 +209,7 @@ def parse_location(text: str) -> Location:
     match = _TRANSPORT.fullmatch(text)
     if match is not None:
         name, rest = match[1], match["rest"]
-        if name in _PATHS:
+        if name in FILE_TRANSPORTS:
             return _path_location(text, name, rest)
         if name == "docker-daemon":
             return _daemon_location(text, rest)
@@ -242,13 +236,6 @@ def parse_origin(text: str) -> Location:
         if location is not None and not isinstance(location, StoreLocation):
             return location
     return RegistryLocation(parse_reference(text))
-
-
-def transport_meant(text: str) -> str:
-    """Return the transport that a name of the store looks like, or "": docker-archve:x.tar is a name with a tag."""
-    known = {known.rstrip(":/"): known for known in _TRANSPORTS}
-    found = most_alike(text.partition(":")[0], known, cutoff=0.8) if ":" in text else ""
-    return known.get(found, "")
 
 
 def _path_location(text: str, transport: str, rest: str) -> Location:
@@ -306,9 +293,9 @@ def _named(text: str, name: str) -> Reference:
 
 
 def _unknown_transport(text: str, name: str) -> UsageError:
-    known = {known.rstrip(":/"): known for known in _TRANSPORTS}
+    known = {known.rstrip(":/"): known for known in TRANSPORTS}
     found = most_alike(name, known, case_sensitive=False)
-    hint = f"Did you mean {known[found]}?" if found else f"Known are: {', '.join(_TRANSPORTS)}."
+    hint = f"Did you mean {known[found]}?" if found else f"Known are: {', '.join(TRANSPORTS)}."
     return _wrong(text, f"unknown transport {name!r}", hint)
 
 

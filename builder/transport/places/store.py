@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from builder.errors import TransportError
-from builder.image.listing import find_by_id
+from builder.image.by_id import find_by_id
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, digest_or_none
 from builder.oci.reference import Reference, reference_or_none
 from builder.store.store import Store
-from builder.transport.places.location import transport_meant
+from builder.transport.places.transport_names import transport_meant
 from builder.transport.source import BlobSink, Document, OpenFile, Source
 
 _BLOCK_BYTES = 1 << 20

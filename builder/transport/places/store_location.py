@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from builder.errors import ReferenceFormatError, UsageError
 from builder.oci.digest import digest_or_none
 from builder.oci.reference import Reference, parse_reference
+from builder.transport.places.transport_names import SSH_SCHEME
 
-SSH_SCHEME = "ssh://"
 _STORE = re.compile(r"store:(?P<path>[/.][^:]*)(?::(?P<name>.*))?", re.S)
 _SSH = re.compile(
     r"ssh://(?:(?P<user>[^@/:]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^@/:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
