@@ -42,11 +42,11 @@ ROOMS: dict[str, set[str]] = {
     "image": {"oci", "plan", "store"},
     "transport": {
         *{"image", "layer", "oci", "plan.image_resolver", "registry", "store", "suggest"},
-        "transport.places",
+        *{"transport.places", "web.stretch"},
     },
     "transport.places": {
         *{"filesystem", "image", "layer", "oci", "registry", "store", "transport.destination", "transport.source"},
-        *{"suggest", "transport.fetch_layers", "transport.layer_index"},
+        *{"suggest", "transport.fetch_layers", "transport.layer_index", "web.stretch"},
     },
 }
 ROOMS["sandbox.native"] = {

@@ -28,8 +28,10 @@ from builder.web.address import Address, AddressError, is_loopback, parse_addres
 from builder.web.answers import MAX_REDIRECTS, REDIRECTS, Response, discard, open_pools, parse_wait, redirected
 from builder.web.patience import PATIENCE, Patience, watch
 from builder.web.reason import reason_of
+from builder.web.stretch import FileStretch, UnreadableError
 
-Body = bytes | Callable[[], Generator[bytes]]
+Block = bytes | FileStretch
+Body = bytes | Callable[[], Generator[Block]]
 """What is sent: bytes, or what opens them anew for each attempt (their number is in Content-Length)."""
 
 TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -153,10 +155,10 @@ class Connection:
         sent = body if body is None or isinstance(body, bytes) else _Outgoing(body())
         try:
             return self._pool(address, endpoint).request(
-                method, address.url, headers=headers, body=sent, redirect=False,
+                method, address.url, headers=headers, body=sent, redirect=False,  # type: ignore[arg-type]  # Sending
                 retries=False, preload_content=False, decode_content=False, timeout=self._timeout,
             )  # fmt: skip
-        except _CannotReadError as unreadable:
+        except UnreadableError as unreadable:
             raise unreadable.error from None
         finally:
             if isinstance(sent, _Outgoing):
@@ -210,26 +212,18 @@ class Connection:
         return watch(pools, self._patience, self.check_cancelled)
 
 
-class _CannotReadError(Exception):
-    """What was to be sent cannot be read. No OSError, which urllib3 would take for the network's."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
 class _Outgoing:
     """The blocks of one attempt."""
 
-    def __init__(self, blocks: Generator[bytes]) -> None:
+    def __init__(self, blocks: Generator[Block]) -> None:
         self._blocks = blocks
         self.close = blocks.close
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Block]:
         try:
             yield from self._blocks
         except OSError as error:
-            raise _CannotReadError(error) from error
+            raise UnreadableError(error) from error
 
 
 def read_limited(response: Response, limit: int, what: str) -> bytes:

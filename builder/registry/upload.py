@@ -14,23 +14,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import urlencode
 
 from builder.errors import DigestMismatch, PybuildError, RegistryError
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import digest_or_none
 from builder.registry.access import Access
-from builder.registry.connection import TRANSIENT_STATUSES, read_error_body
+from builder.registry.connection import TRANSIENT_STATUSES, Block, read_error_body
 from builder.registry.download import LEAST_PROGRESS_BYTES, Progress
 from builder.registry.endpoint import Endpoint
 from builder.registry.failure import BrokenConnection, failure
 from builder.registry.scope import Scopes, repository_scopes
 from builder.web.answers import Response, discard, parse_number
+from builder.web.stretch import FileStretch
 
 CHUNK_BYTES = 16 << 20
 """What one request carries of a blob whose size is not known, or whose upload broke off; more if the registry asks."""
 _BLOCK_BYTES = 256 << 10
+_STRETCH_BYTES = 1 << 20
+"""What is sent unread between two looks whether anybody still wants it."""
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _UNDECIDED = TRANSIENT_STATUSES | {404, 408, 416}
 """Answers to a chunk after which the registry is asked how much it has."""
@@ -42,6 +45,15 @@ class Reader(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class FileReader(Reader, Protocol):
+    """One that says where in an open file its bytes lie."""
+
+    def stretch(self, size: int, /) -> FileStretch:
+        """Go on by at most `size` bytes, which are sent without being read; by none at the end. Raises OSError."""
+        ...
 
 
 OpenAt = Callable[[int], Reader]
@@ -200,16 +212,16 @@ class BlobUpload:
             raise _Undecided(refusal, response.headers.get("Retry-After"))
         return response
 
-    def _blocks(self, start: int, count: int) -> Generator[bytes]:
+    def _blocks(self, start: int, count: int) -> Generator[Block]:
         self._tell(start)
         left = count
         with closing(self._open_at(start)) as reader:
             while left:
-                block = reader.read(min(_BLOCK_BYTES, left))
-                if not block:
+                block, size = _next_block(reader, left)
+                if not size:
                     raise RegistryError(f"uploading {self._what}: {left} bytes of it are missing here")
                 yield block
-                left -= len(block)
+                left -= size
                 self._tell(start + count - left)
 
     def _has_arrived(self, descriptor: Descriptor | None) -> bool:
@@ -256,6 +268,15 @@ class BlobUpload:
 
     def _scopes(self) -> Scopes:
         return repository_scopes(self._endpoint.repository, "pull,push")
+
+
+def _next_block(reader: Reader, left: int) -> tuple[Block, int]:
+    """Return what is sent next, and its size."""
+    if isinstance(reader, FileReader):
+        stretch = reader.stretch(min(_STRETCH_BYTES, left))
+        return stretch, stretch.size
+    block = reader.read(min(_BLOCK_BYTES, left))
+    return block, len(block)
 
 
 class _Undecided(Exception):

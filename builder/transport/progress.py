@@ -13,6 +13,7 @@ from builder.errors import Cancelled
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
 from builder.transport.source import BlobFile, BlobSink, Document, Source
+from builder.web.stretch import FileStretch
 
 MOVING, DONE, PRESENT = "moving", "done", "present"
 """On its way; there now; there before, so that nothing is sent."""
@@ -108,6 +109,11 @@ class _WatchedFile:
         data = self._file.read_at(offset, size)
         self._teller.tell(offset + len(data))
         return data
+
+    def stretch_at(self, offset: int, size: int) -> FileStretch:
+        stretch = self._file.stretch_at(offset, size)
+        self._teller.tell(offset + stretch.size)
+        return stretch
 
     def close(self) -> None:
         self._file.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from builder.oci.descriptor import Descriptor
+from builder.web.stretch import FileStretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class BlobFile(Protocol):
         """Return up to `size` bytes, none at the end. Raises OSError."""
         ...
 
+    def stretch_at(self, offset: int, size: int) -> FileStretch:
+        """Return where those bytes lie in an open file, for who can send them unread. Raises OSError."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -51,6 +56,11 @@ class OpenFile:
     def read_at(self, offset: int, size: int) -> bytes:
         """Read where it says, whatever others read."""
         return os.pread(self._file.fileno(), size, offset)
+
+    def stretch_at(self, offset: int, size: int) -> FileStretch:
+        """Say how much of that is there."""
+        descriptor = self._file.fileno()
+        return FileStretch(descriptor, offset, max(0, min(size, os.fstat(descriptor).st_size - offset)))
 
     def close(self) -> None:
         """Close the file."""

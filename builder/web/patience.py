@@ -24,6 +24,8 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from builder.web.stretch import FileStretch
+
 _SEND_BYTES = 256 << 10
 _COMMITS = ("PUT", "PATCH")
 _SLICE_SECONDS = 0.5
@@ -132,11 +134,24 @@ class Sending:
         self._sent = 0
 
     def send(self, connection: socket.socket, data: Any) -> None:
-        """Send all of `data`, bytes. Raises BrokenPipeError when there is an answer already; TooSlowError, OSError."""
-        rest = memoryview(data).cast("B")
+        """Send all of `data`, bytes or a FileStretch.
+
+        Raises BrokenPipeError when there is an answer already; TooSlowError, OSError, UnreadableError.
+        """
+        if not isinstance(data, FileStretch):
+            self._send_bytes(connection, memoryview(data).cast("B"))
+        elif type(connection) is not socket.socket:
+            for block in data.blocks():
+                self._send_bytes(connection, memoryview(block))
+        else:
+            while data.size:
+                self._listen(connection)
+                data = data.after(self._send_some(connection, partial(data.send, connection)))
+
+    def _send_bytes(self, connection: socket.socket, rest: memoryview) -> None:
         while rest:
             self._listen(connection)
-            rest = rest[self._send_some(connection, rest[:_SEND_BYTES]) :]
+            rest = rest[self._send_some(connection, partial(_send, connection, rest[:_SEND_BYTES])) :]
 
     def _listen(self, connection: socket.socket) -> None:
         # TLS has bytes of its own to say, tickets among them: there something to read need not be an answer.
@@ -144,15 +159,15 @@ class Sending:
             self.is_cut = True
             raise BrokenPipeError("answered early")  # urllib3 reads the answer after this one
 
-    def _send_some(self, connection: socket.socket, block: memoryview) -> int:
+    def _send_some(self, connection: socket.socket, send: Callable[[float], int]) -> int:
+        """Call `send` with the seconds it may take until it has sent something; return how many bytes."""
         began = time.monotonic()
         while True:
             silent = time.monotonic() - began
             if silent >= self._patience.silence_seconds:
                 raise TooSlowError("it takes no more of what is sent to it")
-            connection.settimeout(min(_SLICE_SECONDS, self._patience.silence_seconds - silent))
             try:
-                count = connection.send(block)
+                count = send(min(_SLICE_SECONDS, self._patience.silence_seconds - silent))
             except TimeoutError:
                 self._check()
                 self._listen(connection)
@@ -168,6 +183,11 @@ class Sending:
         if self._sent < self._patience.window_bytes:
             raise TooSlowError(f"it is too slow: it took {self._sent} bytes in {self._waited:.0f} seconds of waiting")
         self._waited, self._sent = 0.0, 0
+
+
+def _send(connection: socket.socket, block: memoryview, seconds: float) -> int:
+    connection.settimeout(seconds)
+    return connection.send(block)
 
 
 def _is_readable(connection: socket.socket) -> bool:

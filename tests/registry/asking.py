@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from tempfile import TemporaryFile
 from typing import Any
 
 from builder.oci.descriptor import Descriptor
@@ -16,6 +17,8 @@ from builder.registry.client import Pushed, RegistryClient
 from builder.registry.connection import Connection
 from builder.registry.credential_helper import Credentials
 from builder.store.store import Store
+from builder.transport.source import OpenFile
+from builder.web.stretch import FileStretch
 from tests.support.registry import FakeImage, FakeRegistry, sha256
 
 BLOB = os.urandom(300_000)
@@ -61,8 +64,27 @@ def opener(data: bytes) -> Callable[[int], io.BytesIO]:
     return lambda offset: io.BytesIO(data[offset:])
 
 
+class _File:
+    """A part of an open file, as the store gives it to be sent."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115  # `close` does
+        self._file.write(data)
+        self._file.flush()
+        self._blob, self._offset = OpenFile(self._file), offset
+        self.close = self._file.close
+
+    def read(self, size: int, /) -> bytes:
+        raise AssertionError("nothing is read that the system can send")
+
+    def stretch(self, size: int, /) -> FileStretch:
+        stretch = self._blob.stretch_at(self._offset, size)
+        self._offset += stretch.size
+        return stretch
+
+
 def push(one: RegistryClient, fake: FakeRegistry, data: bytes = BLOB, name: str = "team/app", **options: Any) -> Pushed:
-    return one.push_blob(reference(fake, name), descriptor_of(data), opener(data), **options)
+    return one.push_blob(reference(fake, name), descriptor_of(data), lambda offset: _File(data, offset), **options)
 
 
 def push_image(one: RegistryClient, fake: FakeRegistry, image: FakeImage, name: str = "team/app:1") -> Digest:

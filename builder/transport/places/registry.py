@@ -13,6 +13,7 @@ from builder.registry.client import RegistryClient
 from builder.store.repositories import Repositories
 from builder.transport.destination import copy_blob
 from builder.transport.source import BlobFile, BlobSink, Document, OpenFile, Source
+from builder.web.stretch import FileStretch
 
 _PARALLEL = 4
 
@@ -118,6 +119,11 @@ class _Part:
         data = self._blob.read_at(self._offset, size)
         self._offset += len(data)
         return data
+
+    def stretch(self, size: int, /) -> FileStretch:
+        stretch = self._blob.stretch_at(self._offset, size)
+        self._offset += stretch.size
+        return stretch
 
     def close(self) -> None:
         """Do nothing: the blob is closed by who opened it."""

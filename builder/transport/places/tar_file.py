@@ -24,6 +24,7 @@ from builder.layer.tar_reader import SCATTERED, Readable, read_tar
 from builder.transport.places.layout_source import shown_path
 from builder.transport.places.one_file import STDOUT
 from builder.transport.source import BlobFile, BlobSink
+from builder.web.stretch import FileStretch
 
 Temporary = Callable[[str], str]
 """Gives a path nobody else uses, for a label: store/temporary.py's TemporaryFiles.path."""
@@ -213,6 +214,12 @@ class _OpenMember:
         """Read where it says, and never what follows the member."""
         size = max(0, min(size, self._member.size - offset))
         return os.pread(self._descriptor, size, self._member.offset + offset)
+
+    def stretch_at(self, offset: int, size: int) -> FileStretch:
+        """Say how much of that the archive has, and the member."""
+        begin = self._member.offset + offset
+        there = min(self._member.size - offset, os.fstat(self._descriptor).st_size - begin)
+        return FileStretch(self._descriptor, begin, max(0, min(size, there)))
 
     def close(self) -> None:
         """Leave the archive open: its other members are read through the same descriptor."""
