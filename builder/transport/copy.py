@@ -56,7 +56,11 @@ def copy_documents(
     if destination.documents_are_blobs:
         blobs |= {document.descriptor.digest: document.descriptor for document in documents.all}
         source = _WithDocuments(source, documents)
-    copy_blobs(source, destination, [blobs[digest] for digest in sorted(blobs)], report=report)
+    # By digest, so that a file of them is the same however it came about; where several go at once, large ones first,
+    # as who waits for the last one should not wait for a large one.
+    by_size = destination.parallel > 1
+    ordered = sorted(blobs.values(), key=lambda blob: (-blob.size if by_size else 0, blob.digest))
+    copy_blobs(source, destination, ordered, report=report)
     for document in documents.all[:-1]:
         destination.put_manifest(document)
     destination.finish(documents.top, names)

@@ -278,6 +278,39 @@ def test_what_cannot_be_written_is_no_failure_of_the_network(tmp_path: Path) -> 
     assert len(taken) == 1
 
 
+class Asked:
+    """A destination that has everything, and notes what it is asked for."""
+
+    location = "asked"
+    documents_are_blobs = False
+
+    def __init__(self, parallel: int) -> None:
+        self.parallel = parallel
+        self.blobs: list[Descriptor] = []
+
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        self.blobs.append(descriptor)
+        return True
+
+    def put_blob(self, descriptor: Descriptor, source: Source) -> None:
+        raise AssertionError("it is there")
+
+    def put_manifest(self, document: Document) -> None: ...
+
+    def finish(self, top: Document, names: object) -> None: ...
+
+
+def test_large_blobs_go_first_where_several_go_at_once() -> None:
+    several, single = Asked(parallel=2), Asked(parallel=1)
+    copy_image(Memory(), several, "all")
+    copy_image(Memory(), single, "all")
+    largest = max(single.blobs, key=lambda blob: blob.size)
+    assert largest in several.blobs[:2]
+    digests = [blob.digest for blob in single.blobs]
+    assert digests == sorted(digests)
+    assert largest not in single.blobs[:2], "a test that can't fail"
+
+
 def test_an_interrupted_copy_ends_at_the_next_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, stopped = threading.Event(), threading.Event()
 
