@@ -2,7 +2,8 @@
 
 One image of ten layers and 500 MB, half of it as good as incompressible, is new in each round, so that no store has a
 part of it. It is pulled into each one's own store, pushed from there to an empty registry, and pushed once more. The
-registry is Debian's docker-registry on loopback, started for the race; what it is asked is counted in its log.
+registry is Debian's docker-registry on loopback, started for the race; what it is asked is counted in its log. It takes
+part in the race for two cores: why the aims of pushing can't be met there is docs/decisions/0023-what-a-push-costs.md.
 """
 
 from __future__ import annotations
