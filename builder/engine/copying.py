@@ -102,7 +102,7 @@ def copy_between(
     is_whole = all_platforms or (
         isinstance(origin, StoreLocation) and not platform and not isinstance(target, _ONE_PLATFORM)
     )
-    client = RegistryClient()
+    client = RegistryClient(notify=notify)
     with open_store(root, notify=notify) as store, store.lease(), open_source(origin, store, client) as opened:
         try:
             exactly = all_platforms or bool(platform)
@@ -258,7 +258,7 @@ def describe_elsewhere(root: str, text: str, *, notify: Notify) -> JsonObject:
     Raises PybuildError.
     """
     with open_store(root, notify=notify) as store:
-        location, client = parse_location(text), RegistryClient()
+        location, client = parse_location(text), RegistryClient(notify=notify)
         with open_source(location, store, client) as source:
             try:
                 top = source.manifest(location.image).descriptor.digest
@@ -276,7 +276,7 @@ def read_document_elsewhere(root: str, text: str, *, config: bool = False, notif
     Raises PybuildError.
     """
     with open_store(root, notify=notify) as store:
-        location, client = parse_location(text), RegistryClient()
+        location, client = parse_location(text), RegistryClient(notify=notify)
         with open_source(location, store, client) as source:
             try:
                 document = source.manifest(location.image)
@@ -307,7 +307,7 @@ def _config_at(source: Source, found: tuple[Descriptor, Manifest]) -> bytes:
     if config.size > MAX_DOCUMENT_BYTES:
         raise ImageError(f"the config of {descriptor.digest} is {config.size} bytes long, which is too much")
     data = bytearray()
-    copy_blob(source, config, data.extend)
+    copy_blob(source, config, data.extend, data.clear)
     return bytes(data)
 
 

@@ -81,7 +81,7 @@ def pull(
     """
     wanted = parse_platform(platform) if platform else host_platform()
     with open_store(root, notify=notify) as store, store.lease():
-        reference, client = parse_reference(name), RegistryClient()
+        reference, client = parse_reference(name), RegistryClient(notify=notify)
         references = [reference]
         if all_tags:
             if says_tag(name):

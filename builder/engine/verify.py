@@ -55,7 +55,7 @@ def verify_image(
             for check in verifier.checks(find_descriptor(store, text), wanted):
                 yield ImageCheck(*check)
             return
-        client = RegistryClient()
+        client = RegistryClient(notify=notify)
         with open_source(location, store, client) as source:
             verifier = ImageVerifier(source=source, open_layer=open_decompressed, temporary=store.temporary.path)
             try:

@@ -11,7 +11,7 @@ from functools import cached_property
 from threading import Lock
 from typing import TypeVar
 
-from builder.errors import DigestMismatch, RegistryError
+from builder.errors import DigestMismatch, ImageError, PybuildError, RegistryError
 from builder.oci.reference import Reference
 from builder.registry.authorization import Authorizer, FindCredentials
 from builder.registry.configuration import Configuration, load_configuration
@@ -30,9 +30,12 @@ class Access:
     """The way of one client to any registry. Safe for threads."""
 
     def __init__(
-        self, connection: Connection, environ: Mapping[str, str] = os.environ, find: FindCredentials | None = None
-    ) -> None:
+        self, connection: Connection, environ: Mapping[str, str] = os.environ, find: FindCredentials | None = None,
+        notify: Callable[[str], None] = lambda line: None,
+    ) -> None:  # fmt: skip
+        """`notify` gets a line for each mirror that is given up."""
         self.connection = connection
+        self._notify = notify
         self._environ = environ
         self._authorizer = Authorizer(connection, environ, find)
         self._lock = Lock()
@@ -54,32 +57,42 @@ class Access:
         """What registries.conf says, read once. Raises RegistryError."""
         return load_configuration(self._environ)
 
-    def from_first(
-        self,
-        reference: Reference,
-        ask: Callable[[Endpoint], _Answer],
-        *,
-        is_spoiled: Callable[[], bool] = lambda: False,
-    ) -> _Answer:
+    def places(self, reference: Reference) -> tuple[Endpoint, ...]:
+        """Return where a reference can be had: mirrors not given up, then the registry. Raises RegistryError."""
+        found = pull_endpoints(reference, self._environ, self._configuration)
+        return tuple(place for place in found if not self._is_given_up(place))
+
+    def from_first(self, reference: Reference, ask: Callable[[Endpoint], _Answer]) -> _Answer:
         """Return what the first place that has it answers: mirrors, then the registry, whose error counts.
 
-        A mirror that fails otherwise than by not having something is not asked again. Wrong bytes that were taken
-        already, as `is_spoiled` says, can't be mended by another place. Raises what `ask` raises.
+        Raises what `ask` raises.
         """
-        *mirrors, own = pull_endpoints(reference, self._environ, self._configuration)
+        *mirrors, own = self.places(reference)
         for mirror in mirrors:
-            if mirror in self._given_up:
-                continue
             try:
                 return ask(mirror)
-            except DigestMismatch:
-                self._given_up.add(mirror)
-                if is_spoiled():
-                    raise
+            except (DigestMismatch, ImageError) as error:
+                self.give_up(mirror, error)
             except RegistryError as error:
-                if error.status != 404:
-                    self._given_up.add(mirror)
+                self.pass_over(mirror, error)
         return ask(own)
+
+    def pass_over(self, mirror: Endpoint, error: RegistryError) -> None:
+        """Give a mirror up, unless it only lacks something."""
+        if error.status != 404:
+            self.give_up(mirror, error)
+
+    def give_up(self, mirror: Endpoint, error: PybuildError) -> None:
+        """Ask a mirror no more, and say why: once."""
+        with self._lock:
+            is_known = mirror in self._given_up
+            self._given_up.add(mirror)
+        if not is_known:
+            self._notify(f"mirror {mirror.registry} is not asked any more: {error.message}")
+
+    def _is_given_up(self, place: Endpoint) -> bool:
+        with self._lock:
+            return place.is_mirror and place in self._given_up
 
     def send(
         self, method: str, url: str, endpoint: Endpoint, scopes: Scopes, headers: Mapping[str, str] | None = None, *,

@@ -19,8 +19,9 @@ from builder.errors import PybuildError, RegistryError
 from builder.oci import canonical
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
+from builder.oci.manifest import parse_manifest
 from builder.oci.reference import Reference
-from builder.registry import download, listing, manifests, referrers, upload
+from builder.registry import download, listing, manifests, mirrored, referrers, upload
 from builder.registry.access import Access
 from builder.registry.authorization import FindCredentials
 from builder.registry.connection import Connection
@@ -45,10 +46,13 @@ class RegistryClient:
         *,
         credentials: FindCredentials | None = None,
         chunk_bytes: int | None = None,
+        notify: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """`credentials` takes the place of credential files; `chunk_bytes` lets blobs go in chunks of that size."""
+        """`credentials` takes the place of credential files; `chunk_bytes` lets blobs go in chunks of that size;
+        `notify` gets a line for what went wrong and did no harm: a mirror that is given up.
+        """
         self.connection = connection or Connection(environ=environ)
-        self._access = Access(self.connection, environ, credentials)
+        self._access = Access(self.connection, environ, credentials, notify)
         self._chunk_bytes = chunk_bytes
         self._lock = Lock()
         self._pushing: dict[tuple[str, str, Digest], Lock] = {}
@@ -61,9 +65,14 @@ class RegistryClient:
     def get_manifest(self, reference: Reference) -> FetchedManifest:
         """Fetch what a tag or digest names. Raises RegistryError; DigestMismatch when the bytes are other ones."""
         name, what = _name(reference), str(reference)
-        return self._access.from_first(
-            reference, lambda place: manifests.get_manifest(self._access, place, name, reference.digest, what)
-        )
+
+        def ask(place: Endpoint) -> FetchedManifest:
+            fetched = manifests.get_manifest(self._access, place, name, reference.digest, what)
+            if place.is_mirror:  # another place may have better ones than a manifest that nobody can read
+                parse_manifest(fetched.data, fetched.media_type, what)
+            return fetched
+
+        return self._access.from_first(reference, ask)
 
     def head_manifest(self, reference: Reference) -> Descriptor | None:
         """Return the descriptor of what a tag or digest names, None when there is nothing. Raises RegistryError."""
@@ -90,9 +99,11 @@ class RegistryClient:
 
         Raises RegistryError when the registry has not got it or keeps breaking off.
         """
-        self._access.from_first(
-            reference, lambda place: download.fetch_blob(self._access, place, descriptor, sink, progress)
-        )
+        *mirrors, own = self._access.places(reference)
+        if mirrors:
+            mirrored.fetch_blob(self._access, [*mirrors, own], descriptor, sink, progress)
+        else:
+            download.fetch_blob(self._access, own, descriptor, sink, progress)
 
     # --- push
 

@@ -35,7 +35,11 @@ class Sink(Protocol):
 
     written: int
 
-    def write(self, data: bytes) -> int: ...
+    def write(self, data: bytes, /) -> int: ...
+
+    def restart(self) -> bool:
+        """Forget what was written, and say so; False where the bytes have gone on to somebody."""
+        ...
 
 
 def fetch_blob(

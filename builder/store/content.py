@@ -223,6 +223,16 @@ class Ingest:
             self._pipeline.write(bytes(data))  # no copy when it is bytes already
         return length
 
+    def restart(self) -> bool:
+        """Forget what was written: it was not the blob. Raises StoreError."""
+        with translated(f"writing {self._label()}"):
+            self._pipeline.finish()
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        self._pipeline = Pipeline(self._descriptor, self._pipeline.hash.name)
+        self.written = 0
+        return True
+
     def commit(self) -> Digest:
         """Make the blob durable and visible; returns its digest. Raises DigestMismatch, StoreError."""
         with translated(f"writing {self._label()}"):

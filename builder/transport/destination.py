@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from builder.errors import DigestMismatch, TransportError
 from builder.oci.descriptor import Descriptor
@@ -60,20 +60,43 @@ def writing(what: str) -> Iterator[None]:
         raise TransportError(f"writing {what}: {reason} ({error.filename or ''})") from error
 
 
-def copy_blob(source: Source, descriptor: Descriptor, write: Callable[[bytes], object]) -> None:
-    """Give a blob to `write`, checked by the end. Raises DigestMismatch, and what the source raises."""
-    sink = _CheckedSink(descriptor, write, digests=not source.is_checked)
+def copy_blob(
+    source: Source, descriptor: Descriptor, write: Callable[[bytes], object], again: Callable[[], object] | None = None
+) -> None:
+    """Give a blob to `write`, checked by the end; `again` forgets what was written, where that can be.
+
+    Raises DigestMismatch, and what the source raises.
+    """
+    sink = _CheckedSink(descriptor, write, again, digests=not source.is_checked)
     source.blob(descriptor, sink)
     sink.finish()
+
+
+def copy_to_file(source: Source, descriptor: Descriptor, file: BinaryIO) -> None:
+    """Write a blob to an empty file, checked by the end. Raises DigestMismatch, OSError, and what the source raises."""
+
+    def again() -> None:
+        file.seek(0)
+        file.truncate()
+
+    copy_blob(source, descriptor, file.write, again)
 
 
 class _CheckedSink:
     """Passes a blob on, and compares its size and, unless its source has done so, its digest."""
 
-    def __init__(self, descriptor: Descriptor, write: Callable[[bytes], object], *, digests: bool) -> None:
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        write: Callable[[bytes], object],
+        again: Callable[[], object] | None,
+        *,
+        digests: bool,
+    ) -> None:
         self.written = 0
         self._descriptor = descriptor
         self._write = write
+        self._again = again
         self._hash = hashlib.new(descriptor.digest.algorithm) if digests else None
 
     def write(self, data: bytes, /) -> int:
@@ -85,6 +108,16 @@ class _CheckedSink:
         if self._hash is not None:
             self._hash.update(data)
         return len(data)
+
+    def restart(self) -> bool:
+        """Begin anew, where who is given the blob can."""
+        if self._again is None:
+            return False
+        self._again()
+        self.written = 0
+        if self._hash is not None:
+            self._hash = hashlib.new(self._descriptor.digest.algorithm)
+        return True
 
     def finish(self) -> None:
         """Compare. Raises DigestMismatch."""

@@ -45,7 +45,9 @@ class Fetcher:
         self._notify = notify
         self._report = report
         self._aliases: dict[str, str] = {}
-        self._client = client or RegistryClient(Connection(cancelled=cancel.is_set, sleep=lambda s: _wait(cancel, s)))
+        self._client = client or RegistryClient(
+            Connection(cancelled=cancel.is_set, sleep=lambda s: _wait(cancel, s)), notify=notify
+        )
 
     def fetch(self, reference: Reference, kept_as: str, platform: Platform) -> Image:
         """Fetch the documents of an image by its name, and keep them under the name `kept_as`.

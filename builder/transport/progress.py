@@ -99,6 +99,9 @@ class _WatchedSink:
         self._teller.tell(self._sink.written)
         return taken
 
+    def restart(self) -> bool:
+        return self._sink.restart()
+
 
 class _WatchedFile:
     def __init__(self, file: BlobFile, teller: _Teller) -> None:

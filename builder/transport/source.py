@@ -32,6 +32,10 @@ class BlobSink(Protocol):
 
     def write(self, data: bytes, /) -> int: ...
 
+    def restart(self) -> bool:
+        """Forget what was written, and say so; False where the bytes have gone on to somebody."""
+        ...
+
 
 class BlobFile(Protocol):
     """A blob that can be read from anywhere, again, and by several at once."""

@@ -202,6 +202,13 @@ class _Spool:
         self.written += len(data)
         return len(data)
 
+    def restart(self) -> bool:
+        """Empty the file."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.written = 0
+        return True
+
 
 class _DigestedFile:
     """A blob read from its beginning, whose bytes are digested while they pass."""

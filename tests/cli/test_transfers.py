@@ -31,6 +31,28 @@ def test_a_pulled_image_is_here_with_its_layers(pybuild: Program, registry: Fake
     assert not any("complete" in line for line in again)
 
 
+def test_a_mirror_that_lies_is_told_once_and_the_image_comes_from_the_registry(
+    pybuild: Program, registry: FakeRegistry
+) -> None:
+    image = make_image([{"a": b"a"}, {"b": b"b"}])
+    registry.add_image("team/demo", "v1", image)
+    path = pybuild.folder.parent / "registries.conf"
+    with FakeRegistry() as mirror:
+        mirror.add_image("copies/demo", "v1", image)
+        for digest in mirror.blobs:
+            mirror.blobs[digest] = b"evil" + mirror.blobs[digest][4:]
+        path.write_text(
+            f'[[registry]]\nprefix = "r.example/team"\nlocation = "{registry.host}/team"\n'
+            f'[[registry.mirror]]\nlocation = "{mirror.host}/copies"\n'
+        )
+        env: dict[str, str | None] = {"CONTAINERS_REGISTRIES_CONF": str(path)}
+        told = f"mirror {mirror.host} is not asked any more: blob sha256:"
+        built = pybuild.build("FROM r.example/team/demo:v1\nCOPY --from=r.example/team/demo:v1 /a /c\n", env=env)
+        assert built.succeeded().err.count(told) == 1
+        copied = pybuild("copy", "docker://r.example/team/demo:v1", "oci-archive:-", env=env)
+        assert copied.succeeded().err.count(told) == 1
+
+
 def test_a_tag_that_moved_says_what_it_was(pybuild: Program, registry: FakeRegistry) -> None:
     first, second = make_image([{"a": b"a"}]), make_image([{"a": b"a"}, {"b": b"b"}])
     name = registry.add_image("demo", "v1", first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ import pytest
 from builder.errors import RegistryError
 from builder.oci.digest import Digest
 from builder.oci.reference import parse_reference
+from builder.registry.client import RegistryClient
 from builder.registry.configuration import find_alias, load_configuration
+from builder.registry.connection import Connection
 from builder.registry.endpoint import endpoint_of, pull_endpoints
 from builder.store.store import Store
-from tests.registry.asking import BLOB, client, descriptor_of, opener
+from builder.transport.destination import copy_blob
+from builder.transport.places.registry import RegistrySource
+from tests.registry.asking import BLOB, NOBODY, client, descriptor_of, opener
 from tests.support.registry import FakeRegistry, Fault, make_image, sha256
 
 NAME = "r.example/team/app:1"
@@ -77,26 +82,87 @@ def test_a_mirror_that_fails_is_asked_once(
     assert len(mirror.requests) == before
 
 
-def test_a_mirror_that_lies_about_a_digest_is_passed_over(
+def test_a_mirror_whose_manifest_is_another_or_none_is_passed_over(
     tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry
 ) -> None:
     image, evil = make_image(), make_image([{"evil": b""}])
     registry.add_image("other/team/app", "1", image)
     mirror.manifests["mirror/team/app", image.digest] = (evil.manifest, evil.media_type)
-    reference = parse_reference(f"r.example/team/app@{image.digest}")
-    assert client(mirrored(tmp_path, registry, mirror)).get_manifest(reference).data == image.manifest
+    mirror.manifests["mirror/team/app", "1"] = (b'{"schemaVersion": 2, "lay', evil.media_type)
+    for name in (f"r.example/team/app@{image.digest}", NAME):
+        one = client(mirrored(tmp_path, registry, mirror))
+        assert one.get_manifest(parse_reference(name)).data == image.manifest
 
 
-def test_a_blob_that_a_mirror_breaks_off_comes_from_the_registry_from_there_on(
+WRONG = bytes(len(BLOB))
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["kept", "passed on"])
+@pytest.mark.parametrize(
+    ("faults", "asked_from"),
+    [
+        ([Fault("blobs", cut_after=100_000), Fault("blobs", status=404, body=b"")], ["bytes=100000-"]),
+        ([Fault("blobs", body=WRONG)], [""]),
+        ([Fault("blobs", body=BLOB + b"more")], [""]),
+        # Nobody sees that the beginning is wrong before the end is there, which is another's.
+        (
+            [Fault("blobs", body=WRONG, cut_after=100_000), Fault("blobs", status=403, body=b"")],
+            ["bytes=100000-", ""],
+        ),
+        ([Fault("blobs", cut_after=70_000), Fault("blobs", cut_after=0, times=50)], ["bytes=70000-"]),
+    ],
+    ids=["breaks off", "other bytes", "too many bytes", "other bytes at first", "dies"],
+)
+def test_what_a_mirror_does_to_a_blob_costs_its_bytes_and_never_the_pull(
+    tmp_path: Path,
+    registry: FakeRegistry,
+    mirror: FakeRegistry,
+    store: Store,
+    faults: list[Fault],
+    asked_from: list[str],
+    goes_on: bool,
+) -> None:
+    registry.blobs[sha256(BLOB)] = mirror.blobs[sha256(BLOB)] = BLOB
+    mirror.faults += [replace(fault) for fault in faults]
+    notes: list[str] = []
+    environ = {**NOBODY, **mirrored(tmp_path, registry, mirror)}
+    one = RegistryClient(Connection(sleep=lambda seconds: None, environ=environ), environ, notify=notes.append)
+    source, moved, taken = RegistrySource(parse_reference(NAME), one), Moved(), bytearray()
+    if goes_on:  # as into a pipe: what is written cannot be had back
+        copy_blob(source, descriptor_of(BLOB), taken.extend)
+        assert taken == BLOB
+    else:
+        with store.blobs.ingest(Digest(sha256(BLOB)), len(BLOB)) as sink:
+            one.fetch_blob(parse_reference(NAME), descriptor_of(BLOB), sink, moved)
+            sink.commit()
+        assert moved.bytes == len(BLOB)
+    assert [headers.get("range", "") for _, _, headers in registry.requests] == asked_from
+    is_lacking = any(fault.status == 404 for fault in faults)
+    assert len(notes) == (0 if is_lacking else 1), notes
+    assert all(f"mirror {mirror.host} is not asked any more: " in note for note in notes)
+
+
+def test_the_next_mirror_is_asked_before_the_registry(
     tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry, store: Store
 ) -> None:
-    mirror.blobs[sha256(BLOB)] = BLOB
-    mirror.faults.append(Fault("blobs", cut_after=100_000))
-    mirror.faults.append(Fault("blobs", status=404, body=b""))
-    with store.blobs.ingest(Digest(sha256(BLOB)), len(BLOB)) as sink:
-        client(mirrored(tmp_path, registry, mirror)).fetch_blob(parse_reference(NAME), descriptor_of(BLOB), sink)
-        sink.commit()
-    assert registry.requests[0][2]["range"] == "bytes=100000-"
+    with FakeRegistry() as second:
+        mirror.blobs[sha256(BLOB)], second.blobs[sha256(BLOB)] = WRONG, BLOB
+        again = f'[[registry.mirror]]\nlocation = "{second.host}/mirror"\n'
+        one = client(mirrored(tmp_path, registry, mirror, again))
+        for _ in range(2):
+            with store.blobs.ingest(Digest(sha256(BLOB)), len(BLOB), replace=True) as sink:
+                one.fetch_blob(parse_reference(NAME), descriptor_of(BLOB), sink)
+                sink.commit()
+    assert (len(mirror.requests), len(second.requests), registry.requests) == (1, 2, [])
+
+
+class Moved:
+    """A progress that counts."""
+
+    bytes = 0
+
+    def __call__(self, count: int) -> None:
+        self.bytes += count
 
 
 def test_pushes_go_to_the_registry_itself(tmp_path: Path, registry: FakeRegistry, mirror: FakeRegistry) -> None:

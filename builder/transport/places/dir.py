@@ -24,7 +24,7 @@ from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest, digest_of, digest_or_none
 from builder.oci.reference import Reference
-from builder.transport.destination import copy_blob, writing
+from builder.transport.destination import copy_to_file, writing
 from builder.transport.places.layout_source import DirectoryFiles
 from builder.transport.source import BlobFile, BlobSink, Document, Source
 
@@ -107,7 +107,7 @@ class DirDestination:
         with self._writing():
             self._begin()
             with replacing(f"{self.location}/{file_name(descriptor.digest)}") as file:
-                copy_blob(source, descriptor, file.write)
+                copy_to_file(source, descriptor, file)
         self._written.add(descriptor.digest)
 
     def put_manifest(self, document: Document) -> None:

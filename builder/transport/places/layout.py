@@ -22,7 +22,7 @@ from builder.oci.media_type import OCI_INDEX
 from builder.oci.reference import Reference
 from builder.store.checked import open_checked, open_regular
 from builder.store.store import LAYOUT
-from builder.transport.destination import copy_blob, writing
+from builder.transport.destination import copy_to_file, writing
 from builder.transport.places.layout_source import blob_path, check_layout
 from builder.transport.source import Document, Source
 
@@ -59,7 +59,7 @@ class LayoutDestination:
             os.makedirs(os.path.dirname(target), exist_ok=True)
             with replacing(target) as file:
                 os.fchmod(file.fileno(), _BLOB_MODE)
-                copy_blob(source, descriptor, file.write)
+                copy_to_file(source, descriptor, file)
 
     def put_manifest(self, document: Document) -> None:
         """Do nothing: it came as a blob."""

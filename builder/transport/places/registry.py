@@ -11,7 +11,7 @@ from builder.oci.digest import parse_digest
 from builder.oci.reference import Reference
 from builder.registry.client import RegistryClient
 from builder.store.repositories import Repositories
-from builder.transport.destination import copy_blob
+from builder.transport.destination import copy_to_file
 from builder.transport.source import BlobFile, BlobSink, Document, OpenFile, Source
 from builder.web.stretch import FileStretch
 
@@ -100,7 +100,7 @@ def _fetched(source: Source, descriptor: Descriptor) -> BlobFile:
     """Fetch a blob into a file that has no name: it may have to be sent twice."""
     file = cast(BinaryIO, TemporaryFile())  # noqa: SIM115  # whoever is given it closes it
     try:
-        copy_blob(source, descriptor, file.write)
+        copy_to_file(source, descriptor, file)
         file.flush()
     except BaseException:
         file.close()

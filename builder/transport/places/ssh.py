@@ -6,7 +6,7 @@ Blobs are digested there before they get their names; index.json changes under t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from builder.errors import DigestMismatch, TransportError
@@ -54,19 +54,19 @@ class _RemoteFiles:
 
     def read(self, name: str, limit: int) -> bytes:
         """Return a small file whole. Raises TransportError, also beyond `limit` bytes."""
-        collected = _Collected()
-        self._get(name, collected, limit)
-        return bytes(collected.data)
+        collected = bytearray()
+        self._get(name, collected.extend, limit)
+        return bytes(collected)
 
     def copy(self, name: str, sink: BlobSink) -> None:
         """Write a file to `sink`. Raises TransportError."""
-        self._get(name, sink, None)
+        self._get(name, sink.write, None)
 
     def open(self, name: str) -> BlobFile:
         """Never called: `SshSource.open_blob` opens nothing."""
         raise NotImplementedError
 
-    def _get(self, name: str, sink: BlobSink, limit: int | None) -> None:
+    def _get(self, name: str, write: Callable[[bytes], object], limit: int | None) -> None:
         with self._session.lock:
             answer = self._session.ask("get", name)
             if answer[:1] != ["yes"]:
@@ -74,20 +74,7 @@ class _RemoteFiles:
             size = int(answer[1])
             if limit is not None and size > limit:
                 raise TransportError(f"{self.what}: {name} is longer than {limit} bytes")
-            self._session.receive(sink, size)
-
-
-class _Collected:
-    """Takes bytes."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.written = 0
-
-    def write(self, data: bytes, /) -> int:
-        self.data += data
-        self.written += len(data)
-        return len(data)
+            self._session.receive(write, size)
 
 
 class SshDestination:
@@ -148,12 +135,12 @@ class SshDestination:
     def finish(self, top: Document, names: Sequence[Reference]) -> None:
         """Name the image in index.json, beside those that are there."""
         session, what = self._session, f"{self.location}: index.json"
-        answer, present = session.ask("index"), _Collected()
+        answer, present = session.ask("index"), bytearray()
         if answer[:1] == ["yes"]:
             if int(answer[1]) > MAX_INDEX_BYTES:
                 raise TransportError(f"{what} is longer than {MAX_INDEX_BYTES} bytes")
-            session.receive(present, int(answer[1]))
-        data = self._new_index(bytes(present.data), top.descriptor, names, what)
+            session.receive(present.extend, int(answer[1]))
+        data = self._new_index(bytes(present), top.descriptor, names, what)
         session.send(b"write %d\n" % len(data) + data)
         session.answer()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
 from threading import RLock
@@ -20,7 +20,6 @@ from typing import IO, NoReturn, cast
 from builder.errors import TransportError
 from builder.transport.places.ssh_script import SCRIPT
 from builder.transport.places.store_location import SshLocation
-from builder.transport.source import BlobSink
 
 _BLOCK_BYTES = 1 << 18
 _MAX_LINE_BYTES = 4096
@@ -63,15 +62,15 @@ class SshSession:
             raise TransportError(f"{self.location}: {' '.join(words[1:])}{f' ({said})' if said else ''}")
         return words
 
-    def receive(self, sink: BlobSink, size: int) -> None:
-        """Give the next `size` bytes to `sink`. Raises TransportError, and what the sink raises."""
+    def receive(self, write: Callable[[bytes], object], size: int) -> None:
+        """Give the next `size` bytes to `write`. Raises TransportError, and what it raises."""
         left = size
         while left:
             block = self._output.read(min(left, _BLOCK_BYTES))
             if not block:
                 self._broken()
             left -= len(block)
-            sink.write(block)
+            write(block)
 
     def hang_up(self) -> None:
         """End the conversation; the other side tidies up by itself."""
