@@ -109,6 +109,7 @@ def copy_between(
             documents = _documents(store, opened, origin, None if is_whole else wanted, is_exact=exactly)
         except RegistryError as error:
             raise explain(error, _reference(origin), store, client) from error
+        _tell_left_out(documents, source, notify)
         # After the documents are read and before a blob is: what a name stands for is not known before.
         if is_index(documents.top.descriptor) and isinstance(target, _ONE_PLATFORM):
             raise TransportError(
@@ -165,6 +166,12 @@ def _documents(
     return found if platform is None else found.without_indexes()
 
 
+def _tell_left_out(documents: Documents, where: str, notify: Notify) -> None:
+    """Tell what an index names and is not carried: its bytes stay, and so does its digest."""
+    for what in documents.left_out:
+        notify(f"{where} names {what}: it is not copied")
+
+
 def _in_store(store: Store, source: Source, name: str) -> Descriptor:
     """Return what the store has under a name, an image ID or a digest, be it of a manifest that only an index names."""
     with suppress(StoreError):
@@ -210,7 +217,8 @@ def save_images(
         chosen = [(_to_save(store, source, image, target), names) for image, names in images.values()]
         with open_destination(target, store, RegistryClient()) as place:
             for image, references in chosen:
-                copy_image(source, place, image, names=list(dict.fromkeys(references)))
+                documents = copy_image(source, place, image, names=list(dict.fromkeys(references)))
+                _tell_left_out(documents, str(image.digest), notify)
 
 
 def _check_tags(images: Iterable[Sequence[Reference]]) -> None:
@@ -245,6 +253,7 @@ def load_images(
         destination = WholeImageDestination(store)
         for image in source.images():
             documents = copy_image(source, destination, image.image, names=image.names, report=events.report_to(sink))
+            _tell_left_out(documents, source.location, notify)
             # An index of no images has no config, and so no ID that could be shown.
             if not documents.manifests:
                 raise TransportError(f"{source.location}: {documents.top.descriptor.digest} is an index of no images")

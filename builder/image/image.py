@@ -109,9 +109,10 @@ def choose_platform(index: Index, platform: Platform, what: str = "the index") -
     if unstated:
         return unstated[0]
     there = ", ".join(sorted({str(entry.platform) for entry in candidates})) or "none"
-    raise ImageError(
-        f"no match for platform {platform} in {what}", hint=f"It offers: {there}. Choose one with --platform."
-    )
+    hint = f"It offers: {there}. Choose one with --platform."
+    if index.foreign:
+        hint = f"It offers: {there}; and what has digests that cannot be checked here: {index.foreign[0]:.60}."
+    raise ImageError(f"no match for platform {platform} in {what}", hint=hint)
 
 
 def _is_choice(entry: Descriptor) -> bool:
@@ -150,7 +151,10 @@ def is_index(descriptor: Descriptor) -> bool:
 
 
 def walk_manifests(blobs: BlobReader, descriptor: Descriptor) -> Iterator[Descriptor]:
-    """Yield the manifests an index leads to, in its order; a manifest yields itself."""
+    """Yield the manifests an index leads to, in its order; a manifest yields itself.
+
+    Entries of unknown types are passed over (image-index.md).
+    """
     if not is_index(descriptor):
         yield descriptor
         return
@@ -158,4 +162,5 @@ def walk_manifests(blobs: BlobReader, descriptor: Descriptor) -> Iterator[Descri
     document = parse_manifest(data, descriptor.media_type, f"index {descriptor.digest}")
     if isinstance(document, Index):
         for child in document.manifests:
-            yield from walk_manifests(blobs, child) if child.digest != descriptor.digest else ()
+            if child.digest != descriptor.digest and child.media_type in INDEX_TYPES | MANIFEST_TYPES:
+                yield from walk_manifests(blobs, child)

@@ -67,6 +67,11 @@ def digest_or_none(text: str) -> Digest | None:
         return None
 
 
+def is_foreign(text: object) -> bool:
+    """Say whether `text` is a well-formed digest of an algorithm that nobody here can compute."""
+    return isinstance(text, str) and bool(_GRAMMAR.fullmatch(text)) and text.partition(":")[0] not in _HEX_LENGTHS
+
+
 def digest_of(data: bytes, algorithm: str = "sha256") -> Digest:
     """Return the digest of `data`."""
     return Digest(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")

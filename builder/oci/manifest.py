@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from builder.errors import ImageError
 from builder.oci import canonical
 from builder.oci.descriptor import Descriptor, descriptor_from_json
+from builder.oci.digest import is_foreign
 from builder.oci.media_type import CONFIG_TYPES, INDEX_TYPES, MANIFEST_TYPES, OCI_MANIFEST
 
 
@@ -34,6 +36,8 @@ class Index:
 
     manifests: tuple[Descriptor, ...]
     media_type: str
+    foreign: tuple[str, ...] = ()
+    """Digests of entries by algorithms that nobody here can compute: they are kept, and not followed."""
 
 
 def parse_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index:
@@ -60,7 +64,7 @@ def parse_manifest(data: bytes, media_type: str, what: str) -> Manifest | Index:
     if "manifests" in document and ("layers" in document or "config" in document):
         raise ImageError(f"{what} is both an index and a manifest; such documents are refused (CVE-2021-41190)")
     if kind in INDEX_TYPES or (not kind and "manifests" in document):
-        return Index(_descriptors(document, "manifests", what), kind)
+        return _index(document, kind, what)
     if kind in MANIFEST_TYPES or (not kind and "layers" in document):
         return Manifest(
             descriptor_from_json(document.get("config"), f"the config of {what}"),
@@ -75,8 +79,33 @@ def is_image(manifest: Manifest) -> bool:
     return manifest.config.media_type in CONFIG_TYPES
 
 
+def index_entries_from_json(members: Sequence[Any], what: str) -> tuple[Descriptor | None, ...]:
+    """Read the entries of an index; None stands for one whose digest is of an unknown algorithm.
+
+    Those are no error: the other images of the index are none the worse (image-index.md). Raises ImageError.
+    """
+    return tuple(
+        None
+        if isinstance(item, dict) and is_foreign(item.get("digest"))
+        else descriptor_from_json(item, f"manifests[{number}] of {what}")
+        for number, item in enumerate(members)
+    )
+
+
+def _index(document: dict[str, Any], kind: str, what: str) -> Index:
+    members = _members(document, "manifests", what)
+    entries = index_entries_from_json(members, what)
+    foreign = tuple(str(item["digest"]) for item, entry in zip(members, entries, strict=True) if entry is None)
+    return Index(tuple(entry for entry in entries if entry is not None), kind, foreign)
+
+
 def _descriptors(document: dict[str, Any], member: str, what: str) -> tuple[Descriptor, ...]:
+    members = _members(document, member, what)
+    return tuple(descriptor_from_json(item, f"{member}[{number}] of {what}") for number, item in enumerate(members))
+
+
+def _members(document: dict[str, Any], member: str, what: str) -> list[Any]:
     members = document.get(member) or []
     if not isinstance(members, list):
         raise ImageError(f"{what}: {member} is not a list")
-    return tuple(descriptor_from_json(item, f"{member}[{number}] of {what}") for number, item in enumerate(members))
+    return members

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from builder.errors import BlobNotFound, PybuildError
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor, descriptor_from_json
-from builder.oci.digest import Digest
+from builder.oci.digest import Digest, is_foreign
 from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES
 from builder.store.containers import Containers
 from builder.store.store import Store
@@ -39,7 +39,11 @@ def references_of(store: Store, descriptor: Descriptor) -> list[Descriptor]:
         document = json.loads(store.blobs.read_unchecked(descriptor.digest, MAX_DOCUMENT_BYTES))
         members = [*(document.get("manifests") or ()), *(document.get("layers") or ())]
         members += [document[key] for key in ("config", "subject") if isinstance(document.get(key), dict)]
-        return [descriptor_from_json(member, f"a member of {descriptor.digest}") for member in members]
+        return [
+            descriptor_from_json(member, f"a member of {descriptor.digest}")
+            for member in members
+            if not is_foreign(member.get("digest"))  # of an index: its other images are needed nevertheless
+        ]
     except BlobNotFound:
         return []
     except (PybuildError, ValueError, TypeError, AttributeError, RecursionError):

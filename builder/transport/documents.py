@@ -26,6 +26,8 @@ class Documents:
     all: tuple[Document, ...]
     manifests: tuple[tuple[Descriptor, Manifest], ...]
     """The images among them, in the order of the index."""
+    left_out: tuple[str, ...] = ()
+    """What else an index names, in words: nobody here knows what it leads to, or can check it."""
 
     @property
     def top(self) -> Document:
@@ -50,6 +52,7 @@ def read_documents(source: Source, image: str | Descriptor, platform: Platform |
     """
     all_: dict[str, Document] = {}
     manifests: list[tuple[Descriptor, Manifest]] = []
+    left_out: list[str] = []
 
     def read(wanted: str | Descriptor, depth: int) -> None:
         if depth == _MAX_NESTING:
@@ -61,13 +64,16 @@ def read_documents(source: Source, image: str | Descriptor, platform: Platform |
         elif platform is not None:
             read(choose_platform(parsed, platform, f"manifest {document.descriptor.digest}"), depth + 1)
         else:
+            left_out.extend(f"{digest}, a digest that cannot be checked here" for digest in parsed.foreign)
             for child in parsed.manifests:
-                if child.digest not in all_ and child.media_type in INDEX_TYPES | MANIFEST_TYPES:
+                if child.media_type not in INDEX_TYPES | MANIFEST_TYPES:
+                    left_out.append(f"{child.digest}, of the unknown type {child.media_type!r:.100}")
+                elif child.digest not in all_:
                     read(child, depth + 1)
         all_[document.descriptor.digest] = document
 
     read(image, 0)
-    return Documents(tuple(all_.values()), tuple(manifests))
+    return Documents(tuple(all_.values()), tuple(manifests), tuple(dict.fromkeys(left_out)))
 
 
 def _read_document(source: Source, wanted: str | Descriptor) -> tuple[Document, Manifest | Index]:

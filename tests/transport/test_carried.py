@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from builder.engine.copying import copy_between, load_images
 from builder.errors import PybuildError
 from builder.image.image import load_image
 from builder.layer.compression import open_decompressed
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import digest_of
 from builder.oci.media_type import OCI_INDEX, OCI_MANIFEST
+from builder.oci.platform import Platform
+from builder.store.reachability import needed_blobs
 from builder.store.store import Store
 from builder.store.verify import verify_store
 from builder.transport.copy import copy_image
@@ -93,14 +96,34 @@ def test_an_attestation_is_no_image_of_any_platform(store: Store, tmp_path: Path
     assert resolver(store).resolve(f"oci-layout://{tmp_path}/in:latest", AMD64).manifest_digest == IMAGE.digest
 
 
-@pytest.mark.parametrize("algorithm", ["blake3", "sha3-256"])
-def test_a_digest_of_an_unknown_algorithm_ends_a_copy_with_its_name(
-    store: Store, tmp_path: Path, algorithm: str
-) -> None:
-    entry = {"mediaType": OCI_MANIFEST, "digest": f"{algorithm}:{'a' * 64}", "size": 3}
-    write_layout(tmp_path / "in", make_index([IMAGE], [entry]))
-    with pytest.raises(PybuildError, match=f"'{algorithm}' is not supported"):
-        copy_image(LayoutSource(str(tmp_path / "in")), StoreDestination(store), "latest")
+def test_entries_that_nobody_here_knows_take_nothing_from_the_other_images(store: Store, tmp_path: Path) -> None:
+    """Neither from the image that is chosen, nor in a copy of all, nor when what is not needed is pruned."""
+    foreign = [
+        {"mediaType": OCI_MANIFEST, "digest": f"{name}:{'a' * 64}", "size": 3} for name in ("blake3", "sha3-256")
+    ]
+    index = make_index([IMAGE], [*foreign, described(ODD, "application/x-odd")])
+    write_layout(tmp_path / "in", index)
+    blobs = tmp_path / "in/blobs/sha256"
+    for digest, data in {**IMAGE.blobs, IMAGE.digest: IMAGE.manifest}.items():
+        (blobs / digest[7:]).write_bytes(data)
+    listed = json.loads((tmp_path / "in/index.json").read_text())
+    listed["manifests"] = [*foreign, described(ODD, "application/x-odd"), *listed["manifests"]]
+    (tmp_path / "in/index.json").write_text(json.dumps(listed))
+    place = f"oci-layout://{tmp_path}/in"
+    assert resolver(store).resolve(f"{place}:latest", AMD64).manifest_digest == IMAGE.digest
+    with pytest.raises(PybuildError) as nothing:
+        resolver(store).resolve(f"{place}:latest", Platform("linux", "s390x"))
+    assert "cannot be checked here: blake3:aaa" in nothing.value.hint
+    for there in (f"oci:{tmp_path}/out:x", f"oci-archive:{tmp_path}/x.tar"):
+        notes: list[str] = []
+        copied = copy_between(f"oci:{tmp_path}/in:latest", there, store.root, all_platforms=True, notify=notes.append)
+        assert copied == index.digest
+        assert [note.split()[2].split(":")[0] for note in notes] == ["blake3", "sha3-256", "sha256"]
+        assert "of the unknown type 'application/x-odd': it is not copied" in notes[-1]
+    assert [one.names for one in load_images(store.root, f"{tmp_path}/x.tar", notify=notes.append)] == [()]
+    assert len(notes) == 6
+    assert digest_of(IMAGE.manifest) in needed_blobs(store)
+    assert verify_store(store, open_decompressed) == ()
 
 
 @pytest.mark.parametrize("label", ["", "+gzip", "+zstd"])

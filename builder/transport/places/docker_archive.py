@@ -29,7 +29,7 @@ from builder.oci.config import parse_config
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import DiffID, Digest, digest_of, digest_or_none
 from builder.oci.manifest import Index, Manifest, parse_manifest
-from builder.oci.media_type import OCI_CONFIG, OCI_LAYER
+from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES, OCI_CONFIG, OCI_LAYER
 from builder.oci.reference import Reference, parse_reference, reference_or_none
 from builder.transport.places.archived_image import ArchivedImage
 from builder.transport.places.layout_source import LayoutFileSource, blob_path
@@ -215,6 +215,8 @@ def _walk_images(
     layout: LayoutFileSource, tar: TarFile, entry: Descriptor, depth: int = 0
 ) -> Iterator[tuple[Document, Manifest]]:
     """Yield the images below an entry of index.json; what is not in the archive is of another platform."""
+    if entry.media_type not in INDEX_TYPES | MANIFEST_TYPES:
+        return
     if depth == _MAX_NESTING or blob_path(entry.digest) not in tar:
         return
     document = layout.manifest(entry.digest)

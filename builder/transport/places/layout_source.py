@@ -13,8 +13,9 @@ from typing import BinaryIO, Protocol
 
 from builder.errors import TransportError
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
-from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor, descriptor_from_json
+from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
 from builder.oci.digest import Digest, digest_of, digest_or_none
+from builder.oci.manifest import index_entries_from_json
 from builder.oci.reference import LAYOUT_SCHEME
 from builder.store.checked import open_regular
 from builder.transport.source import BlobFile, BlobSink, Document, OpenFile
@@ -76,19 +77,24 @@ class LayoutFileSource:
         return self._files.open(blob_path(descriptor.digest))
 
     def entries(self) -> tuple[Descriptor, ...]:
-        """Return what index.json lists, in its order. Raises TransportError."""
+        """Return what index.json lists and can be checked here, in its order. Raises TransportError."""
+        return tuple(entry for entry in self.positions() if entry is not None)
+
+    def positions(self) -> tuple[Descriptor | None, ...]:
+        """Return what index.json lists, None for what has a digest of an unknown algorithm. Raises TransportError."""
         what = f"{self._files.what}: index.json"
         try:
             document = json.loads(self._files.read("index.json", MAX_INDEX_BYTES))
-            return tuple(descriptor_from_json(item, what) for item in document.get("manifests") or [])
+            return index_entries_from_json(document.get("manifests") or [], what)
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise TransportError(f"{what} is not an image index: {error}") from error
 
     def _entry(self, name: str) -> Descriptor:
-        entries = self.entries()
+        positions = self.positions()
+        entries = [entry for entry in positions if entry is not None]
         if position := _POSITION.fullmatch(name):
             number = int(position[1])
-            found = list(entries[number : number + 1])
+            found = [entry for entry in positions[number : number + 1] if entry is not None]
         else:
             named = [entry for entry in entries if name in (_tag(entry), entry.annotations.get(CONTAINERD_NAME))]
             # A reference without a tag says `latest`, which a layout of one image need not call it.

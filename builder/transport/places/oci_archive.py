@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
 from builder.oci.digest import Digest
+from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES
 from builder.oci.reference import Reference, reference_or_none
 from builder.transport.places.archived_image import ArchivedImage
 from builder.transport.places.layout_source import LayoutFileSource
@@ -20,7 +21,9 @@ class OciArchiveSource(LayoutFileSource):
     def images(self) -> tuple[ArchivedImage, ...]:
         """Return what is in the archive, with the names it gives. Raises TransportError."""
         found: dict[Digest, ArchivedImage] = {}
-        for number, entry in enumerate(self.entries()):
+        for number, entry in enumerate(self.positions()):
+            if entry is None or entry.media_type not in INDEX_TYPES | MANIFEST_TYPES:
+                continue  # image-layout.md: what nobody here knows is no error
             name = entry_name(entry)
             image = found.setdefault(entry.digest, ArchivedImage(f"@{number}"))
             if name is not None and name not in image.names:
