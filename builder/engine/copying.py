@@ -1,4 +1,4 @@
-"""The verbs that move whole images between places: copy, save, load; and what an image is that lies elsewhere.
+"""The verbs that move whole images between places: copy, save and load.
 
 In: the store's path, and locations as builder.transport.places.location has them. Out: values; `sink` is told how far
 each blob is. What comes from elsewhere keeps its bytes. What leaves the store for a registry, an archive or an image
@@ -11,22 +11,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
-from builder.errors import ImageError, RegistryError, StoreError, TransportError, UsageError
-from builder.image.describe import describe
-from builder.image.image import Image, is_index, make_image
+from builder.engine.elsewhere import asked_name
+from builder.errors import RegistryError, StoreError, TransportError, UsageError
+from builder.image.image import is_index
 from builder.image.listing import find_descriptor
-from builder.oci.canonical import MAX_DOCUMENT_BYTES, JsonObject
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
-from builder.oci.manifest import Manifest, parse_manifest
+from builder.oci.manifest import parse_manifest
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.oci.reference import Reference, reference_or_none
 from builder.registry.client import RegistryClient
 from builder.solve import events
 from builder.store.store import Notify, Store, open_store
 from builder.transport.advice import explain
+from builder.transport.conversion import FORMS, Form, convert
 from builder.transport.copy import copy_documents, copy_image
-from builder.transport.destination import copy_blob
 from builder.transport.documents import Documents, read_documents
 from builder.transport.packing import pack_image
 from builder.transport.packing_choice import Packing
@@ -80,6 +79,7 @@ def copy_between(
     platform: str = "",
     all_platforms: bool = False,
     preserve_digests: bool = False,
+    form: str = "",
     sink: events.EventSink = events.ignore_events,
     notify: Notify,
 ) -> Digest:
@@ -87,14 +87,20 @@ def copy_between(
 
     Of an index the image for `platform` is copied, by default this machine's; with `all_platforms` the index whole. An
     index of the store goes whole where it can. With `preserve_digests` nothing is packed, and a place that makes
-    manifests of its own is refused. Raises PybuildError.
+    manifests of its own is refused. With a `form`, a word of FORMS, it gets the media types of that format.
+    Raises PybuildError.
     """
     origin, target = parse_location(source), parse_location(destination)
     if platform and all_platforms:
         raise UsageError("--all and --platform are mutually exclusive")
-    if preserve_digests and isinstance(target, _OTHER_MANIFESTS):
+    if preserve_digests and form:
         raise UsageError(
-            f"{target}: images get other digests there, which --preserve-digests forbids",
+            "--format and --preserve-digests are mutually exclusive", hint="An image has another digest in each format."
+        )
+    if (preserve_digests or form) and isinstance(target, _OTHER_MANIFESTS):
+        what = "--preserve-digests forbids" if preserve_digests else "leaves nothing for --format to decide"
+        raise UsageError(
+            f"{target}: images get other digests there, which {what}",
             hint="An oci-archive: or dir: keeps them.",
         )
     wanted = parse_platform(platform) if platform else host_platform()
@@ -108,19 +114,24 @@ def copy_between(
             exactly = all_platforms or bool(platform)
             documents = _documents(store, opened, origin, None if is_whole else wanted, is_exact=exactly)
         except RegistryError as error:
-            raise explain(error, _reference(origin), store, client) from error
-        _tell_left_out(documents, source, notify)
+            raise explain(error, asked_name(origin), store, client) from error
+        _tell_left_out(documents.left_out, source, notify)
         # After the documents are read and before a blob is: what a name stands for is not known before.
         if is_index(documents.top.descriptor) and isinstance(target, _ONE_PLATFORM):
             raise TransportError(
                 f"{target} holds an image for one platform only", hint="Leave out --all, or copy to oci-archive:FILE."
             )
-        if isinstance(origin, StoreLocation) and isinstance(target, _PACKED) and not preserve_digests:
+        is_packed = FORMS.get(form) == "docker" or (isinstance(target, _PACKED) and not preserve_digests)
+        if isinstance(origin, StoreLocation) and is_packed:
             # Layers lie uncompressed in the store (docs/decisions/0020). Packed they are other blobs,
             # under another manifest.
-            documents = read_documents(opened, pack_image(store, documents.top.descriptor, Packing()))
+            documents = read_documents(
+                opened, pack_image(store, documents.top.descriptor, Packing(force=FORMS.get(form) == "docker"))
+            )
         if isinstance(origin, RegistryLocation):  # before: what is there may be mounted
             remember(store, origin.reference, documents)
+        if form:
+            documents = _converted(documents, FORMS[form], source, notify)
         # Opened last: what is refused before this line leaves nothing there.
         with open_destination(target, store, client) as place:
             copy_documents(opened, place, documents, names=_names(store, origin, target), report=events.report_to(sink))
@@ -132,6 +143,14 @@ def copy_between(
         ):
             _note_origin(store, opened.location, documents)
     return documents.top.descriptor.digest
+
+
+def _converted(documents: Documents, form: Form, where: str, notify: Notify) -> Documents:
+    converted, lost = convert(documents, form)
+    if lost:
+        notify(f"{where}: {', '.join(lost)}: not copied, {form}'s format has no place for that")
+    _tell_left_out(converted.left_out[len(documents.left_out) :], where, notify)
+    return converted
 
 
 def _names(store: Store, origin: Location, target: Location) -> tuple[Reference, ...]:
@@ -166,9 +185,9 @@ def _documents(
     return found if platform is None else found.without_indexes()
 
 
-def _tell_left_out(documents: Documents, where: str, notify: Notify) -> None:
+def _tell_left_out(left_out: Sequence[str], where: str, notify: Notify) -> None:
     """Tell what an index names and is not carried: its bytes stay, and so does its digest."""
-    for what in documents.left_out:
+    for what in left_out:
         notify(f"{where} names {what}: it is not copied")
 
 
@@ -218,7 +237,7 @@ def save_images(
         with open_destination(target, store, RegistryClient()) as place:
             for image, references in chosen:
                 documents = copy_image(source, place, image, names=list(dict.fromkeys(references)))
-                _tell_left_out(documents, str(image.digest), notify)
+                _tell_left_out(documents.left_out, str(image.digest), notify)
 
 
 def _check_tags(images: Iterable[Sequence[Reference]]) -> None:
@@ -253,74 +272,9 @@ def load_images(
         destination = WholeImageDestination(store)
         for image in source.images():
             documents = copy_image(source, destination, image.image, names=image.names, report=events.report_to(sink))
-            _tell_left_out(documents, source.location, notify)
+            _tell_left_out(documents.left_out, source.location, notify)
             # An index of no images has no config, and so no ID that could be shown.
             if not documents.manifests:
                 raise TransportError(f"{source.location}: {documents.top.descriptor.digest} is an index of no images")
             _note_origin(store, source.location, documents)
             yield Loaded(documents.manifests[0][1].config.digest, image.names)
-
-
-def describe_elsewhere(root: str, text: str, *, notify: Notify) -> JsonObject:
-    """Return everything about an image that is not in the store, as `describe_images` does; no layer is fetched.
-
-    Raises PybuildError.
-    """
-    with open_store(root, notify=notify) as store:
-        location, client = parse_location(text), RegistryClient(notify=notify)
-        with open_source(location, store, client) as source:
-            try:
-                top = source.manifest(location.image).descriptor.digest
-                image = _image_at(source, top)
-            except RegistryError as error:
-                raise explain(error, _reference(location), store, client) from error
-    names = location.names if not isinstance(location, RegistryLocation) else ()
-    digests = (f"{location.reference.name}@{top}",) if isinstance(location, RegistryLocation) else ()
-    return describe(image, top, names=[str(name) for name in names], repositories=digests)
-
-
-def read_document_elsewhere(root: str, text: str, *, config: bool = False, notify: Notify) -> bytes:
-    """Return the manifest or index of an image that is not in the store, or its config, byte for byte.
-
-    Raises PybuildError.
-    """
-    with open_store(root, notify=notify) as store:
-        location, client = parse_location(text), RegistryClient(notify=notify)
-        with open_source(location, store, client) as source:
-            try:
-                document = source.manifest(location.image)
-                return _config_at(source, _manifest_at(source, document.descriptor.digest)) if config else document.data
-            except RegistryError as error:
-                raise explain(error, _reference(location), store, client) from error
-
-
-def _manifest_at(source: Source, digest: Digest) -> tuple[Descriptor, Manifest]:
-    """Return the image for this machine below a manifest or index; of one for other machines only, its first."""
-    try:
-        return read_documents(source, digest, host_platform()).manifests[0]
-    except ImageError:
-        found = read_documents(source, digest).manifests
-        if not found:
-            raise
-        return found[0]
-
-
-def _image_at(source: Source, digest: Digest) -> Image:
-    descriptor, manifest = found = _manifest_at(source, digest)
-    return make_image(descriptor, manifest, _config_at(source, found))
-
-
-def _config_at(source: Source, found: tuple[Descriptor, Manifest]) -> bytes:
-    descriptor, config = found[0], found[1].config
-    # The size is a stranger's word, and the config is held in memory.
-    if config.size > MAX_DOCUMENT_BYTES:
-        raise ImageError(f"the config of {descriptor.digest} is {config.size} bytes long, which is too much")
-    data = bytearray()
-    copy_blob(source, config, data.extend, data.clear)
-    return bytes(data)
-
-
-def _reference(location: Location) -> Reference:
-    """Return the name that a registry was asked for: nothing else raises a RegistryError."""
-    assert isinstance(location, RegistryLocation)
-    return location.reference

@@ -28,6 +28,7 @@ from builder.registry.login import verify_login
 from builder.solve import events
 from builder.store.store import Notify, Store, open_store
 from builder.transport.attachments import attach
+from builder.transport.conversion import FORMS
 from builder.transport.packing_choice import Packing
 from builder.transport.present import find_layer, load_manifest
 from builder.transport.progress import PRESENT, BlobState, Report
@@ -149,6 +150,7 @@ def push(
     *,
     all_tags: bool = False,
     compression: str = "gzip",
+    form: str = "",
     record: bool = False,
     sink: events.EventSink = events.ignore_events,
     notify: Notify,
@@ -157,6 +159,8 @@ def push(
 
     `record` attaches the record of its build, for `explain` elsewhere.
     """
+    if FORMS.get(form) == "docker" and compression == "zstd":
+        raise UsageError("--format docker knows no zstd", hint="Leave out --compression, or push --format oci.")
     reference = parse_reference(name)
     if reference.digest:
         raise UsageError(f"{name} has a digest; what is pushed has a name without one")
@@ -172,8 +176,10 @@ def push(
                     f"an image does not exist locally with the tag: {each.familiar}",
                     hint="`pybuild images` lists those there are; `pybuild tag` gives one another name.",
                 )
-            packing = Packing(compression=compression)  # type: ignore[arg-type]  # the command line has the choices
-            top = push_image(store, image, each, client, packing=packing, report=events.report_to(sink))
+            packing = Packing(compression=compression, force=FORMS.get(form) == "docker")  # type: ignore[arg-type]  # the command line has the choices
+            top = push_image(
+                store, image, each, client, packing=packing, form=FORMS.get(form), report=events.report_to(sink)
+            )
             if record:
                 _attach_record(store, image, each, top, client)
             yield Pushed(each, top.digest, top.size)

@@ -88,3 +88,7 @@ class _Collected:
             raise ImageError("an attached document is longer than its descriptor says")
         self.written += len(data)
         return self.data.write(data)
+
+    def restart(self) -> None:
+        """Forget what has come: another place gives all of it."""
+        self.data, self.written = BytesIO(), 0

@@ -16,8 +16,9 @@ from builder.oci.manifest import Manifest
 from builder.oci.reference import Reference
 from builder.registry.client import RegistryClient
 from builder.store.store import Store
-from builder.transport.copy import copy_blobs, copy_image
-from builder.transport.documents import Documents
+from builder.transport.conversion import Form, convert
+from builder.transport.copy import copy_blobs, copy_documents
+from builder.transport.documents import Documents, read_documents
 from builder.transport.packing import pack_image
 from builder.transport.packing_choice import Packing
 from builder.transport.places.registry import RegistryDestination
@@ -34,11 +35,13 @@ def push_image(
     *,
     packing: Packing | None = None,
     reproducible: bool = False,
+    form: Form | None = None,
     report: Report = ignore_progress,
 ) -> Descriptor:
-    """Push `image` as `name`; return the manifest or index that the registry has now.
+    """Push `image` as `name`, with the media types of `form`; return the manifest or index that the registry has now.
 
-    Of an index of which one image only is here, that image is pushed. Raises RegistryError, StoreError, LayerError.
+    Of an index of which one image only is here, that image is pushed. Raises RegistryError, StoreError, LayerError,
+    ImageError for what has no such form.
     """
     report = _each_once(report)
     source, destination = StoreSource(store), RegistryDestination(name, client, store.repositories)
@@ -49,7 +52,10 @@ def push_image(
         reproducible=reproducible,
         then=lambda layer: copy_blobs(source, destination, [layer], report=report),
     )
-    documents = copy_image(source, destination, packed, names=[name], report=report)
+    documents = read_documents(source, packed)
+    if form is not None:
+        documents = convert(documents, form).documents
+    copy_documents(source, destination, documents, names=[name], report=report)
     remember(store, name, documents)
     return documents.top.descriptor
 

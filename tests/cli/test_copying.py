@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from builder.engine.copying import copy_between
+from builder.errors import UsageError
 from tests.cli.program import Outcome, Program
 from tests.support.registry import FakeImage, FakeRegistry, Fault, make_image, make_index
 from tests.transport.test_docker_archive import old_docker, packed, skopeo_s, write
@@ -63,6 +65,35 @@ def test_digests_stay_where_that_is_asked_for(pybuild: Program, place: str, tmp_
     where = place.format(tmp_path)
     assert pybuild("copy", "-q", "--preserve-digests", "app:1", where).succeeded().out == f"{digest}\n"
     assert facts(pybuild("inspect", where))["Digest"] == digest
+
+
+def test_an_image_is_carried_in_the_format_that_is_asked_for(
+    pybuild: Program, registry: FakeRegistry, tmp_path: Path
+) -> None:
+    name, source = f"{registry.host}/app:1", f"docker://{registry.host}/app:1"
+    pybuild.build("FROM scratch\nCOPY Dockerfile /\n", "-t", name).succeeded()
+    (tmp_path / "pointed").symlink_to(tmp_path / "digest")
+    words = ("--format=docker", f"--digestfile={tmp_path}/pointed")
+    said = pybuild("push", *words, name).succeeded().out
+    assert f"digest: {(tmp_path / 'digest').read_text()} size: " in said
+    raw, media_type = registry.manifests["app", "1"]
+    assert json.loads(raw)["mediaType"] == media_type == "application/vnd.docker.distribution.manifest.v2+json"
+    # Layers of zstd are compressed anew, where the store has them.
+    pybuild("push", "--compression=zstd", name).succeeded()
+    pybuild("copy", "--format=v2s2", source, f"dir:{tmp_path}/d").failed(1, "layers of zstd", "Copy it into the store")
+    pybuild("copy", source, "zstd").succeeded()
+    copied = pybuild("copy", "-q", *words, "zstd", f"dir:{tmp_path}/d").succeeded().out
+    assert copied == f"{(tmp_path / 'digest').read_text()}\n"
+    manifest = json.loads((tmp_path / "d/manifest.json").read_text())
+    assert manifest["config"] == json.loads(raw)["config"], "the ID is the same"
+    assert {layer["mediaType"] for layer in manifest["layers"]} == {"application/vnd.docker.image.rootfs.diff.tar.gzip"}
+    pybuild("push", "-a", f"--digestfile={tmp_path}/x", name).failed(2, "--digestfile is for one digest")
+    for place, options, reason in (
+        ("x", {"preserve_digests": True}, "--format and --preserve-digests are mutually exclusive"),
+        ("docker-daemon:x", {}, "nothing for --format to decide"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            copy_between(name, place, str(pybuild.store), form="docker", notify=print, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("place", ["docker-daemon:app:1", "containers-storage:app:1"])

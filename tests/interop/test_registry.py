@@ -70,6 +70,26 @@ def test_the_own_platform_is_chosen_from_an_index(shop: Shop, registry: str, sko
     assert result["config"]["architecture"] == "(this machine)"
 
 
+def test_docker_s_format_is_what_skopeo_makes_of_the_same_image(shop: Shop, registry: str, skopeo: str) -> None:
+    def raw(name: str) -> dict[str, object]:
+        manifest = must(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{registry}/{name}"])
+        return dict(json.loads(manifest))
+
+    shop.pybuild("copy", "-q", "shop/interop:v1", f"docker://{registry}/form/oci:v1")
+    shop.pybuild(
+        "copy", "-q", "--format=docker", f"docker://{registry}/form/oci:v1", f"docker://{registry}/form/ours:v1"
+    )
+    insecure = ("--src-tls-verify=false", "--dest-tls-verify=false")
+    theirs = ["skopeo", "copy", "-q", *insecure, "--format=v2s2", f"docker://{registry}/form/oci:v1"]
+    must([*theirs, f"docker://{registry}/form/theirs:v1"])
+    assert raw("form/ours:v1") == raw("form/theirs:v1")
+    assert raw("form/ours:v1") != raw("form/oci:v1")
+    shop.pybuild(
+        "copy", "-q", "--format=oci", f"docker://{registry}/form/theirs:v1", f"docker://{registry}/form/back:v1"
+    )
+    assert raw("form/back:v1") == raw("form/oci:v1")
+
+
 def push_index(shop: Shop, registry: str, name: str) -> str:
     """Push an index that names an attestation and a foreign platform before the base itself."""
     layout = shop.folder / "index-layout"

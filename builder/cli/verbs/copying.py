@@ -10,7 +10,8 @@ from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.inspected import add_format, document_printer
 from builder.cli.display.text import print_note
 from builder.cli.display.transfers import COPIED, PULLED, TransferDisplay
-from builder.engine import copying, images
+from builder.cli.verbs.transfer_flags import add_transfer_flags, check_digest_file, write_digest
+from builder.engine import copying, elsewhere, images
 from builder.errors import UsageError
 from builder.solve import events
 from builder.transport.places.location import is_elsewhere
@@ -40,6 +41,7 @@ def copy_parser() -> argparse.ArgumentParser:
     parser.add_argument("destination", metavar="DST", help="where to: see below")
     parser.add_argument("-a", "--all", action="store_true", help="every image of an index")
     parser.add_argument("--platform", default="", metavar="OS/ARCH", help="not this machine's")
+    add_transfer_flags(parser)
     parser.add_argument("--preserve-digests", action="store_true", help="fail where the digest could not stay")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the digest only")
     return parser
@@ -48,6 +50,7 @@ def copy_parser() -> argparse.ArgumentParser:
 def copy_command(argv: list[str]) -> int:
     """Copy an image between any two places; the last line is its digest."""
     arguments = copy_parser().parse_args(argv)
+    check_digest_file(arguments)
     into_pipe = arguments.destination.split(":")[1:2] == [_STDIO]
     with TransferDisplay(COPIED, sys.stderr if into_pipe else sys.stdout) as display:
         digest = copying.copy_between(
@@ -57,9 +60,11 @@ def copy_command(argv: list[str]) -> int:
             platform=arguments.platform,
             all_platforms=arguments.all,
             preserve_digests=arguments.preserve_digests,
+            form=arguments.format,
             sink=events.ignore_events if arguments.quiet else display,
             notify=print_note,
         )
+        write_digest(arguments, digest)
         display.say(str(digest) if arguments.quiet else f"Digest: {digest}")
     return 0
 
@@ -139,7 +144,7 @@ def inspect_command(argv: list[str]) -> int:
     root, found = root_of(arguments), []
     for image in arguments.image:
         if is_elsewhere(image):
-            found.append(copying.describe_elsewhere(root, image, notify=print_note))
+            found.append(elsewhere.describe_elsewhere(root, image, notify=print_note))
         else:
             found.extend(images.describe_images(root, [image], notify=print_note))
     show(found)
@@ -150,6 +155,6 @@ def _documents(arguments: argparse.Namespace) -> Iterator[bytes]:
     root, config = root_of(arguments), arguments.config
     for image in arguments.image:
         if is_elsewhere(image):
-            yield copying.read_document_elsewhere(root, image, config=config, notify=print_note)
+            yield elsewhere.read_document_elsewhere(root, image, config=config, notify=print_note)
         else:
             yield from images.read_documents(root, [image], config=config, notify=print_note)

@@ -9,6 +9,7 @@ import sys
 from builder.cli.arguments import add_root, new_parser, new_store_parser, root_of
 from builder.cli.display.text import clean, print_note, table_lines
 from builder.cli.display.transfers import PULLED, PUSHED, TransferDisplay
+from builder.cli.verbs.transfer_flags import add_transfer_flags, check_digest_file, write_digest
 from builder.engine import transfers
 from builder.errors import UsageError
 from builder.oci.reference import DEFAULT_REGISTRY, parse_reference, says_tag
@@ -88,6 +89,7 @@ def push_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--record", action="store_true", help="attach the record of its build, which others can `explain` it by"
     )
+    add_transfer_flags(parser)
     parser.add_argument("-q", "--quiet", action="store_true", help="print the full name only")
     return parser
 
@@ -95,6 +97,9 @@ def push_parser() -> argparse.ArgumentParser:
 def push_command(argv: list[str]) -> int:
     """Push an image under its name; what the registry has is not sent again."""
     arguments = push_parser().parse_args(argv)
+    if arguments.digestfile and arguments.all_tags:
+        raise UsageError("--digestfile is for one digest, and --all-tags may have many", hint="Push tag by tag.")
+    check_digest_file(arguments)
     with TransferDisplay(PUSHED) as display:
         pushed_names = transfers.push(
             root_of(arguments),
@@ -102,6 +107,7 @@ def push_command(argv: list[str]) -> int:
             all_tags=arguments.all_tags,
             compression=arguments.compression,
             record=arguments.record,
+            form=arguments.format,
             sink=ignore_events if arguments.quiet else display,
             notify=print_note,
         )
@@ -110,6 +116,7 @@ def push_command(argv: list[str]) -> int:
                 display.say(USING_LATEST)
             display.say(f"The push refers to repository [{parse_reference(arguments.name).name}]")
         for pushed in pushed_names:
+            write_digest(arguments, pushed.digest)
             said = f"{pushed.name.tag}: digest: {pushed.digest} size: {pushed.size}"
             display.say(str(pushed.name) if arguments.quiet else said)
     return 0
