@@ -153,14 +153,25 @@ def test_every_command_refuses_them(pybuild: Program, command: tuple[str, ...]) 
 
 
 def test_images_of_any_transport_are_bases_and_sources(pybuild: Program) -> None:
+    """All that are files here; a daemon's and podman's are in tests/interop/test_archives.py."""
     pybuild.build("FROM scratch\nCOPY Dockerfile /kept\n", "-t", "app:1").succeeded()
-    tar, flat = pybuild.folder.parent / "app.tar", pybuild.folder.parent / "flat"
-    pybuild("copy", "app:1", f"docker-archive:{tar}:app:1").succeeded()
-    pybuild("copy", "app:1", f"dir:{flat}").succeeded()
-    (pybuild.folder / "Dockerfile").write_text("FROM base\nCOPY --from=tools /kept /copied\n")
-    words = ("--build-context", f"base=dir:{flat}", "--build-context", f"tools=docker-archive:{tar}:app:1", ".")
-    assert set(_files(pybuild, *words)) == {"kept", "copied"}
-    wait_until_settled(tar.parent)
+    there = pybuild.folder.parent
+    tar = there / "app.tar"
+    places = {
+        "base": f"dir:{there}/flat",
+        "tools": f"docker-archive:{tar}:app:1",
+        "packed": f"oci-archive:{there}/oci.tar:v1",
+        "layout": f"oci:{there}/layout:v1",
+        "slashes": f"oci-layout://{there}/layout:v1",
+    }
+    for name in places.keys() - {"slashes"}:
+        pybuild("copy", "app:1", places[name]).succeeded()
+    stages = [f"FROM {name} AS s-{name}\nCOPY --from=tools /kept /{name}\n" for name in places]
+    taken = [f"COPY --from=s-{name} / /{name}/\n" for name in places]
+    (pybuild.folder / "Dockerfile").write_text("".join([*stages, "FROM scratch\n", *taken]))
+    words = [word for name, place in places.items() for word in ("--build-context", f"{name}={place}")] + ["."]
+    assert set(_files(pybuild, *words)) == {f"{name}/{file}" for name in places for file in ("kept", name)}
+    wait_until_settled(there)
     pybuild(*words).succeeded()
     again = pybuild("--progress=plain", *words).succeeded().err
     assert "CACHED" in again

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builds.builders import run
+from tests.builds.builders import pybuild_command, run
 from tests.builds.images import read_image
 from tests.builds.results import result_of
 from tests.interop.conftest import EXIT_CODE, SPOKEN, Shop, must
@@ -132,10 +132,22 @@ def listing(root: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
+def built_from(shop: Shop, place: str) -> str:
+    """Build on an image that a peer has, with an empty store; return a file that came from it."""
+    folder = shop.folder / place.partition(":")[0]
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM base AS one\nFROM scratch\nCOPY --from=one /app/greeting /copied\n")
+    words = ["--build-context", f"base={place}", "-o", f"type=local,dest={folder}/out", str(folder)]
+    must([*pybuild_command(), "--root", f"{folder}/store", "--progress", "plain", *words])
+    return (folder / "out/copied").read_text()
+
+
 @pytest.mark.parametrize("kind", ["docker", "oci"])
 def test_podman_loads_and_runs(shop: Shop, podman: str, kind: str) -> None:
     must([podman, "load", "-q", "-i", str(archive(shop, kind))])
     done = run([podman, "run", "--rm", "--network", "host", "--cgroups", "disabled", "shop/interop:v1"], {})
+    if kind == "oci":
+        assert built_from(shop, "containers-storage:shop/interop:v1") == "greetings\n"
     run([podman, "rmi", "-f", "shop/interop:v1"], {})
     assert (done.returncode, done.stdout) == (EXIT_CODE, SPOKEN)
 
@@ -144,6 +156,7 @@ def test_docker_loads_and_runs(shop: Shop, docker: str) -> None:
     must([docker, "load", "-q", "-i", str(archive(shop, "docker"))])
     found = json.loads(must([docker, "image", "inspect", "shop/interop:v1"]))[0]
     done = run([docker, "run", "--rm", "--network", "host", "shop/interop:v1"], {})
+    assert built_from(shop, "docker-daemon:shop/interop:v1") == "greetings\n"
     run([docker, "rmi", "-f", "shop/interop:v1"], {})
     assert found["Config"]["Healthcheck"]["Test"] == ["CMD-SHELL", "true"]
     assert (done.returncode, done.stdout) == (EXIT_CODE, SPOKEN)
