@@ -8,18 +8,21 @@ from builder.errors import UsageError
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference
 from builder.solve import events
+from builder.store.enclosing import refuse_store
 from builder.transport.export import write_output
-from builder.transport.output import ImageOutput, parse_outputs
+from builder.transport.output import ArchiveOutput, ImageOutput, LocalOutput, parse_outputs
 
 
 class Outputs:
     """The outputs of a build, checked before anything is built."""
 
     def __init__(self, session: BuildSession) -> None:
-        """Parse and check what was asked for. Raises UsageError."""
+        """Parse and check what was asked for. Raises UsageError, StoreError."""
         self._session = session
         self._specs = parse_outputs(session.request.outputs, session.platforms, makes_index=session.makes_index)
         for spec in self._specs:
+            if isinstance(spec, LocalOutput) or (isinstance(spec, ArchiveOutput) and spec.is_directory):
+                refuse_store(spec.dest, spec.dest)
             if isinstance(spec, ImageOutput) and spec.is_pushed and not (spec.names or session.request.tags):
                 raise UsageError(
                     "a name is needed to push an image", hint="Give one with --tag, or with name= in --output."

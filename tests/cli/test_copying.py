@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from builder.engine.copying import copy_between
-from builder.errors import UsageError
+from builder.errors import StoreError, UsageError
 from tests.cli.program import Outcome, Program
 from tests.support.registry import FakeImage, FakeRegistry, Fault, make_image, make_index
 from tests.transport.test_docker_archive import old_docker, packed, skopeo_s, write
@@ -272,6 +272,29 @@ def test_images_of_one_tag_are_not_saved_where_one_would_be_lost(pybuild: Progra
     pybuild(*words, "one", "same", "three:3").succeeded()
     assert len(json.loads((tmp_path / "d/index.json").read_text())["manifests"]) == 3
     pybuild("save", "-o", str(tmp_path / "x.tar"), "one", "two").succeeded()
+
+
+def test_a_store_is_not_written_to_as_if_it_were_a_layout(pybuild: Program, tmp_path: Path) -> None:
+    pybuild.build(TEXT, "-t", "app:1").succeeded()
+    (tmp_path / "link").symlink_to(pybuild.store)
+    before = sorted(pybuild.store.iterdir()), (pybuild.store / "index.json").read_bytes()
+    itself, inside = "this is a store, which only pybuild", f"this is inside the store {pybuild.store}"
+    for where, reason in (
+        (f"oci:{pybuild.store}", itself),
+        (f"dir:{tmp_path}/link", itself),
+        (f"oci:{tmp_path}/link/new/one:x", inside),
+        (f"dir:{pybuild.store}/blobs", inside),
+    ):
+        with pytest.raises(StoreError, match=reason) as refused:
+            copy_between("app:1", where, str(pybuild.store), notify=print)
+        assert f"store:{pybuild.store}" in refused.value.hint
+    pybuild("save", "--format=oci-dir", "-o", str(pybuild.store), "app:1").failed(1, itself)
+    pybuild.build(None, "-o", f"type=local,dest={tmp_path}/link/x").failed(1, inside)
+    assert (sorted(pybuild.store.iterdir()), (pybuild.store / "index.json").read_bytes()) == before
+    copy_between("app:1", f"oci:{tmp_path}/layout", str(pybuild.store), notify=print)
+    copy_between(
+        f"oci:{pybuild.store}:docker.io/library/app:1", f"dir:{tmp_path}/read", str(pybuild.store), notify=print
+    )
 
 
 def test_a_directory_is_not_copied_onto_itself(pybuild: Program, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import assert_never
 
 from builder.errors import TransportError, UsageError
 from builder.registry.client import RegistryClient
+from builder.store.enclosing import refuse_store
 from builder.store.store import Store, open_store
 from builder.transport.destination import Destination
 from builder.transport.places.archive import open_archive_destination
@@ -158,8 +159,10 @@ def open_destination(
             _ = location.names  # raises for an ID
             yield WholeImageDestination(store)
         case LayoutLocation(path, ref):
+            refuse_store(path, str(location))
             yield LayoutDestination(path, _ref(location, ref))
         case DirLocation(path):
+            refuse_store(path, str(location))
             yield DirDestination(path)
         case OtherStoreLocation(path):
             _ = location.names
