@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from builder.errors import StoreError
 from builder.oci.digest import Digest
+from builder.store.incoming import remove_part
 from builder.store.os_errors import translated
 from builder.store.prune_plan import Left, PrunePlan, PrunePolicy, what_to_prune
 from builder.store.reachability import needed_blobs
@@ -129,6 +130,8 @@ def remove_images(store: Store, images: Iterable[Digest], among: set[Digest]) ->
 
 def _throw_away(path: str, trash: str) -> None:
     """Move a tree aside, to be deleted when builds may look for things again; a file goes at once."""
+    if remove_part(path):
+        return
     if os.path.isdir(path) and not os.path.islink(path):
         if has_mounts(path):
             return

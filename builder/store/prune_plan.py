@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from builder.oci.digest import DiffID, Digest
 from builder.store.containers import Containers
+from builder.store.incoming import find_abandoned
 from builder.store.reachability import container_images, reachable_from
 from builder.store.store import Store
 
@@ -158,7 +159,7 @@ def _leftovers(
     store: Store, layers: dict[DiffID, Digest], needed: set[Digest], used: frozenset[str], *, cache_mounts: bool
 ) -> Iterator[str]:
     """Yield what belongs to no layer any more: indexes, unpacked layers, trash, damaged databases, unfinished
-    containers, perhaps caches.
+    containers and transfers, perhaps caches.
     """
     known = {diff_id.encoded for diff_id, blob in layers.items() if blob in needed or blob in used}
     known |= {thing.partition(":")[2] for thing in used if ":" in thing}
@@ -168,6 +169,7 @@ def _leftovers(
     if cache_mounts:
         paths += _listing(store.mounts)
     paths += [path for path in _listing(store.root) if ".db.damaged" in os.path.basename(path)]
+    paths += find_abandoned(store.root)
     paths += [f"{store.root}/containers/{identifier}" for identifier in Containers(store).unfinished()]
     return (path for path in paths if os.path.relpath(path, store.root) not in used)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import os
 import shutil
@@ -18,6 +19,7 @@ from builder.layer.compression import open_decompressed
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import Digest
 from builder.oci.reference import parse_reference
+from builder.store.prune import prune
 from builder.store.store import Store, open_store
 from builder.store.verify import verify_store
 from builder.transport.copy import copy_image
@@ -165,6 +167,36 @@ def test_a_transfer_goes_on_where_it_broke_off(store: Store, fake: dict[str, str
     source = send(store, f"ssh://host{there}:v1", fake)
     assert source.given.count(BLOB) == (2 if rest == "other" else 1)
     assert (there / "blobs/sha256" / BLOB.partition(":")[2]).read_bytes() == IMAGE.blobs[BLOB]
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed")
+def test_parts_that_nobody_finishes_go_after_a_week_and_never_while_somebody_writes(
+    store: Store, fake: dict[str, str], tmp_path: Path
+) -> None:
+    there, week = tmp_path / "there", time.time() - 8 * 86_400
+    with open_store(str(there)) as other:
+        (there / ".incoming").mkdir()
+        held, old, young = parts = [there / ".incoming" / name for name in ("held", "old.17", "young")]
+
+        def begin() -> None:
+            for part in parts:
+                part.write_bytes(b"x")
+                os.utime(part, (week, week) if part != young else None)
+
+        with held.open("wb") as holder:
+            fcntl.flock(holder, fcntl.LOCK_EX)
+            begin()
+            send(store, f"ssh://host{there}:team/app:1", fake)
+            assert [part.exists() for part in parts] == [True, False, True]
+            begin()
+            assert prune(other, dry_run=True).bytes > 0
+            assert old.exists()
+            prune(other)
+            assert [part.exists() for part in parts] == [True, False, True]
+        young.unlink()
+        prune(other)
+        assert not (there / ".incoming").exists()
+        assert verify_store(other, open_decompressed) == ()
 
 
 def test_what_is_damaged_there_is_sent_again_and_wrong_bytes_are_refused(

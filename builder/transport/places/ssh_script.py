@@ -13,10 +13,13 @@ One command a line comes in, one line goes out, with bytes after it where that s
     write SIZE                   done, once these bytes are index.json
 
 A blob grows in .incoming/HEX, under a lock, so that the next try goes on where this one broke; without flock it has a
-name of its own, which goes when the shell does. It is renamed when it has the digest that it should have.
+name of its own, which goes when the shell does. It is renamed when it has the digest that it should have. What nobody
+has written to for a week, and nobody holds, goes when the next transfer begins, or by prune (builder.store.incoming).
 """
 
 from __future__ import annotations
+
+from builder.store.incoming import KEPT_DAYS
 
 SCRIPT = r"""
 root=$1 lease= mine= locked=
@@ -59,11 +62,17 @@ pin() {
 give() {
   if [ -f "$1" ]; then say "yes $(size "$1")"; cat "$1" || exit 1; else say no; fi
 }
+sweep() {
+  find .incoming -type f -mtime +DAYS 2>/dev/null | while read -r old; do
+    if [ $lock = none ]; then rm -f "$old"; else (flock -n 9 && rm -f "$old") 9<"$old"; fi
+  done
+}
 begin() {
   if [ $kind = absent ]; then
     mkdir -p "$root" && cd "$root" || fail "the directory cannot be made"
   fi
   mkdir -p blobs/sha256 .incoming || fail "nothing can be written there"
+  sweep
   if [ $kind = store ]; then
     exec 6>>leases/gate && flock -s 6 || fail "the store cannot be locked"
     lease=leases/ssh$$.$(date +%s)
@@ -83,7 +92,7 @@ put() {
   if [ $lock = none ]; then part=$part.$$ mine=$part; : >"$part"
   else
     exec 7>>"$part"
-    if ! flock -n 7; then part=$part.$$ mine=$part; exec 7>>"$part"; fi
+    if ! flock -n 7 || [ ! -e "$part" ]; then part=$part.$$ mine=$part; exec 7>>"$part"; flock -n 7; fi
   fi
   have=$(size "$part") || fail "nothing can be written there"
   if [ "$have" -gt "$3" ]; then : >"$part"; have=0; fi
@@ -141,4 +150,4 @@ while read -r verb one two three; do
     *) fail "no such command" ;;
   esac
 done
-"""
+""".replace("DAYS", str(KEPT_DAYS - 1))  # find(1) counts whole days
