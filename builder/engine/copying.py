@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from builder.engine.elsewhere import asked_name
+from builder.engine.short_names import local_name
 from builder.errors import RegistryError, StoreError, TransportError, UsageError
 from builder.image.image import is_index
 from builder.image.listing import find_descriptor
@@ -194,7 +195,7 @@ def _tell_left_out(left_out: Sequence[str], where: str, notify: Notify) -> None:
 def _in_store(store: Store, source: Source, name: str) -> Descriptor:
     """Return what the store has under a name, an image ID or a digest, be it of a manifest that only an index names."""
     with suppress(StoreError):
-        return find_descriptor(store, name)
+        return find_descriptor(store, local_name(store, name))
     document = source.manifest(name)
     media_type = parse_manifest(document.data, "", f"manifest {document.descriptor.digest}").media_type
     return document.descriptor._replace(media_type=media_type)
@@ -224,7 +225,8 @@ def save_images(
     with open_store(root, notify=notify) as store, store.lease():
         source = StoreSource(store)
         images: dict[Digest, tuple[Descriptor, list[Reference]]] = {}
-        for text in names:
+        for name in names:
+            text = local_name(store, name)
             found = find_descriptor(store, text)
             _, known = images.setdefault(found.digest, (found, []))
             reference = reference_or_none(text)

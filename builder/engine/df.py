@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import NamedTuple
 
+from builder.engine.short_names import local_name
 from builder.image.disk_contents import DiskContents, read_contents
 from builder.image.disk_usage import UsageRow, freed_without, usage_rows
 from builder.image.keepers import KeptBlob, step_name, step_words, why_kept
@@ -137,7 +138,7 @@ def why(root: str, text: str, *, notify: Notify) -> tuple[KeptBlob, ...]:
     """Return what keeps the blobs of an image, or a blob, that `text` means. Raises StoreError."""
     enter_for_files()
     with open_store(root, notify=notify) as store:
-        return why_kept(store, read_contents(store), text)
+        return why_kept(store, read_contents(store), local_name(store, text))
 
 
 def how_to_free(root: str, wanted: int, *, notify: Notify) -> tuple[FreeingStep, ...]:

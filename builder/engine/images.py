@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from builder.engine.short_names import local_name
 from builder.errors import PybuildError
 from builder.image import describe, listing, removal
 from builder.image.filters import image_test, parse_filters
@@ -189,13 +190,14 @@ def describe_images(root: str, names: Sequence[str], *, notify: Notify) -> tuple
     """Return everything about each image as JSON, keys as `docker image inspect` has them. Raises StoreError."""
     with open_store(root, notify=notify) as store:
         _measure_layers(store)
-        return tuple(describe.describe_image(store, name) for name in names)
+        return tuple(describe.describe_image(store, local_name(store, name)) for name in names)
 
 
 def read_documents(root: str, names: Sequence[str], *, config: bool = False, notify: Notify) -> Iterator[bytes]:
     """Yield the manifest or index of each image, or its config, byte for byte as it is stored. Raises StoreError."""
     with open_store(root, notify=notify) as store:
-        for name in names:
+        for text in names:
+            name = local_name(store, text)
             digest = listing.get_image(store, name).id if config else listing.find_descriptor(store, name).digest
             yield store.blobs.read(digest, MAX_DOCUMENT_BYTES)
 
@@ -204,20 +206,20 @@ def image_history(root: str, name: str, *, notify: Notify) -> ImageHistory:
     """Return the history of an image; layers without a record of theirs come last. Raises StoreError."""
     with open_store(root, notify=notify) as store:
         _measure_layers(store)
-        image = listing.get_image(store, name)
+        image = listing.get_image(store, local_name(store, name))
         return ImageHistory(str(image.id), tuple(HistoryStep(**row) for row in describe.layer_rows(store, image)))
 
 
 def tag_image(root: str, image: str, names: Sequence[str], *, notify: Notify) -> None:
     """Give an image further names, all or none. Raises StoreError, ReferenceFormatError."""
     with open_store(root, notify=notify) as store, store.lease():
-        listing.tag_image(store, image, list(names))
+        listing.tag_image(store, local_name(store, image), list(names))
 
 
 def untag_image(root: str, image: str, names: Sequence[str], *, notify: Notify) -> None:
     """Take names, or all, from an image, which stays. Raises StoreError, ReferenceFormatError."""
     with open_store(root, notify=notify) as store, store.lease():
-        listing.untag_image(store, image, list(names))
+        listing.untag_image(store, local_name(store, image), [local_name(store, name) for name in names])
 
 
 def remove_images(root: str, names: Sequence[str], *, force: bool = False, notify: Notify) -> Iterator[Removal]:
@@ -234,7 +236,7 @@ def remove_images(root: str, names: Sequence[str], *, force: bool = False, notif
 
 def _remove(store: Store, name: str, force: bool) -> Removal:
     try:
-        return Removal(tuple(removal.remove_image(store, name, force=force)))
+        return Removal(tuple(removal.remove_image(store, local_name(store, name), force=force)))
     except PybuildError as error:
         # docker rmi -f is silent of what isn't there, and of nothing else.
         is_missing = error.message.startswith("no such image")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from builder.engine.build_record import record_of
 from builder.engine.carried_record import ARTIFACT_TYPE, carried_to_bytes, keep_carried
+from builder.engine.short_names import local_name
 from builder.errors import StoreError, UsageError
 from builder.image.image import Image
 from builder.image.timestamp import format_timestamp
@@ -172,10 +173,10 @@ def push(
         for each in references:
             image = store.names.find(each)
             if image is None:
-                raise StoreError(
-                    f"an image does not exist locally with the tag: {each.familiar}",
-                    hint="`pybuild images` lists those there are; `pybuild tag` gives one another name.",
-                )
+                hint = "`pybuild images` lists those there are; `pybuild tag` gives one another name."
+                if (meant := local_name(store, name)) != name:
+                    hint = f"{name} is an alias here of {meant}: push it by that name, or give it another one."
+                raise StoreError(f"an image does not exist locally with the tag: {each.familiar}", hint=hint)
             packing = Packing(compression=compression, force=FORMS.get(form) == "docker")  # type: ignore[arg-type]  # the command line has the choices
             top = push_image(
                 store, image, each, client, packing=packing, form=FORMS.get(form), report=events.report_to(sink)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from builder.engine.short_names import local_name
 from builder.errors import RegistryError
 from builder.image.listing import find_descriptor
 from builder.image.sizes import images_in
@@ -52,7 +53,7 @@ def verify_image(
                 temporary=store.temporary.path,
                 is_absent=_absent_from(store),
             )
-            for check in verifier.checks(find_descriptor(store, text), wanted):
+            for check in verifier.checks(find_descriptor(store, local_name(store, text)), wanted):
                 yield ImageCheck(*check)
             return
         client = RegistryClient(notify=notify)

@@ -89,6 +89,7 @@ class _Collected:
         self.written += len(data)
         return self.data.write(data)
 
-    def restart(self) -> None:
+    def restart(self) -> bool:
         """Forget what has come: another place gives all of it."""
         self.data, self.written = BytesIO(), 0
+        return True

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from builder.engine import images, transfers
+from builder.engine.copying import copy_between, save_images
+from builder.engine.verify import verify_image
+from builder.errors import StoreError
 from tests.cli.program import Program
 from tests.support.registry import FakeRegistry, make_image
 
@@ -41,6 +46,34 @@ def test_an_alias_decides_for_pull_and_from_and_is_said_aloud(pybuild: Program, 
     # Another alias is another base: neither receipt nor plan holds.
     changed = aliases(pybuild, fedora=f"{registry.host}/other/fedora")
     pybuild.build(text, env=changed).failed(1, '"/etc/os": not found')
+
+
+def test_what_was_pulled_by_an_alias_is_known_by_it(
+    pybuild: Program, registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with podman: by all that reads an image of the store; names that are given are never aliases."""
+    image, long = make_image(), f"{registry.host}/os/fedora"
+    registry.add_image("os/fedora", "1", image)
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(aliases(pybuild, fedora=long)["CONTAINERS_REGISTRIES_CONF"]))
+    root = str(pybuild.store)
+    pybuild("pull", "-q", "fedora:1").succeeded()
+    (described,) = images.describe_images(root, ["fedora:1"], notify=print)
+    assert described["RepoTags"] == [f"{long}:1"]
+    assert list(images.read_documents(root, ["fedora:1"], notify=print)) == [image.manifest]
+    assert images.image_history(root, "fedora:1", notify=print).steps
+    assert all(check.is_good is not False for check in verify_image(root, "fedora:1", notify=print))
+    copy_between("fedora:1", f"dir:{tmp_path}/flat", root, notify=print)
+    save_images(root, ["fedora:1"], f"{tmp_path}/x.tar", notify=print)
+    with pytest.raises(StoreError, match="not exist locally with the tag: fedora:1") as unknown:
+        list(transfers.push(root, "fedora:1", notify=print))
+    assert f"alias here of {long}:1" in unknown.value.hint
+    images.tag_image(root, "fedora:1", ["fedora:1"], notify=print)
+    names = [one.name for one in images.list_images(root, notify=print)]
+    assert names == [f"{long}:1", "docker.io/library/fedora:1"]
+    for name in ("docker.io/library/fedora:1", f"{long}:1"):
+        (removed,) = images.remove_images(root, ["fedora:1"], notify=print)
+        assert f"Untagged: {name.removeprefix('docker.io/library/')}" in removed.lines
+    pybuild("rmi", "fedora:1").failed(1, "no such image: fedora:1")
 
 
 def test_what_is_here_under_a_short_name_needs_no_alias(pybuild: Program, registry: FakeRegistry) -> None:
