@@ -6,9 +6,11 @@ that cannot be reached) is not judged.
 
 from __future__ import annotations
 
+import os
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from builder.context.directory import DirectoryTree
 from builder.context.ignore import IgnorePatterns
@@ -18,6 +20,7 @@ from builder.dockerfile.parser import parse_partially
 from builder.errors import DockerfileSyntaxError, PybuildError, SourceError
 from builder.lint.finding import BaseImage, Finding, LintInputs
 from builder.lint.linter import lint, lint_until, violation
+from builder.lint.options import ADVICE, NOTES
 from builder.lint.rules import RULES
 from builder.oci.config import ImageConfig
 from builder.oci.image_place import is_place
@@ -45,6 +48,11 @@ class CheckReport:
     findings: tuple[Finding, ...]
     error: PybuildError | None = None
     is_whole: bool = False
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that count: all but the notes."""
+        return tuple(finding for finding in self.findings if finding.level != "note")
 
 
 def check_build(
@@ -88,7 +96,9 @@ def check_all(
     advice: bool,
     only_these: bool = False,
 ) -> tuple[Finding, ...]:
-    """Return the findings for the whole file; `advice` adds the checks that are ours. Raises DockerfileSyntaxError.
+    """Return the findings for the whole file, notes as well; `advice` adds the other checks that are ours.
+
+    Raises DockerfileSyntaxError.
 
     `stages` are those that could be planned: of their images alone something is known. `only_these` judges no others.
     """
@@ -96,8 +106,10 @@ def check_all(
         build_args=build_args,
         base_images=_base_images(stages, resolver),
         ignore=_ignore_rules(context),
+        context=_ContextFiles(context),
+        dockerfile_folder=_dockerfile_folder(context),
         stages=frozenset(index for index, _, _ in stages) if only_these else None,
-        enable=frozenset({"advice"}) if advice else frozenset(),
+        enable=frozenset({NOTES, ADVICE} if advice else {NOTES}),
     )
     return lint(dockerfile, inputs)
 
@@ -140,6 +152,7 @@ def _base_image(config: ImageConfig, wanted: Platform) -> BaseImage:
     return BaseImage(
         environment=dict(item.partition("=")[::2] for item in config.runtime.env),
         has_shell=config.runtime.shell is not None,
+        cmd=config.runtime.cmd or (),
         platform="" if fits else str(config.platform),
         expected_platform="" if fits else str(wanted),
     )
@@ -160,6 +173,26 @@ class _IgnoreRules:
 
     def excludes(self, path: str) -> bool:
         return self.rules.decide(path).excluded
+
+
+@dataclass(frozen=True, slots=True)
+class _ContextFiles:
+    context: BuildContext
+
+    def kind(self, path: str) -> Literal["file", "directory", ""]:
+        tree = self.context.tree("")
+        try:
+            entry = tree.find(tree.resolve(path))
+        except PybuildError:
+            return ""  # a link in a circle, or a file where a folder should be
+        return "" if entry is None else "directory" if entry.kind == "directory" else "file"
+
+
+def _dockerfile_folder(context: BuildContext) -> str:
+    root, _, file = context.identity.partition("\0")
+    if os.path.isabs(root) and os.path.isabs(file):
+        return os.path.relpath(os.path.dirname(file), root)
+    return posixpath.dirname(context.dockerfile_name) or "."
 
 
 def ignore_patterns(context: BuildContext) -> IgnorePatterns | None:

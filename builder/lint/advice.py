@@ -8,16 +8,13 @@ import re
 from builder.dockerfile.instructions import Add, Copy, Dockerfile, From, Run, ShellForm, Stage
 from builder.lint import rules
 from builder.lint.finding import Report
+from builder.lint.secret_names import looks_secret
 
 # Flags are bounded so that a hostile line costs linear time.
 _APT = r"\bapt(?:-get)?(?:\s+-\S+){0,16}\s+"
 _APT_INSTALL = re.compile(_APT + r"install\b")
 _APT_UPDATE = re.compile(_APT + r"update\b")
 _LISTS = "/var/lib/apt/lists"
-_SECRET_FILES = re.compile(
-    r"(?:\.env(?:\..+)?|\.netrc|\.npmrc|\.pypirc|\.git-credentials|id_(?:rsa|dsa|ecdsa|ed25519)|.+\.(?:pem|key|p12|pfx)"
-    r"|credentials(?:\.json)?|\.docker/config\.json|\.aws/credentials|\.kube/config)"
-)
 _SEPARATOR = re.compile(r"[;&|\n]+")
 _INSTALLER = re.compile(
     r"\b(?:pip3?|pipenv|poetry|uv|npm|yarn|pnpm|bundle|composer|apt|apt-get|apk|dnf|yum|go|cargo)\b"
@@ -90,8 +87,7 @@ def _check_secret_files(statement: Copy | Add, report: Report) -> None:
     if isinstance(statement, Copy) and statement.source_stage is not None:
         return
     for word in statement.sources:
-        name = posixpath.basename(word.text.rstrip("/"))
-        if _SECRET_FILES.fullmatch(name) or _SECRET_FILES.fullmatch(word.text.lstrip("./")):
+        if looks_secret(word.text):
             message = f"{word.text} looks like a secret: use RUN --mount=type=secret"
             report.add(rules.SECRET_FILE_COPIED, message, statement.syntax, word.location)
 

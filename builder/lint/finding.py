@@ -11,7 +11,7 @@ from builder.errors import Location
 from builder.lint.options import CheckOptions
 from builder.lint.rules import Rule
 
-Level = Literal["warning", "error"]
+Level = Literal["note", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,8 @@ class Finding:
     location: Location
     instruction: Location
     level: Level = "warning"
+    hint: str = ""
+    """What to write instead, in a sentence."""
 
     def short(self) -> str:
         """Return the line that a build shows: `Rule: message (line N)`."""
@@ -47,12 +49,21 @@ class IgnoreRules(Protocol):
         ...
 
 
+class ContextFiles(Protocol):
+    """What lies in the build context; paths are relative and clean, "" is its root."""
+
+    def kind(self, path: str) -> Literal["file", "directory", ""]:
+        """Return what is at `path`, links followed; "" for nothing that a build would see."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseImage:
     """What is known of the image of a FROM. Platforms as text; empty when they need no check."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     has_shell: bool = False
+    cmd: tuple[str, ...] = ()
     platform: str = ""
     expected_platform: str = ""
 
@@ -67,10 +78,14 @@ class LintInputs:
     base_images: Mapping[int, BaseImage] = field(default_factory=dict)
     """By index of the stage. Variables are not judged in a stage whose base is unknown."""
     ignore: IgnoreRules | None = None
+    context: ContextFiles | None = None
+    """None where it is not known; what depends on it is not judged then."""
+    dockerfile_folder: str = "."
+    """Where the Dockerfile lies, as a path from the root of the build context; `..` leads out of it."""
     stages: frozenset[int] | None = None
     """The stages that are built; None is all of them, as `--check` has it. Other stages get no stage-level checks."""
     enable: frozenset[str] = frozenset()
-    """Optional rules to run besides those the file asks for; "advice" is all of ours."""
+    """Optional rules to run besides those the file asks for; "advice" is all of ours, "notes" those that teach."""
 
 
 class Report:
@@ -89,6 +104,7 @@ class Report:
         location: Location | None = None,
         *,
         span: Location | None = None,
+        hint: str = "",
     ) -> None:
         """Add a finding unless the rule is off here. `location` None is `span`, that of the whole instruction."""
         options = self._options
@@ -97,16 +113,28 @@ class Report:
         if not options.runs(rule):
             return
         whole = span or instruction.location
-        self._keep(rule, message, location or whole, whole)
+        is_note = rule.note and not options.asks_for(rule)
+        self._keep(rule, message, location or whole, whole, hint, is_note=is_note)
 
     def add_outside(self, rule: Rule, message: str, location: Location) -> None:
         """Add a finding of what is no instruction, unless the rule is off."""
         if self._options.runs(rule):
             self._keep(rule, message, location, location)
 
-    def _keep(self, rule: Rule, message: str, location: Location, instruction: Location) -> None:
-        level: Level = "error" if self._options.error else "warning"
-        finding = Finding(rule=rule, message=message, location=location, instruction=instruction, level=level)
+    def _keep(
+        self,
+        rule: Rule,
+        message: str,
+        location: Location,
+        instruction: Location,
+        hint: str = "",
+        *,
+        is_note: bool = False,
+    ) -> None:
+        level: Level = "note" if is_note else "error" if self._options.error else "warning"
+        finding = Finding(
+            rule=rule, message=message, location=location, instruction=instruction, level=level, hint=hint
+        )
         # The same is found again close to where it was found; to look at all would cost the square of a long file.
         if finding not in self.findings[-64:]:
             self.findings.append(finding)

@@ -16,6 +16,7 @@ from builder.lint.from_checks import (
     check_from,
     check_stage_names,
 )
+from builder.lint.notes import check_notes
 from builder.lint.options import CheckOptions, parse_check, unknown_rules
 from builder.lint.scope import Scope, base_scope, global_scope
 from builder.lint.stage_checks import StageChecks
@@ -33,6 +34,7 @@ def lint(dockerfile: Dockerfile, inputs: LintInputs) -> tuple[Finding, ...]:
     check_default_images(dockerfile, inputs, report)
     _check_stages(dockerfile, inputs, report)
     check_advice(dockerfile, report)
+    check_notes(dockerfile, inputs, report)
     return _sorted(report)
 
 

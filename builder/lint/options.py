@@ -17,6 +17,8 @@ from builder.suggest import did_you_mean
 ALL = "all"
 ADVICE = "advice"
 """All checks of ours."""
+NOTES = "notes"
+"""Those of ours that a check shows unasked. No word of the directive: only a caller says it."""
 _MOST_PARTS = 3
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -32,11 +34,16 @@ class CheckOptions:
     error: bool = False
 
     def runs(self, rule: Rule) -> bool:
-        """Whether a rule is on. An optional rule is on when it is enabled, and can't be skipped otherwise."""
+        """Whether a rule is on. An optional rule is on when it is asked for; only a note can be skipped otherwise."""
+        skipped = ALL in self.skip or rule.name in self.skip
         if rule.optional:
-            wanted = ALL in self.enable and not rule.ours
-            return wanted or rule.name in self.enable or (rule.ours and ADVICE in self.enable)
-        return ALL not in self.skip and rule.name not in self.skip
+            return self.asks_for(rule) or (rule.note and NOTES in self.enable and not skipped)
+        return not skipped
+
+    def asks_for(self, rule: Rule) -> bool:
+        """Whether somebody has asked for an optional rule: by its name, or with others of its kind."""
+        wanted = ALL in self.enable and not rule.ours
+        return wanted or rule.name in self.enable or (rule.ours and ADVICE in self.enable)
 
     def skipping(self, comments: Iterable[str]) -> CheckOptions:
         """Return these options with what the comments above an instruction skip; a malformed one is ignored."""

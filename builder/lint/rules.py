@@ -1,7 +1,8 @@
 """The rules: BuildKit's 22 by their names, and the ones we add.
 
 A rule of BuildKit has its description and its page word for word, because people look for them. Ours are quieter: an
-`optional` rule runs only when `# check=experimental=` (or the caller) asks for it.
+`optional` rule runs only when `# check=experimental=` (or the caller) asks for it. A note is shown by `--check`
+unasked; it is for learners, and its page is a lesson of the course (docs/checks.md).
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import re
 from dataclasses import dataclass
 
 _PAGES = "https://docs.docker.com/go/dockerfile/rule/"
+_COURSE = "docs/course/"
+_CONFIG, _WHITEOUTS, _STAGES = "02-config", "03-copy-up-and-whiteouts", "07-multi-stage"
+_LAYERS = "01-image-and-layers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +23,22 @@ class Rule:
     optional: bool = False
     """Off until it is named; BuildKit calls such rules experimental."""
     ours: bool = False
+    note: bool = False
+    """Shown by a check unless it is skipped; it changes no exit code unless it is asked for."""
+    lesson: str = ""
+    """The file below docs/course/ that explains it."""
 
     @property
     def url(self) -> str:
-        """Return BuildKit's page about the rule, or "" for a rule of ours."""
+        """Return the page about the rule: BuildKit's, or for a rule of ours its place in the course, or ""."""
+        if self.lesson:
+            return f"{_COURSE}{self.lesson}.md#check-{self.name.lower()}"
         words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", self.name)
         return "" if self.ours else f"{_PAGES}{words.lower()}/"
+
+
+def _note(name: str, lesson: str, description: str) -> Rule:
+    return Rule(name=name, description=description, optional=True, ours=True, note=True, lesson=lesson)
 
 
 STAGE_NAME_CASING = Rule(name="StageNameCasing", description="Stage names should be lowercase")
@@ -150,6 +164,38 @@ UNKNOWN_CHECK = Rule(
     ours=True,
 )
 
+GLOBAL_ARG_IN_STAGE = _note(
+    "GlobalArgInStage", _STAGES, "An ARG before FROM has a value in FROM lines alone, until a stage declares it again"
+)
+ENTRYPOINT_RESETS_CMD = _note("EntrypointResetsCmd", _CONFIG, "A new ENTRYPOINT empties the CMD that was inherited")
+SHELL_ENTRYPOINT_DROPS_CMD = _note(
+    "ShellEntrypointDropsCmd", _CONFIG, "An ENTRYPOINT in shell form gets neither CMD nor the arguments of run"
+)
+SOURCES_ON_ONE_FILE = _note(
+    "SourcesOnOneFile", _LAYERS, "Several files that are copied to one name: the last one is what stays"
+)
+SECRET_DELETED_LATER = _note(
+    "SecretDeletedLater", _WHITEOUTS, "What a later step deletes is hidden, and can be read in the layer below"
+)
+COMMAND_IN_VALUE = _note("CommandInValue", _CONFIG, "ENV, ARG and LABEL keep text: no command in it is ever run")
+TILDE_IN_PATH = _note("TildeInPath", _CONFIG, "Only a shell knows ~; elsewhere it is a folder of that name")
+VARIABLE_IN_EXEC_FORM = _note(
+    "VariableInExecForm", _CONFIG, "The JSON form has no shell, so nothing expands its variables"
+)
+SINGLE_QUOTES_IN_EXEC_FORM = _note(
+    "SingleQuotesInExecForm", _CONFIG, "JSON knows double quotes alone; with others the text goes to a shell"
+)
+RUN_KEEPS_NOTHING = _note("RunKeepsNothing", _LAYERS, "Each RUN is a new process: only files stay")
+SERVICE_ENDS_WITH_RUN = _note(
+    "ServiceEndsWithRun", _LAYERS, "What a RUN starts ends with it; an image holds no processes"
+)
+PARENT_IN_SOURCE = _note(
+    "ParentInSource",
+    _LAYERS,
+    "A source can't leave the build context: leading .. are dropped, and another file is taken",
+)
+UNNEEDED_STAGE = _note("UnneededStage", _STAGES, "Only the stages that the target needs are built")
+
 RULES = {
     rule.name: rule
     for rule in (
@@ -160,6 +206,9 @@ RULES = {
         FROM_PLATFORM_FLAG_CONST_DISALLOWED, COPY_IGNORED_FILE, INVALID_DEFINITION_DESCRIPTION, EXPOSE_PROTO_CASING,
         EXPOSE_INVALID_FORMAT, APT_INSTALL_WITHOUT_UPDATE, APT_LISTS_LEFT, SECRET_FILE_COPIED, UNPINNED_FROM,
         DELETED_IN_LATER_LAYER, COPY_BEFORE_INSTALL, IGNORED_FLAGS, UNKNOWN_CHECK,
+        GLOBAL_ARG_IN_STAGE, ENTRYPOINT_RESETS_CMD, SHELL_ENTRYPOINT_DROPS_CMD, SOURCES_ON_ONE_FILE,
+        SECRET_DELETED_LATER, COMMAND_IN_VALUE, TILDE_IN_PATH, VARIABLE_IN_EXEC_FORM, SINGLE_QUOTES_IN_EXEC_FORM,
+        RUN_KEEPS_NOTHING, SERVICE_ENDS_WITH_RUN, PARENT_IN_SOURCE, UNNEEDED_STAGE,
     )
 }  # fmt: skip
 """By name, BuildKit's first."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from builder import __version__
 from builder.cli.display.diagnostics import excerpt, render_error
+from builder.cli.display.text import clean
 from builder.dockerfile.source import encode_source
 from builder.engine.checks import CheckReport
 from builder.errors import Location, SourceError
@@ -18,10 +19,12 @@ def report_lines(report: CheckReport) -> Iterator[str]:
     """Yield each finding with its excerpt, and a last line that counts them."""
     for finding in report.findings:
         url = f" - {finding.rule.url}" if finding.rule.url else ""
-        yield f"WARNING: {finding.rule.name}{url}"
+        yield f"{'NOTE' if finding.level == 'note' else 'WARNING'}: {finding.rule.name}{url}"
         yield finding.rule.description
-        yield f"{report.file}:{finding.location.line}:{finding.location.column or 1}: {finding.message}"
+        yield f"{report.file}:{finding.location.line}:{finding.location.column or 1}: {clean(finding.message)}"
         yield from excerpt(report.source, finding.location)
+        if finding.hint:
+            yield f"hint: {clean(finding.hint)}"
         yield ""
     if report.error is not None:
         if isinstance(report.error, SourceError):
@@ -33,12 +36,16 @@ def report_lines(report: CheckReport) -> Iterator[str]:
 
 def _last_line(report: CheckReport) -> str:
     """Return the count of findings, and whether the check is complete: not so when an error cut it short."""
-    count = len(report.findings)
+    count = len(report.warnings)
+    notes = len(report.findings) - count
+    noted = f"{notes} {'note' if notes == 1 else 'notes'}" if notes else ""
     found = f"{count} {'warning has' if count == 1 else 'warnings have'} been found" if count else ""
     if report.is_whole:
-        return f"Check complete, {found}!" if count else "Check complete, no warnings found."
+        found = f"Check complete, {found}!" if count else "Check complete, no warnings found."
+        return f"{found} {noted}, which fail nothing." if noted else found
     reason = "the file has errors" if isinstance(report.error, SourceError) else "this cannot be built"
-    return f"Check incomplete: {reason}" + (f"; {found} so far." if count else ".")
+    found = " and ".join(filter(None, (found, f"{noted} made" if noted else "")))
+    return f"Check incomplete: {reason}" + (f"; {found} so far." if found else ".")
 
 
 def report_to_json(report: CheckReport) -> dict[str, Any]:
@@ -52,6 +59,8 @@ def report_to_json(report: CheckReport) -> dict[str, Any]:
                 "detail": finding.message,
                 "location": {"ranges": [_range(finding)]},
             }
+            | ({"level": "note"} if finding.level == "note" else {})
+            | ({"hint": finding.hint} if finding.hint else {})
             for finding in report.findings
         ],
         "sources": [{"filename": report.file, "data": encode_source(report.source), "language": "Dockerfile"}],
@@ -96,8 +105,7 @@ def report_to_sarif(report: CheckReport) -> dict[str, Any]:
         "name": "pybuild",
         "version": __version__,
         "rules": [
-            {"id": rule.name, "shortDescription": {"text": rule.description}}
-            | ({"helpUri": rule.url} if rule.url else {})
+            {"id": rule.name, "shortDescription": {"text": rule.description}} | _help(rule.url, is_ours=rule.ours)
             for rule in rules.values()
         ],
     }
@@ -106,6 +114,13 @@ def report_to_sarif(report: CheckReport) -> dict[str, Any]:
         "version": "2.1.0",
         "runs": [{"tool": {"driver": driver}, "results": results}],
     }
+
+
+def _help(url: str, *, is_ours: bool) -> dict[str, Any]:
+    """Return where a rule is explained. helpUri must be a whole address; a page of ours comes with the program."""
+    if not url:
+        return {}
+    return {"help": {"text": f"See {url}."}} if is_ours else {"helpUri": url}
 
 
 def _sarif_location(file: str, place: Location) -> dict[str, Any]:

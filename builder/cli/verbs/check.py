@@ -1,6 +1,7 @@
 """`pybuild --check` and `--call=check|outline|targets`: what is to be said of a Dockerfile, without building it.
 
-A check is text, JSON or SARIF, and 1 when there is any finding or error, unless `--call=check,ignorestatus=true`. What
+A check is text, JSON or SARIF, and 1 when there is any warning or error, unless `--call=check,ignorestatus=true`; notes
+count only when they were asked for. What
 can be built, and what a target takes, are tables or JSON.
 """
 
@@ -39,7 +40,7 @@ def check_command(arguments: argparse.Namespace) -> int:
             print(line)
     else:
         raise UsageError(f"--format {kind!r} is none of text, json, sarif")
-    failed = bool(report.findings) or report.error is not None
+    failed = bool(report.warnings) or report.error is not None
     return 1 if failed and options.get("ignorestatus") != "true" else 0
 
 
