@@ -77,7 +77,7 @@ def _check_reset(stage: Stage, own: _Own, below: Inherited, report: Report) -> N
     if lost != ExecForm(()):
         message = f"This ENTRYPOINT empties CMD {_shown(lost)}, which {stage.base.image.text} has"
         hint = f"Write CMD {_shown(lost)} again in this stage to keep it, or CMD [] to say that none is meant."
-        report.add(rules.ENTRYPOINT_RESETS_CMD, message, entrypoint.syntax, hint=hint)
+        report.add(rules.ENTRYPOINT_DROPS_CMD, message, entrypoint.syntax, hint=hint)
 
 
 def _passes_words(command: ShellForm | ExecForm) -> bool:
@@ -145,7 +145,7 @@ def _check_variables(
         if found:
             message = f"{found[0]} stays as it is written: no shell expands it here"
             report.add(
-                rules.VARIABLE_IN_EXEC_FORM,
+                rules.VARIABLE_IN_JSON,
                 message,
                 statement.syntax,
                 hint=_with_shell(statement, words, has_entrypoint),
@@ -169,7 +169,7 @@ def _check_single_quotes(statement: Cmd | Entrypoint | Run, command: ShellForm, 
         words = re.findall("['\"]([^'\"]*)['\"]", text)
         message = f"{text} is no JSON, so a shell takes it for a command"
         hint = f"With double quotes: {statement.syntax.keyword} {json.dumps(words, ensure_ascii=False)}."
-        report.add(rules.SINGLE_QUOTES_IN_EXEC_FORM, message, statement.syntax, hint=hint)
+        report.add(rules.SINGLE_QUOTES_IN_JSON, message, statement.syntax, hint=hint)
 
 
 def _shown(command: ShellForm | ExecForm) -> str:

@@ -60,7 +60,7 @@ def _check_parents(statement: Copy | Add, inputs: LintInputs, report: Report) ->
         what = f"{found} of the build context" if found else "the whole build context"
         message = f"{text} can't lead out of the build context: {what} is taken"
         hint = "Build with a folder above as the context, and -f; or lend one with --build-context."
-        report.add(rules.PARENT_IN_SOURCE, message, statement.syntax, word.location, hint=hint)
+        report.add(rules.PARENT_LANDS_ON_OTHER_FILE, message, statement.syntax, word.location, hint=hint)
 
 
 def _check_one_file(statement: Copy | Add, state: Inherited, inputs: LintInputs, report: Report) -> None:
@@ -161,4 +161,4 @@ def _check_deletions(run: Run, folder: str, added: dict[str, Copy | Add], report
                 source = added.pop(path)
                 message = f"{path} is hidden here, and can be read in the layer of {source.syntax.keyword}"
                 hint = "RUN --mount=type=secret lends a secret to one step, and no layer holds it."
-                report.add(rules.SECRET_DELETED_LATER, message, run.syntax, hint=hint)
+                report.add(rules.SECRET_REMOVED_LATER, message, run.syntax, hint=hint)

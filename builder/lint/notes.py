@@ -14,7 +14,7 @@ from builder.lint.inherited import Inherited
 from builder.lint.options import CheckOptions
 from builder.lint.run_notes import check_runs
 from builder.lint.scope import Scope, global_scope
-from builder.lint.stage_notes import check_global_args, check_unneeded_stages
+from builder.lint.stage_notes import check_global_args, check_stages_not_needed
 from builder.lint.value_notes import check_values
 
 
@@ -43,7 +43,7 @@ def check_notes(dockerfile: Dockerfile, inputs: LintInputs, report: Report) -> N
         state.take_commands(stage)
         ends[stage.index] = state
     if inputs.stages is None:
-        check_unneeded_stages(dockerfile, report)
+        check_stages_not_needed(dockerfile, report)
 
 
 def _stages_below(dockerfile: Dockerfile, outside: Scope) -> dict[int, int | None]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 _PAGES = "https://docs.docker.com/go/dockerfile/rule/"
 _COURSE = "docs/course/"
-_CONFIG, _WHITEOUTS, _STAGES = "02-config", "03-copy-up-and-whiteouts", "07-multi-stage"
-_LAYERS = "01-image-and-layers"
+_LAYERS, _CONFIG, _WHITEOUTS = "01-image-and-layers", "02-config", "03-copy-up-and-whiteouts"
+_CACHE, _SIZE, _STAGES = "05-cache", "06-order-and-size", "07-multi-stage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,37 +164,33 @@ UNKNOWN_CHECK = Rule(
     ours=True,
 )
 
-GLOBAL_ARG_IN_STAGE = _note(
-    "GlobalArgInStage", _STAGES, "An ARG before FROM has a value in FROM lines alone, until a stage declares it again"
+ARG_OUTSIDE_STAGE = _note(
+    "ArgOutsideStage", _STAGES, "An ARG before FROM has a value in FROM lines alone, until a stage declares it again"
 )
-ENTRYPOINT_RESETS_CMD = _note("EntrypointResetsCmd", _CONFIG, "A new ENTRYPOINT empties the CMD that was inherited")
+ENTRYPOINT_DROPS_CMD = _note("EntrypointDropsCmd", _CONFIG, "A new ENTRYPOINT empties the CMD that was inherited")
 SHELL_ENTRYPOINT_DROPS_CMD = _note(
     "ShellEntrypointDropsCmd", _CONFIG, "An ENTRYPOINT in shell form gets neither CMD nor the arguments of run"
 )
 SOURCES_ON_ONE_FILE = _note(
-    "SourcesOnOneFile", _LAYERS, "Several files that are copied to one name: the last one is what stays"
+    "SourcesOnOneFile", _WHITEOUTS, "Several files that are copied to one name: the last one is what stays"
 )
-SECRET_DELETED_LATER = _note(
-    "SecretDeletedLater", _WHITEOUTS, "What a later step deletes is hidden, and can be read in the layer below"
+SECRET_REMOVED_LATER = _note(
+    "SecretRemovedLater", _WHITEOUTS, "What a later step deletes is hidden, and can be read in the layer below"
 )
-COMMAND_IN_VALUE = _note("CommandInValue", _CONFIG, "ENV, ARG and LABEL keep text: no command in it is ever run")
-TILDE_IN_PATH = _note("TildeInPath", _CONFIG, "Only a shell knows ~; elsewhere it is a folder of that name")
-VARIABLE_IN_EXEC_FORM = _note(
-    "VariableInExecForm", _CONFIG, "The JSON form has no shell, so nothing expands its variables"
+COMMAND_IN_ENV = _note("CommandInEnv", _CONFIG, "ENV, ARG and LABEL keep text: no command in it is ever run")
+TILDE_IN_PATH = _note("TildeInPath", _SIZE, "Only a shell knows ~; elsewhere it is a folder of that name")
+VARIABLE_IN_JSON = _note("VariableInJson", _CONFIG, "The JSON form has no shell, so nothing expands its variables")
+SINGLE_QUOTES_IN_JSON = _note(
+    "SingleQuotesInJson", _CONFIG, "JSON knows double quotes alone; with others the text goes to a shell"
 )
-SINGLE_QUOTES_IN_EXEC_FORM = _note(
-    "SingleQuotesInExecForm", _CONFIG, "JSON knows double quotes alone; with others the text goes to a shell"
-)
-RUN_KEEPS_NOTHING = _note("RunKeepsNothing", _LAYERS, "Each RUN is a new process: only files stay")
-SERVICE_ENDS_WITH_RUN = _note(
-    "ServiceEndsWithRun", _LAYERS, "What a RUN starts ends with it; an image holds no processes"
-)
-PARENT_IN_SOURCE = _note(
-    "ParentInSource",
-    _LAYERS,
+RUN_OF_CD_OR_EXPORT = _note("RunOfCdOrExport", _LAYERS, "Each RUN is a new process: only files stay")
+RUN_IN_BACKGROUND = _note("RunInBackground", _LAYERS, "What a RUN starts ends with it; an image holds no processes")
+PARENT_LANDS_ON_OTHER_FILE = _note(
+    "ParentLandsOnOtherFile",
+    _CACHE,
     "A source can't leave the build context: leading .. are dropped, and another file is taken",
 )
-UNNEEDED_STAGE = _note("UnneededStage", _STAGES, "Only the stages that the target needs are built")
+STAGE_NOT_NEEDED = _note("StageNotNeeded", _STAGES, "Only the stages that the target needs are built")
 
 RULES = {
     rule.name: rule
@@ -206,9 +202,9 @@ RULES = {
         FROM_PLATFORM_FLAG_CONST_DISALLOWED, COPY_IGNORED_FILE, INVALID_DEFINITION_DESCRIPTION, EXPOSE_PROTO_CASING,
         EXPOSE_INVALID_FORMAT, APT_INSTALL_WITHOUT_UPDATE, APT_LISTS_LEFT, SECRET_FILE_COPIED, UNPINNED_FROM,
         DELETED_IN_LATER_LAYER, COPY_BEFORE_INSTALL, IGNORED_FLAGS, UNKNOWN_CHECK,
-        GLOBAL_ARG_IN_STAGE, ENTRYPOINT_RESETS_CMD, SHELL_ENTRYPOINT_DROPS_CMD, SOURCES_ON_ONE_FILE,
-        SECRET_DELETED_LATER, COMMAND_IN_VALUE, TILDE_IN_PATH, VARIABLE_IN_EXEC_FORM, SINGLE_QUOTES_IN_EXEC_FORM,
-        RUN_KEEPS_NOTHING, SERVICE_ENDS_WITH_RUN, PARENT_IN_SOURCE, UNNEEDED_STAGE,
+        ARG_OUTSIDE_STAGE, ENTRYPOINT_DROPS_CMD, SHELL_ENTRYPOINT_DROPS_CMD, SOURCES_ON_ONE_FILE,
+        SECRET_REMOVED_LATER, COMMAND_IN_ENV, TILDE_IN_PATH, VARIABLE_IN_JSON, SINGLE_QUOTES_IN_JSON,
+        RUN_OF_CD_OR_EXPORT, RUN_IN_BACKGROUND, PARENT_LANDS_ON_OTHER_FILE, STAGE_NOT_NEEDED,
     )
 }  # fmt: skip
 """By name, BuildKit's first."""

@@ -57,7 +57,7 @@ def _check_keeps_nothing(run: Run, text: str, report: Report) -> None:
     verb = "are" if " and " in what else "is"
     message = f"Nothing stays of this RUN: {what} {verb} for the shell of this step alone"
     hint = next((_INSTEAD[name] for name in names if name in _INSTEAD), "Put it into the RUN that needs it.")
-    report.add(rules.RUN_KEEPS_NOTHING, message, run.syntax, hint=hint)
+    report.add(rules.RUN_OF_CD_OR_EXPORT, message, run.syntax, hint=hint)
 
 
 def _name(command: str) -> str:
@@ -75,7 +75,7 @@ def _check_service(run: Run, text: str, report: Report) -> None:
     if found:
         message = f"{found} ends with this RUN: only the files that it wrote stay"
         hint = "Start it in the RUN that needs it, or with CMD or ENTRYPOINT when the container runs."
-        report.add(rules.SERVICE_ENDS_WITH_RUN, message, run.syntax, hint=hint)
+        report.add(rules.RUN_IN_BACKGROUND, message, run.syntax, hint=hint)
 
 
 def _started(text: str) -> str:

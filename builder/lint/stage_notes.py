@@ -36,7 +36,7 @@ def check_global_args(dockerfile: Dockerfile, stage: Stage, state: Inherited, re
                     said.add(name)
                     message = f"${name} is empty here: its ARG stands before FROM, and this stage has none"
                     hint = f"Add ARG {name} to this stage; it takes the value from above."
-                    report.add(rules.GLOBAL_ARG_IN_STAGE, message, statement.syntax, hint=hint)
+                    report.add(rules.ARG_OUTSIDE_STAGE, message, statement.syntax, hint=hint)
         state.names.update(_defined(statement))
 
 
@@ -80,7 +80,7 @@ def _words(statement: StageStatement) -> Iterator[ast.Word]:
             yield from statement.paths
 
 
-def check_unneeded_stages(dockerfile: Dockerfile, report: Report) -> None:
+def check_stages_not_needed(dockerfile: Dockerfile, report: Report) -> None:
     """Check for stages that nothing reads from and that were hardly meant as a target."""
     stages = dockerfile.stages
     names: dict[str, int] = {}
@@ -100,7 +100,7 @@ def check_unneeded_stages(dockerfile: Dockerfile, report: Report) -> None:
         title = f"The stage {stage.name}" if stage.name else "This stage, which has no name,"
         message = f"{title} is not built: nothing leads from it to the last stage"
         hint = "COPY --from or FROM makes it needed; a stage that is wanted for itself is built with --target."
-        report.add(rules.UNNEEDED_STAGE, message, stage.base.syntax, hint=hint)
+        report.add(rules.STAGE_NOT_NEEDED, message, stage.base.syntax, hint=hint)
 
 
 def _is_forgotten(stage: Stage, last_name: str, *, speaks_of_targets: bool) -> bool:

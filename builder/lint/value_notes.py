@@ -42,7 +42,7 @@ def _check_commands(statement: StageStatement, report: Report) -> None:
             hint = f"Give the value from outside: ARG {name}, and --build-arg; or compute it in the RUN that needs it."
             if isinstance(statement, Label):
                 hint = f'Give the value from outside: --label "{name}=…".'
-            report.add(rules.COMMAND_IN_VALUE, message, statement.syntax, value.location, hint=hint)
+            report.add(rules.COMMAND_IN_ENV, message, statement.syntax, value.location, hint=hint)
 
 
 def _values(statement: StageStatement) -> Iterator[tuple[str, Word]]:

@@ -93,3 +93,41 @@ def test_a_layout_in_the_place_of_an_image_has_the_platform_that_its_giver_chose
     outcome = pybuild.build("FROM --platform=linux/s390x base\nENV A=1\n", "--check", "--format=json")
     names = [item["ruleName"] for item in json.loads(outcome.out).get("warnings") or []]
     assert names == ["FromPlatformFlagConstDisallowed"]
+
+
+NOTED = 'FROM known:1\nWORKDIR /w\nCOPY ../here .\nENTRYPOINT ["wrap"]\n'
+
+
+def test_a_note_is_shown_with_its_hint_and_place_in_the_course_and_fails_nothing(pybuild: Program) -> None:
+    pybuild.build('FROM scratch\nCMD ["serve", "-x"]\n', "-t", "known:1").succeeded()
+    (pybuild.folder / "here").write_text("x")
+    text = pybuild.build(f"# check=error=true\n{NOTED}", "--check").succeeded().out.splitlines()
+    assert "NOTE: ParentLandsOnOtherFile - docs/course/05-cache.md#check-parentlandsonotherfile" in text
+    # Of an image of the store the CMD is known.
+    said = 'Dockerfile:5:1: This ENTRYPOINT empties CMD ["serve", "-x"], which known:1 has'
+    assert text[text.index(said) + 1 :][-3].startswith("hint: Write CMD ")
+    assert text[-1] == "Check complete, no warnings found. 2 notes, which fail nothing."
+
+    warnings = json.loads(pybuild.build(NOTED, "--check", "--format=json").succeeded().out)["warnings"]
+    assert [(item["ruleName"], item["level"]) for item in warnings] == [
+        ("ParentLandsOnOtherFile", "note"),
+        ("EntrypointDropsCmd", "note"),
+    ]
+    assert all(item["hint"] and item["url"].startswith("docs/course/") for item in warnings)
+    run = json.loads(pybuild.build(NOTED, "--check", "--format=sarif").succeeded().out)["runs"][0]
+    assert [item["level"] for item in run["results"]] == ["note", "note"]
+    assert all(
+        "helpUri" not in rule and "docs/course/" in rule["help"]["text"] for rule in run["tool"]["driver"]["rules"]
+    )
+
+    # Asked for, they count; a build says nothing of them.
+    assert pybuild.build(NOTED, "--call=check,advice=true").code == 1
+    assert "warning" not in pybuild.build(f"# check=error=true\n{NOTED}").succeeded().err.lower()
+
+
+def test_a_source_that_leads_out_is_meant_from_where_the_dockerfile_lies(pybuild: Program) -> None:
+    (pybuild.folder / "here").write_text("x")
+    (pybuild.folder / "docker").mkdir()
+    (pybuild.folder / "docker" / "Dockerfile").write_text("FROM scratch\nCOPY ../here /\n")
+    outcome = pybuild.build(None, "--check", "-f", "docker/Dockerfile").succeeded()
+    assert outcome.out == "Check complete, no warnings found.\n"

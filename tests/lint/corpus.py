@@ -4,8 +4,8 @@ Every file below FOLDER is read as one Dockerfile. Without RULE it prints, for e
 and how often; with one, each place where that note is made, to be looked at by eye. docs/checks.md has the outcome.
 
 Of base images nothing is fetched: an official image is taken to have the variables and the CMD that stand below, any
-other image is unknown, as in a check without network. There is no context either, so `ParentInSource` is judged as if
-the context held whatever is asked for, with the Dockerfile at its root: the most that it could ever say.
+other image is unknown, as in a check without network. There is no context either, so `ParentLandsOnOtherFile` is judged
+as if the context held whatever is asked for, with the Dockerfile at its root: the most that it could ever say.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,6 +14,7 @@ from builder.lint.linter import lint
 from builder.lint.options import NOTES
 from builder.lint.rules import RULES
 
+DOCS = Path(__file__).parent.parent.parent / "docs"
 FILES = ("a", "b", "x", "f.txt", "sub/x", "id_rsa")
 """What the build context holds, beside the folders `tree` and `sub`."""
 UNKNOWN: Mapping[int, BaseImage] = {}
@@ -28,7 +30,7 @@ def notes(
     *,
     base: BaseImage | None = BaseImage(),  # noqa: B008 - a frozen value
     folder: str = ".",
-    build_args: Mapping[str, str] = {},  # noqa: B006 - never changed
+    build_args: Mapping[str, str] = {},
     stages: frozenset[int] | None = None,
 ) -> list[Finding]:
     """Return the notes; every base image is `base`, and None is one that nobody knows."""
@@ -46,14 +48,14 @@ def notes(
 
 
 ALARMS = {
-    "GlobalArgInStage": {
+    "ArgOutsideStage": {
         "ARG V=1\nFROM b\nRUN echo $V": 3,
         "ARG V=1\nFROM b AS s\nCOPY ${V} /x": 3,
         'ARG V\nFROM b\nENV A=1\nRUN printf "%s" "${V%.*}" && echo \'$A\'': 4,
         "ARG V=1\nFROM b AS s\nARG V\nFROM b AS t\nLABEL v=$V": 5,
         "ARG V=1\nFROM b\nRUN <<E\necho $V\nE": 3,
     },
-    "EntrypointResetsCmd": {
+    "EntrypointDropsCmd": {
         'FROM b AS s\nCMD ["c"]\nFROM s\nENTRYPOINT ["echo", "E"]': 4,
         'FROM b AS s\nCMD c\nFROM s AS t\nFROM t\nENTRYPOINT ["e"]': 5,
         'FROM b AS s\nCMD ["c"]\nFROM s\nENTRYPOINT ["sh", "-c", "e \\"$@\\""]': 4,
@@ -69,13 +71,13 @@ ALARMS = {
         "FROM scratch\nWORKDIR /w\nCOPY a f.txt out": 3,
         "FROM docker.io/library/debian\nCOPY --chown=1 a <<E /dst\nx\nE": 2,
     },
-    "SecretDeletedLater": {
+    "SecretRemovedLater": {
         "FROM b\nCOPY id_rsa /id_rsa\nRUN rm /id_rsa": 3,
         "FROM b\nWORKDIR /w\nADD keys/server.key .netrc ./\nRUN build && rm -f .netrc": 4,
         "FROM b AS s\nCOPY mine /root/.ssh/id_rsa\nRUN clone; rm -rf /root/.ssh/id_rsa\nFROM s\nRUN x": 3,
         "FROM b\nCOPY id_rsa /root/.ssh\nRUN shred /root/.ssh/id_rsa": 3,
     },
-    "CommandInValue": {
+    "CommandInEnv": {
         "FROM b\nENV X=$(date)": 2,
         "FROM b\nARG NOW=`date`": 2,
         'FROM b\nENV JAVA_HOME $(dirname "$(which java)")': 2,
@@ -89,39 +91,39 @@ ALARMS = {
         "FROM b\nWORKDIR ~": 2,
         'FROM b\nCOPY ["f.txt", "~/x"]': 2,
     },
-    "VariableInExecForm": {
+    "VariableInJson": {
         'FROM b\nCMD ["echo", "$N"]': 2,
         'FROM b\nENTRYPOINT ["java", "-Dx=${X}", "-jar", "a.jar"]': 2,
         'FROM b\nRUN ["mkdir", "$HOME/x"]': 2,
         'FROM b\nENTRYPOINT ["serve"]\nCMD ["--port", "$PORT"]': 3,
         'FROM b\nCMD ["echo", "hi $N"]': 2,
     },
-    "SingleQuotesInExecForm": {
+    "SingleQuotesInJson": {
         "FROM b\nCMD ['echo','hi']": 2,
         "FROM b\nENTRYPOINT ['python', \"main.py\"]": 2,
         "FROM b\nRUN [ 'a', 'b' ]": 2,
         "FROM b\nCMD ['python' '-m' 'x']": 2,
     },
-    "RunKeepsNothing": {
+    "RunOfCdOrExport": {
         "FROM b\nRUN cd /tmp": 2,
         "FROM b\nRUN cd /tmp && export X=1": 2,
         "FROM b\nRUN . venv/bin/activate": 2,
         "FROM b\nRUN set -e; export A=b": 2,
         "FROM b\nRUN source ~/.bashrc": 2,
     },
-    "ServiceEndsWithRun": {
+    "RunInBackground": {
         "FROM b\nRUN sleep 1000 &": 2,
         "FROM b\nRUN service nginx start": 2,
         "FROM b\nRUN apt-get install -y x && /etc/init.d/x restart": 2,
         "FROM b\nRUN server >log 2>&1 &": 2,
         "FROM b\nRUN systemctl start x || true": 2,
     },
-    "ParentInSource": {
+    "ParentLandsOnOtherFile": {
         "FROM b\nCOPY ../x /y": 2,
         "FROM b\nADD sub/../../a /y": 2,
         "FROM b\nCOPY ../.. /y": 2,
     },
-    "UnneededStage": {
+    "StageNotNeeded": {
         "FROM a\nRUN x\nFROM b": 1,
         "FROM b AS builder\nRUN x\nFROM b": 1,
         "FROM b AS deps\nFROM b AS s\nFROM b\nCOPY --from=s /x /x": 1,
@@ -130,7 +132,7 @@ ALARMS = {
 """By rule, Dockerfiles, each with the line of its note."""
 
 NEAR_MISSES = {
-    "GlobalArgInStage": (
+    "ArgOutsideStage": (
         "ARG V=1\nFROM b\nARG V\nRUN echo $V",
         "ARG V=1\nFROM b AS s\nARG V\nFROM s\nRUN echo $V",
         "ARG V=1\nFROM b\nRUN V=2 && echo $V",
@@ -141,7 +143,7 @@ NEAR_MISSES = {
         "ARG UID=1\nFROM b\nRUN echo $UID",
         "ARG V=1\nFROM b\nRUN <<'E'\necho $V\nE",
     ),
-    "EntrypointResetsCmd": (
+    "EntrypointDropsCmd": (
         'FROM b AS s\nCMD ["c"]\nFROM s\nENTRYPOINT ["e"]\nCMD ["d"]',
         'FROM b AS s\nCMD ["c"]\nFROM s\nCMD []\nENTRYPOINT ["e"]',
         'FROM b\nENTRYPOINT ["e"]\nCMD ["c"]',
@@ -172,8 +174,9 @@ NEAR_MISSES = {
         "FROM busybox\nARG D=/dst\nWORKDIR $D\nCOPY a b /dst",
         "FROM scratch\nCOPY --parents a b /dst",
         "FROM busybox\nVOLUME /dst/x\nCOPY a b /dst",
+        "FROM busybox\nCOPY tree /dst/x\nCOPY a b /dst",
     ),
-    "SecretDeletedLater": (
+    "SecretRemovedLater": (
         "FROM b AS s\nCOPY id_rsa /id_rsa\nRUN rm /id_rsa\nFROM b\nCOPY --from=s /x /x",
         "FROM b\nCOPY script.sh /s.sh\nRUN rm /s.sh",
         "FROM b\nCOPY id_rsa /id_rsa\nRUN rm /other",
@@ -181,7 +184,7 @@ NEAR_MISSES = {
         "FROM b\nRUN rm /id_rsa\nCOPY id_rsa /id_rsa",
         "FROM b\nCOPY id_rsa.pub /id_rsa.pub\nRUN rm /id_rsa.pub",
     ),
-    "CommandInValue": (
+    "CommandInEnv": (
         "FROM b\nENV X='$(date)'",
         'FROM b\nENV PS1="$(git branch) $ "',
         'FROM b\nENV X="\\$(date)"',
@@ -198,7 +201,7 @@ NEAR_MISSES = {
         "FROM b\nCOPY f.txt /root/",
         "FROM b\nENV P=~/bin:$PATH",
     ),
-    "VariableInExecForm": (
+    "VariableInJson": (
         'FROM b\nCMD ["sh", "-c", "echo $N"]',
         'FROM b\nENTRYPOINT ["/entrypoint.sh", "$N"]',
         'FROM b\nENTRYPOINT ["/docker-entrypoint.sh"]\nCMD ["serve", "$PORT"]',
@@ -210,14 +213,14 @@ NEAR_MISSES = {
         'FROM b\nCMD ["echo", "$N"]\nCMD ["x"]',
         'FROM b\nCMD ["make", "A=$B"]',
     ),
-    "SingleQuotesInExecForm": (
+    "SingleQuotesInJson": (
         'FROM b\nCMD ["echo", "it\'s"]',
         "FROM b\nRUN [ 'a' = 'b' ] || true",
         "FROM b\nCMD echo '[a]'",
         "FROM b\nRUN [ -f '/x' ]",
         "FROM b\nCMD [echo, hi]",
     ),
-    "RunKeepsNothing": (
+    "RunOfCdOrExport": (
         "FROM b\nRUN cd /tmp && make",
         "FROM b\nRUN export X=1 > /etc/x",
         "FROM b\nRUN cd /tmp || exit 1",
@@ -227,7 +230,7 @@ NEAR_MISSES = {
         "FROM b\nRUN cdrecord x",
         "FROM b\nRUN (cd /x && ln -s a b)",
     ),
-    "ServiceEndsWithRun": (
+    "RunInBackground": (
         "FROM b\nRUN service mysql start && mysql -e 'create database x'",
         "FROM b\nRUN (mysqld &); sleep 3; mysqladmin password x",
         "FROM b\nRUN make && make install",
@@ -237,7 +240,7 @@ NEAR_MISSES = {
         "FROM b\nRUN echo 'a &'",
         "FROM b\nRUN service x start && setup && service x stop",
     ),
-    "ParentInSource": (
+    "ParentLandsOnOtherFile": (
         "FROM b\nCOPY ../missing /y",
         "FROM b\nCOPY sub/../x /y",
         "FROM b AS s\nFROM s\nCOPY --from=s ../x /y",
@@ -245,7 +248,7 @@ NEAR_MISSES = {
         "FROM b\nCOPY ../*.txt /y",
         "FROM b\nCOPY ..x /y",
     ),
-    "UnneededStage": (
+    "StageNotNeeded": (
         "FROM b AS build\nFROM b\nCOPY --from=build /x /x",
         "FROM b AS test\nFROM b",
         "FROM b AS dev\nFROM b AS prod",
@@ -281,7 +284,7 @@ def test_each_note_has_rows_of_both_kinds() -> None:
 def test_of_an_image_that_is_not_known_nothing_is_said() -> None:
     text = 'ARG V=1\nFROM b\nRUN echo $V\nENTRYPOINT ["e"]\n'
     known = BaseImage(cmd=("serve", "x"))
-    assert [finding.rule.name for finding in notes(text, base=known)] == ["GlobalArgInStage", "EntrypointResetsCmd"]
+    assert [finding.rule.name for finding in notes(text, base=known)] == ["ArgOutsideStage", "EntrypointDropsCmd"]
     assert notes(text, base=None) == []
 
 
@@ -317,22 +320,36 @@ def test_a_source_is_meant_from_where_the_dockerfile_lies() -> None:
 
 def test_with_a_target_only_its_stages_are_judged() -> None:
     text = "FROM b AS build\nRUN cd /\nFROM b\nRUN export A=b\n"
-    assert [finding.rule.name for finding in notes(text, stages=frozenset({1}))] == ["RunKeepsNothing"]
+    assert [finding.rule.name for finding in notes(text, stages=frozenset({1}))] == ["RunOfCdOrExport"]
 
 
 def test_a_note_is_skipped_like_a_warning_and_no_error_of_the_directive() -> None:
     text = "RUN cd /\n"
     assert [finding.level for finding in notes(f"# check=error=true\nFROM b\n{text}")] == ["note"]
-    assert notes(f"# check=skip=RunKeepsNothing\nFROM b\n{text}") == []
+    assert notes(f"# check=skip=RunOfCdOrExport\nFROM b\n{text}") == []
     assert notes(f"# check=skip=all\nFROM b\n{text}") == []
-    assert notes(f"FROM b\n# check=skip=RunKeepsNothing\n{text}") == []
+    assert notes(f"FROM b\n# check=skip=RunOfCdOrExport\n{text}") == []
 
 
 def test_a_note_that_is_asked_for_is_a_warning() -> None:
-    dockerfile = parse_dockerfile("# check=experimental=RunKeepsNothing;error=true\nFROM b\nRUN cd /\n")
+    dockerfile = parse_dockerfile("# check=experimental=RunOfCdOrExport;error=true\nFROM b\nRUN cd /\n")
     assert [finding.level for finding in lint(dockerfile, LintInputs())] == ["error"]
 
 
 def test_a_long_file_costs_no_square() -> None:
     lines = "".join(f"COPY a b /d{number}\nFROM s{number} AS s{number + 1}\n" for number in range(3000))
     assert len(notes(f"FROM busybox AS s0\n{lines}")) == 3000
+
+
+def test_each_note_has_its_line_in_the_page_of_checks_and_its_place_in_the_course() -> None:
+    page = (DOCS / "checks.md").read_text("utf-8")
+    for name, rule in RULES.items():
+        if rule.ours:
+            assert f"\n| `{name}` | " in page
+        if rule.note:
+            assert f"| `{rule.url.removeprefix('docs/')}` |" in page
+            lesson, _, anchor = rule.url.partition("#")
+            if not (DOCS / "course").exists():
+                continue
+            text = (DOCS.parent / lesson).read_text("utf-8")
+            assert f'<a id="{anchor}"></a>' in text
