@@ -6,6 +6,8 @@ nothing is said. Each stage begins with what the one below it left (`Inherited`)
 
 from __future__ import annotations
 
+from collections import Counter
+
 from builder.dockerfile.instructions import Dockerfile, Stage
 from builder.lint.command_notes import check_commands
 from builder.lint.copy_notes import check_copies, check_secrets
@@ -24,6 +26,7 @@ def check_notes(dockerfile: Dockerfile, inputs: LintInputs, report: Report) -> N
     below = _stages_below(dockerfile, outside)
     shipped = _chain(len(dockerfile.stages) - 1, below)
     ends: dict[int, Inherited] = {}
+    waiting = Counter(below.values())
     silent = Report(CheckOptions(skip=frozenset({"all"})))
     for stage in dockerfile.stages:
         wanted = inputs.stages is None or stage.index in inputs.stages
@@ -32,7 +35,8 @@ def check_notes(dockerfile: Dockerfile, inputs: LintInputs, report: Report) -> N
         if parent is None:
             state = Inherited.of_image(stage.base.image.text, inputs.base_images.get(stage.index))
         else:
-            state = ends[parent].copy()
+            waiting[parent] -= 1
+            state = ends[parent].copy() if waiting[parent] else ends.pop(parent)
         check_commands(stage, state, stage_report)
         check_runs(stage, stage_report)
         check_values(stage, stage_report)

@@ -113,8 +113,9 @@ def _uses(stage: Stage, names: Mapping[str, int]) -> Iterator[int | None]:
     """Yield the stages that `stage` reads from; None where with other arguments it could be another one."""
     base = stage.base.image.text
     if "$" in base:
-        pattern = re.compile(".*".join(map(re.escape, _VARIABLE.split(base.lower()))))
-        if any(pattern.fullmatch(name) for name in names if not name.isdigit()):
+        # Only both ends are looked at: a pattern of many variables could cost any time.
+        parts = _VARIABLE.split(base.lower())
+        if any(name.startswith(parts[0]) and name.endswith(parts[-1]) for name in names if not name.isdigit()):
             yield None
     elif not base.isdigit() and (index := names.get(base.lower())) is not None:
         yield index
