@@ -123,7 +123,10 @@ def _split_pairs(keyword: str, line: LogicalLine, start: int, end: int, escape: 
             message = (
                 f"Syntax error - can't find = in {go_quote(text[word_start:word_end])}. Must be of the form: name=value"
             )
-            raise Fault(message, locate(word_start, word_end), "Quote values that contain blanks.")
+            hint = "Quote values that contain blanks."
+            if text.find("$(", start, word_start) >= 0:
+                hint = f"No command is run here: give the value from outside, or compute it in a RUN. {hint}"
+            raise Fault(message, locate(word_start, word_end), hint)
         pairs.append(make_word(text[word_start:equal], locate(word_start, equal)))
         pairs.append(make_word(text[equal + 1 : word_end], locate(equal + 1, word_end)))
     return Arguments(tuple(pairs))

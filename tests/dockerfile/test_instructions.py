@@ -90,6 +90,9 @@ def test_pairs_that_are_none_are_refused(keyword: str) -> None:
     assert message(f"{keyword} a") == f"{keyword} must have two arguments"
     assert message(f"{keyword} a=b c") == 'Syntax error - can\'t find = in "c". Must be of the form: name=value'
     assert message(f"{keyword} =b") == f"{keyword} names can not be blank"
+    for value, hint in (("$(date +%s)", "No command is run here: "), ("b c", "Quote values that contain blanks.")):
+        (error,) = errors(f"FROM scratch\n{keyword} a={value}\n")
+        assert error.hint.startswith(hint)
 
 
 @pytest.mark.rule("L-7", "F-7")
