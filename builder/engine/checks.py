@@ -153,6 +153,7 @@ def _base_image(config: ImageConfig, wanted: Platform) -> BaseImage:
         environment=dict(item.partition("=")[::2] for item in config.runtime.env),
         has_shell=config.runtime.shell is not None,
         cmd=config.runtime.cmd or (),
+        has_triggers=bool(config.runtime.on_build),
         platform="" if fits else str(config.platform),
         expected_platform="" if fits else str(wanted),
     )

@@ -63,7 +63,7 @@ def check_commands(stage: Stage, below: Inherited, report: Report) -> None:
 def _check_reset(stage: Stage, own: _Own, below: Inherited, report: Report) -> None:
     """A CMD of the same stage stays, wherever it stands; one from below does not (BuildKit's dispatchEntrypoint)."""
     entrypoint, cmd = own
-    if entrypoint is None or cmd is not None or not _passes_words(entrypoint.command):
+    if entrypoint is None or cmd is not None or below.is_triggered or not _passes_words(entrypoint.command):
         return
     if below.cmd is not None:
         lost = below.cmd.command

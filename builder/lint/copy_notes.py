@@ -10,7 +10,7 @@ from builder.dockerfile.instructions import Add, Copy, Run, Stage, Workdir
 from builder.lint import rules
 from builder.lint.finding import ContextFiles, LintInputs, Report
 from builder.lint.inherited import Inherited, run_text
-from builder.lint.secret_names import looks_secret
+from builder.lint.secret_names import is_surely_secret
 
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:", re.IGNORECASE)
 _WILDCARD = re.compile(r"[*?\[\\]")
@@ -139,12 +139,12 @@ def _secret_paths(statement: Copy | Add) -> Iterator[str]:
         destination.endswith("/") or posixpath.basename(destination) in (".", "..") or len(statement.sources) > 1
     )
     for word in statement.sources:
-        if looks_secret(word.text) and not _WILDCARD.search(word.text):
+        if is_surely_secret(word.text) and not _WILDCARD.search(word.text):
             name = posixpath.basename(word.text.rstrip("/"))
             yield posixpath.join(destination, name) if is_folder else destination
             if not is_folder:
                 yield posixpath.join(destination, name)  # the destination may be a folder all the same
-        elif looks_secret(destination) and len(statement.sources) == 1:
+        elif is_surely_secret(destination) and len(statement.sources) == 1:
             yield destination
 
 

@@ -64,6 +64,8 @@ class BaseImage:
     environment: Mapping[str, str] = field(default_factory=dict)
     has_shell: bool = False
     cmd: tuple[str, ...] = ()
+    has_triggers: bool = False
+    """Whether ONBUILD of the image does something here that the file does not say."""
     platform: str = ""
     expected_platform: str = ""
 

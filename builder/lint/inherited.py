@@ -37,17 +37,25 @@ class Inherited:
     is_unsure: bool = False
     """Whether a step wrote to a place that is not known."""
     has_posix_shell: bool = True
+    has_triggers: bool = False
+    """Whether a stage below has an ONBUILD."""
 
     @classmethod
     def of_image(cls, image: str, base: BaseImage | None) -> Inherited:
         """Return what a stage on an image begins with."""
         folder = "/" if image == "scratch" else None
-        return cls(image, base, names=set(base.environment) if base else set(), folder=folder)
+        names = set(base.environment) if base else set()
+        return cls(image, base, names=names, folder=folder, is_unsure=base is not None and base.has_triggers)
 
     @property
     def knows_variables(self) -> bool:
-        """Whether the variables of the image at the bottom are known."""
-        return self.base is not None or self.image == "scratch"
+        """Whether all variables that the stage begins with are known."""
+        return (self.base is not None or self.image == "scratch") and not self.is_triggered
+
+    @property
+    def is_triggered(self) -> bool:
+        """Whether ONBUILD of what is below does something that nobody sees here."""
+        return self.has_triggers or (self.base is not None and self.base.has_triggers)
 
     def copy(self) -> Inherited:
         """Return what another stage on top of the same one begins with."""
@@ -58,6 +66,8 @@ class Inherited:
         entrypoint, cmd = last_entrypoint(stage), last_cmd(stage)
         self.cmd = cmd or (None if entrypoint else self.cmd)
         self.entrypoint = entrypoint or self.entrypoint
+        if any(isinstance(statement, ast.OnBuild) for statement in stage.statements):
+            self.has_triggers = self.is_unsure = True
 
     def take(self, statement: StageStatement) -> None:
         """Carry out what a statement does to folders and shells."""

@@ -39,7 +39,7 @@ def check_notes(dockerfile: Dockerfile, inputs: LintInputs, report: Report) -> N
             state = ends[parent].copy() if waiting[parent] else ends.pop(parent)
         check_commands(stage, state, stage_report)
         check_runs(stage, stage_report)
-        check_values(stage, stage_report)
+        check_values(stage, dockerfile.escape, stage_report)
         if stage.index in shipped:
             check_secrets(stage, stage_report)
         check_global_args(dockerfile, stage, state, stage_report)

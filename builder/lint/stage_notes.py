@@ -20,8 +20,11 @@ _GIVEN = frozenset((
 """With --build-arg these are there without an ARG (Dockerfile reference, predefined ARGs), or a shell sets them."""
 _FROM_OPTION = re.compile(r"(?:^|,)\s*from=([^,]*)")
 _VARIABLE = re.compile(r"\$(?:\w+|\{[^}]*\})")
-_FEEDS_OTHERS = re.compile(r"build|compil|dep(?:s|endenc)|install|unused|old|temp|tmp|intermediate", re.IGNORECASE)
+_FEEDS_OTHERS = re.compile(
+    r"(?:^|[-_.])(?:build(?:er)?|compiler?|deps|dependenc(?:y|ies)|install(?:er)?|unused|old|te?mp|intermediate)(?:$|[-_.\d])"
+)
 """Names of stages that exist for others. A stage called test or dev is there to be asked for with --target."""
+_ASKED_FOR = re.compile(r"test|dev|debug|lint|check|ci(?:$|[-_.])|export|artifact|release")
 
 
 def check_global_args(dockerfile: Dockerfile, stage: Stage, state: Inherited, report: Report) -> None:
@@ -106,7 +109,9 @@ def check_stages_not_needed(dockerfile: Dockerfile, report: Report) -> None:
 def _is_forgotten(stage: Stage, last_name: str, *, speaks_of_targets: bool) -> bool:
     if not stage.name:
         return True
-    return not speaks_of_targets and not last_name and _FEEDS_OTHERS.search(stage.name) is not None
+    if speaks_of_targets or last_name or _ASKED_FOR.search(stage.name):
+        return False
+    return _FEEDS_OTHERS.search(stage.name) is not None
 
 
 def _uses(stage: Stage, names: Mapping[str, int]) -> Iterator[int | None]:
@@ -133,6 +138,5 @@ def _origins(statement: StageStatement) -> Iterator[str]:
     elif isinstance(statement, Run):
         for mount in statement.mounts:
             yield from (found.strip("\"' ") for found in _FROM_OPTION.findall(mount.text))
-    elif isinstance(statement, ast.OnBuild):
-        # It fires elsewhere, where the names are others; of this file it says nothing.
-        yield from ()
+    elif isinstance(statement, ast.OnBuild) and "from=" in statement.trigger:
+        yield "$"  # it fires wherever the stage is a base, and may name any stage then

@@ -10,6 +10,7 @@ from builder.lint import rules
 from builder.lint.finding import Report
 
 _COMMAND = re.compile(r"(?<!\\)\$\((?!\()[^()]*\)|(?<!\\)`[^`]+`")
+_BACKTICK = "`"
 _WHOLE = re.compile(r"\"?(?:\$\((?!\()[^()]*\)|`[^`]+`)\"?")
 _READ_BY_A_SHELL = re.compile(
     r"(?:^|_)(?:PS[0-4]|PROMPT|CMD|COMMANDS?|SCRIPT|HOOK|EXEC|RUN|USAGE|HELP|ALIAS|EVAL|TRAP|FORMAT|TEMPLATE)(?:_|$)",
@@ -19,10 +20,10 @@ _READ_BY_A_SHELL = re.compile(
 _HOME = re.compile(r"~(?:/.*)?")
 
 
-def check_values(stage: Stage, report: Report) -> None:
+def check_values(stage: Stage, escape: str, report: Report) -> None:
     """Check the values and paths of a stage."""
     for statement in stage.statements:
-        _check_commands(statement, report)
+        _check_commands(statement, escape, report)
         for word in _paths(statement):
             if _HOME.fullmatch(word.text.strip("\"'")):
                 message = f"{word.text} is a folder named ~ here, not the home of a user"
@@ -30,14 +31,14 @@ def check_values(stage: Stage, report: Report) -> None:
                 report.add(rules.TILDE_IN_PATH, message, statement.syntax, word.location, hint=hint)
 
 
-def _check_commands(statement: StageStatement, report: Report) -> None:
+def _check_commands(statement: StageStatement, escape: str, report: Report) -> None:
     for name, value in _values(statement):
         text = value.text
         if text.startswith("'") or _READ_BY_A_SHELL.search(name):
             continue  # in single quotes it is text on purpose
         # A label is prose: `--help` in it is no command, and $(pwd) is for whoever reads it.
         found = _WHOLE.fullmatch(text) if isinstance(statement, Label) else _COMMAND.search(text)
-        if found:
+        if found and not (escape == _BACKTICK and _BACKTICK in found[0]):
             message = f"{found[0]} is text in the value of {name}: no command is run here"
             hint = f"Give the value from outside: ARG {name}, and --build-arg; or compute it in the RUN that needs it."
             if isinstance(statement, Label):

@@ -183,6 +183,8 @@ NEAR_MISSES = {
         "FROM b\nRUN --mount=type=secret,id=k,target=/id_rsa x && rm -f /y",
         "FROM b\nRUN rm /id_rsa\nCOPY id_rsa /id_rsa",
         "FROM b\nCOPY id_rsa.pub /id_rsa.pub\nRUN rm /id_rsa.pub",
+        "FROM b\nCOPY ca.pem server-cert.pem /tmp/\nRUN rm /tmp/ca.pem /tmp/server-cert.pem",
+        "FROM b\nADD docker-apt.key .env.example /tmp/\nRUN rm /tmp/docker-apt.key /tmp/.env.example",
     ),
     "CommandInEnv": (
         "FROM b\nENV X='$(date)'",
@@ -193,6 +195,7 @@ NEAR_MISSES = {
         "FROM b\nENV X=${Y}(z)",
         'FROM b\nENV START_CMD="echo $(date)"',
         "FROM b\nENV X=$((1+2))",
+        "# escape=`\nFROM b\nENV X=a`b`c",
     ),
     "TildeInPath": (
         "FROM b\nRUN cd ~ && mkdir ~/x",
@@ -257,6 +260,9 @@ NEAR_MISSES = {
         "FROM b AS build\nFROM b\nRUN --mount=from=build,target=/x true",
         "# docker build --target build .\nFROM b AS build\nFROM b",
         "FROM b AS deps\nFROM deps AS more\nFROM more",
+        "FROM b AS build-test\nFROM b",
+        "FROM b AS golden\nFROM b",
+        "FROM b AS build\nFROM b AS s\nONBUILD COPY --from=build /x /x\nFROM s",
     ),
 }
 
@@ -308,6 +314,13 @@ def test_a_variable_of_the_image_is_none_of_the_file() -> None:
     text = "ARG V=1\nFROM b:$V\nRUN echo $V\n"
     assert notes(text, base=BaseImage(environment={"V": "2"})) == []
     assert len(notes(text)) == 1
+
+
+def test_what_triggers_do_is_not_known() -> None:
+    text = 'ARG V=1\nFROM b\nRUN echo $V\nCOPY a b /dst\nENTRYPOINT ["e"]\n'
+    assert notes(text, base=BaseImage(cmd=("serve", "x"), has_triggers=True)) == []
+    in_file = 'ARG V=1\nFROM b AS s\nONBUILD ENV V=2\nCMD ["c"]\nFROM s\nRUN echo $V\nENTRYPOINT ["e"]\n'
+    assert notes(in_file) == []
 
 
 def test_a_source_is_meant_from_where_the_dockerfile_lies() -> None:
