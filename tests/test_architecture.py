@@ -78,7 +78,7 @@ ROOMS["solve.run"] = {
 }
 ROOMS["solve.reason"] = {
     *{"context", "filesystem", "oci", "plan", "solve.cache_key", "solve.context", "solve.entry_line"},
-    *{"solve.keyed_step", "solve.results", "solve.seen"},
+    *{"solve.difference", "solve.keyed_step", "solve.results", "solve.seen"},
 }
 ROOMS["solve"] = {
     *{"cache", "context", "filesystem", "layer", "linux.cancel", "oci", "plan", "sandbox", "snapshot", "store"},

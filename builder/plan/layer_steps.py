@@ -99,6 +99,7 @@ class LayerSteps:
             argv=argv,
             env=state.scope.environment(),
             proxy_env=self.proxies,
+            arguments=tuple(name for name in state.arguments if name not in state.variables),
             user=state.runtime.user,
             cwd=state.directory,
             mounts=planned,

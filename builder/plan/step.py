@@ -171,6 +171,8 @@ class RunOp:
     """K=V, ENV and ARG values of the stage, in order."""
     proxy_env: tuple[str, ...] = field(default=(), compare=False)
     """Proxy variables: the command sees them, the cache key doesn't (A-7)."""
+    arguments: tuple[str, ...] = field(default=(), compare=False)
+    """Names of those in `env` that an ARG declares and no ENV sets: presentation, as titles are."""
     user: str = ""
     cwd: str = "/"
     mounts: tuple[Mount, ...] = ()

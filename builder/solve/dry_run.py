@@ -27,6 +27,7 @@ from builder.plan.step import (
 )
 from builder.solve.cache_key import definition
 from builder.solve.context import SolveContext
+from builder.solve.difference import NO_REASONS, Reasons, only
 from builder.solve.keyed_step import keyed
 from builder.solve.reason.explain import Explainer
 from builder.solve.results import SCRATCH, Stack, StepResult, stack_of
@@ -44,7 +45,12 @@ class StepStatus:
     step: Step[Op]
     outcome: Outcome
     key: str = ""
-    reason: str = ""
+    why: Reasons = NO_REASONS
+
+    @property
+    def reason(self) -> str:
+        """Why it must run, in one line: a public name (docs/api.md)."""
+        return self.why.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def dry_run_plan(plan: Plan, context: SolveContext) -> DryRun:
 def _image(step: ImageStep, context: SolveContext) -> StepStatus:
     layers = context.resolver.find_layers(step.op.manifest_digest)
     if layers is None:
-        return StepStatus(step=step, outcome="fetch", reason="its layers are not here yet")
+        return StepStatus(step=step, outcome="fetch", why=only("not-fetched", "its layers are not here yet"))
     context.results.steps[step.id] = StepResult(stack=stack_of(layers), cached=True)
     return StepStatus(step=step, outcome="present")
 
@@ -86,7 +92,7 @@ def _waiting(step: Step[Op], blocking: list[StepID], explainer: Explainer) -> St
         return _layer(step, explainer, SCRATCH)  # what is below it is no part of its key
     if not makes_layer(step) or step.parent not in blocking or is_linked:
         titles = ", ".join(explainer.plan.steps[needed].title for needed in blocking)
-        return StepStatus(step=step, outcome="waits", reason=f"waits for {titles}")
+        return StepStatus(step=step, outcome="waits", why=only("waits", f"waits for {titles}", titles))
     # A preimage that lacks what is below: all else of it can be compared with that of the last build.
     document = definition(step.op, _UNKNOWN, explainer.context.key_environment)
     seen: tuple[Seen, ...] = ()
@@ -97,7 +103,7 @@ def _waiting(step: Step[Op], blocking: list[StepID], explainer: Explainer) -> St
         inputs = keyed(step, explainer.context, SCRATCH).inputs
         document["inputs"] = inputs.document
         seen = inputs.seen()
-    return StepStatus(step=step, outcome="waits", reason=explainer.reason_waiting(step, document, seen))
+    return StepStatus(step=step, outcome="waits", why=explainer.reason_waiting(step, document, seen))
 
 
 def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -> StepStatus:
@@ -108,8 +114,8 @@ def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -
     found = None if step.no_cache else keyed_step.find()
     if found is None:
         in_chroot = isinstance(step.op, RunOp) and context.worker.takes_chroot_results(context.sink)
-        reason = explainer.reason(keyed_step, in_chroot=in_chroot)
-        return StepStatus(step=step, outcome="miss", key=str(key), reason=reason)
+        why = explainer.reason(keyed_step, in_chroot=in_chroot)
+        return StepStatus(step=step, outcome="miss", key=str(key), why=why)
     record, layer = found
     if parent is None:
         stack = keyed_step.parent.with_layer(layer)

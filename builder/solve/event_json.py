@@ -12,6 +12,7 @@ from builder import errors
 from builder.errors import Location, PybuildError, RegistryError, SourceError, StepFailed
 from builder.oci.canonical import JsonObject
 from builder.solve import events as e
+from builder.solve.difference import Difference
 
 NAMES: dict[type[e.Event], str] = {
     e.BuildStarted: "build-started",
@@ -55,9 +56,16 @@ def event_from_json(document: JsonObject) -> e.Event:
         fields["error"] = error_from_json(fields["error"])
     if "location" in fields:
         fields["location"] = _location(fields["location"])
+    if "differences" in fields:
+        fields["differences"] = tuple(Difference(**each) for each in fields["differences"])
     if "names" in fields:
         fields["names"] = tuple(fields["names"])
     return kind(**fields)
+
+
+def difference_to_json(difference: Difference) -> dict[str, str]:
+    """Return a difference as an object, without the members that say nothing."""
+    return {name: value for name, value in difference._asdict().items() if value}
 
 
 def location_to_json(location: Location | None) -> dict[str, object] | None:
@@ -117,5 +125,7 @@ def encoded(value: object) -> object:
             return error_to_json(value)
         case Location():
             return location_to_json(value)
+        case (Difference(), *_):
+            return [difference_to_json(each) for each in value if isinstance(each, Difference)]
         case _:
             return value

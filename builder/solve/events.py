@@ -11,9 +11,12 @@ classes; a NamedTuple costs a third of a frozen dataclass.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from builder.errors import Location, PybuildError
+
+if TYPE_CHECKING:
+    from builder.solve.difference import Difference
 
 
 class BuildStarted(NamedTuple):
@@ -26,12 +29,17 @@ class BuildStarted(NamedTuple):
 
 
 class StepStarted(NamedTuple):
-    """The step will run; `reason` says why the cache did not help, or is empty."""
+    """The step will run; `reason` says why the cache did not help, or is empty.
+
+    `differences` are all that there is to say of that, as values; `unsaid` is how many more there are than are kept.
+    """
 
     step: int
     title: str
     reason: str = ""
     platform: str = ""
+    differences: tuple[Difference, ...] = ()
+    unsaid: int = 0
 
 
 class StepOutput(NamedTuple):

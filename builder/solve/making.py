@@ -141,8 +141,10 @@ class Making:
     def _execute(self, keyed_step: KeyedStep) -> None:
         step = keyed_step.step
         in_chroot = isinstance(step.op, RunOp) and self.context.worker.sandbox.name == CHROOT
-        reason = self.explainer.reason(keyed_step, in_chroot=in_chroot)
-        self.context.sink(events.StepStarted(step.id, step.title, reason))
+        why = self.explainer.reason(keyed_step, in_chroot=in_chroot)
+        self.context.sink(
+            events.StepStarted(step.id, step.title, why.words, differences=why.differences, unsaid=why.unsaid)
+        )
         started = time.monotonic()
         # The result says what the step read in fact: of a context that moved meanwhile, not what was read for the key.
         result = self.context.worker.execute(keyed_step.job(), self.context.tell, self.context.secrets)
@@ -170,7 +172,7 @@ class Making:
             step,
             StepResult(
                 stack=keyed_step.parent.with_layer(layer), layer=layer, created=record.created, key=str(record.key),
-                reason=reason, seconds=seconds, in_chroot=result.in_chroot,
+                reason=why.words, seconds=seconds, in_chroot=result.in_chroot,
             ),
         )  # fmt: skip
         self.context.sink(

@@ -10,7 +10,7 @@ CACHE_KEY = 2
 """Preimages of cache keys (builder.solve.cache_key), also raised when a layer has other bytes for the same preimage. Of
 1 none says how a RUN was isolated, and files are listed in it."""
 
-PLAN = 7
+PLAN = 8
 """Kept plans (builder.engine.plan_cache), also raised when another plan is made of the same Dockerfile."""
 
 RECEIPT = 4

@@ -19,7 +19,8 @@ from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyOp, LayerStep, RunOp, StepID, WorkdirOp, does, makes_layer
 from builder.solve.cache_key import shape_of_op, shape_of_preimage
-from builder.solve.reason.below import base_of, changes_below, titles_below
+from builder.solve.difference import Difference, Reasons, only, reasons_of
+from builder.solve.reason.below import base_of, changes_below, label, titles_below
 from builder.solve.reason.compare import (
     FIRST_BUILD,
     LAYER_GONE,
@@ -27,7 +28,7 @@ from builder.solve.reason.compare import (
     PRUNED,
     Look,
     Sources,
-    main_reason,
+    differences,
     read_look,
 )
 from builder.solve.reason.facts import Facts, facts_from_bytes, facts_to_bytes
@@ -57,38 +58,44 @@ class Explainer:
         # Read once and before anything is made: solver.py writes today's keys over these at the end.
         self._last = json.loads(known) if known else {}
 
-    def reason(self, keyed_step: KeyedStep, *, in_chroot: bool) -> str:
+    def reason(self, keyed_step: KeyedStep, *, in_chroot: bool) -> Reasons:
         """Return why a step must run, in a chroot or not. Its inputs are read where an earlier one can be compared.
 
         Raises PybuildError.
         """
         step = keyed_step.step
         if step.no_cache:
-            return NO_CACHE
+            return only("no-cache", NO_CACHE)
         earlier = self._earlier(step)
         if earlier is None:
-            return FIRST_BUILD
+            return self._first(step)
         key, preimage = keyed_step.identity(in_chroot=in_chroot)
         # The very key that was made before, and still a miss: nothing of the step has changed, only what is kept of it.
         if key in (earlier, self._last.get(self._places[step.id])):
-            return PRUNED if self.context.cache.preimage(key) is None else LAYER_GONE
+            is_pruned = self.context.cache.preimage(key) is None
+            return only("pruned", PRUNED) if is_pruned else only("layer-gone", LAYER_GONE)
         before = self._look(Digest(earlier))
         if before is None:
-            return PRUNED
+            return only("pruned", PRUNED)
         # From here on inputs are read, which a COPY without an earlier one is spared (docs/decisions/0013).
         now = read_look(preimage, self.facts(keyed_step))
-        return main_reason(before, now, self._sources(step, before.facts, now.facts)) or PRUNED
+        found = differences(before, now, self._sources(step, before.facts, now.facts))
+        return reasons_of(found) if found else only("pruned", PRUNED)
 
-    def reason_waiting(self, step: LayerStep, document: JsonObject, seen: tuple[Seen, ...]) -> str:
+    def reason_waiting(self, step: LayerStep, document: JsonObject, seen: tuple[Seen, ...]) -> Reasons:
         """Return why a step must run that waits for another; `document` is its preimage as far as that is known."""
         if step.no_cache:
-            return NO_CACHE
+            return only("no-cache", NO_CACHE)
         earlier = self._earlier(step)
         before = None if earlier is None else self._look(Digest(earlier))
         if before is None:
-            return FIRST_BUILD if earlier is None else PRUNED
+            return self._first(step) if earlier is None else only("pruned", PRUNED)
         now = Look(document, self._own_facts(step, seen))
-        return main_reason(before, now, self._sources(step, before.facts, now.facts))
+        return reasons_of(differences(before, now, self._sources(step, before.facts, now.facts)))
+
+    def _first(self, step: LayerStep) -> Reasons:
+        # Words as of a first build: neither has been made before, and which step is new is seen by where this stands.
+        return only("step-added" if self._last else "first-build", FIRST_BUILD, label(step, step))
 
     def facts(self, keyed_step: KeyedStep) -> Facts:
         """Return what is to be kept beside the record of a step whose inputs are known."""
@@ -104,7 +111,8 @@ class Explainer:
     def _own_facts(self, step: LayerStep, seen: tuple[Seen, ...]) -> Facts:
         ignored = {name: rules for name in _contexts(step) if (rules := ignore_rules(self._tree(name)))}
         variables = step.op.variables if isinstance(step.op, CopyOp | WorkdirOp) else ()
-        return Facts(variables=variables, ignored=ignored, seen=seen)
+        arguments = frozenset(step.op.arguments if isinstance(step.op, RunOp) else ())
+        return Facts(variables=variables, ignored=ignored, seen=seen, arguments=arguments)
 
     def _tree(self, context: str) -> Tree:
         return self.context.contexts.tree(context)
@@ -146,7 +154,7 @@ class Explainer:
     # --- what is asked while comparing ----------------------------------------------------------------------------
 
     def _sources(self, step: LayerStep, before: Facts, now: Facts) -> Sources:
-        def below() -> Iterator[str]:
+        def below() -> Iterator[Difference]:
             return changes_below(self.plan, step, self.context.results, before)
 
         def came(seen: Seen, path: str) -> str:

@@ -6,6 +6,7 @@
  "ignored": {"": ["*.log"]},                                    the ignore rules of contexts it reads
  "seen": [[{"label": "d", …}, 1234], …],                        what it read, and the length of its lines
  "warnings": [["SecretInLayer", "the value of …"]],             what is to be said of the layer whenever it is used
+ "arguments": ["V"],                                            which variables of a RUN are build arguments
  "seconds": 2.1}                                                how long it took to make
 newline, the lines (entry_line.py) of all that was seen; the whole compressed
 """
@@ -35,6 +36,8 @@ class Facts(NamedTuple):
     seen: tuple[Seen, ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
     """Rule and message of what is to be said of the layer whenever it is used."""
+    arguments: frozenset[str] = frozenset()
+    """Which of a RUN's variables an ARG declares."""
     seconds: float | None = None
     """Wall time that the step took; None for facts from before it was kept."""
 
@@ -49,7 +52,8 @@ NO_FACTS = Facts()
 def facts_to_bytes(facts: Facts) -> bytes:
     """Return facts as they are kept."""
     head = facts._asdict() | {
-        "seen": [[seen._replace(lines=b"")._asdict() | {"lines": ""}, len(seen.lines)] for seen in facts.seen]
+        "arguments": sorted(facts.arguments),
+        "seen": [[seen._replace(lines=b"")._asdict() | {"lines": ""}, len(seen.lines)] for seen in facts.seen],
     }
     # Lines lie behind the text and not in it: there may be tens of thousands, and JSON would escape each NUL of them.
     text = json.dumps(head, separators=(",", ":")).encode("ascii")
@@ -80,6 +84,7 @@ def _facts(head: JsonObject, lines: bytes) -> Facts:
         seen=tuple(seen),
         # Facts without the member are of the same version, from before there were warnings.
         warnings=_tuples(head.get("warnings", ())),
+        arguments=frozenset(head.get("arguments", ())),
         seconds=head.get("seconds"),
     )
 

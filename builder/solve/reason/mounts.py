@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from builder.oci.canonical import JsonObject
-from builder.solve.reason.words import change
+from builder.oci.canonical import JsonObject, JsonValue
+from builder.solve.difference import Difference
+from builder.solve.reason.words import changed
 
 Mount = JsonObject
 _CONTENTS = frozenset({"content", "base"})
 """Members that are digests of what can be seen."""
 
 
-def mount_changes(before: list[Mount], now: list[Mount], contents: Callable[[str], Iterator[str]]) -> Iterator[str]:
+Contents = Callable[[str], Iterator[Difference]]
+
+
+def mount_changes(before: list[Mount], now: list[Mount], contents: Contents) -> Iterator[Difference]:
     """Yield what changed; `contents` says, for the target of a mount, what changed in what it shows."""
     pairs, gone, new = _pair(before, now)
     for was, is_ in pairs:
         yield from _changes(was, is_, contents)
-    yield from (f"{_name(mount)} added" for mount in new)
-    yield from (f"{_name(mount)} removed" for mount in gone)
+    yield from (Difference("mount-added", f"{_name(mount)} added", _name(mount)) for mount in new)
+    yield from (Difference("mount-removed", f"{_name(mount)} removed", _name(mount)) for mount in gone)
     if sorted(map(repr, before)) == sorted(map(repr, now)) and before != now:
-        yield "mounts in another order"
+        order = (", ".join(map(_name, mounts)) for mounts in (before, now))
+        yield Difference("mount-order", "mounts in another order", "mounts", *order)
 
 
 def _pair(before: list[Mount], now: list[Mount]) -> tuple[list[tuple[Mount, Mount]], list[Mount], list[Mount]]:
@@ -40,27 +45,34 @@ def _pair(before: list[Mount], now: list[Mount]) -> tuple[list[tuple[Mount, Moun
     return pairs, gone, new
 
 
-def _changes(was: Mount, now: Mount, contents: Callable[[str], Iterator[str]]) -> Iterator[str]:
+def _changes(was: Mount, is_: Mount, contents: Contents) -> Iterator[Difference]:
     # Some members stand in a preimage only where they say something (run/inputs.py): both sides are asked for theirs.
-    for field in sorted(was.keys() | now.keys()):
-        before, after = was.get(field), now.get(field)
+    for field in sorted(was.keys() | is_.keys()):
+        before, after = was.get(field), is_.get(field)
         if before == after:
             continue
         if field in _CONTENTS and before is not None and after is not None:
-            found = list(contents(str(now["target"])))
-            yield from found or [f"{_name(now)}: content changed"]
+            found = list(contents(str(is_["target"])))
+            name = _name(is_)
+            yield from found or [Difference("mount-changed", f"{name}: content changed", name, str(before), str(after))]
         elif field in _CONTENTS:
-            yield f"{_name(now)}: from {'added' if after is not None else 'removed'}"
-        elif field == "writable":
-            yield f"{_name(now)}: {change(*('writable' if one else 'read-only' for one in (before, after)))}"
-        elif field == "readonly":
-            yield f"{_name(now)}: {change(*('read-only' if one else 'writable' for one in (before, after)))}"
-        elif field == "id" and now["type"] == "cache":  # it is told only where it says nothing (inputs.py)
-            yield f"{_name(now)}: id or sharing {change(*(_default(one) for one in (before, after)))}"
-        elif field == "mode":
-            yield f"{_name(now)}: mode {change(*('(default)' if m is None else f'{m:04o}' for m in (before, after)))}"
+            what = "added" if after is not None else "removed"
+            yield Difference("mount-changed", f"{_name(is_)}: from {what}", _name(is_))
         else:
-            yield f"{_name(now)}: {field} {change(_shown(before), _shown(after))}"
+            what, words = _member(field, is_["type"])
+            shown = f"{_name(is_)}:{what}"
+            yield changed("mount-changed", shown, words(before), words(after))._replace(subject=_name(is_))
+
+
+def _member(field: str, kind: str) -> tuple[str, Callable[[JsonValue], str]]:
+    """Return what a member is called, with a space before it, and what puts a value of it in words."""
+    if field in ("writable", "readonly"):
+        return "", lambda one: "read-only" if bool(one) == (field == "readonly") else "writable"
+    if field == "id" and kind == "cache":  # it is told only where it says nothing (inputs.py)
+        return " id or sharing", lambda one: "(default)" if one is not None else "of its own"
+    if field == "mode":
+        return " mode", lambda one: "(default)" if one is None else f"{one:04o}"
+    return f" {field}", _shown
 
 
 def _name(mount: Mount) -> str:
@@ -68,10 +80,6 @@ def _name(mount: Mount) -> str:
     if mount["type"] in ("secret", "ssh"):
         return f"{mount['type']} {mount['id']}"
     return f"{mount['type']} mount {mount['target']}"
-
-
-def _default(one: object) -> str:
-    return "(default)" if one is not None else "of its own"
 
 
 def _shown(one: object) -> str:

@@ -213,7 +213,7 @@ def test_the_entries_of_a_large_selection_are_kept_to_say_what_changed(rig: Rig)
     (rig.context / "many/3/0/3").chmod(0o700)
     now = rig.seen_of("many", "/t/")
     found = list(file_changes(before.seen, now, lambda seen: seen.lines, lambda *_: "", lambda *_: ""))
-    assert found == ["3/0/3: mode 0644 → 0700", "3/1/new added"]
+    assert [each.words for each in found] == ["many/3/0/3: mode 0644 → 0700", "many/3/1/new added"]
 
 
 def test_a_large_file_is_read_once_and_gives_the_same_key(rig: Rig) -> None:
