@@ -86,7 +86,7 @@ ROOMS["solve"] = {
 }
 ROOMS["engine"] = {
     *{"registry", "context", "dockerfile", "image", "lint", "linux", "oci", "plan", "snapshot", "store", "transport"},
-    *{"explain", "layer.compression", "layer.index", "sandbox.choose", "sandbox.namespace"},
+    *{"explain", "filesystem.entry", "layer.compression", "layer.index", "sandbox.choose", "sandbox.namespace"},
     *{
         "solve",
         "solve.copy.timestamps",
