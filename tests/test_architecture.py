@@ -111,6 +111,7 @@ ROOMS["cli.display"] = {
     "image.tree",
     "lint.finding",
     "oci",
+    "solve.difference",
     "solve.event_json",
     "solve.events",
 }

@@ -76,7 +76,9 @@ def _reasons(
     looks = read_look(was, first.facts(one)), read_look(now, second.facts(other))
     # What lies below is the same: these are the first layers that differ.
     found = differences(*looks, Sources(lambda: iter(()), lambda seen: seen.lines, _nothing, _nothing))
-    yield from found or ["the same step gave other bytes: what it does hangs on more than its inputs"]
+    yield from [each.words for each in found] or [
+        "the same step gave other bytes: what it does hangs on more than its inputs"
+    ]
 
 
 def _nothing(*_: object) -> str:

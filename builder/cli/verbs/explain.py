@@ -23,8 +23,13 @@ from builder.cli.display.explained_files import (
 from builder.cli.display.explained_ids import comparison_lines, id_lines
 from builder.cli.display.text import clean, counted, print_note, size_text
 from builder.cli.display.transfers import PULLED, LateTransferDisplay
+from builder.cli.display.why import foretold_lines, foretold_to_json, why_lines
+from builder.engine.build_record import BuildRecord
 from builder.engine.comparing import compare_images
 from builder.engine.explaining import Explained, open_explained, step_named
+from builder.engine.foretell import foretell
+from builder.engine.step_graph import StepNode, graph_of_record
+from builder.engine.why import why
 from builder.errors import PybuildError, UsageError
 from builder.explain.dive import dive_score
 from builder.explain.model import ExplainedStep
@@ -47,6 +52,11 @@ def explain_parser() -> argparse.ArgumentParser:
     parser.add_argument("--file", metavar="PATH", help="every layer that touched a path, and which one is seen")
     parser.add_argument("--waste", action="store_true", help="hidden files, and who hides them")
     parser.add_argument("--ids", action="store_true", help="every digest, and the command that computes it")
+    parser.add_argument("--why", action="store_true", help="all that was different for each step that ran; or for STEP")
+    parser.add_argument(
+        "--if-changed", nargs="+", action="extend", default=[], metavar="PATH",
+        help="which steps an edit of these files of the context would run again, and what it would cost",
+    )  # fmt: skip
     parser.add_argument("--depth", type=int, default=0, metavar="N", help="how deep the tree of a step goes")
     parser.add_argument("--platform", default="", help="which image of an index (default: this machine's)")
     parser.add_argument(
@@ -59,8 +69,12 @@ def explain_parser() -> argparse.ArgumentParser:
 
 def explain_command(argv: list[str]) -> int:
     """Explain an image; return 1 when a limit that was given is exceeded."""
-    arguments = explain_parser().parse_args(argv)
-    views = {"--file": arguments.file, "--waste": arguments.waste, "--ids": arguments.ids, "STEP": arguments.other}
+    # Intermixed, as STEP may stand behind a flag: explain IMAGE --why STEP.
+    arguments = explain_parser().parse_intermixed_args(argv)
+    views = {
+        "--file": arguments.file, "--waste": arguments.waste, "--ids": arguments.ids, "--why": arguments.why,
+        "--if-changed": arguments.if_changed, "STEP": arguments.other if not arguments.why else None,
+    }  # fmt: skip
     chosen = [word for word, value in views.items() if value]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} show different things", hint="Ask for one of them at a time.")
@@ -71,7 +85,9 @@ def explain_command(argv: list[str]) -> int:
 
 
 def _view(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
-    if arguments.other is not None:
+    if arguments.why:
+        yield from _why(arguments, explained)
+    elif arguments.other is not None:
         step = step_named(explained.explanation, arguments.other)
         if step is not None:
             yield from _step(arguments, explained, step)
@@ -80,6 +96,8 @@ def _view(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
             yield from _comparison(arguments, explained, second)
     elif arguments.file is not None:
         yield from _file(arguments, explained)
+    elif arguments.if_changed:
+        yield from _if_changed(arguments, explained)
     elif arguments.waste:
         yield from _waste(arguments, explained)
     elif arguments.ids:
@@ -166,6 +184,46 @@ def _file(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
         yield json.dumps(rows, indent=2)
         return
     yield from story_lines(explained.explanation, story, width=_width(), colour=_colour())
+
+
+def _why(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    record, nodes = _recorded(explained)
+    steps = [each for each in why(record) if each.node in nodes]
+    if arguments.other is not None:
+        asked = step_named(explained.explanation, arguments.other)
+        if asked is None:
+            raise UsageError(f"{arguments.other!r} is no step", hint="Write its number: 3, or STAGE:3.")
+        is_asked = [_is_of(each.node, asked) for each in steps]
+        steps = [each for each, is_it in zip(steps, is_asked, strict=True) if is_it]
+    if arguments.format == "json":
+        yield json.dumps([each.to_json() for each in steps], indent=2)
+        return
+    yield from why_lines(steps)
+
+
+def _is_of(node: StepNode, step: ExplainedStep) -> bool:
+    # Two stages that do the same have one step, which is called after the first of them.
+    return node.key == step.key if step.key else (node.stage, node.number) == (step.stage, step.number)
+
+
+def _if_changed(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
+    record, nodes = _recorded(explained)
+    found = foretell(explained.store, nodes, arguments.if_changed, dockerfile=record.dockerfile[0])
+    if arguments.format == "json":
+        yield json.dumps(foretold_to_json(found), indent=2)
+        return
+    yield from foretold_lines([found])
+
+
+def _recorded(explained: Explained) -> tuple[BuildRecord, tuple[StepNode, ...]]:
+    """Return the record of the image's build, and its steps. Raises PybuildError when there is none."""
+    if explained.record is None or explained.report is None:
+        raise PybuildError(
+            f"there is no record of a build of {explained.explanation.name}",
+            hint="Builds leave one in the store they build to; of other images their history alone is known.",
+        )
+    platform = explained.report.platform
+    return explained.record, tuple(node for node in graph_of_record(explained.record) if node.platform == platform)
 
 
 def _waste(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
