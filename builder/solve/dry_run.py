@@ -117,7 +117,9 @@ def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -
         why = explainer.reason(keyed_step, in_chroot=in_chroot)
         return StepStatus(step=step, outcome="miss", key=str(key), why=why)
     record, layer = found
-    if parent is None:
+    if parent is not None:
+        explainer.hits.add(step.id)
+    else:
         stack = keyed_step.parent.with_layer(layer)
         context.results.steps[step.id] = StepResult(stack=stack, layer=layer, cached=True, key=str(record.key))
     return StepStatus(step=step, outcome="hit", key=str(record.key))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from builder.oci.reference import reference_or_none
 from builder.plan.plan import Plan
-from builder.plan.step import ImageOp, Op, Step
+from builder.plan.step import ImageOp, Op, Step, StepID
 from builder.solve.difference import Difference
 from builder.solve.reason.facts import Facts
 from builder.solve.reason.words import change, value
@@ -45,11 +45,18 @@ def titles_below(plan: Plan, step: Step[Op], results: Results) -> tuple[tuple[st
     return tuple((str(layer.diff_id), made.get(str(layer.diff_id), "")) for layer in results.stack(step.parent).layers)
 
 
-def changes_below(plan: Plan, step: Step[Op], results: Results, before: Facts) -> Iterator[Difference]:
-    """Yield the one reason why `step` stands on something else than it did. Steps without a result will run again."""
+def changes_below(
+    plan: Plan, step: Step[Op], results: Results, before: Facts, hits: Container[StepID] = ()
+) -> Iterator[Difference]:
+    """Yield the one reason why `step` stands on something else than it did.
+
+    Steps without a result will run again, but for `hits`.
+    """
     layers = [below for below in ancestors(plan, step) if not isinstance(below.op, ImageOp)]
     for below in layers:
         solved = results.steps.get(below.id)
+        if solved is None and below.id in hits:
+            continue
         # Whatever it makes: that this one runs again is for no other reason.
         if solved is None or not solved.cached:
             yield _follows(below, step)

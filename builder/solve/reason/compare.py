@@ -67,7 +67,8 @@ def differences(before: Look, now: Look, sources: Sources) -> tuple[Difference, 
     arguments = (before.facts.arguments, now.facts.arguments)
     found = [_with(each, _used(field, before.facts, now.facts)) for field, each in step_changes(was, is_, arguments)]
     found += _inputs(before, now, sources)
-    if was.get("parent") != is_.get("parent"):
+    # With another --link, what is below counts now or does not any more: that is said already.
+    if was.get("parent") != is_.get("parent") and was.get("link") == is_.get("link"):
         found += sources.below()
     # Two names of one file, or two mounts of one directory, have the same to say.
     return tuple({each.words: each for each in reversed(found)}.values())[::-1]

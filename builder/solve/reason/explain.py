@@ -48,6 +48,8 @@ class Explainer:
 
     plan: Plan
     context: SolveContext
+    hits: set[StepID] = field(default_factory=set)
+    """Of a dry run: steps that the cache has, and that have no result as what is below them has to run first."""
     _places: dict[StepID, str] = field(default_factory=dict)
     _last: dict[str, str] = field(default_factory=dict)
     _shapes: JsonObject = field(default_factory=dict)
@@ -155,7 +157,7 @@ class Explainer:
 
     def _sources(self, step: LayerStep, before: Facts, now: Facts) -> Sources:
         def below() -> Iterator[Difference]:
-            return changes_below(self.plan, step, self.context.results, before)
+            return changes_below(self.plan, step, self.context.results, before, self.hits)
 
         def came(seen: Seen, path: str) -> str:
             was = before.ignored.get(seen.context or "", ()) if seen.context is not None else ()

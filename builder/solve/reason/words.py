@@ -60,7 +60,8 @@ def step_changes(
     yield from _command(before, now)
     for field in sorted((before.keys() | now.keys()) - _IGNORED - {"argv", "script"}):
         was, is_ = before.get(field), now.get(field)
-        if was != is_:
+        # A mode takes --link away (plan/copies.py): that is the same change.
+        if was != is_ and not (field == "link" and bool(before.get("chmod")) != bool(now.get("chmod"))):
             yield from ((field, difference) for difference in _field(field, was, is_))
     yield from (("env", found) for found in _variables(before.get("env") or [], now.get("env") or [], *arguments))
 
