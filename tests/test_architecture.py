@@ -117,7 +117,7 @@ ROOMS["cli.display"] = {
 }
 ROOMS["cli.verbs"] = {
     *{"cli", "cli.display", "containers", "engine", "explain", "oci"},
-    *{"plan.outline", "plan.step", "solve.dry_run", "solve.events"},
+    *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},
     *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "store.container_record"},
     "transport.places.location",
 }

@@ -46,6 +46,8 @@ class StepStatus:
     outcome: Outcome
     key: str = ""
     why: Reasons = NO_REASONS
+    last_key: str = ""
+    """Of the record that answers for it, or that it is compared with: what is kept beside that tells its last run."""
 
     @property
     def reason(self) -> str:
@@ -92,7 +94,9 @@ def _waiting(step: Step[Op], blocking: list[StepID], explainer: Explainer) -> St
         return _layer(step, explainer, SCRATCH)  # what is below it is no part of its key
     if not makes_layer(step) or step.parent not in blocking or is_linked:
         titles = ", ".join(explainer.plan.steps[needed].title for needed in blocking)
-        return StepStatus(step=step, outcome="waits", why=only("waits", f"waits for {titles}", titles))
+        why = only("waits", f"waits for {titles}", titles)
+        last_key = explainer.earlier(step) if makes_layer(step) else None
+        return StepStatus(step=step, outcome="waits", why=why, last_key=last_key or "")
     # A preimage that lacks what is below: all else of it can be compared with that of the last build.
     document = definition(step.op, _UNKNOWN, explainer.context.key_environment)
     seen: tuple[Seen, ...] = ()
@@ -103,7 +107,12 @@ def _waiting(step: Step[Op], blocking: list[StepID], explainer: Explainer) -> St
         inputs = keyed(step, explainer.context, SCRATCH).inputs
         document["inputs"] = inputs.document
         seen = inputs.seen()
-    return StepStatus(step=step, outcome="waits", why=explainer.reason_waiting(step, document, seen))
+    return StepStatus(
+        step=step,
+        outcome="waits",
+        why=explainer.reason_waiting(step, document, seen),
+        last_key=explainer.earlier(step) or "",
+    )
 
 
 def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -> StepStatus:
@@ -115,11 +124,11 @@ def _layer(step: LayerStep, explainer: Explainer, parent: Stack | None = None) -
     if found is None:
         in_chroot = isinstance(step.op, RunOp) and context.worker.takes_chroot_results(context.sink)
         why = explainer.reason(keyed_step, in_chroot=in_chroot)
-        return StepStatus(step=step, outcome="miss", key=str(key), why=why)
+        return StepStatus(step=step, outcome="miss", key=str(key), why=why, last_key=explainer.earlier(step) or "")
     record, layer = found
     if parent is not None:
         explainer.hits.add(step.id)
     else:
         stack = keyed_step.parent.with_layer(layer)
         context.results.steps[step.id] = StepResult(stack=stack, layer=layer, cached=True, key=str(record.key))
-    return StepStatus(step=step, outcome="hit", key=str(record.key))
+    return StepStatus(step=step, outcome="hit", key=str(record.key), last_key=str(record.key))

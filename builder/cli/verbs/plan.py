@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from builder.cli.arguments import build_parser, parse_build_arguments
+from builder.cli.display.graph_page import graph_page
+from builder.cli.display.graph_text import dot_lines, mermaid_lines
 from builder.cli.display.plain import WarningsDisplay
 from builder.cli.display.text import clean, clipped, short_digest
 from builder.cli.request import request_from
 from builder.engine.build import dry_run
+from builder.engine.plan_graph import PlanGraph, plan_graphs
 from builder.errors import UsageError
 from builder.plan.step import dependencies
 from builder.solve.dry_run import DryRun, StepStatus
+from builder.solve.event_json import difference_to_json
 
 _WORDS = {"hit": "HIT", "miss": "MISS", "waits": "waits", "present": "here", "fetch": "fetch"}
 
@@ -26,6 +30,9 @@ def plan_parser() -> argparse.ArgumentParser:
     parser = build_parser()
     parser.prog, parser.usage = "pybuild plan", "pybuild plan [OPTIONS] PATH"
     parser.description, parser.epilog = "Show the steps of a build, with cache key and hit or miss for each.", None
+    parser.add_argument(
+        "--graph", choices=("mermaid", "dot", "html"), help="print the steps as a graph; html is a page of its own"
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     return parser
 
@@ -35,6 +42,12 @@ def plan_command(argv: list[str]) -> int:
     arguments = parse_build_arguments(plan_parser(), argv)
     if arguments.path is None:
         raise UsageError("'pybuild plan' needs a context: PATH, URL or -")
+    if arguments.graph:
+        if arguments.json:
+            raise UsageError("--graph and --json are two forms of one thing", hint="Ask for one of them.")
+        graphs = plan_graphs(request_from(arguments), WarningsDisplay(sys.stderr))
+        _write(graph_page(graphs) if arguments.graph == "html" else _lines(arguments.graph, graphs))
+        return 0
     result = dry_run(request_from(arguments), WarningsDisplay(sys.stderr))
     if arguments.json:
         print(json.dumps(plan_to_json(result), indent=2))
@@ -43,6 +56,17 @@ def plan_command(argv: list[str]) -> int:
         for line in plan_lines(result, width):
             print(f"{line[: width - 1]}…" if 0 < width < len(line) else line)
     return 0
+
+
+def _lines(form: str, graphs: tuple[PlanGraph, ...]) -> str:
+    return "".join(f"{line}\n" for line in (mermaid_lines(graphs) if form == "mermaid" else dot_lines(graphs)))
+
+
+def _write(text: str) -> None:
+    # All three are UTF-8 for whoever reads them, whatever the terminal's encoding is.
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode("utf-8"))
+    sys.stdout.buffer.flush()
 
 
 def plan_lines(dry_runs: tuple[DryRun, ...], width: int = 0) -> Iterator[str]:
@@ -97,6 +121,8 @@ def _step_to_json(found: StepStatus) -> dict[str, Any]:
     }
     if found.reason:
         document["reason"] = found.reason
+        document["differences"] = [difference_to_json(each) for each in found.why.differences]
+        document["unsaid"] = found.why.unsaid
     if step.label.location is not None:
         document["line"] = step.label.location.line
     return document

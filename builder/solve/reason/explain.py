@@ -68,7 +68,7 @@ class Explainer:
         step = keyed_step.step
         if step.no_cache:
             return only("no-cache", NO_CACHE)
-        earlier = self._earlier(step)
+        earlier = self.earlier(step)
         if earlier is None:
             return self._first(step)
         key, preimage = keyed_step.identity(in_chroot=in_chroot)
@@ -88,7 +88,7 @@ class Explainer:
         """Return why a step must run that waits for another; `document` is its preimage as far as that is known."""
         if step.no_cache:
             return only("no-cache", NO_CACHE)
-        earlier = self._earlier(step)
+        earlier = self.earlier(step)
         before = None if earlier is None else self._look(Digest(earlier))
         if before is None:
             return self._first(step) if earlier is None else only("pruned", PRUNED)
@@ -121,7 +121,7 @@ class Explainer:
 
     # --- what to compare with -------------------------------------------------------------------------------------
 
-    def _earlier(self, step: LayerStep) -> str | None:
+    def earlier(self, step: LayerStep) -> str | None:
         """Return the key of the record that a step is compared with."""
         place = self._places[step.id]
         # The last build first, also where it was cached; the newest record of the place only where
