@@ -13,11 +13,11 @@ Kind = Literal[
     # what it stands on
     "follows-step", "base-moved", "base-changed", "step-removed", "step-order",
     # RUN
-    "command", "shell", "heredoc", "heredoc-name", "network", "security", "platform",
+    "command", "shell", "heredoc", "heredoc-name",
     "argument-added", "argument-removed", "argument-changed",
     "variable-added", "variable-removed", "variable-changed", "variable-order",
     "mount-added", "mount-removed", "mount-changed", "mount-source", "mount-order",
-    "hostname", "hosts", "shm-size", "ulimit", "isolation",
+    "network", "security", "platform", "hostname", "hosts", "shm-size", "ulimit", "isolation",
     # RUN, COPY, ADD, WORKDIR
     "user", "workdir", "destination", "source-changed", "source-added", "source-removed", "source-order",
     "chown", "chmod", "link", "parents", "exclude", "unpack", "timestamp", "user-ids", "other",

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from builder.errors import Location, PlanError, RegistryError, StepFailed
 from builder.solve import events as e
+from builder.solve.difference import KINDS, Difference
 from builder.solve.event_json import NAMES, error_to_json, event_from_json, event_to_json
 
 texts = st.text(max_size=20)
 numbers = st.integers(0, 1 << 40)
 locations = st.none() | st.builds(Location, texts, st.integers(1, 99), numbers, numbers, numbers)
+differences = st.lists(st.builds(Difference, st.sampled_from(KINDS), texts, texts, texts, texts), max_size=3).map(tuple)
 events = st.one_of(
     st.builds(e.BuildStarted, numbers, texts, st.booleans(), texts),
-    st.builds(e.StepStarted, numbers, texts, texts, texts),
+    st.builds(e.StepStarted, numbers, texts, texts, texts, differences, numbers),
     st.builds(e.StepOutput, numbers, st.binary(max_size=30), texts),
     st.builds(e.StepCached, numbers, texts, texts, numbers, texts, texts),
     st.builds(e.StepFinished, numbers, texts, st.floats(0, 1e6), texts, numbers, numbers, texts, texts),

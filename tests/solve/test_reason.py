@@ -9,7 +9,7 @@ import pytest
 
 from builder.filesystem.entry import Entry
 from builder.oci.canonical import encode
-from builder.solve.difference import Difference, reasons_of
+from builder.solve.difference import LONGEST, MOST, Difference, reasons_of
 from builder.solve.entry_line import described, entry_line, shortened
 from builder.solve.reason.compare import Look, Sources, differences, read_look
 from builder.solve.reason.facts import NO_FACTS, Facts, facts_from_bytes, facts_to_bytes
@@ -38,9 +38,13 @@ def main_reason(before: Look, now: Look) -> str:
     return reasons_of(differences(before, now, SOURCES)).words
 
 
-def reason(before: dict[str, Any], **changes: Any) -> str:
+def found(before: dict[str, Any], **changes: Any) -> tuple[Difference, ...]:
     now = {name: value for name, value in (before | changes).items() if value is not None}
-    return main_reason(read_look(encode(before), NO_FACTS), read_look(encode(now), NO_FACTS))
+    return differences(read_look(encode(before), NO_FACTS), read_look(encode(now), NO_FACTS), SOURCES)
+
+
+def reason(before: dict[str, Any], **changes: Any) -> str:
+    return reasons_of(found(before, **changes)).words
 
 
 @pytest.mark.rule("Q-15")
@@ -79,6 +83,15 @@ def reason(before: dict[str, Any], **changes: Any) -> str:
 )
 def test_each_member_has_its_own_words(changes: dict[str, Any], expected: str) -> None:
     assert reason(RUN, **changes) == expected
+
+
+def test_of_very_many_differences_the_first_are_kept_and_the_others_counted() -> None:
+    more = found(RUN, env=[f"V{number}={'x' * 3 * LONGEST}" for number in range(MOST + 20)])
+    kept = reasons_of(more)
+    assert len(kept.differences) == MOST
+    assert kept.unsaid == len(more) - MOST == 22, "A and B are gone, too"
+    assert kept.words == f"{more[0].words} and {len(more) - 1} more"
+    assert max(len(each.now) for each in kept.differences) == LONGEST + 1
 
 
 @pytest.mark.rule("Q-15")
