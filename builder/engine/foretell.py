@@ -12,7 +12,9 @@ makes of it nobody knows; and a COPY --from runs only for what it selects.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from builder.context.ignore import way_to
@@ -122,8 +124,9 @@ def foretell(
     new = [number for number in range(len(asked)) if number not in met]
     for step, found in known.items():
         hits[step] += tuple(hit for number in new for hit in edits.new_hits(number, found.facts, found.preimage))
-    walk = _Walk(store, nodes, known)
-    steps = tuple(foretold for node in nodes if node.key and (foretold := walk.step(node, hits[node.step])))
+    with ExitStack() as stack:
+        walk = _Walk(store, nodes, known, stack)
+        steps = tuple(foretold for node in nodes if node.key and (foretold := walk.step(node, hits[node.step])))
     answers = []
     for number, path in enumerate(edits.asked):
         readers = tuple(node for node in nodes if any(hit.asked == number for hit in hits.get(node.step, ())))
@@ -137,6 +140,8 @@ def _known(store: Store, node: StepNode) -> _Known:
     preimage = store.records.preimage(Digest(node.key))
     facts = facts_from_bytes(store.facts.find(Digest(node.key)))
     layer = record.layer.diff_id if record is not None and record.layer is not None else ""
+    # A layer that is to be fetched has no index yet.
+    layer = layer if layer and os.path.exists(store.layers.index_path(DiffID(layer))) else ""
     return _Known(facts, {} if preimage is None else json.loads(preimage), layer)
 
 
@@ -160,8 +165,10 @@ def _note(
 class _Walk:
     """Goes through the steps in order, and carries along how the file system after each differs."""
 
-    def __init__(self, store: Store, nodes: Sequence[StepNode], known: dict[int, _Known]) -> None:
+    def __init__(self, store: Store, nodes: Sequence[StepNode], known: dict[int, _Known], stack: ExitStack) -> None:
         self._store = store
+        self._stack = stack
+        self._indexes: dict[str, LayerIndex] = {}
         self._nodes = {node.step: node for node in nodes}
         self._known = known
         self._changes: dict[int, _Change] = {}
@@ -228,11 +235,11 @@ class _Walk:
         """Say whether a link may stand on the way to what a mount shows: then its path does not say what it is."""
         for layer in seen.layers if seen.root.strip("/") else ():
             try:
-                with self._index(layer) as index:
-                    ways = (index.find(way) for way in way_to(inside_root(seen.root)))
-                    if any(found is not None and found.entry.kind not in (DIRECTORY, FILE) for found in ways):
-                        return True
+                index = self._index(layer)
             except FileNotFoundError:
+                return True
+            ways = (index.find(way) for way in way_to(inside_root(seen.root)))
+            if any(found is not None and found.entry.kind not in (DIRECTORY, FILE) for found in ways):
                 return True
         return False
 
@@ -252,25 +259,27 @@ class _Walk:
             return None
         destination = inside_root(str(known.preimage.get("destination", "")))
         ways = (join(destination, hit.entry.path), *(() if hit.seen.is_directory else (destination,)))
-        with self._index(known.layer) as index:
-            if hit.is_new:
-                # Where the layer has its other files, it is: no link has led them elsewhere.
-                return ways[0] if not destination or index.has_below(destination) else None
-            for path in ways:
-                found = index.find(path)
-                entry = None if found is None else found.entry
-                # Digests are kept cut (entry_line.py).
-                is_it = entry is not None and entry.kind == FILE and entry.digest.startswith(hit.entry.digest)
-                if is_it and hit.entry.digest:
-                    return str(path)
+        index = self._index(known.layer)
+        if hit.is_new:
+            # Where the layer has its other files, it is: no link has led them elsewhere.
+            return ways[0] if not destination or index.has_below(destination) else None
+        for path in ways:
+            found = index.find(path)
+            entry = None if found is None else found.entry
+            # Digests are kept cut (entry_line.py).
+            is_it = entry is not None and entry.kind == FILE and entry.digest.startswith(hit.entry.digest)
+            if is_it and hit.entry.digest:
+                return str(path)
         return None
 
     def _hiding(self, change: _Change, layer: str) -> _Change:
         """Leave out what a layer on top hides with what it has itself."""
-        if not change.paths or not layer:
+        if not change.paths:
             return change
-        with self._index(layer) as index:
-            return change._replace(paths=frozenset(path for path in change.paths if not _hides(index, path)))
+        if not layer:
+            return change._replace(paths=None)
+        index = self._index(layer)
+        return change._replace(paths=frozenset(path for path in change.paths if not _hides(index, path)))
 
     def _nearest(self, node: StepNode) -> StepNode:
         """Return the next step below that runs again."""
@@ -282,7 +291,10 @@ class _Walk:
         return below
 
     def _index(self, layer: str) -> LayerIndex:
-        return LayerIndex(self._store.layers.index_path(DiffID(layer)), DiffID(layer))
+        if layer not in self._indexes:
+            path = self._store.layers.index_path(DiffID(layer))
+            self._indexes[layer] = self._stack.enter_context(LayerIndex(path, DiffID(layer)))
+        return self._indexes[layer]
 
 
 def _on_top(own: _Change, under: _Change | None) -> _Change:
