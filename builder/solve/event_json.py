@@ -65,7 +65,7 @@ def event_from_json(document: JsonObject) -> e.Event:
 
 def difference_to_json(difference: Difference) -> dict[str, str]:
     """Return a difference as an object, without the members that say nothing."""
-    return {name: value for name, value in difference._asdict().items() if value}
+    return {name: value for name, value in difference._asdict().items() if value or name in ("kind", "words")}
 
 
 def location_to_json(location: Location | None) -> dict[str, object] | None:

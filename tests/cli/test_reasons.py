@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,24 +51,9 @@ def append(folder: Path) -> None:
         file.write("more\n")
 
 
-def relink(folder: Path) -> None:
-    (folder / "d/link").unlink()
-    (folder / "d/link").symlink_to("two.txt")
-
-
-def turn_into_directory(folder: Path) -> None:
-    (folder / "d/two.txt").unlink()
-    (folder / "d/two.txt").mkdir()
-
-
 def change_two(folder: Path) -> None:
     append(folder)
     (folder / "d/two.txt").chmod(0o755)
-
-
-def link_to_another(folder: Path) -> None:
-    (folder / "d/sub/x").unlink()
-    os.link(folder / "d/one.txt", folder / "d/sub/x")
 
 
 FILES: dict[str, tuple[Act, str]] = {
