@@ -10,6 +10,7 @@ from typing import Protocol
 
 from builder.linux.cancel import Cancel
 from builder.sandbox.network.build_network import BuildNetwork
+from builder.sandbox.process.attached import Screen
 from builder.sandbox.spec import ExitStatus, OnOutput, SandboxSpec
 
 
@@ -25,9 +26,19 @@ class Sandbox(Protocol):
         ...
 
     def run_attached(
-        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+        self,
+        spec: SandboxSpec,
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        init: bool = False,
+        screen: Screen | None = None,
     ) -> ExitStatus:
-        """Run with input from and output to these descriptors, passing on signals (attached.py). Main thread only."""
+        """Run with input from and output to these descriptors, passing on signals (attached.py). Main thread only.
+
+        Of a run at a terminal, what is shown goes through `screen`.
+        """
         ...
 
     def close(self) -> None:

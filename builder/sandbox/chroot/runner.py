@@ -27,7 +27,7 @@ from builder.sandbox.mounts.standard_mounts import DEV_LINKS, DEVICES
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.keeper import or_keeper
 from builder.sandbox.network.source import NetworkSource
-from builder.sandbox.process.attached import are_terminal, run_attached_request
+from builder.sandbox.process.attached import Screen, are_terminal, run_attached_request
 from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.command import execute
 from builder.sandbox.process.entry import begin_session, change_directory, forbid_imports, make_directory
@@ -93,7 +93,14 @@ class ChrootSandbox:
         return status
 
     def run_attached(
-        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+        self,
+        spec: SandboxSpec,
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        init: bool = False,
+        screen: Screen | None = None,
     ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox. The supervisor is what `init` asks for in any case."""
         spec, network = self.network.connect(spec, Cancel())
@@ -104,7 +111,9 @@ class ChrootSandbox:
                 root.link_terminal()
             request = _request(spec, network, limits, terminal=terminal)
             pipes = root.open_pipes
-            status = run_attached_request(self._fork_server, request, streams, uid=spec.uid, open_pipes=pipes)
+            status = run_attached_request(
+                self._fork_server, request, streams, uid=spec.uid, open_pipes=pipes, screen=screen
+            )
             return limits.judged(status)
 
     def close(self) -> None:

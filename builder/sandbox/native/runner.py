@@ -15,7 +15,7 @@ from builder.sandbox.native.container import become_container
 from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.keeper import or_keeper
 from builder.sandbox.network.source import NetworkSource
-from builder.sandbox.process.attached import are_terminal, run_attached_request
+from builder.sandbox.process.attached import Screen, are_terminal, run_attached_request
 from builder.sandbox.process.cgroups import new_device_guard
 from builder.sandbox.process.channel import Channel
 from builder.sandbox.process.fork_server import ForkServer, Request
@@ -54,14 +54,21 @@ class NativeSandbox:
             return limits.judged(run_request(self._fork_server, request, on_output=on_output, cancel=cancel))
 
     def run_attached(
-        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+        self,
+        spec: SandboxSpec,
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        init: bool = False,
+        screen: Screen | None = None,
     ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
         streams = (stdin, stdout, stderr)
         manner = Manner(terminal=are_terminal(streams), init=init)
         with limited(spec.options) as limits:
             request = self._request(*self.network.connect(spec, Cancel()), manner, limits)
-            return limits.judged(run_attached_request(self._fork_server, request, streams, uid=spec.uid))
+            return limits.judged(run_attached_request(self._fork_server, request, streams, uid=spec.uid, screen=screen))
 
     def close(self) -> None:
         """Kill and reap everything."""

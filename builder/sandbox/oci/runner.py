@@ -31,7 +31,7 @@ from builder.sandbox.network.build_network import BuildNetwork
 from builder.sandbox.network.keeper import or_keeper
 from builder.sandbox.network.source import NetworkSource
 from builder.sandbox.oci.bundle import Source, config
-from builder.sandbox.process.attached import are_terminal, run_attached_request
+from builder.sandbox.process.attached import Screen, are_terminal, run_attached_request
 from builder.sandbox.process.channel import SETUP_FAILED, Channel
 from builder.sandbox.process.command import TRIAL, candidates, execute, report_not_found
 from builder.sandbox.process.entry import begin_session, make_directory_in
@@ -79,7 +79,14 @@ class OciSandbox:
                 return limits.judged(run_request(self._fork_server, request, on_output=on_output, cancel=cancel))
 
     def run_attached(
-        self, spec: SandboxSpec, *, stdin: int, stdout: int, stderr: int, init: bool = False
+        self,
+        spec: SandboxSpec,
+        *,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        init: bool = False,
+        screen: Screen | None = None,
     ) -> ExitStatus:
         """Run on the caller's descriptors; see Sandbox."""
         if init:
@@ -91,7 +98,9 @@ class OciSandbox:
         with limited(spec.options) as limits:
             connected = self.network.connect(spec, Cancel())
             with _request(*connected, self._groups(limits), terminal=are_terminal(streams)) as request:
-                return limits.judged(run_attached_request(self._fork_server, request, streams, uid=spec.uid))
+                return limits.judged(
+                    run_attached_request(self._fork_server, request, streams, uid=spec.uid, screen=screen)
+                )
 
     def close(self) -> None:
         """Kill and reap everything."""

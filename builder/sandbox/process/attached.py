@@ -18,9 +18,10 @@ import signal
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from typing import Protocol
 
 from builder.errors import SandboxError
 from builder.sandbox.process.fork_server import ForkServer, Request
@@ -31,6 +32,19 @@ from builder.sandbox.spec import PASSED_ON, ExitStatus
 Streams = tuple[int, int, int]
 """Stdin, stdout and stderr."""
 
+
+class Screen(Protocol):
+    """What output passes on its way to a terminal."""
+
+    def hide(self, data: bytes) -> bytes:
+        """Return the data without what may not be shown."""
+        ...
+
+    def screen(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what of a piece may be shown, and its end, as it is, which has to wait for the next piece."""
+        ...
+
+
 _PIECE_BYTES = 65536
 _TYPED_BYTES = 1024
 _GRACE_SECONDS = 10.0
@@ -38,6 +52,8 @@ _INTERRUPTS = 3
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RETRY_MS = 20
 """How soon to offer again what a terminal had no room for."""
+_HELD_SECONDS = 0.2
+"""So long the end of some output waits for more: a program writes a secret at once, and who types waits for an echo."""
 
 
 def are_terminal(streams: Streams) -> bool:
@@ -52,12 +68,16 @@ def run_attached_request(
     *,
     uid: int,
     open_pipes: Callable[[], tuple[Pipe, Pipe]] = output_pipes,
+    screen: Screen | None = None,
 ) -> ExitStatus:
-    """Launch `request`, made for a terminal if `streams` are one, for the user `uid`. Raises SandboxError."""
+    """Launch `request`, made for a terminal if `streams` are one, for the user `uid`. Raises SandboxError.
+
+    What a terminal is shown goes through `screen`.
+    """
     with ExitStack() as stack:
         signals = stack.enter_context(_listening())
         if are_terminal(streams):
-            return _at_terminal(fork_server, request, streams, uid, signals, stack)
+            return _at_terminal(fork_server, request, streams, uid, signals, stack, screen)
         return _through_pipes(fork_server, request, streams, open_pipes, signals, stack)
 
 
@@ -86,7 +106,13 @@ def _through_pipes(
 
 
 def _at_terminal(
-    fork_server: ForkServer, request: Request, streams: Streams, uid: int, signals: int, stack: ExitStack
+    fork_server: ForkServer,
+    request: Request,
+    streams: Streams,
+    uid: int,
+    signals: int,
+    stack: ExitStack,
+    screen: Screen | None,
 ) -> ExitStatus:
     stdin, stdout, _ = streams
     master, slave = os.openpty()
@@ -103,8 +129,11 @@ def _at_terminal(
     stack.enter_context(_raw(stdin))
     with Connection(fork_server, channel) as connection:
         typed = _Typed(stdin, master)
-        attendance = _Attendance(connection, typed.offer, lambda: _take_size(stdout, master))
-        return attendance.follow({master: partial(_copy, master, stdout)}, signals, {stdin: typed.take})
+        shown = None if screen is None else _Screened(master, stdout, screen)
+        offers = (typed.offer,) if shown is None else (typed.offer, shown.offer)
+        attendance = _Attendance(connection, offers, lambda: _take_size(stdout, master))
+        take = partial(_copy, master, stdout) if shown is None else shown.take
+        return attendance.follow({master: take}, signals, {stdin: typed.take})
 
 
 class _Attendance:
@@ -113,11 +142,11 @@ class _Attendance:
     def __init__(
         self,
         connection: Connection,
-        offer: Callable[[], int | None] = lambda: None,
+        offers: Sequence[Callable[[], int | None]] = (),
         resize: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
-        self._offer = offer
+        self._offers = offers
         self._resize = resize
         self._interrupts = 0
         self._asked: int | None = None
@@ -133,7 +162,7 @@ class _Attendance:
 
     def _before_wait(self) -> int | None:
         """Kill the run when its time is up; return for how many milliseconds there is nothing else to do."""
-        waits = [self._offer()]
+        waits = [offer() for offer in self._offers]
         if self._deadline is not None:
             left = self._deadline - time.monotonic()
             if left <= 0:
@@ -185,7 +214,40 @@ class _Typed:
         return _RETRY_MS if self._left else None
 
 
-def _copy(source: int, target: int) -> bool:
+class _Screened:
+    """From the run's terminal to ours, through a screen."""
+
+    def __init__(self, master: int, stdout: int, screen: Screen) -> None:
+        self._master = master
+        self._stdout = stdout
+        self._screen = screen
+        self._held = b""
+        self._until = 0.0
+
+    def take(self) -> bool:
+        goes_on = _copy(self._master, self._stdout, self._screened)
+        return goes_on or self._give_held()
+
+    def _screened(self, data: bytes) -> bytes:
+        shown, self._held = self._screen.screen(self._held + data)
+        self._until = time.monotonic() + _HELD_SECONDS
+        return shown
+
+    def offer(self) -> int | None:
+        """Give what has waited long enough; return in how many milliseconds to ask again."""
+        left = self._until - time.monotonic()
+        if self._held and left <= 0:
+            self._give_held()
+        return int(left * 1000) + 1 if self._held else None
+
+    def _give_held(self) -> bool:
+        held, self._held = self._held, b""
+        with suppress(OSError):  # nobody is there to see it
+            _write_all(self._stdout, self._screen.hide(held))
+        return False
+
+
+def _copy(source: int, target: int, screened: Callable[[bytes], bytes] = lambda data: data) -> bool:
     try:
         data = os.read(source, _PIECE_BYTES)
     except BlockingIOError:
@@ -193,7 +255,7 @@ def _copy(source: int, target: int) -> bool:
     except OSError:  # EIO: nobody has the terminal open any more
         return False
     try:
-        _write_all(target, data)
+        _write_all(target, screened(data))
     except OSError as error:  # whoever read it has gone: so the command finds it, too
         if error.errno in _NO_ROOM:
             raise SandboxError(

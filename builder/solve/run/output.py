@@ -33,6 +33,23 @@ class Redactor:
                 line = line.replace(word, HIDDEN)
         return line
 
+    def screen(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what of some output may be shown, and its end, as it is: a secret may go on in the next piece."""
+        cut = len(data) - max((_begun(word, data) for word in self._words), default=0)
+        whole = True
+        while whole:
+            # One that ends behind the cut is held whole: two halves of it nobody would recognise.
+            starts = (data.find(word, max(cut - len(word) + 1, 0), cut + len(word) - 1) for word in self._words)
+            found = [start for start in starts if start >= 0]
+            whole = bool(found)
+            cut = min(found, default=cut)
+        return self.hide(data[:cut]), data[cut:]
+
+
+def _begun(word: bytes, data: bytes) -> int:
+    """Return how many bytes of `word`, less than all, `data` ends with."""
+    return next((size for size in range(min(len(word) - 1, len(data)), 0, -1) if data.endswith(word[:size])), 0)
+
 
 class RunOutput:
     """Takes what stdout and stderr say, and passes lines without line ends to `emit`."""

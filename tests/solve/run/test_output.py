@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +58,20 @@ def test_the_tail_holds_the_last_lines_with_secrets_hidden() -> None:
     _, tail = shown([(2, b"".join(b"line %d\n" % n for n in range(100)) + b"at s3cr3t\xff")], b"s3cr3t")
     assert len(tail) == 30
     assert tail[-1] == "at ***\ufffd"
+
+
+@given(st.lists(st.integers(0, 60), max_size=4))
+def test_what_goes_to_a_terminal_in_pieces_has_no_secret_in_it(cuts: list[int]) -> None:
+    text = b"$ cat s; pass12 is password1234, word9 and so on: passw\r\n$ pass"
+    redactor = Redactor([b"password1234", b"password", b"1234, word9"])
+    edges = [0, *sorted(cuts), len(text)]
+    said, held = b"", b""
+    for begin, end in pairwise(edges):
+        shown, held = redactor.screen(held + text[begin:end])
+        said += shown
+    said += redactor.hide(held)
+    assert said.startswith(b"$ cat s; pass12 is ***")
+    assert b"word1234" not in said
+    assert b"password" not in said
+    assert said.endswith(b"and so on: passw\r\n$ pass")
+    assert redactor.screen(b"/ # ") == (b"/ # ", b""), "a prompt waits for nothing"
