@@ -10,16 +10,18 @@ serves here is found by a trial (builder/sandbox/choose.py).
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from builder.layer.view import MergedView, ViewLayer
 from builder.oci.digest import DiffID
 from builder.sandbox.namespace import BuildNamespace, HostRoot, MappedRoot, NoNamespace, SingleIdRoot
-from builder.sandbox.spec import Rootfs
+from builder.sandbox.spec import OverlayRoot, Rootfs
 from builder.snapshot.changes import Change
+from builder.store.os_errors import translated
 from builder.store.store import Store
 
 Ids = Literal["exact", "ignore"]
@@ -81,6 +83,17 @@ class Snapshotter(Protocol):
     def open_stack(self, layers: Sequence[StackLayer], view: MergedView) -> AbstractContextManager[Rootfs]:
         """Give a tree of `layers` to read from (RUN --mount=from=…) until the block ends."""
         ...
+
+
+def reopened(active: ActiveSnapshot) -> Rootfs:
+    """Return the tree of a snapshot in which a process has run, for one more. Raises StoreError."""
+    rootfs = active.rootfs
+    if not isinstance(rootfs, OverlayRoot):
+        return rootfs
+    # overlayfs refuses a work directory that a "volatile" mount has used (overlayfs.rst).
+    with translated("opening the tree of a RUN step again"):
+        work = tempfile.mkdtemp(prefix="work-", dir=active.directory)
+    return replace(rootfs, work=work)
 
 
 def place_of(store: Store, namespace: BuildNamespace) -> Place:

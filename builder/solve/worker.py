@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from builder.sandbox.runner import Sandbox
     from builder.snapshot.snapshotter import Snapshotter
     from builder.solve.opening import OpenedIsolation
+    from builder.solve.run.failed import FailedRuns
     from builder.store.store import Store
 
 _BINFMT = "/proc/sys/fs/binfmt_misc"
@@ -56,6 +57,8 @@ class Worker:
     single_id: bool = False
     cancel: Cancel = field(default_factory=Cancel)
     """Set once whoever works is to stop."""
+    failed_runs: FailedRuns | None = None
+    """Keeps what a RUN that failed has open; None keeps nothing."""
     _tools: dict[str, JobTools] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _opened: OpenedIsolation | None = None
@@ -183,6 +186,8 @@ class Worker:
                 stack.callback(empty_trash_within, self.store.trash, _TRASH_SECONDS)
             for build in list(self._tools):
                 stack.callback(self.end, build)
+            if self.failed_runs is not None:
+                stack.callback(self.failed_runs.close)
 
 
 @contextmanager

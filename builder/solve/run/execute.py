@@ -28,6 +28,7 @@ from builder.snapshot.changes import Change
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
 from builder.solve.accounts import find_user
 from builder.solve.run.binds import Shown
+from builder.solve.run.failed import FailedRun, FailedRuns
 from builder.solve.run.hints import hint_for
 from builder.solve.run.mounts import MountSources, RunMounts, open_mounts
 from builder.solve.run.output import Redactor, RunOutput
@@ -50,6 +51,8 @@ class RunTools:
     """What a step gets that asks for this machine's network."""
     hostname: str = DEFAULT_HOSTNAME
     options: RunOptions = NO_OPTIONS
+    failed_runs: FailedRuns | None = None
+    """Where a run that failed is kept; None throws it away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,11 @@ def run_step(
     account = _account(step, view)
     active = tools.snapshotter.prepare(parent, view)
     kept: list[DiffID] = []
-    try:
-        mounts = _execute(step, active, account, tools, emit, cancel)
+    with ExitStack() as thrown_away:
+        thrown_away.callback(tools.snapshotter.discard, active)
+        mounts = _execute(step, active, account, tools, emit, cancel, thrown_away)
         yield FinishedRun(tools.snapshotter, active, kept, mounts.shown)
-    except BaseException:
-        tools.snapshotter.discard(active)
-        raise
+        thrown_away.pop_all()
     if kept:
         # After the block: the changes have been read out of the upper directory by then.
         tools.snapshotter.commit(active, kept[0])
@@ -111,23 +113,32 @@ def _execute(
     tools: RunTools,
     emit: Callable[[bytes], None],
     cancel: Cancel,
+    thrown_away: ExitStack,
 ) -> RunMounts:
+    """Run the command. Of a run that is kept, `thrown_away` gives up what it would throw away."""
     with ExitStack() as stack:
         # Given back before the changes are read: another step may wait for a cache, and a snapshot needs no mounts.
         mounts = open_mounts(step, tools.sources, stack, cancel)
-        output = RunOutput(emit, Redactor(mounts.secrets))
+        redactor = Redactor(mounts.secrets)
+        output = RunOutput(emit, redactor)
+        spec = sandbox_spec(step, active, account, tools, mounts)
         try:
-            status = tools.sandbox.run(
-                sandbox_spec(step, active, account, tools, mounts), on_output=output.write, cancel=cancel
-            )
+            status = tools.sandbox.run(spec, on_output=output.write, cancel=cancel)
         except MountError as error:
             raise failed(step, f"{_process(step)} did what mounts do not allow: {error.message}", error.hint) from error
         except SandboxError as error:
             raise failed(step, f"{_process(step)} could not be started: {error.message}", error.hint) from error
         finally:
             output.finish()  # also when it was killed: the last piece of a line may be what explains it
-    if status.code != 0:
-        raise _failure(step, status, output, tools.options)
+        if status.code != 0:
+            failure = _failure(step, status, output, tools.options)
+            if tools.failed_runs is not None and not cancel.is_set():
+                opened = thrown_away.pop_all()
+                opened.push(stack.pop_all())
+                tools.failed_runs.keep(
+                    FailedRun(step=step, error=failure, spec=spec, active=active, redactor=redactor, opened=opened)
+                )
+            raise failure
     return mounts
 
 

@@ -47,6 +47,7 @@ def _run_tools(job: StepJob, tools: JobTools) -> RunTools:
         host_network="host" if "network.host" in settings.allow else "shared",
         hostname=settings.hostname or DEFAULT_HOSTNAME,
         options=settings.run,
+        failed_runs=tools.worker.failed_runs,
     )
 
 
