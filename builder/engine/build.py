@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from builder.engine.checks import CheckReport
     from builder.plan.outline import Outline, Targets
     from builder.solve.dry_run import DryRun
+    from builder.solve.pause import Attendant
 
 
-def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> BuildResult:
-    """Build what `request` asks for.
+def build(
+    request: BuildRequest, sink: events.EventSink = events.ignore_events, attendant: Attendant | None = None
+) -> BuildResult:
+    """Build what `request` asks for. An `attendant` looks on, on this thread, which is then the main one.
 
     Raises PybuildError. The store then holds what it held before, and cache records of the steps that succeeded.
     """
@@ -49,9 +52,10 @@ def build(request: BuildRequest, sink: events.EventSink = events.ignore_events) 
         stack.enter_context(store.lease())
         asked = look_up(request, store)
         # A receipt without its record has nothing to show: the long way makes both anew, from the cache.
-        if asked is not None and asked.receipt is not None and asked.record is not None:
+        stops = attendant is not None and attendant.stops  # at each step: a receipt knows none
+        if asked is not None and asked.receipt is not None and asked.record is not None and not stops:
             return _repeat(asked.receipt, asked.record, store, names, sink, started)
-        return _building(request, store, stack).build(sink, names, asked, started, begun_ns)
+        return _building(request, store, stack, attendant).build(sink, names, asked, started, begun_ns)
 
 
 def dry_run(request: BuildRequest, sink: events.EventSink = events.ignore_events) -> tuple[DryRun, ...]:
@@ -78,10 +82,10 @@ def targets(request: BuildRequest) -> Targets:
         return _opened(request, stack).targets()
 
 
-def _building(request: BuildRequest, store: Store, stack: ExitStack) -> Building:
+def _building(request: BuildRequest, store: Store, stack: ExitStack, attendant: Attendant | None = None) -> Building:
     from builder.engine.building import Building  # gate: receipt. It answers before there is a plan, or any layer
 
-    return Building(request, store, stack)
+    return Building(request, store, stack, attendant)
 
 
 def _opened(request: BuildRequest, stack: ExitStack) -> Building:

@@ -31,15 +31,19 @@ if TYPE_CHECKING:
     from builder.engine.outputs import Outputs
     from builder.plan.outline import Outline, Targets
     from builder.solve.dry_run import DryRun
+    from builder.solve.pause import Attendant
 
 
 class Building:
     """What can be done with a request once a store is open; `stack` closes what is opened for it."""
 
-    def __init__(self, request: BuildRequest, store: Store, stack: ExitStack) -> None:
+    def __init__(
+        self, request: BuildRequest, store: Store, stack: ExitStack, attendant: Attendant | None = None
+    ) -> None:
         self._request = request
         self._store = store
         self._stack = stack
+        self._attendant = attendant
 
     def build(
         self,
@@ -108,7 +112,7 @@ class Building:
             return session.planning.targets()
 
     def _session(self, sink: events.EventSink) -> BuildSession:
-        return BuildSession.open(self._request, self._store, self._stack, sink)
+        return BuildSession.open(self._request, self._store, self._stack, sink, self._attendant)
 
 
 def _outputs(session: BuildSession) -> Outputs:

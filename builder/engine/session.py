@@ -28,6 +28,7 @@ from builder.transport.resolver import Resolver
 if TYPE_CHECKING:
     from builder.engine.planning import Planning
     from builder.plan.epoch import EpochSource, Timestamps
+    from builder.solve.pause import Attendant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +48,17 @@ class BuildSession:
     """Set once the build is to end: whoever works looks at it."""
     timestamps: Timestamps
     """Gives the times that SOURCE_DATE_EPOCH can name."""
+    attendant: Attendant | None = None
 
     @classmethod
-    def open(cls, request: BuildRequest, store: Store, stack: ExitStack, sink: events.EventSink) -> BuildSession:
+    def open(
+        cls,
+        request: BuildRequest,
+        store: Store,
+        stack: ExitStack,
+        sink: events.EventSink,
+        attendant: Attendant | None = None,
+    ) -> BuildSession:
         """Open everything else that a build needs; `stack` closes it. Raises PybuildError."""
         context = stack.enter_context(
             load_context(
@@ -72,7 +81,8 @@ class BuildSession:
         )
         platforms = tuple(dict.fromkeys(parse_platform(text) for text in request.platforms)) or (host_platform(),)
         # One for all platforms: namespaces are entered once in a process, and cannot be left (docs/decisions/0003).
-        worker = Worker(store, request.isolation, one_id_only(), cancel)
+        failed_runs = None if attendant is None else attendant.failed_runs
+        worker = Worker(store, request.isolation, one_id_only(), cancel, failed_runs)
         # Behind the context on the stack, and so closed before it: a step that still runs must not lose what it reads.
         stack.callback(worker.close)
         return cls(
@@ -87,6 +97,7 @@ class BuildSession:
             worker=worker,
             cancel=cancel,
             timestamps=SourceTimestamps(context, store, request.secrets),
+            attendant=attendant,
         )
 
     @property

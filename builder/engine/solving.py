@@ -71,6 +71,7 @@ def solve_context(session: BuildSession, plan: Plan, platform: Platform, sink: e
         secrets=StepSecrets(request.secrets, request.ssh),
         worker=session.worker,
         sink=sink,
+        attendant=session.attendant,
         # Of its own for each platform: under one name, each would be compared with the other's last build.
         build_name=f"{session.context.identity}\0{platform}",
     )

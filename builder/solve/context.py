@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from builder.cache.backend import CacheBackend
     from builder.context.location import ContextLocation
     from builder.context.tree import Tree
+    from builder.solve.pause import Attendant
     from builder.transport.resolver import Resolver
 
 
@@ -61,6 +62,8 @@ class SolveContext:
     build_name: str
     epoch: int | None = None
     """The time that no file of a layer may be younger than, in seconds since 1970."""
+    attendant: Attendant | None = None
+    """Who looks on, if anybody does."""
     results: Results = field(default_factory=Results)
     """The steps solved so far: what later ones stand on and read from."""
     # The builds of several platforms share one worker, which keeps what was opened for each under this name.

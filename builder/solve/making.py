@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from builder.errors import Cancelled, PybuildError
+from builder.errors import Cancelled, PybuildError, StepFailed
 from builder.oci.digest import Digest
 from builder.plan.plan import Plan
 from builder.plan.step import CopyOp, ImageOp, ImageStep, Op, RunOp, Step, does, makes_layer
@@ -22,6 +23,7 @@ from builder.solve.dry_run import DryRun, dry_run_plan
 from builder.solve.job import JobResult
 from builder.solve.keyed_step import KeyedStep, keyed
 from builder.solve.known_isolation import CHROOT
+from builder.solve.pause import Attendant, FailedStep, PausedStep
 from builder.solve.reason.explain import Explainer
 from builder.solve.reason.last_build import place_names
 from builder.solve.results import StepResult, stack_of
@@ -51,7 +53,40 @@ class Making:
         """
         self.explainer = Explainer(self.plan, self.context)
         limit = min(jobs or _MAX_THREADS, _MAX_THREADS)
-        Pool(limit, self._make_one, self.context.worker.cancel).run(missing, set(self.context.results.steps))
+        with self._showing_failure():
+            Pool(limit, self._make_one, self.context.worker.cancel).run(missing, set(self.context.results.steps))
+
+    def step_through(self, attendant: Attendant) -> Sequence[Step[Op]]:
+        """Find or make one step after the other, each looked at by `attendant`; return those left when it had enough.
+
+        All on this thread, which must be the only one. Raises the first step's error.
+        """
+        self.explainer = Explainer(self.plan, self.context)
+        with self._showing_failure():
+            for number, step in enumerate(self.plan.steps, 1):
+                with errors_located_at(step):
+                    is_cached = self.cached.take(step)
+                if not is_cached:
+                    self.context.open([step])
+                    self._make_one(step)
+                paused = PausedStep(step=step, number=number, plan=self.plan, context=self.context)
+                if not attendant.after_step(paused):
+                    return self.plan.steps[number:]
+        return ()
+
+    @contextmanager
+    def _showing_failure(self) -> Iterator[None]:
+        """Have the attendant look at a RUN that fails in the block, when all that was running has ended."""
+        try:
+            yield
+        except StepFailed as error:
+            attendant, runs = self.context.attendant, self.context.worker.failed_runs
+            run = runs.take() if runs is not None else None
+            if run is not None:
+                with closing(run):
+                    if attendant is not None and run.error is error:
+                        attendant.after_failure(FailedStep(run=run, context=self.context))
+            raise
 
     def dry_run(self) -> DryRun:
         """Say what would be made, and why. Raises PybuildError."""

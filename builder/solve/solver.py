@@ -3,17 +3,19 @@
 First, on one thread and in order, every step that the cache already has (cached_steps.py): a build that changes nothing
 ends here. Then, if anything is missing, the worker is opened (namespaces are entered while there is still one thread)
 and the remaining steps run on a pool, each as soon as what it reads from is there (making.py). The first failure
-cancels the rest.
+cancels the rest. A build that stops after each step (pause.py) is made one step after the other, on one thread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from builder.errors import StoreError
 from builder.oci.canonical import decode, encode
 from builder.plan.plan import Plan
+from builder.plan.step import Op, Step
 from builder.solve.cached_steps import CachedSteps
 from builder.solve.reason.last_build import keys_by_place, last_key
 from builder.solve.results import Results
@@ -31,8 +33,15 @@ def solve(plan: Plan, context: SolveContext, *, jobs: int = 0) -> Results:
     Raises the first step's error, after everything that was running has ended.
     """
     cached = CachedSteps(context)
-    missing = []
-    for step in plan.steps:
+    steps: Sequence[Step[Op]] = plan.steps
+    if context.attendant is not None and context.attendant.stops:
+        try:
+            steps = _making(plan, context, cached).step_through(context.attendant)
+        except BaseException:
+            _remember(plan, context, whole=False)
+            raise
+    missing: list[Step[Op]] = []
+    for step in steps:
         with errors_located_at(step):
             # In order, so that what a step stands on has been asked first. What stands on a missing step is missing,
             # too, for now: its key names a layer that is not there (docs/decisions/0002). Some of it turns out to be
