@@ -109,15 +109,19 @@ ROOMS["cli.display"] = {
     "filesystem.entry",
     "filesystem.unfinished",
     "image.tree",
+    "layer.changes",
     "lint.finding",
     "oci",
+    "plan.step",
     "solve.difference",
     "solve.event_json",
     "solve.events",
+    "solve.pause",
 }
 ROOMS["cli.verbs"] = {
     *{"cli", "cli.display", "containers", "engine", "explain", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},
+    *{"solve.pause", "solve.run.failed"},
     *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "store.container_record"},
     "transport.places.location",
 }

@@ -24,6 +24,7 @@ other commands:
   pybuild pull | push | search | login | logout
   pybuild save | load | copy SRC DST       between the store, archives, registries, daemons
   pybuild run | create | start | ps | rm | diff | commit | cp | export | mount
+  pybuild shell IMAGE     a shell in the tree after any step of a build, thrown away at its end
   pybuild plan PATH       the steps, with cache key and hit or miss for each; nothing is executed
   pybuild parse FILE...   the syntax tree as JSON, one document a file
   pybuild context ls PATH what a build would see of a folder, and which rule hides the rest
@@ -49,7 +50,7 @@ exit codes:
 
 TRUE, FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
 """Go's strconv.ParseBool, in any case."""
-_BOOLEANS = ("no-cache", "pull", "quiet", "check", "debug", "allow-large-layers", "push")
+_BOOLEANS = ("no-cache", "pull", "quiet", "check", "debug", "allow-large-layers", "push", "step")
 _PULL_POLICIES = {"always": "true", "newer": "true", "missing": "false", "ifmissing": "false"}
 """Podman's words for --pull. Its `never` asks for what is not done: a base that is not here is fetched."""
 
@@ -234,6 +235,13 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     add_limits(group)
     group.add_argument("--allow", action="append", default=[], metavar="WHAT", help="network.host or security.insecure")
+    group.add_argument("--step", action="store_true", help="stop after each step, and show what it did (docs/step.md)")
+    group.add_argument(
+        "--on-error",
+        default="",
+        metavar="shell[:PATH]",
+        help="when a RUN fails, a shell where it failed, with its mounts and variables (docs/step.md)",
+    )
     group.add_argument(
         "--isolation", default="", metavar="MODE", help="native, oci or chroot (default: the first that works here)"
     )

@@ -24,6 +24,7 @@ _VALUES = {
     "--network": ("default", "host", "none"), "--net": ("default", "host", "none"),
     "--isolation": ("native", "oci", "chroot"),
     "--progress": ("auto", "tty", "plain", "rawjson", "quiet"),
+    "--on-error": ("shell",),
     "--call": ("build", "check", "outline", "targets"), "--print": ("build", "check", "outline", "targets"),
     "--allow": ("network.host", "security.insecure"),
     "--platform": ("linux/amd64", "linux/arm64", "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/s390x"),

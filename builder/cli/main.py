@@ -21,7 +21,7 @@ VERBS = {
     "rmi": "images",
     "pull": "transfers", "push": "transfers", "search": "transfers", "login": "transfers", "logout": "transfers",
     "copy": "copying", "save": "copying", "load": "copying", "inspect": "copying",
-    "run": "run", "create": "run",
+    "run": "run", "create": "run", "shell": "shell",
     **dict.fromkeys(("start", "ps", "rm", "diff", "commit"), "containers"),
     **dict.fromkeys(("cp", "export", "mount"), "container_files"),
     "prune": "prune", "df": "df", "verify": "verify", "explain": "explain",
@@ -147,7 +147,8 @@ def _build(words: list[str]) -> int:
             "'pybuild' needs a context: PATH, URL or -", hint="To build the current folder: pybuild -t name ."
         )
     checks = arguments.check or arguments.call.partition(",")[0] not in ("", "build")
-    verb = "check" if checks else "build"
+    is_attended = arguments.step or arguments.on_error
+    verb = "check" if checks else "attended_build" if is_attended else "build"
     command: Callable[[argparse.Namespace], int] = _command(verb, verb)
     return command(arguments)
 

@@ -111,6 +111,27 @@ def test_the_process_that_starts_commands_is_born_while_nothing_draws(desk: Desk
         succeeded(desk.build(BASE + RUN(f"echo {number}"), before=SLOW_CLONE))
 
 
+def test_shells_in_a_build_leave_no_mark_on_it(desk: Desk) -> None:
+    steps = BASE + RUN("echo made > /made") + RUN("ls /; test -e /mended")
+    terminal = desk.build(steps, "--step", "--on-error=shell")
+    for answer in (b"\n", b"s\n"):
+        terminal.wait_for(b"q quit > ")
+        terminal.said = b""
+        terminal.type(answer)
+    terminal.wait_for(b"/ # ")
+    terminal.type(b"ls made || exit; : > /mended; exit\n")
+    terminal.wait_for(b"q quit > ")
+    terminal.said = b""
+    terminal.type(b"\n")
+    terminal.wait_for(b"/ # ")
+    terminal.type(b": > /mended; echo $((6*7))\n")
+    terminal.wait_for(b"42\r\n")
+    terminal.type(b"exit\n")
+    assert terminal.end() == 1
+    assert b"mended\r\n" not in terminal.said
+    assert b"isolat" not in terminal.said
+
+
 def test_a_second_platform_enters_namespaces_after_steps_of_the_first(desk: Desk) -> None:
     first, second = {"x86_64": ("amd64", "386"), "aarch64": ("arm64", "arm")}[os.uname().machine]
     dockerfile = f"{BASE}FROM base AS for-{first}\nFROM base AS for-{second}\n{RUN('true')}"

@@ -18,6 +18,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from rich.console import Console
@@ -72,7 +74,20 @@ class TtyDisplay:
             self._running.clear()
             self._moving.clear()
             self._keep_clock()
+        with suppress(OSError):  # as in `set_aside`
+            self._live.stop()
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Leave the terminal to somebody else until the block ends; nothing runs meanwhile."""
+        with self._changed:  # the clock draws no more: it has ended, or ends at its next look
+            self._changed.wait_for(lambda: not self._has_clock, 1)
         self._live.stop()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the terminal may have gone, which whoever had it tells
+                self._live.start()
 
     def _keep_clock(self) -> None:
         """Have a clock while steps run, and no longer; the lock is held."""
@@ -97,6 +112,8 @@ class TtyDisplay:
         """Wait until it is time to draw; False when it is for the last time, since nothing runs."""
         with self._changed:
             self._has_clock = not self._changed.wait_for(lambda: not self._is_busy(), 1 / _REFRESH_PER_SECOND)
+            if not self._has_clock:
+                self._changed.notify_all()
             return self._has_clock
 
     def _take(self, event: e.Event) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from builder.cli.display.plain import PlainDisplay
 from builder.cli.display.results import MachineReader, check_writable, summary_lines, write_file
@@ -20,11 +21,16 @@ from builder.engine.result import BuildResult
 from builder.errors import PybuildError, UsageError
 from builder.solve.events import Event, EventSink, Warned, ignore_events
 
+if TYPE_CHECKING:
+    from builder.solve.pause import Attendant
+
 _PROGRESS = ("auto", "tty", "plain", "rawjson", "quiet", "none")
 
 
-def build_command(arguments: argparse.Namespace) -> int:
-    """Build an image; return the exit code."""
+def build_command(
+    arguments: argparse.Namespace, attend: Callable[[EventSink], Attendant | None] = lambda display: None
+) -> int:
+    """Build an image; return the exit code. `attend` gives who looks on, beside a display."""
     request = request_from(arguments)
     for path in filter(None, (arguments.iidfile, arguments.metadata_file)):
         check_writable(path)
@@ -34,7 +40,7 @@ def build_command(arguments: argparse.Namespace) -> int:
         for message in arguments.flag_warnings:
             sink(Warned("FlagWithoutEffect", message))
         try:
-            result = build(request, sink)
+            result = build(request, sink, attend(display))
         except PybuildError as error:
             if machine is not None:
                 machine.fail(error)
@@ -45,7 +51,7 @@ def build_command(arguments: argparse.Namespace) -> int:
 
 def _machine_reader(arguments: argparse.Namespace) -> MachineReader | None:
     """Return who is told of the build as data, if anybody asked for that."""
-    stream = sys.stderr if _progress(arguments) == "rawjson" else None
+    stream = sys.stderr if progress_of(arguments) == "rawjson" else None
     if stream is None and not arguments.metadata_file:
         return None
     return MachineReader(stream, arguments.metadata_file)
@@ -59,7 +65,8 @@ def _both(first: EventSink, second: EventSink) -> EventSink:
     return tell
 
 
-def _progress(arguments: argparse.Namespace) -> str:
+def progress_of(arguments: argparse.Namespace) -> str:
+    """Return how the build is shown: tty, plain, rawjson or quiet. Raises UsageError."""
     if arguments.quiet:
         return "quiet"
     if arguments.progress not in ("", *_PROGRESS):
@@ -72,7 +79,7 @@ def _progress(arguments: argparse.Namespace) -> str:
 @contextmanager
 def display_for(arguments: argparse.Namespace) -> Iterator[EventSink]:
     """Give the event sink that --progress asks for, and close it whatever happens."""
-    match _progress(arguments):
+    match progress_of(arguments):
         case "tty":
             from builder.cli.display.tty import TtyDisplay  # gate: rare. rich is the slowest import of all
 
@@ -92,7 +99,7 @@ def _write_results(arguments: argparse.Namespace, result: BuildResult, machine: 
         write_file(arguments.iidfile, result.image_id.encode())
     if machine is not None:
         machine.finish(result)
-    mode = _progress(arguments)
+    mode = progress_of(arguments)
     if mode == "quiet":
         print(result.image_id)
     elif mode != "rawjson":
