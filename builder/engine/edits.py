@@ -13,8 +13,8 @@ from builder.errors import UsageError
 from builder.filesystem.entry import FILE
 from builder.oci.canonical import Document
 from builder.solve.entry_line import Described, described
-from builder.solve.job import Seen
 from builder.solve.reason.facts import Facts
+from builder.solve.seen import Seen
 
 _MAIN = ""
 """The name of the context that a build is given without a name."""

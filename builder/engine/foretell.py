@@ -26,8 +26,8 @@ from builder.layer.index import LayerIndex
 from builder.oci.canonical import JsonObject
 from builder.oci.digest import DiffID, Digest
 from builder.solve.entry_line import described
-from builder.solve.job import Seen
 from builder.solve.reason.facts import NO_FACTS, Facts, facts_from_bytes
+from builder.solve.seen import Seen
 from builder.store.store import Store
 
 _COPIES = ("copy", "add", "workdir")
