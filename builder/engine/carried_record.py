@@ -3,8 +3,10 @@
     {"format": 2, "record": {…}, "preimages": {"sha256:…": "…"}, "seconds": {"sha256:…": 2.1}}
 
 `record` is as builder.engine.build_record keeps it, preimages are the texts that the cache keys are the digests of;
-`seconds` says how long steps took that came from the cache. Files that steps read are not among it. What comes from a
-registry is anybody's: types are checked member by member, and preimages against their digests.
+`seconds` says how long steps took that came from the cache. Whoever has the image gets no more values of ARG and ENV than
+its history tells: neither those of before, nor preimages of stages that are not in the image. Files that steps read are
+not among it, either. What comes from a registry is anybody's: types are checked member by member, and preimages against
+their digests.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 
 from builder.engine.build_record import BuildRecord, record_from_json
 from builder.engine.typed import is_typed
-from builder.oci.canonical import encode
+from builder.oci.canonical import JsonObject, encode
 from builder.oci.digest import Digest, digest_of
 from builder.solve.reason.facts import facts_from_bytes
 from builder.store import formats
@@ -36,19 +38,68 @@ class CarriedRecord(NamedTuple):
 def carried_to_bytes(store: Store, record: BuildRecord) -> bytes:
     """Return a record of this store as it is carried."""
     keys = {step.key for image in record.images for step in image.steps if step.key}
+    shown = _keys_in_image(record)
     preimages, seconds = {}, {}
     for key in sorted(keys):
-        if (preimage := store.records.preimage(Digest(key))) is not None:
+        if key in shown and (preimage := store.records.preimage(Digest(key))) is not None:
             preimages[key] = preimage.decode("utf-8", "surrogatepass")
         if (took := facts_from_bytes(store.facts.find(Digest(key))).seconds) is not None:
             seconds[key] = took
     document = {
         "format": formats.RECORD,
-        "record": record._asdict(),
+        "record": _without_values(record)._asdict(),
         "preimages": preimages,
         "seconds": seconds,
     }
     return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+def _keys_in_image(record: BuildRecord) -> set[str]:
+    """Return the cache keys of the steps that the images are made of, and not only something they copy from."""
+    parents = {(step.platform, step.step): step.parent for step in record.steps}
+    keys = {(image.platform, step.step): step.key for image in record.images for step in image.steps}
+    found = set()
+    for platform, step in record.results:
+        while step is not None:
+            found.add(keys.get((platform, step), ""))
+            step = parents.get((platform, step))
+    return found
+
+
+def _without_values(record: BuildRecord) -> BuildRecord:
+    """Return the record without what variables hold or held, as reasons tell it."""
+    events, reasons = [], {}
+    for seconds, event in record.events:
+        if differences := event.get("differences"):
+            cut = [_without_value(each) for each in differences]
+            more = f" and {len(cut) - 1} more" if len(cut) > 1 else ""
+            reason = event["reason"] if cut == differences else cut[0]["words"] + more
+            event = event | {"differences": cut, "reason": reason}
+            reasons[event.get("platform", ""), event["step"]] = reason
+        events.append((seconds, event))
+    one = len(record.images) == 1
+    images = tuple(
+        image._replace(
+            steps=tuple(
+                step._replace(reason=reasons.get(("" if one else image.platform, step.step), step.reason))
+                for step in image.steps
+            )
+        )
+        for image in record.images
+    )
+    return record._replace(events=tuple(events), images=images)
+
+
+def _without_value(difference: JsonObject) -> JsonObject:
+    what, _, happened = difference["kind"].partition("-")
+    if what not in ("argument", "variable"):
+        return difference
+    name = {"argument": "ARG", "variable": "ENV"}[what]
+    return {
+        "kind": difference["kind"],
+        "words": f"{name} {difference.get('subject', '')} {happened}",
+        "subject": difference.get("subject", ""),
+    }
 
 
 def carried_from_bytes(data: bytes) -> CarriedRecord | None:
