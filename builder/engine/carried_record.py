@@ -3,10 +3,10 @@
     {"format": 2, "record": {…}, "preimages": {"sha256:…": "…"}, "seconds": {"sha256:…": 2.1}}
 
 `record` is as builder.engine.build_record keeps it, preimages are the texts that the cache keys are the digests of;
-`seconds` says how long steps took that came from the cache. Whoever has the image gets no more values of ARG and ENV than
-its history tells: neither those of before, nor preimages of stages that are not in the image. Files that steps read are
-not among it, either. What comes from a registry is anybody's: types are checked member by member, and preimages against
-their digests.
+`seconds` says how long steps took that came from the cache. Whoever has the image gets no more values of ARG and ENV
+than its history tells: neither those of before, nor preimages of stages that are not in the image. Files that steps
+read are not among it, either. What comes from a registry is anybody's: types are checked member by member, and
+preimages against their digests.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ from builder.engine.build_record import BuildRecord, record_from_json
 from builder.engine.typed import is_typed
 from builder.oci.canonical import JsonObject, encode
 from builder.oci.digest import Digest, digest_of
+from builder.solve.difference import Difference
+from builder.solve.event_json import event_from_json, event_to_json
+from builder.solve.events import Event, StepStarted
 from builder.solve.reason.facts import facts_from_bytes
 from builder.store import formats
 from builder.store.store import Store
 
 ARTIFACT_TYPE = "application/vnd.pybuild.build-record.v1+json"
+
+
+_STARTED = tuple[int, str, str, str, tuple[Difference, ...], int]
+"""What the members of a StepStarted are."""
 
 
 class CarriedRecord(NamedTuple):
@@ -109,8 +116,11 @@ def carried_from_bytes(data: bytes) -> CarriedRecord | None:
         if document["format"] != formats.RECORD:
             return None
         record = record_from_json(document["record"])
-        if not is_typed(record, BuildRecord):
+        started = [(seconds, event_from_json(event)) for seconds, event in record.events if _is_start(event)]
+        if not is_typed(record, BuildRecord) or not all(_is_sound(event) for _, event in started):
             return None
+        # Why steps ran is all that is asked of its events later.
+        record = record._replace(events=tuple((seconds, event_to_json(event)) for seconds, event in started))
         preimages = {
             key: raw
             for key, text in _dictionary(document["preimages"], str).items()
@@ -119,6 +129,14 @@ def carried_from_bytes(data: bytes) -> CarriedRecord | None:
         return CarriedRecord(record, preimages, _dictionary(document["seconds"], (int, float)))
     except (ValueError, KeyError, TypeError, IndexError, RecursionError):
         return None
+
+
+def _is_start(event: JsonObject) -> bool:
+    return bool(event["event"] == "step-started")
+
+
+def _is_sound(event: Event) -> bool:
+    return isinstance(event, StepStarted) and is_typed(tuple(event), _STARTED)
 
 
 def keep_carried(store: Store, manifest: str, data: bytes) -> None:

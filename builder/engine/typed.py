@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 
 def is_typed(value: Any, annotation: Any) -> bool:
-    """Say whether `value` is of a type: a NamedTuple, tuple[X, ...], tuple[X, Y], X | Y, dict, or a plain one.
+    """Say whether `value` is of a type: a NamedTuple, tuple[X, ...], tuple[X, Y], X | Y, Literal, dict, or plain.
 
     A float may be written as an int; a bool is no number.
     """
@@ -16,6 +16,8 @@ def is_typed(value: Any, annotation: Any) -> bool:
         return True
     if origin in (Union, UnionType):
         return any(is_typed(value, each) for each in arguments)
+    if origin is Literal:
+        return value in arguments
     if origin is tuple:
         if not isinstance(value, tuple):
             return False

@@ -116,6 +116,7 @@ HOSTILE = {
     "other layers": _set("record.images.0.4.1.5", "sha256:" + "0" * 64), "a circle": _set("record.steps.1.5", 1),
     "other image": _set("record.images.0.1", "sha256:" + "0" * 64), "unknown step": _set("record.steps.1.6", [77]),
     "no preimages": _set("preimages", [1]), "nested": _set("record.events", [[1, [[]]]]),
+    "no differences": _set("record.events.1.1.differences", [{"kind": "none", "words": 1}]),
 }  # fmt: skip
 
 
