@@ -18,6 +18,7 @@ ARCHITECTURE = BUILDER.parent / "docs" / "architecture.md"
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "suggest": set(),
+    "course": set(),
     "oci": set(),
     "linux": set(),
     "web": set(),

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 from tests.builds.base_image import BaseImage
-from tests.cli.conftest import base_image
+from tests.cli.conftest import base_image, pybuild
 from tests.course.classroom import Desk, new_desk
 from tests.sandbox.conftest import users
 from tests.support.docker_registry import registry_program, running, with_password
 
-__all__ = ["base_image", "users"]
+__all__ = ["base_image", "pybuild", "users"]
 
 
 @pytest.fixture(scope="session", name="registry_program")
