@@ -29,6 +29,7 @@ other commands:
   pybuild parse FILE...   the syntax tree as JSON, one document a file
   pybuild context ls PATH what a build would see of a folder, and which rule hides the rest
   pybuild pin [FILE]      FROM lines rewritten to digests
+  pybuild course [N]      learn what an image is, in eight short lessons
   pybuild completion bash | zsh | fish     what makes a shell complete all of this
   pybuild COMMAND --help, pybuild help COMMAND   tells more.
 

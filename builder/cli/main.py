@@ -29,7 +29,7 @@ VERBS = {
     "parse": "parse", "pin": "pin",
     "plan": "plan",
     "context": "context",
-    "help": "help", "completion": "completion",
+    "help": "help", "completion": "completion", "course": "course",
 }  # fmt: skip
 """Verb → module of cli/verbs that has its `<verb>_command` and `<verb>_parser`. By name, so that only the one that is
 used is imported: a cached build must not pay for the others. `build` and `check` get their arguments parsed, the others
