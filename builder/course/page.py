@@ -21,6 +21,7 @@ from builder.course.lessons import LANGUAGES, Lesson
 _STYLE = Path(__file__).with_name("page.css")
 _LINK = re.compile(r'href="(?:\./)?((?:\d\d-)[\w-]+|README)\.md"')
 _HEADING = re.compile(r"<h2>(.*?)</h2>")
+_NAME_AGAIN = re.compile(r"<p><code>([\w.-]+)</code></p>\n(?=<figure><figcaption>\1<)")
 _COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _WORDS = {
     "en": {"course": "A course on container images", "shows": "what is seen", "lessons": "Lessons"},
@@ -39,7 +40,7 @@ def render_page(lesson: Lesson, lessons: Sequence[Lesson] = ()) -> bytes:
     style = _STYLE.read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    body = _with_anchors(_COMMENT.sub("", _body(lesson)))
+    body = _NAME_AGAIN.sub("", _with_anchors(_COMMENT.sub("", _body(lesson))))
     body = _LINK.sub(_page_link, body) if lessons else re.sub(r"<a (?=[^>]*\.md\")[^>]*>(.*?)</a>", r"\1", body)
     title = html.escape(lesson.title)
     text = (

@@ -112,10 +112,10 @@ def test_a_terminal_shows_all_of_a_lesson_in_its_width(lesson: Lesson, width: in
     text = drawn(folded(lesson.text, answers=True), width=width, colour=False)
     plain = re.sub(r"\x1b\[[\d;]*m", "", text)
     assert max(cell_len(line) for line in plain.splitlines()) <= width
-    together = re.sub(r"[\s│]", "", plain)
+    together = re.sub(r"[\s│┊]", "", plain)
     for block in BLOCK.findall(lesson.text):
         for line in block.splitlines()[1:-1]:
-            assert re.sub(r"[\s│]", "", line) in together
+            assert re.sub(r"[\s│┊]", "", line) in together
 
 
 def test_answers_are_held_back(capsys: pytest.CaptureFixture[str]) -> None:

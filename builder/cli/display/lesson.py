@@ -43,11 +43,12 @@ class _Block(CodeBlock):
         width = max(options.max_width - len(_BAR), 10)
         for line in str(self.text).rstrip("\n").split("\n"):
             style = "bold" if line.startswith(("$ ", "> ")) or self.lexer_name != "console" else ""
-            for part in _pieces(line, width):
-                yield Text(_BAR, "dim") + Text(part, style)
+            for count, part in enumerate(_pieces(line, width)):
+                yield Text(_BAR_AGAIN if count else _BAR, "dim") + Text(part, style)
 
 
-_BAR = "│ "
+_BAR, _BAR_AGAIN = "│ ", "┊ "
+"""Before a line, and before what goes on from the line above."""
 
 
 def _pieces(line: str, width: int) -> Iterator[str]:
