@@ -120,7 +120,7 @@ ROOMS["cli.display"] = {
     "solve.pause",
 }
 ROOMS["cli.verbs"] = {
-    *{"cli", "cli.display", "containers", "engine", "explain", "oci"},
+    *{"cli", "cli.display", "containers", "course", "engine", "explain", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},
     *{"solve.pause", "solve.run.failed"},
     *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "store.container_record"},
