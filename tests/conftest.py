@@ -29,7 +29,7 @@ THINNED = {
     "tests/containers/test_hostile.py": 3,
     "tests/containers/test_life.py": 3,
     "tests/containers/test_options.py": 3,
-    "tests/course/test_other_desks.py": 4,
+    "tests/course/test_other_desks.py": 7,
     "tests/sandbox/test_isolation.py": 3,
     "tests/sandbox/test_lent.py": 3,
     "tests/sandbox/test_mount_attacks.py": 3,
