@@ -14,11 +14,12 @@ from builder.containers.instructions import changed_config
 from builder.containers.session import ContainerSession, open_session
 from builder.image.assemble import assemble
 from builder.image.timestamp import now
-from builder.layer.whiteout import hidden_path, is_whiteout
+from builder.layer.whiteout import hidden_path
 from builder.oci.digest import Digest
 from builder.oci.reference import parse_reference
 from builder.plan.plan import PlannedHistory, PlannedImage
 from builder.plan.step import StepID
+from builder.snapshot.changes import is_deletion
 from builder.solve.commit import commit_layer
 from builder.store.container_record import ContainerRecord
 from builder.store.store import Notify
@@ -64,11 +65,12 @@ def container_diff(root: str, text: str, *, notify: Notify) -> tuple[Difference,
 
 def _differences(record: ContainerRecord, session: ContainerSession) -> Iterator[Difference]:
     view = session.view(record)
-    for entry, _ in session.changes(record):
-        if is_whiteout(entry.path):
-            yield Difference("D", f"/{hidden_path(entry.path)}")
+    for change in session.changes(record):
+        path = change[0].path
+        if is_deletion(change):
+            yield Difference("D", f"/{hidden_path(path)}")
         else:
-            yield Difference("C" if view.find(entry.path) is not None else "A", f"/{entry.path}")
+            yield Difference("C" if view.find(path) is not None else "A", f"/{path}")
 
 
 def commit_container(request: CommitRequest, *, notify: Notify) -> Digest:

@@ -10,7 +10,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from builder.containers.session import ContainerSession, open_session
@@ -19,7 +19,7 @@ from builder.containers.tree_write import TreeWriter, reader
 from builder.errors import StoreError, UsageError
 from builder.layer.compression import open_decompressed
 from builder.layer.tar_reader import read_tar
-from builder.layer.tar_writer import write_layer
+from builder.layer.tar_writer import write_tree
 from builder.linux.beneath import open_in_root
 from builder.store.container_record import ContainerRecord
 from builder.store.layers import Reader
@@ -53,7 +53,7 @@ class CopyRequest:
 def copy_out(request: CopyRequest, *, notify: Notify) -> None:
     """Copy from a container to this machine. Raises StoreError."""
     target = os.path.abspath(request.target) + ("/" if request.target.endswith("/") else "")
-    with _reading(request.root, request.container, notify) as (tree, owner, _):
+    with _reading(request.root, request.container, notify) as (tree, owner):
         source = SourceTree(tree, request.source, follow=request.follow)
         folder, name = _destination("/", target, source.is_directory, source.name)
         _copy(source, owner, folder, name, request.archive)
@@ -85,14 +85,9 @@ def unpack_in(request: CopyRequest, stream: Reader, *, notify: Notify) -> None:
 
 def write_out(request: CopyRequest, write: Write, *, notify: Notify) -> None:
     """Write a tar of what a container has at the source; `/.` is all of it. Raises StoreError, LayerError."""
-    with _reading(request.root, request.container, notify) as (tree, owner, session):
+    with _reading(request.root, request.container, notify) as (tree, owner):
         source = SourceTree(tree, request.source, follow=request.follow)
-        index = session.store.temporary.path("index")
-        try:
-            write_layer(source.entries(source.name, owner), write, index)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(index)
+        write_tree(source.entries(source.name, owner), write)
 
 
 def run_mounted(root: str, text: str, command: Sequence[str], *, notify: Notify) -> int:
@@ -109,7 +104,7 @@ def run_mounted(root: str, text: str, command: Sequence[str], *, notify: Notify)
 
 
 @contextmanager
-def _reading(root: str, text: str, notify: Notify) -> Iterator[tuple[str, Owner | None, ContainerSession]]:
+def _reading(root: str, text: str, notify: Notify) -> Iterator[tuple[str, Owner | None]]:
     with open_session(root, notify=notify) as session:
         record = session.containers.get(text)
         session.enter()
@@ -118,7 +113,7 @@ def _reading(root: str, text: str, notify: Notify) -> Iterator[tuple[str, Owner 
                 session.prepare_writable(container)
                 record = container.record
         with session.tree(record) as tree:
-            yield tree, _owner(record, session), session
+            yield tree, _owner(record, session)
 
 
 @contextmanager

@@ -48,20 +48,29 @@ def write_layer(
     its entry says, LayerError for names a layer cannot hold.
     """
     with IndexWriter(index_path) as index:
-        stream = _TarWriter(write, index, epoch)
-        try:
-            for entry, content in items:
-                stream.add(entry, content)
-            stream.finish()
-        finally:
-            stream.close()
-        return WrittenLayer(index.finish(), stream.hashed)
+        hashed = _TarWriter(write, index.add, refuse_reserved_name, epoch).add_all(items)
+        return WrittenLayer(index.finish(), hashed)
+
+
+def write_tree(
+    items: Iterable[tuple[Entry, Content | None]], write: Callable[[bytes], object], *, epoch: int | None = None
+) -> None:
+    """As `write_layer`, but write the tar of a tree: no name in it means that something is deleted."""
+    _TarWriter(write, lambda *_: None, lambda _: None, epoch).add_all(items)
 
 
 class _TarWriter:
-    def __init__(self, write: Callable[[bytes], object], index: IndexWriter, epoch: int | None) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        add_to_index: Callable[[Entry, int, int, bytes], None],
+        check_name: Callable[[str], None],
+        epoch: int | None,
+    ) -> None:
         self._write = write
-        self._add_to_index = index.add
+        self._add_to_index = add_to_index
+        self._check_name = check_name
+        """Is given each real file that is called like a whiteout."""
         self._epoch = epoch
         self._position = 0
         self._held: list[bytes] = []
@@ -70,11 +79,21 @@ class _TarWriter:
         self._tar: tuple[str, int] = ("", -1)
         """The tar that slices were last read from, and its descriptor."""
 
-    def add(self, entry: Entry, content: Content | None) -> None:
+    def add_all(self, items: Iterable[tuple[Entry, Content | None]]) -> dict[str, str]:
+        """Write a whole tar; return what was hashed."""
+        try:
+            for entry, content in items:
+                self._add(entry, content)
+            self._finish()
+        finally:
+            self._close()
+        return self.hashed
+
+    def _add(self, entry: Entry, content: Content | None) -> None:
         mtime = entry.mtime if self._epoch is None or entry.mtime < self._epoch else self._epoch
         refuse_long_path(entry.path)
         if PREFIX in entry.path and (content is not None or entry.size or entry.kind != "file"):
-            refuse_reserved_name(entry.path)
+            self._check_name(entry.path)
         if entry.kind != "file":
             if entry.size:
                 entry = entry._replace(size=0)
@@ -102,11 +121,11 @@ class _TarWriter:
                 self._flush()
         self._add_to_index(entry, mtime, offset, digest)
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         self._held.append(END)
         self._flush()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self._tar[1] >= 0:
             os.close(self._tar[1])
             self._tar = ("", -1)
@@ -185,7 +204,7 @@ class _TarWriter:
 
     def _open_tar(self, path: str) -> int:
         if self._tar[0] != path:
-            self.close()
+            self._close()
             self._tar = (path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         return self._tar[1]
 

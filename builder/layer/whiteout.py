@@ -55,5 +55,5 @@ def refuse_reserved_name(path: str) -> None:
     if name.startswith(PREFIX):
         raise LayerError(
             f"{path!r} cannot be put in a layer: names beginning with {PREFIX!r} stand for deleted files",
-            hint="Rename it, or keep it out of the copy.",
+            hint="Rename it, or leave it out.",
         )

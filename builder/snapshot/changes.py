@@ -13,6 +13,7 @@ Rules:
 - A deletion is always an explicit whiteout, never an opaque directory: the layer then doesn't depend on how the tree
   was mounted (layer.md: "implementations SHOULD generate layers using explicit whiteout files").
 - Sockets can't be in an image and are dropped.
+- A file that is called like a whiteout is given as what it is, with its content: who writes a layer must refuse it.
 """
 
 from __future__ import annotations
@@ -31,10 +32,16 @@ from builder.filesystem.entry import FILE, HARDLINK, Entry
 from builder.filesystem.still import PATH_BYTES, StillTree
 from builder.layer.content import Content, FileContent
 from builder.layer.view import MergedView
-from builder.layer.whiteout import refuse_reserved_name, whiteout_entry
+from builder.layer.whiteout import is_whiteout, whiteout_entry
 from builder.snapshot.metadata import read_entry, same_metadata
 
 Change = tuple[Entry, Content | None]
+
+
+def is_deletion(change: Change) -> bool:
+    """Say whether a change is that something is gone; a file that is called like a whiteout has content."""
+    entry, content = change
+    return content is None and entry.kind == FILE and is_whiteout(entry.path)
 
 
 class Verdict(Enum):
@@ -131,7 +138,6 @@ class _Walk:
             return
         absolute = self.source.tree.at(path)
         status = os.lstat(absolute)
-        refuse_reserved_name(path)
         if stat.S_ISDIR(status.st_mode):
             yield from self.enter(path, absolute, status, verdict)
         else:

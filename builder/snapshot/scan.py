@@ -23,12 +23,13 @@ from typing import BinaryIO
 
 from builder.errors import StoreError
 from builder.filesystem.still import StillTree, listing
-from builder.layer.whiteout import refuse_reserved_name
+from builder.layer.whiteout import PREFIX
 from builder.snapshot.changes import Verdict
 
 Fingerprints = dict[bytes, bytes]
 """Of one directory: name → fingerprint."""
 
+_WHITEOUT_PREFIX = PREFIX.encode()
 _FINGERPRINT = Struct("<QIIIQqIqIQ")
 _MODE = Struct("<8xI")
 _MTIME = Struct("<28xqI")
@@ -105,12 +106,14 @@ class ScannedTree:
         marshal.dump((directory, now), self._after)
         before = self._blocks.find(directory)
         # Under the names of their whiteouts, since by those they are sorted among their siblings in the layer.
-        gone = [b".wh." + name for name in before if name not in now]
-        for name in sorted([*gone, *now]):
+        # Both may be there: a file that is called like the whiteout of another one, which is gone.
+        gone = {_WHITEOUT_PREFIX + name: name for name in before if name not in now}
+        for name in sorted(now.keys() | gone.keys()):
+            if name in gone:
+                yield gone[name], Verdict.REMOVED
             if name not in now:
-                yield name[4:], Verdict.REMOVED
-            elif before.get(name) != now[name]:
-                refuse_reserved_name(os.fsdecode(_join(directory, name)))
+                continue
+            if before.get(name) != now[name]:
                 self._fingerprint_before = before.get(name)
                 yield name, Verdict.CANDIDATE
             elif is_directory(now[name]):

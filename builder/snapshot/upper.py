@@ -22,11 +22,12 @@ from contextlib import suppress
 from builder.errors import LayerError
 from builder.filesystem.still import StillTree, listing
 from builder.layer.view import MergedView
-from builder.layer.whiteout import refuse_reserved_name
+from builder.layer.whiteout import PREFIX
 from builder.snapshot.changes import Verdict
 
 _WHITEOUT_DEVICE = os.makedev(0, 0)
 _WHITEOUT_MODE = stat.S_IFCHR
+_WHITEOUT_PREFIX = PREFIX.encode()
 _REFUSED_MARKS = ("redirect", "metacopy")
 
 
@@ -73,16 +74,19 @@ class UpperDirectory:
         # The layer of another image may lie on top of other layers, in which the mark would hide more than was there
         # when the step ran: it is spelled out, and goes.
         if hides_all:
-            names += self._hidden_names(opened, path, set(names))
+            self._delete_hidden(opened, path, names)
             self._forget_mark(opened)
-        names.sort()
-        for name in names:
-            if name.startswith(b".wh.") and name[4:] in opened.deleted:
-                if opened.hides_all or self._view.find(_join(path, name[4:])) is not None:
-                    yield name[4:], Verdict.REMOVED
+        # Under the names of their whiteouts, since by those they are sorted among their siblings in the layer. Both may
+        # be there: a file that is called like the whiteout of another one, which is gone.
+        whiteouts = {_WHITEOUT_PREFIX + name: name for name in opened.deleted}
+        for name in sorted(names | whiteouts.keys()):
+            if name in whiteouts:
+                hidden = whiteouts[name]
+                if opened.hides_all or self._view.find(_join(path, hidden)) is not None:
+                    yield hidden, Verdict.REMOVED
                 else:
-                    self._remove(_join(path, name[4:]))  # it hides a mount point that only existed meanwhile
-            else:
+                    self._remove(_join(path, hidden))  # it hides a mount point that only existed meanwhile
+            if name in names:
                 yield name, Verdict.CANDIDATE
 
     def has_old_time(self, path: str, status: os.stat_result) -> bool:
@@ -101,19 +105,17 @@ class UpperDirectory:
         if opened.touched and self._settles:
             os.utime(self.tree.at(path), ns=opened.times)
 
-    def _names(self, opened: _Opened, path: str) -> list[bytes]:
-        names: list[bytes] = []
+    def _names(self, opened: _Opened, path: str) -> set[bytes]:
+        """Return the names in a directory that are no deletions; those are noted."""
+        names: set[bytes] = set()
         with listing(self.tree.at(path)) as entries:
             for entry in list(entries):  # all of them, before sockets go and deletions come
                 name = os.fsencode(entry.name)
                 own = f"{path}/{entry.name}" if path else entry.name
-                if name.startswith(b".wh."):
-                    refuse_reserved_name(own)
                 if self._is_deletion(entry, opened, own) or self._is_now_deletion(entry, opened, own):
                     opened.deleted.add(name)
-                    names.append(b".wh." + name)
                 elif not _is_socket(entry):
-                    names.append(name)
+                    names.add(name)
         return names
 
     def _is_deletion(self, entry: os.DirEntry[str], opened: _Opened, own: str) -> bool:
@@ -145,20 +147,17 @@ class UpperDirectory:
         except OSError:
             self.reusable = False
 
-    def _hidden_names(self, opened: _Opened, path: str, present: set[bytes]) -> list[bytes]:
-        """Mark as deleted what the layers below have in a directory that hides all; return the whiteouts' names."""
+    def _delete_hidden(self, opened: _Opened, path: str, present: set[bytes]) -> None:
+        """Mark as deleted what the layers below have in a directory that hides all."""
         before = self._view.find(path)
         if before is None or before.entry.kind != "directory":
-            return []
-        made = []
+            return
         for child in self._view.children(path):
             name = os.fsencode(child.entry.path.rpartition("/")[2])
             if name in present or name in opened.deleted:
                 continue
             opened.deleted.add(name)
-            made.append(b".wh." + name)
             self._mark_deleted(opened, child.entry.path)
-        return made
 
     def _forget_mark(self, opened: _Opened) -> None:
         if not self._settles:

@@ -117,6 +117,29 @@ def test_export_is_the_whole_tree(any_world: World) -> None:
     assert not [name for name in members if ".wh." in name]
 
 
+@pytest.mark.parametrize("any_world", ["root", "chroot"], indirect=True)
+def test_what_is_called_like_a_whiteout_is_a_file_until_it_would_be_in_a_layer(any_world: World) -> None:
+    world = any_world
+    act = "rm /data/one; cd /data; touch .wh.one .wh.two .wh..wh..opq; mkdir .wh.d; echo x > .wh.d/x"
+    world.sh(act, "--name", "c1").succeeded()
+    shown = ["C /data", "A /data/.wh..wh..opq", "A /data/.wh.d", "A /data/.wh.d/x"]
+    shown += ["D /data/one", "A /data/.wh.one", "A /data/.wh.two"]
+    assert world("diff", "c1").succeeded().out.splitlines() == shown
+    assert world("ps", "-as", "--format", "{{.Size}}").succeeded().out.startswith("2B (virtual ")
+    world("cp", "c1:/data", "out").succeeded()
+    assert (world.folder / "out/.wh.d/x").read_text() == "x\n"
+    with tarfile.open(fileobj=io.BytesIO(world.bytes_of("export", "c1"))) as tar:
+        assert {"data/two", "data/.wh.two", "data/.wh..wh..opq", "data/.wh.d/x"} <= set(tar.getnames())
+        tar.extract("data/.wh.two", world.folder, filter="data")
+    world("cp", "data/.wh.two", "c1:/.wh.bin").succeeded()
+    before = world("ls", "-q").succeeded().out
+    world("commit", "c1", "made:3").failed(1, "'.wh.bin' cannot be put in a layer", "stand for deleted files")
+    assert world("ls", "-q").succeeded().out == before
+    isolation = "--isolation=chroot" if world.isolation else "--isolation=native"
+    failed = world.program.build("FROM base\nRUN mkdir /data && touch /data/.wh..wh..opq\n", isolation)
+    failed.failed(1, "Dockerfile:2", "'data/.wh..wh..opq' cannot be put in a layer")
+
+
 def test_mount_shows_the_tree_to_a_command(any_world: World) -> None:
     any_world.sh("echo x > /x", "--name", "c1").succeeded()
     outcome = any_world("mount", "c1", "--", "sh", "-c", 'cat x "$PYBUILD_MOUNT/data/one"; echo more > y; exit 4')

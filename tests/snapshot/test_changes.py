@@ -13,6 +13,8 @@ import pytest
 from builder.errors import LayerError
 from builder.filesystem.entry import Entry
 from builder.layer.content import FileContent
+from builder.layer.tar_writer import write_layer
+from builder.snapshot.changes import is_deletion
 from builder.snapshot.copying import CopyingSnapshotter
 from builder.snapshot.overlay import OverlaySnapshotter
 from builder.snapshot.snapshotter import ActiveSnapshot, Snapshotter, StackLayer
@@ -325,9 +327,20 @@ def test_names_that_are_no_utf8_survive(changes_of: Make) -> None:
     assert [os.fsencode(path) for path in paths(changes)] == [b"\xff\xe9"]
 
 
-def test_a_name_that_means_a_deletion_fails_and_says_so(changes_of: Make) -> None:
-    with pytest.raises(LayerError, match="stand for deleted files"):
-        changes_of(lambda tree: (tree / "etc/.wh.conf").touch())
+def test_a_file_with_the_name_of_a_whiteout_is_no_deletion_and_hides_none(changes_of: Make, tmp_path: Path) -> None:
+    def act(tree: Path) -> None:
+        for name in ("etc/.wh.conf", "etc/.wh.other", "data/.wh..wh..opq"):
+            (tree / name).touch()
+        (tree / "etc/.wh.dir").mkdir()
+        (tree / "etc/conf").unlink()
+
+    changes = changes_of(act)
+    names = ["data", "data/.wh..wh..opq", "etc", "etc/.wh.conf", "etc/.wh.conf", "etc/.wh.dir", "etc/.wh.other"]
+    assert paths(changes) == names
+    assert [is_deletion(change) for change in changes].index(True) == 3
+    assert sum(is_deletion(change) for change in changes) == 1
+    with pytest.raises(LayerError, match=r"'data/\.wh\.\.wh\.\.opq' cannot .* stand for deleted files"):
+        write_layer(changes, lambda _: None, str(tmp_path / "index"))
 
 
 def test_changes_come_in_tree_order(changes_of: Make) -> None:

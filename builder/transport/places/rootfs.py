@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from threading import Thread
 from typing import NoReturn
 
@@ -18,7 +18,7 @@ from builder.image.image import has_file_system, is_index, load_image, walk_mani
 from builder.layer.apply import apply_layer
 from builder.layer.compression import open_stored
 from builder.layer.content import Content
-from builder.layer.tar_writer import write_layer
+from builder.layer.tar_writer import write_tree
 from builder.layer.view import MergedView, ViewEntry, ViewLayer
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference
@@ -101,12 +101,7 @@ def write_rootfs(
 
     `epoch` (seconds) becomes the time of every entry.
     """
-    index = store.temporary.path("rootfs")  # what writes a layer makes an index, which nobody reads here
-    try:
-        write_layer(_all_items(store, stacks, epoch), write, index)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(index)
+    write_tree(_all_items(store, stacks, epoch), write)
 
 
 def _stacks(store: Store, image: Descriptor) -> dict[str, tuple[LayerRecord, ...]]:
