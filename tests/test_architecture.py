@@ -99,7 +99,18 @@ ROOMS["engine"] = {
     },
 }
 ROOMS["containers"] = {
-    *{"dockerfile", "filesystem", "image.assemble", "image.timestamp", "layer", "linux", "oci", "plan", "snapshot"},
+    *{
+        "dockerfile",
+        "filesystem",
+        "image.assemble",
+        "image.prune_filter",
+        "image.timestamp",
+        "layer",
+        "linux",
+        "oci",
+        "plan",
+        "snapshot",
+    },
     *{"sandbox.chroot.emulated_mounts", "sandbox.mounts.root_mount", "sandbox.namespace", "sandbox.spec"},
     *{"solve", "store", "transport.present", "transport.resolver"},
 }
@@ -123,7 +134,7 @@ ROOMS["cli.verbs"] = {
     *{"cli", "cli.display", "containers", "course", "engine", "explain", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},
     *{"solve.pause", "solve.run.failed"},
-    *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "store.container_record"},
+    *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "image.prune_filter", "store.container_record"},
     "transport.places.location",
 }
 ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest"}  # the verbs are picked by name (main.py)

@@ -41,7 +41,7 @@ ALIASES: Mapping[str, str] = {"ls": "images", "bud": "build", "__complete": "com
 """Other words for verbs; the last is for the scripts of `pybuild completion`."""
 
 HIDDEN: Mapping[str, str] = {
-    "container_inspect": "containers", "container_prune": "containers",
+    "container_inspect": "containers", "container_prune": "prune_groups",
     **dict.fromkeys(("image_prune", "builder_prune", "system_prune"), "prune_groups"),
     "group_help": "help",
     "complete": "completion",

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from builder.errors import PybuildError, StoreError
+from builder.image.prune_filter import EVERYTHING, PruneFilter
 from builder.sandbox.namespace import enter_for_files
 from builder.store.container_record import ContainerRecord
 from builder.store.containers import Containers
@@ -77,12 +78,21 @@ def _remove(containers: Containers, text: str, force: bool) -> Removed:
     return Removed(text)
 
 
-def prune_containers(root: str, *, dry_run: bool = False, notify: Notify) -> PrunedContainers:
-    """Remove all containers that are not running. Raises StoreError. As `remove_containers`, of one thread."""
+def prune_containers(
+    root: str, *, allowed: PruneFilter = EVERYTHING, dry_run: bool = False, notify: Notify
+) -> PrunedContainers:
+    """Remove all containers that are not running and that `allowed` lets go. Raises StoreError.
+
+    As `remove_containers`, of one thread.
+    """
     enter_for_files()
     with open_store(root, notify=notify) as store, store.lease():
         containers = Containers(store)
-        stopped = [record for record in containers.walk() if not containers.is_running(record)]
+        stopped = [
+            record
+            for record in containers.walk()
+            if allowed.takes(record.created, record.runtime.labels) and not containers.is_running(record)
+        ]
         used = {record.id: disk_usage(containers.directory(record)) for record in stopped}
         gone = [record.id for record in stopped if dry_run or _remove(containers, record.id, False).error is None]
         if not dry_run:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from builder.engine.build_record import record_of
+from builder.engine.prune_kinds import spared_images
+from builder.image.prune_filter import EVERYTHING, PruneFilter
 from builder.oci.digest import Digest
 from builder.sandbox.namespace import enter_for_files
 from builder.store import prune
@@ -43,6 +45,7 @@ def prune_store(
     everything: bool = False,
     keep_bytes: int | None = None,
     keep_last: int = 0,
+    allowed: PruneFilter = EVERYTHING,
     dry_run: bool = False,
     wait: bool = False,
     notify: Notify,
@@ -50,19 +53,21 @@ def prune_store(
     """Remove dangling images, leftovers, and what no image and no cache record needs.
 
     `everything` takes the cache and the cache mounts too, `keep_bytes` the longest unused records until all blobs fit.
-    Neither takes the `keep_last` images that were made last, nor the cache of their builds. `wait` lets running builds
-    end first. Raises StoreError.
+    Neither takes the `keep_last` images that were made last, nor the cache of their builds, nor what `allowed` does not
+    let go. `wait` lets running builds end first. Raises StoreError.
     """
+    takes_cache = everything and allowed.takes_cache
     enter_for_files()
     with open_store(root, notify=notify) as store:
         if wait:
             store.leases.wait()
         report = prune.prune(
             store,
-            unused_for=0.0 if everything else None,
+            unused_for=allowed.unused_for() if takes_cache else None,
             keep_bytes=keep_bytes,
-            cache_mounts=everything,
-            spare=lambda: _made_last(store, keep_last),
+            kept_for=allowed.unused_for(),
+            cache_mounts=takes_cache,
+            spare=lambda: _made_last(store, keep_last) | spared_images(store, allowed),
             dry_run=dry_run,
             wait_seconds=_TURN_SECONDS,
         )

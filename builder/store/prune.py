@@ -50,6 +50,7 @@ def prune(
     images: bool = True,
     unused_for: float | None = None,
     keep_bytes: int | None = None,
+    kept_for: float = 0.0,
     cache_mounts: bool = False,
     spare: Callable[[], frozenset[Digest]] = frozenset,
     dry_run: bool = False,
@@ -64,7 +65,12 @@ def prune(
         store.require_writable("pruning the store")
     with store.leases.alone(wait_seconds) as used:
         policy = PrunePolicy(
-            images=images, unused_for=unused_for, keep_bytes=keep_bytes, cache_mounts=cache_mounts, spared=spare()
+            images=images,
+            unused_for=unused_for,
+            keep_bytes=keep_bytes,
+            kept_for=kept_for,
+            cache_mounts=cache_mounts,
+            spared=spare(),
         )
         plan = what_to_prune(store, policy, used)
         builds = store.leases.running()

@@ -5,6 +5,7 @@ store, policy ──▶ what_to_prune ──▶ PrunePlan ──▶ carry_out (p
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import time
@@ -29,7 +30,10 @@ class PrunePolicy:
     """Seconds; cache records not used for so long. 0: all; None: none."""
     keep_bytes: int | None = None
     """The least recently used records, until all blobs together are no bigger than this."""
+    kept_for: float = 0.0
+    """Seconds; what was used since then stays, whatever has to fit."""
     cache_mounts: bool = False
+    """Cache mounts, those not used for so long."""
     spared: frozenset[Digest] = frozenset()
     """Images (their manifests) and cache records (their keys) that stay whatever else is said."""
 
@@ -82,7 +86,7 @@ def what_to_prune(store: Store, policy: PrunePolicy, used: frozenset[str] = froz
     unneeded = {digest: size for digest, size in contents.sizes.items() if digest not in needed}
     gone = [digest for digest in unneeded if digest not in used]
     kept = [size for digest, size in unneeded.items() if digest in used]
-    paths = tuple(_leftovers(store, contents.layers, needed, used, cache_mounts=policy.cache_mounts))
+    paths = (*_leftovers(store, contents.layers, needed, used), *_stale_mounts(store, policy, used))
     return PrunePlan(
         paths=paths,
         rubbish=tuple(digest for digest in gone if digest not in led_to),
@@ -134,13 +138,14 @@ class _Contents:
         if policy.keep_bytes is None:
             return stale
         fresh = [record for record in self._records if record[2] > limit or record[0] in policy.spared]
+        kept_since = time.time() - policy.kept_for if policy.kept_for else math.inf
         named = self.needed_without(dangling, {record[0] for record in self._records})
         holders = Counter(blob for record in fresh if (blob := self._blob_of(record)) and blob not in named)
         total = sum(self.sizes.get(digest, 0) for digest in {*named, *holders})
         for record in fresh:
             if total <= policy.keep_bytes:
                 break
-            if record[0] in policy.spared:
+            if record[0] in policy.spared or record[2] > kept_since:
                 continue
             stale.append(record)
             blob = self._blob_of(record)
@@ -155,19 +160,30 @@ class _Contents:
         return None if record[1] is None else self.layers.get(record[1])
 
 
-def _leftovers(
-    store: Store, layers: dict[DiffID, Digest], needed: set[Digest], used: frozenset[str], *, cache_mounts: bool
-) -> Iterator[str]:
+def _stale_mounts(store: Store, policy: PrunePolicy, used: frozenset[str]) -> Iterator[str]:
+    """Yield the cache mounts that a policy takes."""
+    if not policy.cache_mounts:
+        return
+    limit = time.time() - (policy.unused_for or 0.0)
+    for path in _listing(store.mounts):
+        if os.path.relpath(path, store.root) not in used and (not policy.unused_for or _last_use(path) <= limit):
+            yield path
+
+
+def _last_use(mount: str) -> float:
+    """Return when a cache mount was last taken, in seconds since 1970: its locks have that time."""
+    return max((os.lstat(path).st_mtime for path in _listing(mount)), default=0.0)
+
+
+def _leftovers(store: Store, layers: dict[DiffID, Digest], needed: set[Digest], used: frozenset[str]) -> Iterator[str]:
     """Yield what belongs to no layer any more: indexes, unpacked layers, trash, damaged databases, unfinished
-    containers and transfers, perhaps caches.
+    containers and transfers.
     """
     known = {diff_id.encoded for diff_id, blob in layers.items() if blob in needed or blob in used}
     known |= {thing.partition(":")[2] for thing in used if ":" in thing}
     paths = [path for path in _listing(f"{store.indexes}/sha256") if os.path.basename(path) not in known]
     paths += [path for path in _listing(store.snapshots) if not _belongs(path, known)]
     paths += _listing(store.trash)
-    if cache_mounts:
-        paths += _listing(store.mounts)
     paths += [path for path in _listing(store.root) if ".db.damaged" in os.path.basename(path)]
     paths += find_abandoned(store.root)
     paths += [f"{store.root}/containers/{identifier}" for identifier in Containers(store).unfinished()]

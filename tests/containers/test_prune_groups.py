@@ -28,3 +28,36 @@ def test_what_containers_stand_on_stays_until_they_go(any_world: World) -> None:
         left = [path.name for path in (store / place).iterdir() if not path.name.endswith(("lock", "locks"))]
         assert left == [], place
     assert "everything is as it should be" in world("info", "--verify").succeeded().out
+
+
+@pytest.mark.parametrize("any_world", ["root"], indirect=True)
+def test_a_filter_lets_go_what_is_old_enough_and_labelled(any_world: World) -> None:
+    world = any_world
+    world("image", "prune").succeeded()  # the base, which is old
+    for name, label in (("one", "keep=yes"), ("two", "team=a")):
+        world("create", "--name", name, "--label", label, IMAGE, "true").succeeded()
+    for group in (("container",), ("image",), ("builder",), ("system",), ()):
+        option = "-f" if group == ("container",) else "-a"
+        said = world(*group, "prune", "--filter", "until=24h", option).succeeded().out
+        assert "eleted: sha" not in said, group
+    assert len(world("ps", "-aq").succeeded().out.split()) == 2
+    gone = world("container", "prune", "-f", "--filter", "label!=keep", "--filter", "until=0s").succeeded().out
+    assert gone.startswith("Deleted Containers:")
+    assert world("ps", "-a", "--format", "{{.Names}}").succeeded().out == "one\n"
+    world("rm", "one").succeeded()
+    base = "FROM base\nRUN --mount=type=cache,target=/c true\nLABEL team=a\n"
+    assert world.program.build(base, "-t", "labelled:1").code == 0
+    gone = world("system", "prune", "-af", "--filter", "label=team=a").succeeded().out
+    assert "untagged: labelled:1" in gone
+    assert "Deleted build cache records: 0" in gone, "they have no labels"
+    assert set(world("ls", "--format", "{{.Repository}}").succeeded().out.split()) == {"img", "<none>"}, (
+        "the base again"
+    )
+    assert list((world.program.store / "mounts").iterdir())
+    gone = world("builder", "prune", "--filter", "until=2000-01-01").succeeded().out
+    assert gone.startswith("Deleted build cache records: 0\n")
+    world("builder", "prune", "--filter", "label=x").failed(2, "--filter 'label=x' is not known")
+    world("prune", "--whole-store", "--filter", "until=1h").failed(2, "keeps nothing")
+    gone = world("builder", "prune", "--filter", "until=-1h").succeeded().out
+    assert not gone.startswith("Deleted build cache records: 0\n")
+    assert not list((world.program.store / "mounts").iterdir())

@@ -65,6 +65,14 @@ def test_the_least_recently_used_records_go_first_until_the_rest_fits(store: Sto
     assert sum(size for _, size in store.blobs.walk()) == 2000
 
 
+def test_what_was_used_lately_stays_even_where_it_does_not_fit(store: Store) -> None:
+    for number in range(3):
+        store.records.put(make_record(store, f"{number}" * 1000, name=f"step {number}"))
+    _set_used(store, "step 0", int(time.time()) - 7200)
+    assert prune(store, keep_bytes=2500, kept_for=86_400).records == ()
+    assert prune(store, keep_bytes=0, kept_for=3600).records == ("step 0",)
+
+
 def test_nothing_is_pruned_under_a_running_build(store: Store) -> None:
     stray = store.blobs.put(b"nobody's")
     record = make_record(store, "x")
@@ -175,7 +183,12 @@ def test_cache_mounts_go_only_when_asked(store: Store) -> None:
     Path(store.mounts, "apt").mkdir()
     prune(store, unused_for=0)
     assert os.listdir(store.mounts) == ["apt"]
-    prune(store, cache_mounts=True)
+    lock = Path(store.mounts, "apt", "0.lock")
+    lock.touch()
+    os.utime(lock, (0, time.time() - 3600))
+    prune(store, cache_mounts=True, unused_for=7200)
+    assert os.listdir(store.mounts) == ["apt"]
+    prune(store, cache_mounts=True, unused_for=1800)
     assert os.listdir(store.mounts) == []
 
 

@@ -1,4 +1,4 @@
-"""`pybuild start | ps | rm | diff | commit`, `pybuild container inspect | prune`: containers that stay."""
+"""`pybuild start | ps | rm | diff | commit`, `pybuild container inspect`: containers that stay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from builder.cli.display.template import formatted
 from builder.cli.display.text import age_text, print_note, size_text, table_lines
 from builder.containers.changes import CommitRequest, commit_container, container_diff
 from builder.containers.listing import ListedContainer, describe_containers, list_containers
-from builder.containers.remove import prune_containers, remove_containers
+from builder.containers.remove import remove_containers
 from builder.containers.run import OWN_ERROR, start_container
 from builder.errors import PybuildError, UsageError
 
@@ -213,26 +213,6 @@ def rm_command(argv: list[str]) -> int:
             print(render_error(one.error), file=sys.stderr)
             code = 1
     return code
-
-
-def container_prune_parser() -> argparse.ArgumentParser:
-    """Return the parser of `pybuild container prune`."""
-    parser = new_store_parser("container prune", "Remove all containers that do not run, with their writable layers.")
-    parser.add_argument("-f", "--force", action="store_true", help="do not ask (pybuild never does)")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be removed")
-    return parser
-
-
-def container_prune_command(argv: list[str]) -> int:
-    """Remove all containers that do not run."""
-    arguments = container_prune_parser().parse_args(argv)
-    pruned = prune_containers(root_of(arguments), dry_run=arguments.dry_run, notify=print_note)
-    if pruned.ids:
-        print("Containers that would go:" if arguments.dry_run else "Deleted Containers:")
-        print("\n".join(pruned.ids), end="\n\n")
-    would = "Space that would be reclaimed" if arguments.dry_run else "Total reclaimed space"
-    print(f"{would}: {size_text(pruned.bytes)}")
-    return 0
 
 
 def diff_parser() -> argparse.ArgumentParser:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import clean, print_note, size_text
 from builder.cli.options import parse_size
 from builder.engine.prune import Pruned, delete_store, prune_store
 from builder.errors import UsageError
+from builder.image.prune_filter import PRUNE_KEYS, parse_prune_filters
+
+_FILTERS = {
+    "until": "until=24h (or a date, or seconds since 1970)",
+    "label": "label=KEY[=VALUE]",
+    "label!": "label!=KEY[=VALUE]",
+}
 
 
 def prune_parser() -> argparse.ArgumentParser:
@@ -26,6 +34,7 @@ def prune_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="keep the N images that were built last, named or not, and the cache that built them",
     )
+    add_filter(parser, PRUNE_KEYS)
     parser.add_argument("-f", "--force", action="store_true", help="do not ask (pybuild never does)")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only say what would be removed")
     parser.add_argument(
@@ -54,6 +63,17 @@ def max_bytes_of(arguments: argparse.Namespace) -> int | None:
     return parse_size(arguments.max_bytes, "--max-bytes") if arguments.max_bytes else None
 
 
+def add_filter(parser: argparse.ArgumentParser, keys: Sequence[str]) -> None:
+    """Let a parser know docker's --filter, with these keys."""
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"remove only what it lets go: {', '.join(_FILTERS[key] for key in keys)}",
+    )
+
+
 def prune_command(argv: list[str]) -> int:
     """Free what nothing needs."""
     arguments = prune_parser().parse_args(argv)
@@ -63,8 +83,8 @@ def prune_command(argv: list[str]) -> int:
     if arguments.whole_store:
         if arguments.dry_run:
             raise UsageError("--whole-store cannot be tried with --dry-run")
-        if arguments.max_bytes or arguments.keep_last:
-            raise UsageError("--whole-store keeps nothing", hint="Leave out --max-bytes and --keep-last.")
+        if arguments.max_bytes or arguments.keep_last or arguments.filter:
+            raise UsageError("--whole-store keeps nothing", hint="Leave out --max-bytes, --keep-last and --filter.")
         print(f"removed {delete_store(root, notify=print_note)}")
         return 0
     pruned = prune_store(
@@ -72,6 +92,7 @@ def prune_command(argv: list[str]) -> int:
         everything=arguments.all,
         keep_bytes=max_bytes_of(arguments),
         keep_last=arguments.keep_last,
+        allowed=parse_prune_filters(arguments.filter),
         dry_run=arguments.dry_run,
         wait=arguments.wait,
         notify=print_note,

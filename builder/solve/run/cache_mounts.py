@@ -15,7 +15,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
@@ -95,6 +95,8 @@ class CacheMounts:
             except OSError as error:
                 raise StoreError(f"cache mount {request.mount.identifier!r}: {error.strerror}") from error
             self._make_ready(path, lock, request, empty, cancel)
+            with suppress(OSError):  # a disk that is full of inodes
+                os.utime(lock)  # when it was last used: `prune --filter until=` goes by that
             yield path
 
     def _locked(self, folder: str, sharing: str, cancel: Event, stack: ExitStack) -> tuple[str, int]:
