@@ -20,12 +20,17 @@
     └── Cancelled                    the user stopped the build                                 exit code 130
 
 All but UsageError and Cancelled exit with 1. Payloads are primitives, so that an error can cross
-threads, be pickled, and be printed as JSON.
+threads, be pickled, and be printed as JSON. Beside it lies how messages say numbers.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number and what it counts: `1 layer`, `2 layers`; the plural of `noun` takes an s."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 class Location(NamedTuple):

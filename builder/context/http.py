@@ -18,7 +18,7 @@ import urllib3
 
 from builder import __version__
 from builder.context.gunzip import Gunzip
-from builder.errors import ContextError
+from builder.errors import ContextError, counted
 from builder.web.address import Address, AddressError, parse_address, without_credentials
 from builder.web.answers import MAX_REDIRECTS, REDIRECTS, Response, open_pools, parse_number, redirected
 from builder.web.patience import PATIENCE, Patience, watch
@@ -150,7 +150,7 @@ def _copy(response: Response, write: Callable[[bytes], object], limit: int, show
         (target.write if target is not None else write)(block)
     # Where a body comes in chunks, Content-Length says nothing (RFC 9112 §6.3).
     if expected is not None and received != expected and not response.chunked:
-        raise ContextError(f"{shown} was cut short after {received} of {expected} bytes")
+        raise ContextError(f"{shown} was cut short after {received} of {counted(expected, 'byte')}")
     if target is not None:
         target.finish()
 

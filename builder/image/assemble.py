@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from builder.errors import ImageError
+from builder.errors import ImageError, counted
 from builder.image import timestamp
 from builder.image.history import aligned, extended
 from builder.oci import canonical, media_type
@@ -74,7 +74,8 @@ def final_config(
     new_layers = sum(record.step is not None for record in image.history)
     if len(layers) != len(base.diff_ids) + new_layers:
         raise ImageError(
-            f"the image has {len(layers)} layers, but its base has {len(base.diff_ids)} and the build adds {new_layers}"
+            f"the image has {counted(len(layers), 'layer')}, but its base has {len(base.diff_ids)} and the build adds "
+            f"{new_layers}"
         )
     if any(layer.diff_id != diff_id for layer, diff_id in zip(layers, base.diff_ids, strict=False)):
         raise ImageError("the first layers of the image are not those that its base image names")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from builder.errors import ImageError
+from builder.errors import ImageError, counted
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.config import ImageConfig, parse_config
 from builder.oci.descriptor import Descriptor
@@ -75,7 +75,7 @@ def check_size(descriptor: Descriptor, size: int, what: str) -> None:
     """Raise ImageError when what came has another size than its descriptor says (descriptor.md#properties)."""
     if size != descriptor.size:
         raise ImageError(
-            f"{what} is {size} bytes long; its descriptor says {descriptor.size}",
+            f"{what} is {counted(size, 'byte')} long; its descriptor says {descriptor.size}",
             hint="The image is damaged or hostile; it cannot be used.",
         )
 
@@ -87,7 +87,9 @@ def make_image(descriptor: Descriptor, manifest: Manifest, config_bytes: bytes) 
     check_size(named, len(config_bytes), f"config {named.digest}")
     config = parse_config(config_bytes, f"config {named.digest}")
     if len(config.diff_ids) != len(manifest.layers):
-        raise ImageError(f"{what} has {len(manifest.layers)} layers, but its config names {len(config.diff_ids)}")
+        raise ImageError(
+            f"{what} has {counted(len(manifest.layers), 'layer')}, but its config names {len(config.diff_ids)}"
+        )
     return Image(descriptor, manifest, config)
 
 

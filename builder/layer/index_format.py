@@ -20,7 +20,7 @@ from struct import error as StructError
 from typing import NamedTuple
 from zlib import crc32
 
-from builder.errors import LayerError
+from builder.errors import LayerError, counted
 from builder.filesystem.entry import Entry, Kind
 
 HEADER = Struct("<8sHHIQQQQQ32sI")
@@ -142,7 +142,7 @@ def decode_header(data: bytes, size: int) -> Header:
     if crc32(data[: HEADER.size - 4]) != own:
         raise damaged("its header has been altered")
     if file_size != size or offsets_at + 8 * records != size:
-        raise damaged(f"it has {size} bytes and should have {file_size}")
+        raise damaged(f"it has {counted(size, 'byte')} and should have {file_size}")
     return Header(flags, checksum, records, offsets_at, file_size, files, bytes_, diff_id)
 
 

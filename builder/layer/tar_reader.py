@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from builder.errors import LayerError
+from builder.errors import LayerError, counted
 from builder.filesystem.entry import Entry, Kind
 from builder.layer.limits import LIMITS, Limits, outgrown
 from builder.layer.paths import clean_path
@@ -116,7 +116,7 @@ def _sparse_member(
 
 def _check_size(path: str, size: int, limits: Limits) -> None:
     if size > limits.total_bytes:
-        raise LayerError(f"{path!r} claims {size} bytes; at most {limits.total_bytes} are accepted")
+        raise LayerError(f"{path!r} claims {counted(size, 'byte')}; at most {limits.total_bytes} are accepted")
 
 
 def _entry_of(

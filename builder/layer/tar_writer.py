@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from builder.errors import ContextError, LayerError
+from builder.errors import ContextError, LayerError, counted
 from builder.filesystem.entry import Entry
 from builder.layer.content import IN_MEMORY_BYTES, Content, FileContent, SliceCheck, SlicedContent, open_content
 from builder.layer.index_format import LayerStatistics
@@ -162,7 +162,7 @@ class _TarWriter:
     def _copy(self, header: bytes, entry: Entry, content: FileContent | SlicedContent | None) -> bytes:
         """Pass a large file through without gathering it; return its digest."""
         if content is None:
-            raise LayerError(f"{entry.path!r} has {entry.size} bytes and no content")
+            raise LayerError(f"{entry.path!r} has {counted(entry.size, 'byte')} and no content")
         self._keep(header)
         self._flush()
         hashing = None if entry.digest else hashlib.sha256()
@@ -212,7 +212,7 @@ class _TarWriter:
 def _changed(entry: Entry, found: int) -> ContextError:
     more = "more" if found > entry.size else "fewer"
     return ContextError(
-        f"{entry.path!r} changed while it was read: it had {entry.size} bytes and now has {more}",
+        f"{entry.path!r} changed while it was read: it had {counted(entry.size, 'byte')} and now has {more}",
         hint="Something else is writing to it; build again when it has finished.",
     )
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import urllib3
 
-from builder.errors import RegistryError
+from builder.errors import RegistryError, counted
 from builder.oci.descriptor import Descriptor
 from builder.registry.access import Access
 from builder.registry.connection import read_error_body
@@ -91,7 +91,7 @@ def _download(
         if failures >= connection.attempts:
             raise RegistryError(
                 f"blob {descriptor.digest}: {endpoint.registry} breaks off after {sink.written} of"
-                f" {descriptor.size} bytes: {reason}",
+                f" {counted(descriptor.size, 'byte')}: {reason}",
                 hint="Try again; what was fetched completely is kept.",
             )
         connection.pause(failures)

@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from builder.errors import PybuildError
+from builder.errors import PybuildError, counted
 from builder.filesystem.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
 from builder.layer.index import IMPLIED, LayerIndex, open_index
 from builder.layer.whiteout import OPAQUE, PREFIX, is_whiteout
@@ -92,7 +92,7 @@ def _difference(root: int, entry: Entry, index: LayerIndex, *, modes: bool) -> s
     if known.kind != FILE or not known.digest:
         return ""  # a name of a file of a layer below
     if status.st_size != known.size:
-        return f"has {status.st_size} bytes, not {known.size}"
+        return f"has {counted(status.st_size, 'byte')}, not {known.size}"
     return "" if _digest(root, entry.path) == known.digest else "has other bytes"
 
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO
 
-from builder.errors import BlobNotFound, DigestMismatch, ReferenceFormatError, StoreError
+from builder.errors import BlobNotFound, DigestMismatch, ReferenceFormatError, StoreError, counted
 from builder.filesystem import sound
 from builder.oci.digest import Digest, digest_of, parse_digest
 from builder.store import atomic
@@ -130,7 +130,7 @@ class ContentStore:
             while len(data) <= limit and (block := file.read(limit + 1 - len(data))):
                 data += block
         if len(data) > limit:
-            raise StoreError(f"blob {digest} is longer than the {limit} bytes expected of it")
+            raise StoreError(f"blob {digest} is longer than the {counted(limit, 'byte')} expected of it")
         return bytes(data)
 
     def ingest(self, expected: Digest | None = None, size: int | None = None, *, replace: bool = False) -> Ingest:
@@ -215,7 +215,7 @@ class Ingest:
         """Take a block. Raises StoreError, and DigestMismatch as soon as there is more than there should be."""
         length = len(data)
         if self._size is not None and self.written + length > self._size:
-            raise DigestMismatch(f"{self._label()} is longer than the {self._size} bytes it should have")
+            raise DigestMismatch(f"{self._label()} is longer than the {counted(self._size, 'byte')} it should have")
         self.written += length
         if self.written > _PARALLEL_FROM_BYTES:
             self._pipeline.parallel()
@@ -256,7 +256,7 @@ class Ingest:
     def _check(self, digest: Digest) -> None:
         # Size first, then digest (descriptor.md#digests): the cheaper answer names the commoner fault.
         if self._size is not None and self.written != self._size:
-            raise DigestMismatch(f"{self._label()} is {self.written} bytes long, not {self._size}")
+            raise DigestMismatch(f"{self._label()} is {counted(self.written, 'byte')} long, not {self._size}")
         if self._expected is not None and digest != self._expected:
             raise DigestMismatch(f"{self._label()} has other bytes: their digest is {digest}")
 

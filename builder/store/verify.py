@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from builder.errors import PybuildError, StoreError
+from builder.errors import PybuildError, StoreError, counted
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.config import parse_config
 from builder.oci.descriptor import Descriptor
@@ -71,7 +71,7 @@ def _verify(store: Store, open_decompressed: Callable[[Reader], Reader] | None) 
     needed = needed_blobs(store)
     stray = sum(size for digest, size in store.blobs.walk() if digest not in needed)
     if stray:
-        findings.add(Finding("blobs", f"{stray} bytes are in no image and no cache record", is_error=False))
+        findings.add(Finding("blobs", f"in no image and no cache record: {counted(stray, 'byte')}", is_error=False))
     return tuple(sorted(findings))
 
 
@@ -123,7 +123,9 @@ def _check_manifest(store: Store, digest: Digest, manifest: Manifest) -> Iterato
         what = f"config {manifest.config.digest}"
         config = parse_config(store.blobs.read(manifest.config.digest, MAX_DOCUMENT_BYTES), what)
         if len(config.diff_ids) != len(manifest.layers):
-            yield Finding(digest, f"has {len(manifest.layers)} layers, but {what} names {len(config.diff_ids)}")
+            yield Finding(
+                digest, f"has {counted(len(manifest.layers), 'layer')}, but {what} names {len(config.diff_ids)}"
+            )
         for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=False):
             known = store.layers.find_diff_id(layer.digest)
             if known is not None and known != diff_id:
@@ -133,7 +135,7 @@ def _check_manifest(store: Store, digest: Digest, manifest: Manifest) -> Iterato
 def _check_size(store: Store, descriptor: Descriptor) -> Iterator[Finding]:
     size = store.blobs.size(descriptor.digest)
     if size != descriptor.size:
-        yield Finding(descriptor.digest, f"is {size} bytes long; its descriptor says {descriptor.size}")
+        yield Finding(descriptor.digest, f"is {counted(size, 'byte')} long; its descriptor says {descriptor.size}")
 
 
 def _check_layers(store: Store, open_decompressed: Callable[[Reader], Reader] | None) -> Iterator[Finding]:

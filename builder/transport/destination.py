@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
-from builder.errors import DigestMismatch, TransportError
+from builder.errors import DigestMismatch, TransportError, counted
 from builder.oci.descriptor import Descriptor
 from builder.oci.reference import Reference
 from builder.transport.source import Document, Source
@@ -102,7 +102,7 @@ class _CheckedSink:
     def write(self, data: bytes, /) -> int:
         """Pass on a block. Raises DigestMismatch as soon as there is more than there should be."""
         if self.written + len(data) > self._descriptor.size:
-            raise self._wrong(f"is longer than the {self._descriptor.size} bytes it should have")
+            raise self._wrong(f"is longer than the {counted(self._descriptor.size, 'byte')} it should have")
         self._write(data)  # first: what could not be written does not count
         self.written += len(data)
         if self._hash is not None:
@@ -122,7 +122,7 @@ class _CheckedSink:
     def finish(self) -> None:
         """Compare. Raises DigestMismatch."""
         if self.written != self._descriptor.size:
-            raise self._wrong(f"is {self.written} bytes long, not {self._descriptor.size}")
+            raise self._wrong(f"is {counted(self.written, 'byte')} long, not {self._descriptor.size}")
         if self._hash is not None and self._hash.hexdigest() != self._descriptor.digest.encoded:
             raise self._wrong(f"has other bytes: their digest is {self._hash.name}:{self._hash.hexdigest()}")
 

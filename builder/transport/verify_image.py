@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
 
-from builder.errors import DigestMismatch, ImageError, LayerError, PybuildError, TransportError
+from builder.errors import DigestMismatch, ImageError, LayerError, PybuildError, TransportError, counted
 from builder.image.image import choose_platform
 from builder.layer.compression import Decompressed
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
@@ -105,10 +105,10 @@ class ImageVerifier:
         if config is None:
             return
         subject = f"{label}config"
-        yield _compare(subject, "diff IDs", _many(len(diff_ids), "layer"), _many(len(manifest.layers), "layer"))
+        yield _compare(subject, "diff IDs", counted(len(diff_ids), "layer"), counted(len(manifest.layers), "layer"))
         filled = sum(not record.empty_layer for record in config.history)
         if config.history:
-            yield _compare(subject, "history", _many(filled, "layer"), _many(len(manifest.layers), "layer"))
+            yield _compare(subject, "history", counted(filled, "layer"), counted(len(manifest.layers), "layer"))
         else:
             yield Check(subject, "history", None, "none, which may be")
         if named.platform is not None and named.platform.os:
@@ -197,7 +197,7 @@ class _Spool:
     def write(self, data: bytes, /) -> int:
         """Keep a block. Raises TransportError."""
         if self.written + len(data) > self._descriptor.size:
-            raise TransportError(f"it is longer than the {self._descriptor.size} bytes it should have")
+            raise TransportError(f"it is longer than the {counted(self._descriptor.size, 'byte')} it should have")
         self._file.write(data)
         self.written += len(data)
         return len(data)
@@ -243,10 +243,6 @@ def _compare(subject: str, about: str, found: object, expected: object) -> Check
 
 def _compression_of(media_type: str) -> str:
     return media_type[-4:] if media_type.endswith(("gzip", "zstd")) else "uncompressed"
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _reason(error: PybuildError | OSError) -> str:

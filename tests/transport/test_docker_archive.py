@@ -89,7 +89,7 @@ def contradicting() -> Files:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (lambda: {**old_docker(), "manifest.json": listing(["00/layer.tar"])}, "lists 1 layers"),
+        (lambda: {**old_docker(), "manifest.json": listing(["00/layer.tar"])}, "lists 1 layer "),
         (lambda: {**old_docker(), "manifest.json": listing(["00/layer.tar"] * 2)}, "one file for two"),
         (lambda: {**old_docker(), "10/layer.tar": b"x" * 512}, "other bytes"),
         (lambda: {**packed(), f"{DIFFS[0][7:]}.tar.gz": gzip.compress(b"x")}, "is not the layer"),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from builder.cli.display.text import clean, last_written
 from builder.dockerfile.source import excerpt as excerpt_lines
-from builder.errors import Location, PybuildError, SourceError, StepFailed
+from builder.errors import Location, PybuildError, SourceError, StepFailed, counted
 
 _TAIL_LINES = 20
 
@@ -50,7 +50,7 @@ def _tail(error: StepFailed) -> Iterator[str]:
     yield f" > {clean(error.step)}:"
     hidden = len(error.tail) - _TAIL_LINES
     if hidden > 0:
-        yield f" … {hidden} earlier lines"
+        yield f" … {counted(hidden, 'earlier line')}"
     for line in error.tail[-_TAIL_LINES:]:
         # Cleaned here and not where it is kept: a record has what the command said, a terminal must not obey it.
         yield f" {clean(last_written(line))}"

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from builder.cli.display.diagnostics import paint
-from builder.cli.display.text import clean, clipped, counted, known_size, short_digest, size_text
+from builder.cli.display.text import clean, clipped, known_size, short_digest, size_text
+from builder.errors import counted
 from builder.explain.model import FIRST_BUILD, ExplainedLayer, ExplainedStep, Explanation
 
 DIM, BOLD, GREEN, YELLOW, RED = "2", "1", "32", "33", "31"

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from builder.cli.display.diagnostics import paint
 from builder.cli.display.explained import BOLD, DIM, GREEN, RED, YELLOW, text_of
-from builder.cli.display.text import clean, clipped, counted, size_text, table_lines
+from builder.cli.display.text import clean, clipped, size_text, table_lines
+from builder.errors import counted
 from builder.explain.dive import DiveScore
 from builder.explain.model import Explanation
 from builder.explain.totals import HiddenFile, Totals

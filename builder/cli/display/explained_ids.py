@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from builder.cli.display.diagnostics import paint
 from builder.cli.display.explained import BOLD, DIM, GREEN, RED, YELLOW, text_of
-from builder.cli.display.text import clean, clipped, counted, short_digest, size_text
+from builder.cli.display.text import clean, clipped, short_digest, size_text
 from builder.engine.comparing import Comparison
+from builder.errors import counted
 from builder.explain.model import ExplainedStep, Explanation
 
 _MOST_FILES = 40

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from builder.cli.display.go_values import FUNCTIONS, Absent, is_true, kind, shown
-from builder.errors import UsageError
+from builder.errors import UsageError, counted
 
 _ACTION = re.compile(r"\{\{(- )?(.*?)( -)?\}\}", re.DOTALL)
 _TOKEN = re.compile(
@@ -288,7 +288,7 @@ def _must_end(end: str, text: str) -> None:
 
 
 def _count(least: int, most: int) -> str:
-    values = f"{least} value{'' if least == 1 else 's'}"
+    values = counted(least, "value")
     return values if least == most else f"at least {values}"
 
 

@@ -11,6 +11,7 @@ import time
 from typing import TextIO
 
 from builder.cli.display.text import blob_line, clean, last_written, short_digest, size_text
+from builder.errors import counted
 from builder.solve import events as e
 
 
@@ -51,7 +52,7 @@ class PlainDisplay:
                 number = self._number((platform, step))
                 return [f"#{number} {clean(title)}", f"#{number} CACHED"]
             case e.StepFinished(step, _, seconds, layer, files, size, platform=platform):
-                made = f" {short_digest(layer)} {files} files {size_text(size)}" if layer else ""
+                made = f" {short_digest(layer)} {counted(files, 'file')} {size_text(size)}" if layer else ""
                 return [f"#{self._number((platform, step))} DONE {seconds:.1f}s{made}"]
             case e.StepErrored(step, _, error, platform):
                 return [f"#{self._number((platform, step))} ERROR: {clean(error.message)}"]

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from builder.cli.display.text import short_digest, size_text
 from builder.engine.result import BuildResult, ImageReport
-from builder.errors import PybuildError
+from builder.errors import PybuildError, counted
 from builder.filesystem.unfinished import written
 from builder.oci.reference import parse_reference, says_tag
 from builder.solve import events as e
@@ -50,7 +50,7 @@ def _image_line(image: ImageReport, *, several: bool) -> str:
     cached = sum(step.cached for step in solved)
     platform = f" {image.platform}" if several else ""
     return (
-        f"image {short_digest(image.image_id)}{platform}: {image.layers} layers, {size_text(image.size)}; "
+        f"image {short_digest(image.image_id)}{platform}: {counted(image.layers, 'layer')}, {size_text(image.size)}; "
         f"steps: {cached} cached, {len(solved) - cached} executed"
     )
 

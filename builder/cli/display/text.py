@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
+from builder.errors import counted
+
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t"}
 # Bidirectional overrides can make a line read as something else (Trojan Source, CVE-2021-42574).
 _CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
@@ -39,11 +41,6 @@ def known_size(size: int | None) -> str:
     return "N/A" if size is None else size_text(size)
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: 1 layer, 2 layers."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def short_digest(digest: str) -> str:
     """Return the first 12 hex digits, the length docker shows."""
     return digest.rpartition(":")[2][:12]
@@ -57,20 +54,26 @@ def blob_line(digest: str, state: str, size: int, seconds: float) -> str:
 
 
 def age_text(seconds: float) -> str:
-    """Return how long ago in words: 3 minutes ago."""
-    for unit, length in (
-        ("year", 31_536_000),
-        ("month", 2_592_000),
-        ("week", 604_800),
-        ("day", 86_400),
-        ("hour", 3600),
-        ("minute", 60),
-    ):
-        # Weeks, months and years count from two on, as docker does: 13 days, 7 weeks, 23 months.
-        if seconds >= 2 * length or (seconds >= length and unit in {"hour", "minute", "day"}):
-            count = int(seconds // length)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return f"{max(0, int(seconds))} seconds ago"
+    """Return how long ago in docker's words (go-units, HumanDuration): About a minute ago, 3 hours ago."""
+    return f"{_length_text(seconds)} ago"
+
+
+def _length_text(seconds: float) -> str:
+    whole, minutes, hours = int(seconds), int(seconds / 60), int(seconds / 3600 + 0.5)
+    if whole < 1:
+        return "Less than a second"
+    if whole < 60:
+        return counted(whole, "second")
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else counted(minutes, "minute")
+    if hours < 48:
+        return "About an hour" if hours == 1 else counted(hours, "hour")
+    days = hours // 24
+    # Weeks, months and years count from two on: 13 days, 8 weeks, 23 months.
+    for unit, length, longest in (("day", 1, 14), ("week", 7, 60), ("month", 30, 730)):
+        if days < longest:
+            return counted(days // length, unit)
+    return counted(int(seconds / 3600) // 24 // 365, "year")
 
 
 def clipped(title: str, width: int, rest: int) -> str:

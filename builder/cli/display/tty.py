@@ -29,6 +29,7 @@ from rich.text import Text
 
 from builder.cli.display.text import blob_line, clean, clipped, last_written, size_text
 from builder.cli.display.transfer_bars import blob_row
+from builder.errors import counted
 from builder.solve import events as e
 
 _OUTPUT_LINES = 4
@@ -131,7 +132,7 @@ class TtyDisplay:
                 self._finish((platform, step), title, "✔", "green", "cached")
                 self._cached += 1
             case e.StepFinished(step, title, seconds, layer, files, size, platform=platform):
-                made = f"{seconds:.1f}s" + (f"  +{files} files  {size_text(size)}" if layer else "")
+                made = f"{seconds:.1f}s" + (f"  +{counted(files, 'file')}  {size_text(size)}" if layer else "")
                 self._finish((platform, step), title, "✔", "green", made)
             case e.StepErrored(step, title, _, platform):
                 self._finish((platform, step), title, "✘", "bold red", "failed")
@@ -176,7 +177,7 @@ class TtyDisplay:
         now = time.monotonic()
         if self._total:
             cached = f", {self._cached} cached" if self._cached else ""
-            steps = f"{self._done}/{self._total} steps{cached}"
+            steps = f"{self._done}/{counted(self._total, 'step')}{cached}"
             grid.add_row(Text(f"[+] {now - self._started:.1f}s  {steps}", style="bold"))
         spinner = _SPINNER[int(now * _REFRESH_PER_SECOND) % len(_SPINNER)]
         # Copies: steps begin, speak and end while this draws.

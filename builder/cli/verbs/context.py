@@ -9,6 +9,7 @@ import sys
 from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import clean, size_text
 from builder.engine.contexts import open_listing
+from builder.errors import counted
 
 
 def context_parser() -> argparse.ArgumentParser:
@@ -44,5 +45,5 @@ def context_command(argv: list[str]) -> int:
             why = f"  ({clean(file.rule or 'no rule')})" if arguments.why else ""
             print(f"{size_text(file.size):>8}  {clean(file.path)}{why}")
     if not arguments.json:
-        print(f"{size_text(size):>8}  in {count} files {'hidden' if arguments.ignored else 'seen'}")
+        print(f"{size_text(size):>8}  in {counted(count, 'file')} {'hidden' if arguments.ignored else 'seen'}")
     return 0

@@ -21,7 +21,7 @@ from builder.cli.display.explained_files import (
     waste_lines,
 )
 from builder.cli.display.explained_ids import comparison_lines, id_lines
-from builder.cli.display.text import clean, counted, print_note, size_text
+from builder.cli.display.text import clean, print_note, size_text
 from builder.cli.display.transfers import PULLED, LateTransferDisplay
 from builder.cli.display.why import foretold_lines, foretold_to_json, why_lines
 from builder.engine.build_record import BuildRecord
@@ -30,7 +30,7 @@ from builder.engine.explaining import Explained, open_explained, step_named
 from builder.engine.foretell import foretell
 from builder.engine.step_graph import StepNode, graph_of_record
 from builder.engine.why import why
-from builder.errors import PybuildError, UsageError
+from builder.errors import PybuildError, UsageError, counted
 from builder.explain.dive import dive_score
 from builder.explain.model import ExplainedStep
 

@@ -8,6 +8,7 @@ import json
 from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import clean, print_note, size_text
 from builder.engine.info import MachineInfo, describe_machine
+from builder.errors import counted
 
 
 def info_parser() -> argparse.ArgumentParser:
@@ -74,4 +75,4 @@ def _print_findings(info: MachineInfo, faults: int) -> None:
         print(f"{'fault' if finding.is_error else 'remark':<12} {clean(str(finding))}")
         if finding.hint:
             print(f"{'':<12} hint: {clean(finding.hint)}")
-    print(f"verified     {f'{faults} faults' if faults else 'everything is as it should be'}")
+    print(f"verified     {counted(faults, 'fault') if faults else 'everything is as it should be'}")

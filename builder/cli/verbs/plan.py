@@ -17,7 +17,7 @@ from builder.cli.display.text import clean, clipped, short_digest
 from builder.cli.request import request_from
 from builder.engine.build import dry_run
 from builder.engine.plan_graph import PlanGraph, plan_graphs
-from builder.errors import UsageError
+from builder.errors import UsageError, counted
 from builder.plan.step import dependencies
 from builder.solve.dry_run import DryRun, StepStatus
 from builder.solve.event_json import difference_to_json
@@ -81,7 +81,8 @@ def plan_lines(dry_runs: tuple[DryRun, ...], width: int = 0) -> Iterator[str]:
         for found in each.steps:
             yield _line(found, width)
         outcomes = [found.outcome for found in each.steps if found.outcome in {"hit", "miss", "waits"}]
-        yield f"{outcomes.count('hit')} of {len(outcomes)} steps are in the cache"
+        are = "is" if len(outcomes) == 1 else "are"
+        yield f"{outcomes.count('hit')} of {counted(len(outcomes), 'step')} {are} in the cache"
         if skipped := each.plan.skipped:
             yield f"not needed, and so not built: {', '.join(map(clean, skipped))}"
 

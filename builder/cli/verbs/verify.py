@@ -9,7 +9,7 @@ from collections import Counter
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.text import clean, print_note
 from builder.engine.verify import ImageCheck, verify_image
-from builder.errors import UsageError
+from builder.errors import UsageError, counted
 
 _STATES = {True: "ok", False: "FAIL", None: "-"}
 
@@ -63,5 +63,5 @@ def _summary(counts: Counter[bool | None]) -> str:
     done = counts[True] + counts[False]
     left = f"; {counts[None]} left out" if counts[None] else ""
     if counts[False]:
-        return f"{counts[False]} of {done} checks failed{left}"
-    return f"{done} checks: everything is as it should be{left}"
+        return f"{counts[False]} of {counted(done, 'check')} failed{left}"
+    return f"{counted(done, 'check')}: everything is as it should be{left}"

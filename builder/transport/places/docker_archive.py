@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from builder.errors import DigestMismatch, TransportError
+from builder.errors import DigestMismatch, TransportError, counted
 from builder.oci import canonical
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.config import parse_config
@@ -134,7 +134,9 @@ class DockerArchiveSource:
         if len(found) == 1:
             return found[0]
         there = ", ".join(name.familiar for image in self._images for name in image.names) or "none"
-        reason = f"has no image {name!r}: not found" if name else f"has {len(found)} images; name one of them"
+        reason = (
+            f"has no image {name!r}: not found" if name else f"has {counted(len(found), 'image')}; name one of them"
+        )
         raise TransportError(f"{self._tar.what} {reason}", hint=f"It names: {there}.")
 
     def _document(self, image: _Listed) -> Document:
@@ -186,8 +188,8 @@ class DockerArchiveSource:
         diff_ids = parse_config(data, f"{self._tar.what}: {image.config}").diff_ids
         if len(diff_ids) != len(image.layers):
             raise TransportError(
-                f"{self._tar.what}: manifest.json lists {len(image.layers)} layers of an image whose config names "
-                f"{len(diff_ids)}"
+                f"{self._tar.what}: manifest.json lists {counted(len(image.layers), 'layer')} of an image "
+                f"whose config names {len(diff_ids)}"
             )
         layers = tuple(zip(diff_ids, image.layers, strict=True))
         if len({path for _, path in layers}) < len(set(layers)):

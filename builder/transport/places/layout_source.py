@@ -11,7 +11,7 @@ import os
 import re
 from typing import BinaryIO, Protocol
 
-from builder.errors import TransportError
+from builder.errors import TransportError, counted
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
 from builder.oci.digest import Digest, digest_of, digest_or_none
@@ -64,7 +64,8 @@ class LayoutFileSource:
         data = self._read(entry.digest)
         if len(data) != entry.size:
             raise TransportError(
-                f"{self._files.what}: manifest {entry.digest} is {len(data)} bytes long; index.json says {entry.size}"
+                f"{self._files.what}: manifest {entry.digest} is {counted(len(data), 'byte')} long; "
+                f"index.json says {entry.size}"
             )
         return Document(_nameless(entry), data)
 
@@ -102,7 +103,9 @@ class LayoutFileSource:
         if len(found) == 1 or len({entry.digest for entry in found}) == 1:
             return found[0]
         names = ", ".join(sorted(filter(None, map(_tag, entries)))) or "none"
-        reason = f"has no image {name!r}" if name and not found else f"has {len(found)} images; name one of them"
+        reason = (
+            f"has no image {name!r}" if name and not found else f"has {counted(len(found), 'image')}; name one of them"
+        )
         raise TransportError(f"{self._files.what} {reason}: not found", hint=f"It names: {names}.")
 
     def _read(self, digest: Digest) -> bytes:
