@@ -13,6 +13,18 @@ from builder.cli.arguments import build_parser
 from builder.cli.foreign_flags import TABLE, ForeignFlag
 
 FLAGS_FILE = Path(__file__).resolve().parents[1] / "docs" / "flags.md"
+_SIZES = (
+    "",
+    "## Sizes",
+    "",
+    "A size is a number, perhaps with b, k, m, g, t or p, perhaps with B behind it: `512m`, `1.5GB`.",
+    "",
+    "| flags | k is | why |",
+    "|---|---|---|",
+    "| `--memory`, `--memory-swap`, `--shm-size`, `tmpfs-size=`, `--tmpfs …:size=` | 1024 | docker's rule for memory |",
+    "| `--keep-storage`, `--max-used-space`, `--reserved-space` | 1024 | docker's rule for these, too |",
+    "| `prune --max-bytes`, `df --free` | 1000; 1024 in `5GiB` | our own: so are sizes on the disk shown |",
+)
 _OUTCOMES = {
     "refused": ("Refused", "The build would not be what was asked for."),
     "warned": ("Accepted with a warning", "The build goes on, and says that the flag does nothing."),
@@ -39,7 +51,7 @@ def render_flags() -> str:
     for outcome, (heading, sentence) in _OUTCOMES.items():
         lines += ["", f"## {heading}", "", sentence, "", "| flag | why | asks for nothing |", "|---|---|---|"]
         lines += [_row(flag) for flag in TABLE if flag.outcome == outcome]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_SIZES]) + "\n"
 
 
 def own_actions() -> list[argparse.Action]:

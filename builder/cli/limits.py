@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from builder.cli.options import MAX_NUMBER, parse_size, short
+from builder.cli.options import MAX_NUMBER, parse_memory_size, short
 from builder.errors import UsageError
 from builder.oci.run_options import CPU_PERIODS, MIN_CPU_QUOTA, MIN_MEMORY_BYTES, RunOptions
 
@@ -34,7 +34,7 @@ def with_limits(options: RunOptions, arguments: argparse.Namespace) -> RunOption
 
 
 def _memory(text: str) -> int | None:
-    size = parse_size(text, "--memory") if text else 0
+    size = parse_memory_size(text, "--memory") if text else 0
     # 0 is no limit, in docker's words.
     if 0 < size < MIN_MEMORY_BYTES:
         raise UsageError(f"--memory {text!r} is less than {MIN_MEMORY_BYTES >> 20}m, which a command needs to start")
@@ -45,7 +45,7 @@ def _memory_swap(text: str, memory: int | None) -> int | None:
     """Return memory and swap together. Unlimited, it asks for something where the memory is limited alone."""
     if text.strip() == "-1":
         return -1 if memory else None
-    size = parse_size(text, "--memory-swap") if text else 0
+    size = parse_memory_size(text, "--memory-swap") if text else 0
     if size and memory is None:
         raise UsageError(f"--memory-swap {text!r} needs --memory", hint="It is memory and swap together.")
     if size and memory is not None and size < memory:

@@ -11,8 +11,7 @@ from builder.oci.platform import parse_platform
 
 # Patterns are text: compiling them would cost every cached build, and few command lines need one.
 _SIZE = r"(\d+(?:\.\d+)?) ?([bkmgtp]?)(i?b)?"
-# As go-units reads sizes (RAMInBytes): k is 1024, although docker prints sizes by thousands.
-_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 MAX_NUMBER = (1 << 63) - 1
 """The largest number that the kernel's interfaces take."""
 _SHOWN_CHARACTERS = 80
@@ -23,12 +22,27 @@ def short(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…")
 
 
-def parse_size(text: str, what: str) -> int:
-    """Parse `64m`, `1g`, `65536` as bytes. Raises UsageError."""
+def parse_memory_size(text: str, what: str) -> int:
+    """Parse `64m`, `1g`, `65536` as bytes, where k is 1024: so go-units (RAMInBytes) reads what docker takes as a size.
+
+    Raises UsageError.
+    """
+    return _parse_size(text, what, thousand=1024)
+
+
+def parse_disk_size(text: str, what: str) -> int:
+    """Parse `500MB`, `5GB` as bytes, where k is 1000, as sizes on the disk are shown; but `5GiB` is what it says.
+
+    For flags of our own. Raises UsageError.
+    """
+    return _parse_size(text, what, thousand=1024 if "i" in text.lower() else 1000)
+
+
+def _parse_size(text: str, what: str, thousand: int) -> int:
     match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE)
     if not match:
         raise UsageError(f"{what} {text!r} is not a size", hint="Write a number with b, k, m or g, for example 64m.")
-    size = float(match[1]) * _UNITS[match[2].lower()]
+    size = float(match[1]) * thousand ** _POWERS[match[2].lower()]
     if size > MAX_NUMBER:
         raise UsageError(f"{what} {short(text)} is more than any machine has")
     return int(size)

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from builder.cli.limits import with_limits
-from builder.cli.options import MAX_NUMBER, parse_size, short
+from builder.cli.options import MAX_NUMBER, parse_memory_size, short
 from builder.engine.request import BuildRequest
 from builder.errors import UsageError
 from builder.oci.annotations import parse_annotation
@@ -38,7 +38,7 @@ def with_rare_options(request: BuildRequest, arguments: argparse.Namespace) -> B
         run=with_limits(
             RunOptions(
                 add_hosts=parse_hosts(arguments.add_host),
-                shm_size=parse_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
+                shm_size=parse_memory_size(arguments.shm_size, "--shm-size") if arguments.shm_size else None,
                 ulimits=parse_ulimits(arguments.ulimit),
             ),
             arguments,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from builder.cli.options import parse_disk_size, parse_memory_size
+from builder.cli.verbs.prune import max_bytes_of, prune_parser
+from builder.errors import UsageError
 from tests.cli.program import Program
 
 WRONG = [
@@ -127,3 +130,18 @@ def test_quiet_prints_the_image_id_alone(pybuild: Program) -> None:
 def test_help_and_version_need_no_store(pybuild: Program) -> None:
     for words in (["--help"], ["--version"], ["version"], ["run", "--help"], ["prune", "--help"], ["parse", "--help"]):
         assert pybuild(*words, env={"PYBUILD_ROOT": "/proc/nothing"}).succeeded().out
+
+
+@pytest.mark.parametrize(
+    ("text", "memory", "disk"),
+    [
+        *(("5GB", 5 << 30, 5_000_000_000), ("5g", 5 << 30, 5_000_000_000), ("5GiB", 5 << 30, 5 << 30)),
+        *(("1.5 kb", 1536, 1500), ("64m", 64 << 20, 64_000_000), ("7", 7, 7), ("7B", 7, 7)),
+    ],
+)
+def test_memory_is_counted_by_1024_and_the_disk_by_1000(text: str, memory: int, disk: int) -> None:
+    assert (parse_memory_size(text, "--memory"), parse_disk_size(text, "--free")) == (memory, disk)
+    one, other = (prune_parser().parse_args([word, text]) for word in ("--keep-storage", "--max-bytes"))
+    assert (max_bytes_of(one), max_bytes_of(other)) == (memory, disk)
+    with pytest.raises(UsageError, match="not allowed with"):
+        prune_parser().parse_args(["--max-used-space", text, "--max-bytes", text])

@@ -90,7 +90,7 @@ def test_prune_frees_space_on_a_disk_without_any(disk: Disk, reserve: bool) -> N
     assert "images" in disk("info").succeeded().out
     disk("images").succeeded()
     outcome = disk("prune", "--all").succeeded()
-    assert "1 dangling images" in outcome.out
+    assert "1 dangling image," in outcome.out
     assert disk.free() > PART * 0.9
     disk("info", "--verify").succeeded()
     assert disk("images", "-q").succeeded().out.count("\n") == 3
@@ -137,5 +137,5 @@ def test_a_disk_that_fills_up_under_a_build_is_pruned_beside_it(disk: Disk) -> N
     with open_store(str(disk.store)) as store, store.lease():
         disk.fill()
         store.leases.pin(*("sha256:" + f"{number:064}" for number in range(100)))
-        assert "removed 1 dangling images" in disk("prune", "--all").succeeded().out
+        assert "removed 1 dangling image," in disk("prune", "--all").succeeded().out
         assert disk.free() > PART * 0.9

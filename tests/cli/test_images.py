@@ -111,9 +111,9 @@ def test_prune_takes_dangling_images_and_spares_named_ones(built: Program) -> No
     built("rmi", "team/app:1")
     built.build(DOCKERFILE + "ENV C=3\n").succeeded()
     before = len(list((built.store / "blobs" / "sha256").iterdir()))
-    assert "would remove 1 dangling images" in built("prune", "-n").succeeded().out
+    assert "would remove 1 dangling image," in built("prune", "-n").succeeded().out
     assert len(list((built.store / "blobs" / "sha256").iterdir())) == before
-    assert "removed 1 dangling images" in built("prune").succeeded().out
+    assert "removed 1 dangling image," in built("prune").succeeded().out
     assert [row["name"] for row in _rows(built)] == ["docker.io/library/app:latest"]
     assert "CACHED" in built.build(DOCKERFILE).succeeded().err
     built("prune", "--all").succeeded()

@@ -113,7 +113,7 @@ def test_prune_keeps_a_dangling_image_under_a_container(world: World) -> None:
     assert "removed 0 dangling images" in world("prune").succeeded().out
     assert world("start", "c1").succeeded().code == 0
     world("rm", "c1").succeeded()
-    assert "removed 1 dangling images" in world("prune").succeeded().out
+    assert "removed 1 dangling image," in world("prune").succeeded().out
 
 
 def test_container_prune_takes_what_does_not_run(world: World) -> None:

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from builder.cli.arguments import split_boolean_values
 from builder.cli.options import (
     parse_build_args,
+    parse_disk_size,
     parse_entitlements,
     parse_epoch,
+    parse_memory_size,
     parse_pairs,
     parse_platforms,
-    parse_size,
 )
 from builder.cli.rare_options import parse_fields, parse_hosts, parse_secrets, parse_ssh, parse_ulimits
 from builder.context.elsewhere import parse_repository
@@ -236,7 +237,8 @@ def fuzz_options(data: bytes) -> None:
 
 
 OPTIONS: tuple[Callable[[str], object], ...] = (
-    lambda text: parse_size(text, "--shm-size"),
+    lambda text: parse_memory_size(text, "--shm-size"),
+    lambda text: parse_disk_size(text, "--free"),
     lambda text: parse_ulimits([text]),
     lambda text: parse_hosts([text]),
     lambda text: parse_pairs([text], "--label"),

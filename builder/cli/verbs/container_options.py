@@ -13,7 +13,7 @@ from typing import Final, cast
 from builder.cli.arguments import TRUE, add_large_layers, is_true, new_store_parser, root_of
 from builder.cli.limit_flags import add_limits
 from builder.cli.limits import with_limits
-from builder.cli.options import parse_build_args, parse_pairs, parse_size
+from builder.cli.options import parse_build_args, parse_memory_size, parse_pairs
 from builder.cli.rare_options import parse_fields, parse_hosts
 from builder.containers.request import ContainerRequest
 from builder.errors import UsageError
@@ -230,7 +230,7 @@ def _mount(word: str) -> ContainerMount:
         if source:
             raise UsageError(f"--mount {word!r}: a tmpfs has no source")
         return ContainerMount(
-            kind=_TMPFS, target=_target(target, word), size=parse_size(size, "tmpfs-size") if size else None
+            kind=_TMPFS, target=_target(target, word), size=parse_memory_size(size, "tmpfs-size") if size else None
         )
     if not source:
         raise UsageError(f"--mount {word!r}: source is missing")
@@ -244,7 +244,7 @@ def _tmpfs(word: str) -> ContainerMount:
     target, _, options = word.partition(":")
     sizes = [option[5:] for option in options.split(",") if option.startswith("size=")]
     return ContainerMount(
-        kind=_TMPFS, target=_target(target, word), size=parse_size(sizes[0], "--tmpfs size") if sizes else None
+        kind=_TMPFS, target=_target(target, word), size=parse_memory_size(sizes[0], "--tmpfs size") if sizes else None
     )
 
 

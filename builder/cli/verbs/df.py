@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.template import formatted
 from builder.cli.display.text import age_text, clean, known_size, print_note, short_digest, size_text, table_lines
-from builder.cli.options import parse_size
+from builder.cli.options import parse_disk_size
 from builder.engine import df
 from builder.errors import UsageError
 from builder.image.disk_usage import UsageRow
@@ -27,7 +27,9 @@ def df_parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", default="", metavar="FORMAT", help="table, json, 'table TEMPLATE' or TEMPLATE")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, in bytes")
     parser.add_argument("--why", default="", metavar="DIGEST|NAME", help="say what keeps a blob, or those of an image")
-    parser.add_argument("--free", default="", metavar="BYTES", help="say what would free so much, cheapest first")
+    parser.add_argument(
+        "--free", default="", metavar="SIZE", help="say what would free so much (5GB, 500MB), cheapest first"
+    )
     return parser
 
 
@@ -129,7 +131,7 @@ def _kept_json(blob: KeptBlob) -> dict[str, object]:
 
 
 def _free(arguments: argparse.Namespace) -> int:
-    wanted = parse_size(arguments.free, "--free")
+    wanted = parse_disk_size(arguments.free, "--free")
     steps = df.how_to_free(root_of(arguments), wanted, notify=print_note)
     total = sum(step.bytes for step in steps)
     if arguments.json:

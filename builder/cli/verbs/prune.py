@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from builder.cli.arguments import add_root, new_parser, root_of
 from builder.cli.display.text import clean, print_note, size_text
-from builder.cli.options import parse_size
+from builder.cli.options import parse_disk_size, parse_memory_size
 from builder.engine.prune import Pruned, delete_store, prune_store
-from builder.errors import UsageError
+from builder.errors import UsageError, counted
 from builder.image.prune_filter import PRUNE_KEYS, parse_prune_filters
 
 _FILTERS = {
@@ -46,21 +46,29 @@ def prune_parser() -> argparse.ArgumentParser:
 
 def add_max_bytes(parser: argparse.ArgumentParser) -> None:
     """Let a parser know how much may stay, in our word and docker's."""
-    parser.add_argument(
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--max-bytes",
-        "--max-used-space",
-        "--keep-storage",
-        "--reserved-space",
-        dest="max_bytes",
         default="",
-        metavar="BYTES",
-        help="drop cache, the longest unused first, until all that is left fits (the other words are docker's)",
+        metavar="SIZE",
+        help="drop cache, the longest unused first, until all that is left fits (5GB; k is 1000)",
+    )
+    group.add_argument(
+        "--keep-storage",
+        "--max-used-space",
+        "--reserved-space",
+        dest="keep_storage",
+        default="",
+        metavar="SIZE",
+        help="the same in docker's words (5GB; k is 1024, as there)",
     )
 
 
 def max_bytes_of(arguments: argparse.Namespace) -> int | None:
     """Return what `add_max_bytes` was given. Raises UsageError."""
-    return parse_size(arguments.max_bytes, "--max-bytes") if arguments.max_bytes else None
+    if arguments.keep_storage:
+        return parse_memory_size(arguments.keep_storage, "--keep-storage")
+    return parse_disk_size(arguments.max_bytes, "--max-bytes") if arguments.max_bytes else None
 
 
 def add_filter(parser: argparse.ArgumentParser, keys: Sequence[str]) -> None:
@@ -83,7 +91,7 @@ def prune_command(argv: list[str]) -> int:
     if arguments.whole_store:
         if arguments.dry_run:
             raise UsageError("--whole-store cannot be tried with --dry-run")
-        if arguments.max_bytes or arguments.keep_last or arguments.filter:
+        if max_bytes_of(arguments) is not None or arguments.keep_last or arguments.filter:
             raise UsageError("--whole-store keeps nothing", hint="Leave out --max-bytes, --keep-last and --filter.")
         print(f"removed {delete_store(root, notify=print_note)}")
         return 0
@@ -106,11 +114,15 @@ def _print_pruned(pruned: Pruned, *, dry_run: bool) -> None:
         for line in pruned.listed:
             print(f"would remove {clean(line)}")
     would = "would remove" if dry_run else "removed"
-    print(f"{would} {pruned.images} dangling images, {pruned.records} cache records, {pruned.blobs} blobs")
+    print(f"{would} {_things(pruned.images, pruned.records, pruned.blobs)}")
     print(f"{'would free' if dry_run else 'freed'} {size_text(pruned.bytes)}")
     left = pruned.left
     if left.images or left.records or left.blobs:
         print(
-            f"left {left.images} dangling images, {left.records} cache records, {left.blobs} blobs "
+            f"left {_things(left.images, left.records, left.blobs)} "
             f"({size_text(left.bytes)}), which running builds use ({pruned.builds} now): --wait lets them end first"
         )
+
+
+def _things(images: int, records: int, blobs: int) -> str:
+    return ", ".join((counted(images, "dangling image"), counted(records, "cache record"), counted(blobs, "blob")))
