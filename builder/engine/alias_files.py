@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 
 def alias_files(environ: Mapping[str, str] = os.environ) -> list[list[str | int]]:
-    """Return path, time in ns and size of every file that is there; an alias that changes changes them."""
+    """Return path, times in ns, inode and size of every file that is there; an alias that changes changes them."""
     if named := environ.get("CONTAINERS_REGISTRIES_CONF"):
         return _present([named])
     home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", "/"), ".config")
@@ -31,5 +31,6 @@ def _present(paths: list[str]) -> list[list[str | int]]:
             status = os.stat(path)
         except OSError:
             continue
-        found.append([path, status.st_mtime_ns, status.st_size])
+        # A file that took the place of another one may have brought its time along (cp -p, mv).
+        found.append([path, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size])
     return found

@@ -1,10 +1,10 @@
 """Receipts: what a finished build made, kept under everything it was asked, so that asking again needs one look.
 
 A receipt holds as long as its context has the same signature, its base images' names stand for the same images (of an
-image layout: its index.json is the same), and every blob of the result is still here. Then the build is over before the
-language, the plan or any layer is looked at: the steps are shown as cached, the names are given, that is all. Whatever
-is not certain (an unsettled file, a symbolic link as a source, a remote file, a folder as a named context) gets no
-receipt and goes the long way, which is exact by itself.
+image layout: its index.json is the same), short names are taken for the same ones, and every blob of the result is
+still here. Then the build is over before the language, the plan or any layer is looked at: the steps are shown as
+cached, the names are given, that is all. Whatever is not certain (an unsettled file, a symbolic link as a source, a
+remote file, a folder as a named context) gets no receipt and goes the long way, which is exact by itself.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ class Receipt(NamedTuple):
     signature: str
     last: tuple[tuple[str, str], ...]
     """(key of a document, document) with the keys of the steps, one for each image (solve/reason/last_build.py)."""
+    absent: tuple[str, ...] = ()
+    """Names that no image had: what they were taken for was an alias of registries.conf."""
     in_chroot: bool = False
     """A RUN of it was not isolated."""
 
@@ -193,6 +195,8 @@ def find_receipt(store: Store, key: Digest, directory: str, ignore: IgnorePatter
         found = store.names.find(name)
         if found is None or found.digest != digest:
             return None
+    if any(store.names.find(name) is not None for name in receipt.absent):
+        return None
     if receipt.roots and context_signature(directory, receipt.roots, ignore, store.root) != receipt.signature:
         return None
     return receipt
@@ -214,6 +218,7 @@ def _read(data: bytes) -> Receipt:
         roots=tuple(document["roots"]),
         signature=document["signature"],
         last=tuple((key, text) for key, text in document["last"]),
+        absent=tuple(document["absent"]),
         in_chroot=document["in_chroot"],
     )
 

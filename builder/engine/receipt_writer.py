@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from builder.context.signature import context_signature
@@ -14,6 +15,7 @@ from builder.engine.receipt import (
     outermost,
 )
 from builder.oci.image_place import is_place
+from builder.oci.reference import parse_reference
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyOp
 
@@ -67,9 +69,18 @@ def write_receipt(
         roots=roots,
         signature=signature,
         last=tuple(image.last for image in images),
+        absent=tuple(sorted({name for plan in plans for name in _aliased(plan)})),
         in_chroot=any(solved.in_chroot for image in images for solved in image.results.steps.values()),
     )
     keep_receipt(store, asked.key, receipt)
+
+
+def _aliased(plan: Plan) -> Iterator[str]:
+    """Yield what the image of each alias would be called without it."""
+    for written, meant in plan.short_names:
+        reference = parse_reference(written)
+        if meant != str(reference):
+            yield reference.pinned
 
 
 def _roots(plans: list[Plan]) -> tuple[str, ...] | None:

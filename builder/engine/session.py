@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.context.load import BuildContext, load_context
+from builder.engine.alias_files import alias_files
 from builder.engine.plan_cache import PlanCache
 from builder.engine.request import BuildRequest
 from builder.errors import SourceError
@@ -143,6 +144,9 @@ class BuildSession:
     def _holds(self, plan: Plan) -> bool:
         """Say whether the images' names, and the source of the epoch, still stand for the same."""
         if plan.epoch_source is not None and plan.epoch != self._epoch_of(plan.epoch_source):
+            return False
+        # What registries.conf says is in the key of a plan.
+        if alias_files() and not all(self.resolver.still_means(name, meant) for name, meant in plan.short_names):
             return False
         return all(
             str(self.resolver.resolve(reference, parse_platform(wanted)).manifest_digest) == digest

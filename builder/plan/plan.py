@@ -53,6 +53,8 @@ class Plan:
     warnings: tuple[Warning, ...] = ()
     inputs: tuple[tuple[str, str, str], ...] = ()
     """(reference, platform, manifest digest) of every image resolved: the plan holds as long as these do."""
+    short_names: tuple[tuple[str, str], ...] = ()
+    """Names of images without a registry, each with what it was taken for: the plan holds as long as they mean that."""
     unused_build_args: tuple[str, ...] = ()
     contexts: tuple[str, ...] = field(default=())
     """Names of the build contexts that are read; "" is the main one."""

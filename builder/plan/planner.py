@@ -100,6 +100,7 @@ class Planner:
             target=self.graph.name(target),
             warnings=self.expander.warnings,
             inputs=self.images.inputs,
+            short_names=tuple(self.graph.short_names.items()),
             unused_build_args=arguments.unused_build_args(self.dockerfile, self.options, used),
             contexts=_contexts(steps),
             epoch=self.epoch.seconds,

@@ -13,7 +13,8 @@ from builder.dockerfile.instructions import Copy, Dockerfile, Run, Stage, Word
 from builder.dockerfile.mount_fields import read_fields
 from builder.errors import Location, PlanError, ReferenceFormatError, SourceError
 from builder.oci.platform import Platform, parse_platform
-from builder.plan.inputs import SCRATCH, Input, NamedContexts, NoInput, StageInput, image_input
+from builder.oci.reference import split_short_name
+from builder.plan.inputs import SCRATCH, ImageInput, Input, NamedContexts, NoInput, StageInput, image_input
 from builder.plan.options import PlanOptions
 from builder.plan.scope import Expander, Scope
 from builder.suggest import did_you_mean, nearest
@@ -30,6 +31,8 @@ class StageGraph:
         self._contexts = NamedContexts(options.named_contexts)
         self._target_platform = options.platform
         self._meant = options.meant
+        self.short_names: dict[str, str] = {}
+        """Image names without a registry, and what each was taken for."""
         self._scope, self._expander = scope, expander
         if not self.stages:
             raise PlanError("dockerfile contains no stages to build", Location(dockerfile.file, 1))
@@ -80,7 +83,7 @@ class StageGraph:
             hint = f"The stages are numbered from 0 to {len(self.stages) - 1}."
             raise PlanError(f"invalid stage index {name}", word.location, hint=hint)
         if found is None:
-            return self._contexts.find(name, self._target_platform) or image_input(name, word.location, self._meant)
+            return self._contexts.find(name, self._target_platform) or self._image(name, word.location)
         # Before it is refused for standing below: what a context replaces needs nothing of it (N-5).
         if self.stages[found].name and (context := self._replacement(found)):
             return context
@@ -128,7 +131,13 @@ class StageGraph:
             return NoInput()
         image_input(name, image.location)  # what is replaced has to be a name, too
         found = self._contexts.find(name, self.platform(stage.index))
-        return found or image_input(name, image.location, self._meant)
+        return found or self._image(name, image.location)
+
+    def _image(self, name: str, location: Location) -> Input:
+        found = image_input(name, location, self._meant)
+        if isinstance(found, ImageInput) and split_short_name(name)[0]:
+            self.short_names[name] = found.reference
+        return found
 
     def is_replaced(self, index: int) -> bool:
         """Say whether a named context stands in for the stage: its instructions aren't carried out."""

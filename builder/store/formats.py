@@ -13,7 +13,7 @@ CACHE_KEY = 2
 PLAN = 8
 """Kept plans (builder.engine.plan_cache), also raised when another plan is made of the same Dockerfile."""
 
-RECEIPT = 4
+RECEIPT = 5
 """Receipts (builder.engine.receipt)."""
 
 RECORD = 2

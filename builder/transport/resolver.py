@@ -91,10 +91,22 @@ class Resolver:
         reference = reference_or_none(text)
         if reference is None:
             return text
-        is_here = not self._pull and self._store.names.find(reference.pinned) is not None
-        if is_here or says_registry(text.partition("@")[0]) or _ID.fullmatch(text):
+        if self._is_here(reference) or says_registry(text.partition("@")[0]) or _ID.fullmatch(text):
             return str(reference)
         return self._fetcher.alias(text) or str(reference)
+
+    def still_means(self, text: str, meant: str) -> bool:
+        """Say whether a short name has the meaning that it had, as long as registries.conf says the same.
+
+        What has come into the store under the name itself goes before its alias, and what has gone leaves it to that.
+        """
+        reference = parse_reference(text)
+        if self._is_here(reference):
+            return meant == str(reference)
+        return meant != str(reference) or not self._fetcher.alias(text)
+
+    def _is_here(self, reference: Reference) -> bool:
+        return not self._pull and self._store.names.find(reference.pinned) is not None
 
     def find_layers(self, manifest_digest: Digest | str) -> tuple[LayerRecord, ...] | None:
         """Return the layers of a resolved image if all are in the store, else None. Touches no network."""

@@ -43,6 +43,11 @@ def test_an_alias_decides_for_pull_and_from_and_is_said_aloud(pybuild: Program, 
     assert pulled.out.splitlines()[-1] == f"{registry.host}/os/fedora:latest"
     container = pybuild("create", "fedora", "/x", env=env).succeeded()
     assert told in container.err
+    # What comes into the store under the name itself goes before the alias, for a receipt and for a kept plan alike.
+    pybuild("tag", pybuild.build("FROM scratch\nCOPY Dockerfile /\n", "-q").succeeded().out.strip(), "fedora")
+    pybuild.build(text, env=env).failed(1, '"/etc/os": not found')
+    pybuild("rmi", "fedora").succeeded()
+    pybuild.build(text, env=env).succeeded()
     # Another alias is another base: neither receipt nor plan holds.
     changed = aliases(pybuild, fedora=f"{registry.host}/other/fedora")
     pybuild.build(text, env=changed).failed(1, '"/etc/os": not found')
