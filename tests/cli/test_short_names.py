@@ -99,3 +99,12 @@ def test_latest_is_explained_where_nobody_said_it(pybuild: Program, registry: Fa
         assert pybuild(verb, name).succeeded().out.splitlines()[0] == "Using default tag: latest"
         for words in ((f"{name}:latest",), ("-q", name), ("-a", name)):
             assert "Using default tag" not in pybuild(verb, *words).out
+
+
+def test_of_a_build_that_fails_the_base_alone_stays_under_the_name_it_was_pulled_by(
+    pybuild: Program, registry: FakeRegistry
+) -> None:
+    registry.add_image("os/fedora", "latest", make_image([{"etc/": b""}]))
+    env = aliases(pybuild, fedora=f"{registry.host}/os/fedora")
+    pybuild.build("FROM fedora\nCOPY nothing /\n", "-t", "app", env=env).failed(1, "nothing")
+    assert pybuild("ls", "--format", "{{.Repository}}").succeeded().out == f"{registry.host}/os/fedora\n"
