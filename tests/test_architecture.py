@@ -19,13 +19,14 @@ ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "suggest": set(),
     "course": set(),
+    "truth": set(),
     "oci": set(),
     "linux": set(),
     "web": set(),
     "filesystem": {"linux"},
-    "dockerfile": {"suggest", "web.address"},
-    "lint": {"dockerfile", "oci", "suggest"},
-    "plan": {"dockerfile", "oci", "suggest", "web.address"},
+    "dockerfile": {"suggest", "truth", "web.address"},
+    "lint": {"dockerfile", "oci", "suggest", "truth"},
+    "plan": {"dockerfile", "oci", "suggest", "truth", "web.address"},
     "registry": {"filesystem.unfinished", "oci", "web"},
     "store": {"filesystem", "oci"},
     "layer": {"filesystem", "oci"},
@@ -40,9 +41,9 @@ ROOMS: dict[str, set[str]] = {
     "explain": {"filesystem", "layer", "oci"},
     "context": {"dockerfile.git_url", "filesystem", "layer", "oci", "store", "suggest", "web"},
     "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},
-    "image": {"oci", "plan", "store"},
+    "image": {"dockerfile.values", "oci", "plan", "store", "truth"},
     "transport": {
-        *{"image", "layer", "oci", "plan.image_resolver", "registry", "store", "suggest"},
+        *{"image", "layer", "oci", "plan.image_resolver", "registry", "store", "suggest", "truth"},
         *{"transport.places", "web.stretch"},
     },
     "transport.places": {
@@ -95,6 +96,7 @@ ROOMS["engine"] = {
         "solve.reason.facts",
         "solve.reason.last_build",
         "transport.places",
+        "truth",
         "web.address",
     },
 }
@@ -137,10 +139,10 @@ ROOMS["cli.verbs"] = {
     *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "image.prune_filter", "store.container_record"},
     "transport.places.location",
 }
-ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest"}  # the verbs are picked by name (main.py)
+ROOMS["cli"] = {"cli.display", "engine", "oci", "suggest", "truth"}  # the verbs are picked by name (main.py)
 ROOMS["__main__"] = {"cli"}
 
-PURE = {"oci", "plan", "dockerfile", "lint", "suggest"}
+PURE = {"oci", "plan", "dockerfile", "lint", "suggest", "truth"}
 IMPURE_MODULES = {"subprocess", "socket", "threading", "sqlite3", "urllib3", "time", "random", "shutil", "tempfile"}
 # The grammar is a document beside the code: somebody has to read it.
 PURE_EXCEPTIONS = {"dockerfile/grammar.py", "oci/platform.py"}

@@ -14,6 +14,7 @@ from builder.cli.limit_flags import add_limits
 from builder.engine.location import store_root
 from builder.errors import UsageError
 from builder.suggest import most_alike
+from builder.truth import truth_of
 
 EPILOG = """\
 other commands:
@@ -49,8 +50,6 @@ exit codes:
   130 interrupted (Ctrl-C)   143 ended by SIGTERM   129 by SIGHUP
 """
 
-TRUE, FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
-"""Go's strconv.ParseBool, in any case."""
 _BOOLEANS = ("no-cache", "pull", "quiet", "check", "debug", "allow-large-layers", "push", "step")
 _PULL_POLICIES = {"always": "true", "newer": "true", "missing": "false", "ifmissing": "false"}
 """Podman's words for --pull. Its `never` asks for what is not done: a base that is not here is fetched."""
@@ -294,10 +293,10 @@ def _name(word: str) -> str:
 
 
 def is_true(value: str, name: str) -> bool:
-    """Return what docker's `NAME=VALUE` says of a switch. Raises UsageError."""
-    if value.lower() not in TRUE | FALSE:
+    """Return what docker's `NAME=VALUE` says of a switch, in any case. Raises UsageError."""
+    if (found := truth_of(value.lower())) is None:
         raise UsageError(f"{name} takes true or false, not {value!r}")
-    return value.lower() in TRUE
+    return found
 
 
 def split_boolean_values(argv: list[str]) -> list[str]:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
 from builder.errors import UsageError
+from builder.truth import FALSE_WORDS as _FALSE
+from builder.truth import TRUE_WORDS as _TRUE
+from builder.truth import truth_of
 
 Outcome = Literal["ignored", "warned", "refused"]
-_TRUE, _FALSE = ("true", "1", "t"), ("false", "0", "f")
 
 
 class ForeignFlag(NamedTuple):
@@ -206,7 +208,7 @@ def _parts(word: str) -> tuple[str, str | None]:
 
 def _judged(flag: ForeignFlag, name: str, value: str) -> list[str]:
     """Return the warning that a flag with this value deserves, if any. Raises UsageError."""
-    if flag.is_switch and value.lower() not in (*_TRUE, *_FALSE):
+    if flag.is_switch and truth_of(value.lower()) is None:
         raise UsageError(f"{name} takes true or false, not {value!r}")
     if value.lower() in ("", *flag.nothing) or flag.outcome == "ignored":
         return []

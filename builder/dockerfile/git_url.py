@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import unquote, unquote_plus
 
+from builder.truth import truth_of
 from builder.web.address import AddressError, parse_address
 
 SCHEMES = ("http", "https", "ssh", "git")
@@ -25,8 +26,6 @@ _SCP = re.compile(
 )
 _URL = re.compile(r"(?P<remote>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?", re.S)
 _NO_ARGUMENT = re.compile("[\x00-\x1f\x7f\ud800-\udbff]")
-_TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _MTIMES: dict[str, Literal["checkout", "commit"]] = {"checkout": "checkout", "commit": "commit"}
 _FLAGS = frozenset({"submodules", "keep-git-dir", "fetch-by-commit"})
 
@@ -147,6 +146,7 @@ def _same(what: str, old: str, new: str) -> str:
 
 
 def _boolean(name: str, value: str) -> bool:
-    if value not in _TRUE | _FALSE:
+    found = truth_of(value or "true")
+    if found is None:
         raise GitReferenceError(f'invalid {name} value: "{value}"')
-    return value in _TRUE
+    return found

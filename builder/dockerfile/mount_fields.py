@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, cast
 from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
 from builder.suggest import did_you_mean, nearest
+from builder.truth import truth_of
 
 Kind = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
 Sharing = Literal["shared", "private", "locked"]
@@ -21,8 +22,6 @@ KEYS = (
 )  # fmt: skip
 _IGNORED = frozenset({"z", "Z", "relabel"})
 _BARE = frozenset({"readonly", "ro", "readwrite", "rw", "required"})
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _QUOTED_FIELD = re.compile(r'"((?:[^"]|"")*)"(?=,|$)', re.DOTALL)
 _SHORTEST_TYPO = 3
@@ -182,10 +181,8 @@ def _text(key: str, value: str, location: Location | None) -> str:
 
 
 def _boolean(key: str, value: str, location: Location | None) -> bool:
-    if value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
+    if (found := truth_of(value)) is not None:
+        return found
     raise DockerfileSyntaxError(f"invalid value for {key}: {value}", location, hint="Write true or false.")
 
 

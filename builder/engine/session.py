@@ -19,12 +19,13 @@ from builder.linux.cancel import Cancel
 from builder.linux.single_id import one_id_only
 from builder.oci.platform import Platform, host_platform, parse_platform
 from builder.plan.plan import Plan
-from builder.plan.predefined import KEEP_GIT_DIR, makes_index, truth_of
+from builder.plan.predefined import KEEP_GIT_DIR, makes_index
 from builder.solve import events
 from builder.solve.copy.timestamps import SourceTimestamps
 from builder.solve.worker import Worker
 from builder.store.store import Store
 from builder.transport.resolver import Resolver
+from builder.truth import truth_of
 
 if TYPE_CHECKING:
     from builder.engine.planning import Planning

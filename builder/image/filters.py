@@ -17,10 +17,9 @@ from builder.image.listing import ListedImage, get_image
 from builder.image.timestamp import parse_timestamp
 from builder.oci.reference import reference_or_none
 from builder.store.store import Store
+from builder.truth import truth_of
 
 _KEYS = ("reference", "dangling", "label", "before", "since")
-_TRUTHS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
-"""Go's strconv.ParseBool, in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def _parse(word: str) -> ImageFilter:
     key, equals, value = word.partition("=")
     if key not in _KEYS or not equals or not value:
         raise UsageError(f"--filter {word!r} is not known", hint=f"KEY=VALUE, where KEY is {', '.join(_KEYS)}.")
-    if key == "dangling" and value.lower() not in _TRUTHS:
+    if key == "dangling" and truth_of(value.lower()) is None:
         raise UsageError(f"--filter {word!r}: an image is dangling, true or false")
     if key == "reference":
         _glob(value)
@@ -61,7 +60,7 @@ def _parse(word: str) -> ImageFilter:
 def _test(store: Store, one: ImageFilter) -> Test:
     match one.key:
         case "dangling":
-            wanted = _TRUTHS[one.value.lower()]
+            wanted = truth_of(one.value.lower())
             return lambda image: (not image.name) is wanted
         case "label":
             key, equals, text = one.value.partition("=")

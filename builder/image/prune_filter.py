@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from builder.dockerfile.values import parse_duration
 from builder.errors import UsageError
 from builder.image.timestamp import parse_timestamp
 
@@ -20,8 +22,6 @@ PRUNE_KEYS = ("until", "label", "label!")
 CACHE_KEYS = ("until",)
 """A cached step has no labels."""
 
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt](\d\d)(?::(\d\d)(?::(\d\d(?:\.\d+)?))?)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _SINCE_1970 = re.compile(r"(\d{1,11})(?:\.\d{1,9})?", re.ASCII)
 _NS = 1_000_000_000
@@ -82,9 +82,9 @@ def parse_prune_filters(words: Sequence[str], keys: Sequence[str] = PRUNE_KEYS) 
 
 def _parse_until(text: str, now: int) -> int:
     """Return a time as docker reads it (moby, api/types/time/timestamp.go), in nanoseconds since 1970."""
-    if re.fullmatch(f"[+-]?(?:{_PART})+", text):
-        length = sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_PART, text))
-        return now - int((-length if text.startswith("-") else length) * _NS)
+    with suppress(ValueError):
+        if text != "0":  # docker: that is a time, not a length of it
+            return now - parse_duration(text)
     if match := _SINCE_1970.fullmatch(text):
         return int(match[1]) * _NS
     match = _TIME.fullmatch(text)

@@ -13,6 +13,7 @@ from builder.dockerfile.words import go_quote
 from builder.errors import DockerfileSyntaxError, Location
 from builder.lint.rules import RULES, Rule
 from builder.suggest import did_you_mean
+from builder.truth import truth_of
 
 ALL = "all"
 ADVICE = "advice"
@@ -20,8 +21,6 @@ ADVICE = "advice"
 NOTES = "notes"
 """Those of ours that a check shows unasked. No word of the directive: only a caller says it."""
 _MOST_PARTS = 3
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _COMMENT = re.compile(r"check\s*=\s*(\S*)", re.IGNORECASE)
 
 
@@ -75,10 +74,10 @@ def parse_check(text: str, location: Location | None = None) -> CheckOptions:
         elif key == "experimental":
             options = replace(options, enable=_names(value))
         elif key == "error":
-            if value not in _TRUE | _FALSE:
+            if (error := truth_of(value)) is None:
                 reason = f"strconv.ParseBool: parsing {go_quote(value)}: invalid syntax"
                 raise _refused(f"failed to parse check option {go_quote(part)}: {reason}", location)
-            options = replace(options, error=value in _TRUE)
+            options = replace(options, error=error)
         else:
             near = did_you_mean(key, ("skip", "error", "experimental"))
             raise _refused(f"invalid check option {go_quote(key)}{near}", location)

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from builder.errors import UsageError
+from builder.truth import truth_of
 
-# Go's (strconv.ParseBool), by which BuildKit reads them.
-_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
-_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-_NOTHING = _FALSE | {"", "disabled=true"}
+_NOTHING = ("", "disabled=true")
 ATTESTATIONS = "BUILDKIT_ATTEST_"
 CACHE_MOUNT_NS = "BUILDKIT_CACHE_MOUNT_NS"
 HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
@@ -60,9 +58,9 @@ def without_effect(build_args: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each argument that asks the builder for what is not done."""
     for name, value in build_args.items():
         found = find_predefined(name)
-        if found is not None and not found.effect and value not in _NOTHING:
+        if found is not None and not found.effect and value not in _NOTHING and truth_of(value) is not False:
             yield f"--build-arg {name} does nothing: {found.missing}"
-    if build_args.get(KEEP_GIT_DIR, "") not in _TRUE | _FALSE | {""}:
+    if build_args.get(KEEP_GIT_DIR) and truth_of(build_args[KEEP_GIT_DIR]) is None:
         yield f"--build-arg {KEEP_GIT_DIR} does nothing: it is true or false, not {build_args[KEEP_GIT_DIR]!r}"
 
 
@@ -78,8 +76,3 @@ def makes_index(build_args: Mapping[str, str], platforms: int) -> bool:
     if wanted is False and several:
         raise UsageError(f"--build-arg {MULTI_PLATFORM}={text}: several platforms have no result but an index")
     return several or wanted is True
-
-
-def truth_of(text: str) -> bool | None:
-    """Return what Go reads as true and false; None for anything else."""
-    return True if text in _TRUE else False if text in _FALSE else None

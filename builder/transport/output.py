@@ -22,6 +22,7 @@ from builder.oci.reference import Reference, parse_reference
 from builder.suggest import most_alike
 from builder.transport.packing_choice import LEVELS, Packing
 from builder.transport.places.one_file import STDOUT
+from builder.truth import truth_of
 
 _TYPES = ("image", "oci", "docker", "local", "tar", "cacheonly", "registry")
 _KEYS = (
@@ -29,8 +30,6 @@ _KEYS = (
     "rewrite-timestamp", "push", "unpack", "store", "platform-split", "mode",
 )  # fmt: skip
 _ANNOTATION = "annotation"
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +170,9 @@ def _flag(options: dict[str, str], key: str, default: bool, text: str) -> bool:
     value = options.get(key)
     if value is None:
         return default
-    if value not in _TRUE | _FALSE:
+    if (found := truth_of(value)) is None:
         raise _wrong(text, f"{key} is true or false, not {value!r}")
-    return value in _TRUE
+    return found
 
 
 def _names(options: dict[str, str], text: str) -> tuple[Reference, ...]:

@@ -29,7 +29,7 @@ HISTORY_HEADS = {
     "Comment": "COMMENT", "DiffID": "DIFF ID", "ChainID": "CHAIN ID", "CompressedSize": "COMPRESSED",
 }  # fmt: skip
 """Fields of a line of docker's `history`, and three of ours."""
-TABLE_OF_HISTORY = r"table {{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}"
+HISTORY_COLUMNS = ("ID", "CreatedSince", "CreatedBy", "Size", "Comment")
 
 
 def image_row(image: ListedImage, *, whole: bool) -> dict[str, str]:
@@ -56,11 +56,10 @@ def image_row(image: ListedImage, *, whole: bool) -> dict[str, str]:
     }
 
 
-def image_lines(rows: Sequence[dict[str, str]], *, digests: bool, sizes: bool) -> Iterator[str]:
-    """Yield the table of `images`."""
+def image_columns(*, digests: bool, sizes: bool) -> list[str]:
+    """Return the fields that the table of `images` shows."""
     names = ["Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size"]
-    names += ["CompressedSize", "SharedSize", "UniqueSize"] if sizes else []
-    yield from table_lines([IMAGE_HEADS[name] for name in names], [[row[name] for name in names] for row in rows])
+    return names + (["CompressedSize", "SharedSize", "UniqueSize"] if sizes else [])
 
 
 def tree_lines(roots: Sequence[LayerNode], *, whole: bool) -> Iterator[str]:

@@ -19,12 +19,17 @@ _ACTION = re.compile(r"\{\{-?\s*(?:(json)\s+)?\.(\w*)\s*-?\}\}")
 _TABLE = "table"
 
 
-def formatted(template: str, rows: Sequence[Row], heads: Mapping[str, str]) -> Iterator[str]:
-    """Yield the lines of `rows`; `heads` names each field that a row has. Raises UsageError."""
+def formatted(template: str, rows: Sequence[Row], heads: Mapping[str, str], columns: Sequence[str]) -> Iterator[str]:
+    """Yield the lines of `rows`; `heads` names each field that a row has, `columns` those of the table that is shown
+    when nothing else, or `table` alone, is asked for. Raises UsageError.
+    """
     if template == "json":
         yield from (json.dumps(dict(row)) for row in rows)
         return
-    if template == _TABLE or template.startswith(f"{_TABLE} "):
+    if template.strip() in ("", _TABLE):
+        yield from table_lines([heads[name] for name in columns], [[row[name] for name in columns] for row in rows])
+        return
+    if template.startswith(_TABLE):  # docker needs no blank behind it
         # People write \t in single quotes, so two characters come here.
         cells = _unescaped(template[len(_TABLE) :].strip()).split("\t")
         head = [_filled(cell, heads, heads) for cell in cells]
@@ -34,6 +39,13 @@ def formatted(template: str, rows: Sequence[Row], heads: Mapping[str, str]) -> I
     _filled(text, heads, heads)  # a wrong field is wrong for no rows, too
     for row in rows:
         yield from _filled(text, row, heads).split("\n")
+
+
+def with_column(template: str, name: str) -> str:
+    """Return a template with one more field, if it is a table of fields without it: of what a flag asks for."""
+    is_table = template.startswith(_TABLE) and template.strip() != _TABLE
+    is_there = any(found[2] == name for found in _ACTION.finditer(template))
+    return f"{template}\\t{{{{.{name}}}}}" if is_table and not is_there else template
 
 
 def _filled(text: str, row: Row, heads: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
-from builder.cli.arguments import TRUE, add_large_layers, is_true, new_store_parser, root_of
+from builder.cli.arguments import add_large_layers, is_true, new_store_parser, root_of
 from builder.cli.limit_flags import add_limits
 from builder.cli.limits import with_limits
 from builder.cli.options import parse_build_args, parse_memory_size, parse_pairs
@@ -219,7 +219,9 @@ def _mount(word: str) -> ContainerMount:
     kind = fields.pop("type", "volume")
     target = next((fields.pop(name) for name in _TARGETS if name in fields), "")
     source = next((fields.pop(name) for name in _SOURCES if name in fields), "")
-    readonly = next((fields.pop(name) for name in ("readonly", "ro") if name in fields), "false") in TRUE
+    readonly = is_true(
+        next((fields.pop(name) for name in ("readonly", "ro") if name in fields), "false"), "--mount readonly"
+    )
     size = fields.pop("tmpfs-size", "")
     fields.pop("bind-propagation", "")
     if kind not in (_BIND, _TMPFS):

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.diagnostics import render_error
 from builder.cli.display.inspected import add_format, document_printer
-from builder.cli.display.template import formatted
-from builder.cli.display.text import age_text, print_note, size_text, table_lines
+from builder.cli.display.template import formatted, with_column
+from builder.cli.display.text import age_text, print_note, size_text
 from builder.containers.changes import CommitRequest, commit_container, container_diff
 from builder.containers.listing import ListedContainer, describe_containers, list_containers
 from builder.containers.remove import remove_containers
@@ -128,11 +128,10 @@ def _print_list(found: Sequence[ListedContainer], arguments: argparse.Namespace)
     rows = [_row(one, whole=arguments.no_trunc) for one in found]
     if arguments.quiet:
         lines = iter([row["ID"] for row in rows])
-    elif arguments.format:
-        lines = formatted(arguments.format, rows, _HEADS)
     else:
-        names = ["ID", "Image", "Command", "RunningFor", "Status", "Names", *(["Size"] if arguments.size else [])]
-        lines = table_lines([_HEADS[name] for name in names], [[row[name] for name in names] for row in rows])
+        columns = ["ID", "Image", "Command", "RunningFor", "Status", "Names", *(["Size"] if arguments.size else [])]
+        template = with_column(arguments.format, "Size") if arguments.size else arguments.format
+        lines = formatted(template, rows, _HEADS, columns)
     for line in lines:
         print(line)
 

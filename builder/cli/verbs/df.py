@@ -53,14 +53,12 @@ def df_command(argv: list[str]) -> int:
             raise UsageError("-v has no --format", hint="--json has all of it.")
         _print_sections(found)
     else:
-        template = arguments.format if arguments.format not in ("", "table") else _TABLE
-        for line in formatted(template, [_row(row) for row in found.rows], _HEADS):
+        for line in formatted(arguments.format, [_row(row) for row in found.rows], _HEADS, tuple(_HEADS)):
             print(line)
     return 0
 
 
 _LISTS = ("images", "containers", "cache", "copies")
-_TABLE = "table " + r"\t".join(f"{{{{.{name}}}}}" for name in _HEADS)
 
 
 def _row(row: UsageRow) -> dict[str, str]:

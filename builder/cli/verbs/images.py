@@ -8,19 +8,19 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from builder.cli.arguments import new_store_parser, root_of
+from builder.cli.arguments import is_true, new_store_parser, root_of
 from builder.cli.display.diagnostics import render_error
 from builder.cli.display.image_tables import (
+    HISTORY_COLUMNS,
     HISTORY_HEADS,
     IMAGE_HEADS,
-    TABLE_OF_HISTORY,
     docker_history,
     history_lines,
-    image_lines,
+    image_columns,
     image_row,
     tree_lines,
 )
-from builder.cli.display.template import formatted
+from builder.cli.display.template import formatted, with_column
 from builder.cli.display.text import print_note
 from builder.engine import images
 from builder.errors import UsageError
@@ -69,10 +69,10 @@ def images_command(argv: list[str]) -> int:
     rows = [image_row(image, whole=arguments.no_trunc) for image in found]
     if arguments.quiet:
         lines: Iterable[str] = dict.fromkeys(row["ID"] for row in rows)
-    elif arguments.format not in ("", "table"):
-        lines = formatted(arguments.format, rows, IMAGE_HEADS)
     else:
-        lines = image_lines(rows, digests=arguments.digests, sizes=arguments.sizes)
+        template = with_column(arguments.format, "Digest") if arguments.digests else arguments.format
+        columns = image_columns(digests=arguments.digests, sizes=arguments.sizes)
+        lines = formatted(template, rows, IMAGE_HEADS, columns)
     for line in lines:
         print(line)
     return 0
@@ -122,8 +122,8 @@ def history_command(argv: list[str]) -> int:
     whole, human = arguments.no_trunc, arguments.human
     if arguments.quiet or arguments.format:
         rows = docker_history(history.id, steps, whole=whole, human=human)
-        template = TABLE_OF_HISTORY if arguments.format == "table" else arguments.format
-        lines = formatted("{{.ID}}" if arguments.quiet else template, rows, HISTORY_HEADS)
+        template = "{{.ID}}" if arguments.quiet else arguments.format
+        lines = formatted(template, rows, HISTORY_HEADS, HISTORY_COLUMNS)
     else:
         lines = history_lines(steps, whole=whole, human=human, chain_ids=arguments.chain_ids)
     for line in lines:
@@ -136,9 +136,7 @@ def _no_human(word: str) -> str:
     name, equals, value = word.partition("=")
     if not equals or name not in ("-H", "--human"):
         return word
-    if value.lower() not in ("true", "1", "false", "0"):
-        raise UsageError(f"{word}: {value!r} is neither true nor false")
-    return "--no-human" if value.lower() in ("false", "0") else "--human"
+    return "--human" if is_true(value, name) else "--no-human"
 
 
 def tag_parser() -> argparse.ArgumentParser:
