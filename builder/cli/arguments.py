@@ -115,6 +115,18 @@ def new_store_parser(verb: str, description: str, *, epilog: str = "") -> argpar
     return parser
 
 
+def add_image(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Let a parser know an image of the store, or `several`."""
+    help_ = "a name, an ID, or the beginning of an ID"
+    parser.add_argument("image", nargs="+" if several else None, metavar="IMAGE", help=help_)
+
+
+def add_container(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Let a parser know a container, or `several`."""
+    help_ = "its name, ID, or the beginning of its ID"
+    parser.add_argument("container", nargs="+" if several else None, metavar="CONTAINER", help=help_)
+
+
 def root_of(arguments: argparse.Namespace) -> str:
     """Return the path of the store that parsed arguments mean. Raises UsageError."""
     return store_root(arguments.root, os.environ)

@@ -16,6 +16,7 @@ from builder.containers.request import ContainerRequest
 from builder.containers.session import ContainerSession
 from builder.errors import UsageError
 from builder.oci.config import RuntimeConfig
+from builder.oci.digest import short_digest
 from builder.oci.platform import host_platform, parse_platform
 from builder.store.container_record import ContainerRecord, new_id
 from builder.store.containers import HeldContainer
@@ -40,7 +41,7 @@ def new_container(request: ContainerRequest, session: ContainerSession) -> Itera
         argv=_argv(runtime),
         runtime=runtime,
         network=request.network,
-        hostname=request.hostname or identifier[:12],
+        hostname=request.hostname or short_digest(identifier),
         options=request.options,
         mounts=request.mounts,
         isolation=request.isolation,

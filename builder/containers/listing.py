@@ -9,7 +9,7 @@ from builder.containers.session import ContainerSession, open_session
 from builder.errors import PybuildError
 from builder.image.timestamp import format_timestamp
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import Digest
+from builder.oci.digest import Digest, short_digest
 from builder.oci.reference import parse_reference
 from builder.store.container_record import ContainerRecord
 from builder.store.containers import Containers
@@ -37,7 +37,7 @@ def list_containers(root: str, *, sizes: bool = False, notify: Notify) -> tuple[
     with open_session(root, notify=notify) as session:
         containers = session.containers
         for identifier, reason in containers.damaged():
-            notify(f"container {identifier[:12]} is left out: {reason}")
+            notify(f"container {short_digest(identifier)} is left out: {reason}")
         records = [containers.seen(record) for record in containers.walk()]
         if sizes and records:
             session.enter()
@@ -64,10 +64,10 @@ def image_name(record: ContainerRecord, store: Store) -> str:
     try:
         reference = parse_reference(record.image)
     except PybuildError:
-        return record.image_id.encoded[:12]
+        return short_digest(record.image_id)
     found = store.names.find(reference)
     is_same = found is not None and record.manifest.digest in {found.digest, *_members(store, found)}
-    return record.image if is_same else record.image_id.encoded[:12]
+    return record.image if is_same else short_digest(record.image_id)
 
 
 def _members(store: Store, descriptor: Descriptor) -> Iterator[Digest]:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from builder.dockerfile.syntax import read_instructions
 from builder.errors import PybuildError
 from builder.image.listing import load_local
+from builder.oci.digest import short_digest
 from builder.oci.reference import parse_reference
 from builder.store.containers import Containers
 from builder.store.store import Store, open_store
 
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]+")
-_SHORT = 12
 _LONGEST_DOCKERFILE = 1 << 20  # bytes
 _DOCKERFILES = ("Dockerfile", "Containerfile")
 
@@ -35,7 +35,7 @@ def image_words(root: str, begin: str) -> list[str]:
 def _image_ids(store: Store) -> Iterator[str]:
     for entry in {entry.digest: entry for entry in store.names.entries()}.values():
         try:
-            yield load_local(store, entry).id.encoded[:_SHORT]
+            yield short_digest(load_local(store, entry).id)
         except PybuildError:
             continue  # an image of which not all is here
 

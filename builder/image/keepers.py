@@ -16,13 +16,12 @@ from builder.image.image import Image
 from builder.image.listing import find_descriptor
 from builder.image.sizes import images_below
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import Digest
+from builder.oci.digest import Digest, short_digest
 from builder.oci.reference import reference_or_none
 from builder.store.names import name_of
 from builder.store.reachability import reachable_from
 from builder.store.store import Store
 
-_SHORT = 12
 _LEAST_DIGITS = 4
 _PLACE_PARTS = 5
 """Context, Dockerfile, platform, stage, position (solve/making.py)."""
@@ -113,7 +112,7 @@ def _told(store: Store, contents: DiskContents) -> Iterator[tuple[Digest, Keeper
     """Yield each blob that an image or a container leads to, with that."""
     for entry in contents.entries:
         reference = reference_or_none(name_of(entry))
-        name = reference.familiar if reference else name_of(entry) or f"{entry.digest.encoded[:_SHORT]} (no name)"
+        name = reference.familiar if reference else name_of(entry) or f"{short_digest(entry.digest)} (no name)"
         for digest, role in _roles(store, entry, contents.below[entry.digest]):
             yield digest, Keeper("image", name, role)
     for record, _ in contents.containers:

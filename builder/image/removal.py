@@ -8,14 +8,12 @@ from __future__ import annotations
 from builder.errors import PybuildError, ReferenceFormatError, StoreError
 from builder.image.listing import find_descriptor, load_local
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import ChainID, DiffID, Digest, chain_ids
+from builder.oci.digest import ChainID, DiffID, Digest, chain_ids, short_digest
 from builder.oci.reference import parse_reference
 from builder.store.containers import Containers
 from builder.store.prune import remove_images
 from builder.store.reachability import reachable_from, references_of
 from builder.store.store import Store
-
-_SHORT = 12
 
 
 def remove_image(store: Store, text: str, *, force: bool = False) -> list[str]:
@@ -28,7 +26,7 @@ def remove_image(store: Store, text: str, *, force: bool = False) -> list[str]:
     descriptor = store.names.get(name) if name else find_descriptor(store, text)
     names = store.names.names_of(descriptor.digest)
     if not name and len(names) > 1 and not force:
-        short = _hex(text)[:_SHORT]
+        short = short_digest(text)
         raise StoreError(
             f"conflict: unable to delete {short} (must be forced) - image is referenced in multiple repositories",
             hint=f"Its names are {', '.join(names)}. Remove one of them, or use --force.",
@@ -54,7 +52,7 @@ def _is_run(store: Store, descriptor: Descriptor, text: str, *, is_name: bool, f
     running = [record for record in users if containers.is_running(record)]
     if not users:
         return False
-    image = users[0].image_id.encoded[:_SHORT]
+    image = short_digest(users[0].image_id)
     hint = f"'pybuild rm {users[0].name}' removes the container."
     if is_name and not force:
         raise StoreError(
@@ -111,7 +109,3 @@ def _familiar(name: str) -> str:
         return parse_reference(name).familiar
     except ReferenceFormatError:
         return name  # somebody else's tool wrote it
-
-
-def _hex(text: str) -> str:
-    return text.removeprefix("sha256:")

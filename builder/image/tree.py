@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 
 from builder.image.describe import layer_rows
 from builder.image.sizes import images_below, images_in
-from builder.oci.digest import Digest
+from builder.oci.digest import Digest, short_digest
 from builder.oci.reference import reference_or_none
 from builder.store.store import Store
-
-_SHORT = 12
 
 
 @dataclass(slots=True)
@@ -41,7 +39,7 @@ def layer_tree(store: Store) -> list[LayerNode]:
     roots: list[LayerNode] = []
     names = _names(store)
     for image in sorted(images_in(store), key=lambda one: (names.get(one.id, ["~"]), one.id)):
-        called = names.get(image.id) or [image.id.encoded[:_SHORT]]
+        called = names.get(image.id) or [short_digest(image.id)]
         siblings, parent = roots, None
         for row in layer_rows(store, image):
             if not row.get("layer"):

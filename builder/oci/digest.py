@@ -15,6 +15,7 @@ from builder.errors import ReferenceFormatError
 
 # Only sha256 and sha512 are registered; blake3 is on the spec's development branch. Unknown, well-formed
 # algorithms may be carried in documents, but never become a path or are trusted as verified.
+_SHORT_DIGITS = 12
 _HEX_LENGTHS = {"sha256": 64, "sha512": 128}
 _GRAMMAR = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+")
 _HEX = re.compile(r"[0-9a-f]+")
@@ -44,6 +45,11 @@ class ChainID(Digest):
     """Identity of a stack of layers."""
 
     __slots__ = ()
+
+
+def short_digest(text: str) -> str:
+    """Return the first 12 hex digits of a digest, or of an ID without an algorithm: the length that docker shows."""
+    return text.rpartition(":")[2][:_SHORT_DIGITS]
 
 
 def parse_digest(text: str) -> Digest:

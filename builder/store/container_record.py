@@ -10,14 +10,11 @@ from typing import Any, Literal
 from builder.errors import StoreError
 from builder.oci.config import RuntimeConfig, runtime_from_json
 from builder.oci.descriptor import Descriptor, descriptor_from_json
-from builder.oci.digest import Digest, parse_digest
+from builder.oci.digest import Digest, parse_digest, short_digest
 from builder.oci.run_options import NO_OPTIONS, RunOptions, run_options_from_json
 from builder.store import formats
 
 State = Literal["created", "running", "exited"]
-
-SHORT = 12
-"""Hex digits of an ID that are shown, as docker does."""
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _ID_BYTES = 32
@@ -67,7 +64,7 @@ class ContainerRecord:
 
     @property
     def short_id(self) -> str:
-        return self.id[:SHORT]
+        return short_digest(self.id)
 
     def to_json(self) -> dict[str, Any]:
         members = {name: getattr(self, name) for name in _PLAIN}

@@ -24,9 +24,10 @@ from typing import Any
 
 from builder.errors import PybuildError, StoreError
 from builder.oci import canonical
+from builder.oci.digest import short_digest
 from builder.store import atomic
 from builder.store.checked import open_regular
-from builder.store.container_record import SHORT, ContainerRecord, check_name, record_from_json
+from builder.store.container_record import ContainerRecord, check_name, record_from_json
 from builder.store.os_errors import store_error, translated
 from builder.store.store import Store
 from builder.store.trash import discard
@@ -209,16 +210,16 @@ class Containers:
         path = f"{self._directory}/{name}/{_RECORD}"
         try:
             with open_regular(path) as file:
-                return record_from_json(json.loads(file.read()), f"container {name[:SHORT]}")
+                return record_from_json(json.loads(file.read()), f"container {short_digest(name)}")
         except FileNotFoundError:
             return None  # unfinished, or removed meanwhile
         except OSError as error:
-            raise store_error(error, f"reading container {name[:SHORT]}") from error
+            raise store_error(error, f"reading container {short_digest(name)}") from error
         except StoreError:
             raise
         except (PybuildError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise StoreError(
-                f"the record of container {name[:SHORT]} is damaged: {type(error).__name__}: {error}",
+                f"the record of container {short_digest(name)} is damaged: {type(error).__name__}: {error}",
                 hint=f"Look into it, or remove the container with its changes: rm -r '{self._directory}/{name}'",
             ) from error
 

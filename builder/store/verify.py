@@ -16,11 +16,10 @@ from builder.errors import PybuildError, StoreError, counted
 from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.config import parse_config
 from builder.oci.descriptor import Descriptor
-from builder.oci.digest import Digest
+from builder.oci.digest import Digest, short_digest
 from builder.oci.manifest import Index, Manifest, is_image, parse_manifest
 from builder.oci.media_type import INDEX_TYPES, MANIFEST_TYPES
 from builder.store.checked import removal_hint
-from builder.store.container_record import SHORT
 from builder.store.containers import Containers
 from builder.store.layers import Reader
 from builder.store.reachability import container_images, needed_blobs
@@ -67,7 +66,7 @@ def _verify(store: Store, open_decompressed: Callable[[Reader], Reader] | None) 
         findings |= {*_check_image(store, entry, seen)}
     findings |= {*_check_layers(store, open_decompressed)}
     findings |= {*_check_records(store)}
-    findings |= {Finding(f"container {name[:SHORT]}", reason) for name, reason in Containers(store).damaged()}
+    findings |= {Finding(f"container {short_digest(name)}", reason) for name, reason in Containers(store).damaged()}
     needed = needed_blobs(store)
     stray = sum(size for digest, size in store.blobs.walk() if digest not in needed)
     if stray:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from builder.cli.display.text import age_text, known_size, short_digest, table_lines
+from builder.cli.display.text import age_text, known_size, table_lines
 from builder.engine.images import HistoryStep, ListedImage
 from builder.image.tree import LayerNode
+from builder.oci.digest import short_digest
 from builder.oci.reference import reference_or_none
 
 _STEP_COLUMNS = 56

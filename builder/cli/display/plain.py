@@ -10,8 +10,9 @@ import threading
 import time
 from typing import TextIO
 
-from builder.cli.display.text import blob_line, clean, last_written, short_digest, size_text
+from builder.cli.display.text import blob_line, clean, last_written, size_text
 from builder.errors import counted
+from builder.oci.digest import short_digest
 from builder.solve import events as e
 
 

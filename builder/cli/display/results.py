@@ -15,10 +15,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-from builder.cli.display.text import short_digest, size_text
+from builder.cli.display.text import size_text
 from builder.engine.result import BuildResult, ImageReport
 from builder.errors import PybuildError, counted
 from builder.filesystem.unfinished import written
+from builder.oci.digest import short_digest
 from builder.oci.reference import parse_reference, says_tag
 from builder.solve import events as e
 from builder.solve.event_json import encoded, error_to_json, location_to_json, name_of

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from builder.errors import counted
+from builder.oci.digest import short_digest
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t"}
 # Bidirectional overrides can make a line read as something else (Trojan Source, CVE-2021-42574).
@@ -39,11 +40,6 @@ def size_text(size: float) -> str:
 def known_size(size: int | None) -> str:
     """Return bytes as `size_text` does; N/A, docker's word, where nobody knows."""
     return "N/A" if size is None else size_text(size)
-
-
-def short_digest(digest: str) -> str:
-    """Return the first 12 hex digits, the length docker shows."""
-    return digest.rpartition(":")[2][:12]
 
 
 def blob_line(digest: str, state: str, size: int, seconds: float) -> str:

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from builder.cli.display.text import short_digest, size_text
+from builder.cli.display.text import size_text
+from builder.oci.digest import short_digest
 from builder.solve import events as e
 
 _REFRESH_PER_SECOND = 10

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from builder.cli.display.text import short_digest
+from builder.oci.digest import short_digest
 from builder.solve import events as e
 
 if TYPE_CHECKING:

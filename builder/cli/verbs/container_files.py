@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from builder.cli.arguments import new_store_parser, root_of
+from builder.cli.arguments import add_container, new_store_parser, root_of
 from builder.cli.display.text import print_note
 from builder.containers.files import CopyRequest, copy_in, copy_out, run_mounted, unpack_in, write_out
 from builder.errors import PybuildError, UsageError
@@ -76,7 +76,7 @@ def _side(word: str) -> tuple[str, str]:
 def export_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild export`."""
     parser = new_store_parser("export", "Write a container's root file system as a tar: no layers, no config.")
-    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_container(parser)
     parser.add_argument("-o", "--output", default="", metavar="FILE", help="write here instead of to standard output")
     return parser
 
@@ -104,7 +104,7 @@ def mount_parser() -> argparse.ArgumentParser:
         "mount", "Run a command of this machine that sees the whole tree of a container.", epilog=_MOUNT_EPILOG
     )
     parser.usage = "pybuild mount [OPTIONS] CONTAINER [-- COMMAND [ARGUMENT...]]"
-    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_container(parser)
     return parser
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from builder.cli.arguments import new_store_parser, root_of
+from builder.cli.arguments import add_container, new_store_parser, root_of
 from builder.cli.display.diagnostics import render_error
 from builder.cli.display.inspected import add_format, document_printer
 from builder.cli.display.template import formatted, with_column
@@ -34,7 +34,7 @@ def start_parser() -> argparse.ArgumentParser:
     parser = new_store_parser(
         "start", "Run the command of a container again, in the foreground, on the same writable layer."
     )
-    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_container(parser)
     parser.add_argument("-a", "--attach", action="store_true", help="accepted; a container is always attached")
     parser.add_argument("-i", "--interactive", action="store_true", help="connect stdin, and the terminal")
     return parser
@@ -177,7 +177,7 @@ def _ago(timestamp: int) -> str:
 def container_inspect_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild container inspect`."""
     parser = new_store_parser("container inspect", "Print what containers are, as JSON.")
-    parser.add_argument("container", nargs="+", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_container(parser, several=True)
     add_format(parser)
     return parser
 
@@ -193,7 +193,7 @@ def container_inspect_command(argv: list[str]) -> int:
 def rm_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild rm`."""
     parser = new_store_parser("rm", "Remove containers with their writable layers.")
-    parser.add_argument("container", nargs="+", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_container(parser, several=True)
     parser.add_argument(
         "-f", "--force", action="store_true", help="also one that runs, which is killed; ignore missing ones"
     )
@@ -219,7 +219,7 @@ def diff_parser() -> argparse.ArgumentParser:
     parser = new_store_parser(
         "diff", "Show what a container changed: A added, C changed, D deleted. A commit has the same in its layer."
     )
-    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_container(parser)
     return parser
 
 
@@ -234,7 +234,7 @@ def diff_command(argv: list[str]) -> int:
 def commit_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild commit`."""
     parser = new_store_parser("commit", "Make an image of a container: its image's layers, and one of what it changed.")
-    parser.add_argument("container", metavar="CONTAINER", help="its name, ID, or the beginning of its ID")
+    add_container(parser)
     parser.add_argument(
         "name", nargs="?", default="", metavar="NAME[:TAG]", help="what to call the image (default: it has only an ID)"
     )

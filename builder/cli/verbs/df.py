@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from builder.cli.arguments import new_store_parser, root_of
 from builder.cli.display.template import formatted
-from builder.cli.display.text import age_text, clean, known_size, print_note, short_digest, size_text, table_lines
+from builder.cli.display.text import age_text, clean, known_size, print_note, size_text, table_lines
 from builder.cli.options import parse_disk_size
 from builder.engine import df
 from builder.errors import UsageError
 from builder.image.disk_usage import UsageRow
 from builder.image.keepers import KeptBlob
+from builder.oci.digest import short_digest
 
 _HEADS = {"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE"}
 _WORDS = 44
@@ -90,14 +91,14 @@ def _sections(found: df.DiskUsage) -> Iterator[tuple[str, Sequence[str], Iterato
     yield (
         "Containers",
         ["CONTAINER ID", "NAME", "IMAGE", "STATE", "SIZE"],
-        ([one.id[:12], one.name, one.image, one.state, size_text(one.bytes)] for one in found.containers),
+        ([short_digest(one.id), one.name, one.image, one.state, size_text(one.bytes)] for one in found.containers),
     )
     yield "Build cache", ["STEP", "MADE BY", "LAYER", "SIZE", "SHARED", "LAST USED"], (
         [one.step, one.words if len(one.words) <= _WORDS else f"{one.words[: _WORDS - 1]}…", short_digest(one.layer),
          size_text(one.bytes), str(one.shared).lower(), age_text(time.time() - one.used)]
         for one in found.cache
     )  # fmt: skip
-    yield "Cache mounts", ["NAME", "SIZE"], ([name[:12], size_text(size)] for name, size in found.mounts)
+    yield "Cache mounts", ["NAME", "SIZE"], ([short_digest(name), size_text(size)] for name, size in found.mounts)
     yield (
         "Working copies",
         ["LAYER", "FORM", "SIZE"],

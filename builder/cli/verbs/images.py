@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from builder.cli.arguments import is_true, new_store_parser, root_of
+from builder.cli.arguments import add_image, is_true, new_store_parser, root_of
 from builder.cli.display.diagnostics import render_error
 from builder.cli.display.image_tables import (
     HISTORY_COLUMNS,
@@ -93,7 +93,7 @@ def _tree(arguments: argparse.Namespace) -> int:
 def history_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild history`."""
     parser = new_store_parser("history", "Show the steps of an image, and the layer each one made.")
-    parser.add_argument("image", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
+    add_image(parser)
     parser.add_argument("--layers", action="store_true", help="only the steps that made layers")
     parser.add_argument(
         "--chain-ids", action="store_true", help="also the ID of each layer together with all below it: what came of it"
@@ -142,7 +142,7 @@ def _no_human(word: str) -> str:
 def tag_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild tag`."""
     parser = new_store_parser("tag", "Give an image further names.")
-    parser.add_argument("image", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
+    add_image(parser)
     parser.add_argument("name", nargs="+", metavar="NAME[:TAG]", help="a further name")
     return parser
 
@@ -157,7 +157,7 @@ def tag_command(argv: list[str]) -> int:
 def untag_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild untag`."""
     parser = new_store_parser("untag", "Take names from an image, which stays, without one if these were all.")
-    parser.add_argument("image", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
+    add_image(parser)
     parser.add_argument("name", nargs="*", metavar="NAME[:TAG]", help="a name to take away (default: all)")
     return parser
 
@@ -172,7 +172,7 @@ def untag_command(argv: list[str]) -> int:
 def rmi_parser() -> argparse.ArgumentParser:
     """Return the parser of `pybuild rmi`."""
     parser = new_store_parser("rmi", "Remove images.")
-    parser.add_argument("image", nargs="+", metavar="IMAGE", help="a name, an ID, or the beginning of an ID")
+    add_image(parser, several=True)
     parser.add_argument(
         "-f",
         "--force",

@@ -13,11 +13,12 @@ from builder.cli.arguments import build_parser, parse_build_arguments
 from builder.cli.display.graph_page import graph_page
 from builder.cli.display.graph_text import dot_lines, mermaid_lines
 from builder.cli.display.plain import WarningsDisplay
-from builder.cli.display.text import clean, clipped, short_digest
+from builder.cli.display.text import clean, clipped
 from builder.cli.request import request_from
 from builder.engine.build import dry_run
 from builder.engine.plan_graph import PlanGraph, plan_graphs
 from builder.errors import UsageError, counted
+from builder.oci.digest import short_digest
 from builder.plan.step import dependencies
 from builder.solve.dry_run import DryRun, StepStatus
 from builder.solve.event_json import difference_to_json
