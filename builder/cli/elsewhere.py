@@ -52,7 +52,7 @@ ELSEWHERE: Mapping[str, str] = {
     "system reset": "'pybuild prune --whole-store' deletes the store.",
     # Building.
     "bake": "Write a script with a pybuild line for each target.",
-    **dict.fromkeys(("debug", "dap"), "A failed RUN says how to open a shell at that point."),
+    **dict.fromkeys(("debug", "dap"), "'pybuild --on-error=shell' opens a shell where a RUN failed, 'pybuild --step' stops after each step."),
     **{f"{group} {word}": _NO_BUILDERS for group in ("builder", "buildx")
        for word in ("create", "inspect", "install", "ls", "rm", "stop", "uninstall", "use")},
     **{f"{group} history": "'pybuild history IMAGE' shows the steps of an image, --metadata-file those of a build."
@@ -65,7 +65,7 @@ ELSEWHERE: Mapping[str, str] = {
     "import": "A Dockerfile of 'FROM scratch' and 'ADD FILE.tar /' makes an image of a root file system.",
     "mkcw": "No disk images are made.",
     # Images.
-    "image diff": "'pybuild history IMAGE' shows the layer of each step.",
+    "image diff": "'pybuild explain IMAGE OTHER' compares two images.",
     "image exists": "'pybuild inspect IMAGE >/dev/null' succeeds when it is there.",
     **dict.fromkeys(("image mount", "image unmount"), _LOOK_INTO_IMAGE),
     "image scp": "'pybuild save IMAGE | ssh HOST pybuild load' sends an image.",
