@@ -52,7 +52,10 @@ ELSEWHERE: Mapping[str, str] = {
     "system reset": "'pybuild prune --whole-store' deletes the store.",
     # Building.
     "bake": "Write a script with a pybuild line for each target.",
-    **dict.fromkeys(("debug", "dap"), "'pybuild --on-error=shell' opens a shell where a RUN failed, 'pybuild --step' stops after each step."),
+    **dict.fromkeys(
+        ("debug", "dap"),
+        "'pybuild --on-error=shell' opens a shell where a RUN failed, 'pybuild --step' stops after each step.",
+    ),
     **{f"{group} {word}": _NO_BUILDERS for group in ("builder", "buildx")
        for word in ("create", "inspect", "install", "ls", "rm", "stop", "uninstall", "use")},
     **{f"{group} history": "'pybuild history IMAGE' shows the steps of an image, --metadata-file those of a build."
@@ -69,7 +72,7 @@ ELSEWHERE: Mapping[str, str] = {
     "image exists": "'pybuild inspect IMAGE >/dev/null' succeeds when it is there.",
     **dict.fromkeys(("image mount", "image unmount"), _LOOK_INTO_IMAGE),
     "image scp": "'pybuild save IMAGE | ssh HOST pybuild load' sends an image.",
-    "image tree": "'pybuild history IMAGE' shows the layer of each step.",
+    "image tree": "'pybuild images --tree' draws the layers and who shares them.",
     **dict.fromkeys(("image sign", "image trust"), _NOTHING_SIGNED),
     "manifest": _INDEX,
     **dict.fromkeys(("artifact", "source"), "Use podman, buildah or oras for what is no image."),

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from builder.cli.display.diagnostics import paint
 from builder.cli.display.explained import BOLD, DIM, GREEN, RED, YELLOW, text_of
-from builder.cli.display.text import clean, clipped, short_digest, size_text
+from builder.cli.display.text import clean, clipped, size_text
 from builder.engine.comparing import Comparison
 from builder.errors import counted
 from builder.explain.model import ExplainedStep, Explanation
+from builder.oci.digest import short_digest
 
 _MOST_FILES = 40
 _LETTERS = {"added": ("A", GREEN), "changed": ("M", YELLOW), "removed": ("D", RED)}

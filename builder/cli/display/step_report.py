@@ -15,9 +15,11 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 
-from builder.cli.display.text import age_text, clean, clipped, short_digest, size_text
+from builder.cli.display.text import age_text, clean, clipped, size_text
+from builder.errors import counted
 from builder.filesystem.entry import DIRECTORY, FILE
 from builder.layer.changes import LayerChange
+from builder.oci.digest import short_digest
 from builder.plan.step import ImageOp
 from builder.solve.pause import PausedStep
 
@@ -70,7 +72,7 @@ def _origin(step: PausedStep) -> Iterator[str]:
     if isinstance(step.step.op, ImageOp):
         layers = result.stack.layers
         how = "was here already" if result.cached else "was fetched"
-        count = f"{len(layers)} layer{'s' if len(layers) != 1 else ''}"
+        count = counted(len(layers), "layer")
         size = size_text(sum(layer.bytes for layer in layers))
         yield f"  image  {short_digest(str(step.step.op.manifest_digest))}  {how}: {count}, {size}"
         return
