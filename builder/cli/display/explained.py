@@ -22,6 +22,7 @@ DIM, BOLD, GREEN, YELLOW, RED = "2", "1", "32", "33", "31"
 _HEAD = ("STEP", "LINE", "LAYER", "ADDED", "MODIFIED", "DELETED", "SIZE", "HIDDEN", "CACHE")
 _RIGHT = (1, 3, 4, 5, 6, 7)
 _NO_WIDTH = 1 << 30
+_FOLLOWS = re.compile(r"follows step \d+( of \S+)?")
 _DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
@@ -42,9 +43,20 @@ def explanation_lines(explained: Explanation, *, width: int = 0, colour: bool = 
         line = f"{start}  {clipped(text_of(step), room, 0)}"
         yield paint(line, _colour_of(step), colour)
         if step.cache == "ran" and step.reason not in ("", FIRST_BUILD):
-            yield paint(f"{' ' * len(start)}  ↳ {clean(step.reason)}", YELLOW, colour)
+            yield _reason_line(step.reason, len(start) + 2, width, colour)
     yield ""
     yield from summary_lines(explained, colour=colour)
+
+
+def _reason_line(reason: str, column: int, width: int, colour: bool) -> str:
+    """Return why a step ran, below its instruction or, where that is too far right, as far left as it needs."""
+    text = clean(reason)
+    # Which step it follows is all that is new: what that one does stands in its own line.
+    follows = _FOLLOWS.match(text) if width else None
+    if follows is not None:
+        text = follows[0]
+    indent = max(4, min(column, width - len(text) - 3)) if width else column
+    return paint(f"{' ' * indent}↳ {clipped(text, width - indent - 2, 0) if width else text}", YELLOW, colour)
 
 
 def _heading(explained: Explanation, colour: bool) -> Iterator[str]:
