@@ -8,23 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import builder
+from builder import __version__
 from builder.engine.explaining import Explained
 from builder.engine.why import why
 from builder.errors import PybuildError
+from builder.explain.dive import dive_score
 from builder.explain.model import FIRST_BUILD, ExplainedStep
 from builder.explain.page.inputs import MAX_BLOB_BYTES, Chain, PageInputs, StepFacts
+from builder.explain.page.write import LANGUAGES, page_bytes
 from builder.oci.digest import Digest
 from builder.solve.entry_line import described
 from builder.solve.reason.facts import Facts
 
+__all__ = ["LANGUAGES", "explain_page", "page_inputs"]
+
 _MAX_FILES = 2_000
+
+
+def explain_page(
+    explained: Explained, *, other: Explained | None = None, contents: bool = False, language: str = "en"
+) -> bytes:
+    """Return the page of an image, in UTF-8, beside `other` when there is one. Raises StoreError."""
+    return page_bytes(page_inputs(explained, other=other, contents=contents, language=language))
 
 
 def page_inputs(
     explained: Explained, *, other: Explained | None = None, contents: bool = False, language: str = "en"
 ) -> PageInputs:
-    """Return what the page of `explained` is made of, beside `other` when there is one. Raises StoreError."""
+    """Return what `explain_page` makes the page of."""
     explanation = explained.explanation
     image = explained.image
     return PageInputs(
@@ -36,8 +47,9 @@ def page_inputs(
         blobs=dict(_blobs(explained)) if contents else {},
         contents=contents,
         other=None if other is None else other.explanation,
+        efficiency=dive_score(explained.stories()).efficiency,
         language=language,
-        version=builder.__version__,
+        version=__version__,
     )
 
 

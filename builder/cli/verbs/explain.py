@@ -26,6 +26,7 @@ from builder.cli.display.transfers import PULLED, LateTransferDisplay
 from builder.cli.display.why import foretold_lines, foretold_to_json, why_lines
 from builder.engine.build_record import BuildRecord
 from builder.engine.comparing import compare_images
+from builder.engine.explain_page import LANGUAGES, explain_page
 from builder.engine.explaining import Explained, open_explained, step_named
 from builder.engine.foretell import foretell
 from builder.engine.step_graph import StepNode, graph_of_record
@@ -33,6 +34,7 @@ from builder.engine.why import why
 from builder.errors import PybuildError, UsageError, counted
 from builder.explain.dive import dive_score
 from builder.explain.model import ExplainedStep
+from builder.filesystem.unfinished import written
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMGT]?B?)", re.IGNORECASE)
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -57,6 +59,12 @@ def explain_parser() -> argparse.ArgumentParser:
         "--if-changed", nargs="+", action="extend", default=[], metavar="PATH",
         help="which steps an edit of these files of the context would run again, and what it would cost",
     )  # fmt: skip
+    parser.add_argument("--html", metavar="FILE", help="write a page that shows all of it, without network or server")
+    parser.add_argument("--with", dest="beside", metavar="IMAGE", help="with --html: a second image, what both share")
+    parser.add_argument(
+        "--contents", action="store_true", help="with --html: put in small layers, and values of secrets"
+    )
+    parser.add_argument("--lang", default="en", choices=LANGUAGES, help="with --html: the language of the page")
     parser.add_argument("--depth", type=int, default=0, metavar="N", help="how deep the tree of a step goes")
     parser.add_argument("--platform", default="", help="which image of an index (default: this machine's)")
     parser.add_argument(
@@ -73,15 +81,39 @@ def explain_command(argv: list[str]) -> int:
     arguments = explain_parser().parse_intermixed_args(argv)
     views = {
         "--file": arguments.file, "--waste": arguments.waste, "--ids": arguments.ids, "--why": arguments.why,
-        "--if-changed": arguments.if_changed, "STEP": arguments.other if not arguments.why else None,
+        "--if-changed": arguments.if_changed, "--html": arguments.html,
+        "STEP": arguments.other if not arguments.why else None,
     }  # fmt: skip
     chosen = [word for word, value in views.items() if value]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} show different things", hint="Ask for one of them at a time.")
+    _require_html(arguments)
     limits = _limits(arguments)
     with _opened(arguments, arguments.image) as explained:
-        _print(_view(arguments, explained))
+        if arguments.html:
+            _write_page(arguments, explained)
+        else:
+            _print(_view(arguments, explained))
         return _judged(explained, *limits)
+
+
+def _require_html(arguments: argparse.Namespace) -> None:
+    given = {"--with": arguments.beside, "--contents": arguments.contents, "--lang": arguments.lang != LANGUAGES[0]}
+    for flag, value in given.items():
+        if value and not arguments.html:
+            raise UsageError(f"{flag} is about the page", hint=f"Name its file: --html page.html {flag}")
+
+
+def _write_page(arguments: argparse.Namespace, explained: Explained) -> None:
+    with ExitStack() as stack:
+        second = stack.enter_context(_opened(arguments, arguments.beside)) if arguments.beside else None
+        page = explain_page(explained, other=second, contents=arguments.contents, language=arguments.lang)
+    try:
+        with written(arguments.html) as file:
+            file.write(page)
+    except OSError as error:
+        raise UsageError(f"cannot write {arguments.html}: {error.strerror}") from error
+    print_note(f"wrote {arguments.html}: {size_text(len(page))}")
 
 
 def _view(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:

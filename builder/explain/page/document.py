@@ -42,7 +42,7 @@ def page_document(inputs: PageInputs, paths: Paths) -> JsonObject:
     return {
         "version": VERSION,
         "pybuild": inputs.version,
-        "image": _image(explanation),
+        "image": _image(explanation) | {"efficiency": inputs.efficiency},
         "dockerfile": None if explanation.dockerfile is None else {
             "name": explanation.dockerfile[0], "text": masker.text(explanation.dockerfile[1]),
         },

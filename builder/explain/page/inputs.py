@@ -54,6 +54,8 @@ class PageInputs(NamedTuple):
     """Values that are never in it, whatever was asked for."""
     other: Explanation | None = None
     """A second image, to be compared with."""
+    efficiency: float = 1.0
+    """As dive computes it."""
     language: str = "en"
     version: str = ""
     """Of pybuild."""

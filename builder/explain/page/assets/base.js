@@ -44,7 +44,8 @@ function form(key, values) {
   return Array.isArray(word) ? word[values && values.n === 1 ? 0 : 1] : word;
 }
 function t(key, values) {
-  return form(key, values).replace(/\{(\w+)\}/g, (_, name) => String(name === "n" ? count(values.n) : values[name]));
+  const word = form(key, values), text = word.replace(/\{(\w+)\}/g, (_, name) => String(name === "n" ? count(values.n) : values[name]));
+  return /^\{(step|later|by)\}/.test(word) ? text[0].toUpperCase() + text.slice(1) : text;
 }
 function tn(key, values) {
   return form(key, values).split(/\{(\w+)\}/).map((part, at) =>

@@ -12,7 +12,7 @@ function pickColumns() {
   const want = (test) => { for (let p = 1; p < F.n; p++) if (!found.includes(p) && test(p)) return found.push(p); };
   const isFile = (p) => { const v = sees1(p); return v >= 0 && F.kind[v] === FILE && F.size[v] > 0; };
   if (S.path > 0 && isFile(S.path)) found.push(S.path);
-  else want((p) => isFile(p) && F.layer[sees1(p)] > top / 2);
+  else want((p) => isFile(p) && F.count[p] > 1) || want((p) => isFile(p) && F.layer[sees1(p)] > top / 2 && F.names[p][0] !== ".");
   want((p) => isFile(p) && /^(passwd|hosts|os-release|profile)$/.test(F.names[p])) || want((p) => isFile(p) && F.layer[sees1(p)] === 0);
   want((p) => sees1(p) < 0 && versionsOf(p, 0, top).all.some((v) => F.how[v] === DELETED && F.kind[v] === FILE));
   const folder = found.length ? pathOf(F.parent[found[0]]) : "/";
@@ -45,7 +45,7 @@ function drawContainer() {
   const focused = document.activeElement && document.activeElement.dataset.act;
   put(byId("acts"), Object.keys(can).map((each) => h("button.pick", { "data-act": each, disabled: !can[each], onclick: () => doAct(each) }, t("act_" + each))));
   if (focused) byId("acts").querySelector(`[data-act=${focused}]`).focus();
-  put(byId("terminal"), box.log.map(([kind, text]) => h("span", { class: kind }, text + "\n")));
+  put(byId("terminal"), (box.log.length ? box.log : [["mut", t("pressRun")]]).map(([kind, text]) => h("span", { class: kind }, text + "\n")));
   byId("terminal").scrollTop = 1e6;
 }
 // The lines of `pybuild diff`: what the writable layer holds, folders on the way with it.

@@ -53,10 +53,12 @@ async function drawLab() {
     card(1, t("cardTar", { layer: layer.name, size: bytes(held ? tar.length : layer.tar_size) }), held ? hexDump(tar, lab.flip) : [h("p", t(M.blobs[at] ? "tarZstd" : "tarNotHere")), h("p.mut", t("tarAsk"))], "tar"),
     card(2, t("cardDiff"), [verdictOf(diff, layer.diff_id, held ? "computed" : lab.flip ? "pretended" : "recorded"), shell(isGzip(at) ? "gunzip < blob | sha256sum" : "sha256sum < layer.tar")], "diff"),
     card(3, t("cardLayer"), [digest ? verdictOf(digest, layer.digest, held ? "computed" : "recorded") : h("p.bad", "✗ " + t("fellUnknown")), digest === diff ? h("p.mut", t("notPacked")) : "", shell(held ? `sha256sum blob  # ${count(blob.length)} B` : `sha256sum blobs/sha256/${short(layer.digest)}…`)], "blob"),
-    card(4, t("cardChain"), [h("ol.ladder", OWN.map((each, rank) => h("li", { class: chains[rank] !== LAYERS[each].chain_id ? "fell" : rank === lab.layer ? "on" : "" }, layerChip(each, "small"), " ", code(short(chains[rank])), " ", h("span", chains[rank] === LAYERS[each].chain_id ? h("span.ok", "✓") : h("span.bad", "✗"))))),
+    card(4, t("cardChain"), [h("ol.ladder", OWN.map((each, rank) => h("li", { class: chains[rank] !== LAYERS[each].chain_id ? "fell" : rank === lab.layer ? "on" : "" }, layerChip(each, "small"), " ", code(short(chains[rank])), " ", h("span", chains[rank] === LAYERS[each].chain_id ? h("span.ok", "✓") : h("span.bad", "✗")))).reverse()),
       shell(lab.layer ? `sha256("${short(chains[lab.layer - 1])}… ${short(diff)}…")` : t("chainFirst"))], "chain"),
     card(5, t("cardConfig"), [MASKED ? h("p", t("configMasked", { names: M.config.masked.map((each) => shown(each) || t("aPassword")).join(", ") })) : verdictOf(id, M.image.id, "computed"), quoted(config, [[diff, diff !== layer.diff_id]])], "config"),
     card(6, t("cardManifest"), [top ? verdictOf(top, M.image.manifest, "computed") : h("p.bad", "✗ " + t("fellUnknown")), quoted(manifest, [[id || M.image.id, id && id !== M.image.id], [digest || layer.digest, digest !== layer.digest]])], "manifest"));
+  const chosen = byId("flow").querySelector(".ladder .on, .ladder .fell");
+  if (chosen) chosen.parentNode.scrollTop = chosen.offsetTop - chosen.parentNode.offsetTop - 60;
   byId("lab-time").textContent = t("digestsIn", { n: chains.length + (held ? 2 : 0) + (MASKED ? 0 : 1) + 1, time: decimals[1].format(performance.now() - started) + SPACE + "ms" });
 }
 const card = (number, title, body, kind) => h("article.card", { class: kind }, h("h3", h("span.step-no", number), " ", title), body);
@@ -72,14 +74,14 @@ function quoted(text, marks) {
   return h("pre.quoted", { tabindex: 0, role: "group", "aria-label": t("document"), dir: "ltr" }, parts.map((part) => (typeof part === "string" ? shown(part, true) : part)));
 }
 function hexDump(tar, flip) {
-  const lines = [], zero = (from) => { for (let i = from; i < from + 16; i++) if (tar[i]) return false; return true; };
-  for (let at = 0; at < tar.length && lines.length < 40; at += 16) {
+  const lines = [], zero = (from) => { for (let i = from; i < from + 8; i++) if (tar[i]) return false; return true; };
+  for (let at = 0; at < tar.length && lines.length < 60; at += 8) {
     if (zero(at)) {
       let end = at;
-      while (end + 16 < tar.length && zero(end + 16)) end += 16;
-      if (end > at) { lines.push(h("span.mut", `        … ${t("zeros", { n: end + 16 - at })}\n`)); at = end; continue; }
+      while (end + 8 < tar.length && zero(end + 8)) end += 8;
+      if (end > at) { lines.push(h("span.mut", `        … ${t("zeros", { n: Math.min(end + 8, tar.length) - at })}\n`)); at = end; continue; }
     }
-    const part = [...tar.subarray(at, at + 16)];
+    const part = [...tar.subarray(at, at + 8)];
     const text = `${at.toString(16).padStart(6, "0")}  ${part.map((byte, i) => byte.toString(16).padStart(2, "0") + (i % 2 ? " " : "")).join("")} ${part.map((byte) => (byte > 32 && byte < 127 ? String.fromCharCode(byte) : "·")).join("")}\n`;
     lines.push(flip && !at ? h("mark.fell", text) : text);
   }

@@ -47,16 +47,16 @@ function stepRow(at, lines, from) {
       word ? [word[1], h("b", word[2]), text.slice(word[0].length)] : text || " ");
   });
   if (!isStop) {
-    const row = h("li.row.plain.config", h("code", { dir: "ltr" }, texts), h("span.aside", t(step.instruction === "ARG" ? "buildOnly" : "configOnly")));
+    const row = h("li.row.plain", h("code", { dir: "ltr" }, texts), h("span.aside", t(step.instruction === "ARG" ? "buildOnly" : "configOnly")));
     rows.set(at, row);
     return row;
   }
   const size = step.layers.reduce((sum, each) => sum + (LAYERS[each].size || 0), 0);
-  const chips = step.layers.length > 3
+  const chips = step.layers.length > 1
     ? h("span", { class: `chip t0${LAYERS[step.layers[0]].in_image ? "" : " thrown"}` }, `${LAYERS[step.layers[0]].name}–${LAYERS[step.layers[step.layers.length - 1]].name}`)
     : step.layers.map((each) => layerChip(each));
   const said = [];
-  if (step.cache) said.push(h("span", { class: "cache " + step.cache }, t(step.cache === "base" ? (step.in_image ? "cache_baseHere" : "cache_baseThere") : "cache_" + step.cache), step.reason && `: ${shown(step.reason)}`));
+  if (step.cache) said.push(h("span", { class: `cache ${step.cache}${isCause(at) ? " cause" : ""}` }, t(step.cache === "base" ? (step.in_image ? "cache_baseHere" : "cache_baseThere") : "cache_" + step.cache), step.reason && `: ${shown(step.reason)}`));
   if (step.cache === "ran" && step.seconds !== null) said.push(seconds(step.seconds));
   for (const source of step.reads) if (STEPS[source].stage !== step.stage) said.push(t("readsFrom", { step: stepName(source) }));
   if (step.parent !== null && step.instruction === "FROM") said.push(t("standsOn", { step: stepName(step.parent) }));
@@ -99,8 +99,8 @@ function drawRail() {
   }
   STEPS.forEach((step, at) => {
     const stop = STOPS.includes(at);
-    const number = rows.get(at).dataset.number || "";
-    parts.push(s("g", { class: `node ${stop ? step.cache || "unknown" : "small"}${S.step === at ? " on" : ""}`, transform: `translate(${laneX(step.lane)} ${y(at)})` },
+    const number = rows.get(at).dataset.number || "", cause = isCause(at) ? " cause" : "";
+    parts.push(s("g", { class: `node ${stop ? step.cache || "unknown" : "small"}${cause}${S.step === at ? " on" : ""}`, transform: `translate(${laneX(step.lane)} ${y(at)})` },
       S.step === at && s("circle", { class: "halo", r: 13 }), stop ? marker(step.cache, 9) : s("circle", { r: 2.5 }), stop && s("text", { y: 3.5 }, number)));
   });
   put(rail, parts);

@@ -1,5 +1,7 @@
 // The top of the page: what is to be said in one sentence, the facts, the layers as a strip, and the playhead.
-const rootSteps = () => STEPS.map((_, at) => at).filter((at) => STEPS[at].cache === "ran" && !/^follows /.test(STEPS[at].reason));
+// A step that ran for a reason of its own, and not since another one did.
+const isCause = (at) => STEPS[at].cache === "ran" && !/^follows /.test(STEPS[at].reason) && !STEPS[at].reads.some((each) => STEPS[each].cache === "ran");
+const rootSteps = () => STEPS.map((_, at) => at).filter((at) => isCause(at));
 const ranSteps = () => STEPS.map((_, at) => at).filter((at) => STEPS[at].cache === "ran");
 const link = (where, kind, ...children) => h("a", { href: "#" + where, class: kind }, ...children);
 

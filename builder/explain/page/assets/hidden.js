@@ -29,23 +29,9 @@ function drawHidden() {
   }
   const left = panel(t("hiddenByFile"), null, lost.length ? [treemap(lost), h("p.legend", [DELETED, SAME_CONTENT, OVERWRITTEN].filter((kind) => kinds[kind]).map((kind) =>
     h("span", h("i", { class: "swatch how" + kind }), " ", t("how_" + KIND_NAMES[kind]), " ", bytes(kinds[kind])))),
-    h("p.said-big", t("hiddenTotal", { size: bytes(all), all: bytes(M.image.stored), part: percent(all, M.image.stored) })), h("p.mut", t("efficiency", { part: efficiency() }))]
+    h("p.said-big", t("hiddenTotal", { size: bytes(all), all: bytes(M.image.stored), part: percent(all, M.image.stored) })), h("p.mut", t("efficiency", { part: percent(M.image.efficiency, 1) }))]
     : h("p.said-big", t("nothingHidden")), advice && h("p.advice", advice));
   put(byId("waste"), left, panel(t("stillReadable"), null, secretList(), leftovers(lost)));
-}
-// As dive counts: of each path the smallest size over all sizes, of what is deleted once more (wagoodman/dive, efficiency.go).
-function efficiency() {
-  let least = 0, all = 0;
-  for (let p = 0; p < F.n; p++) {
-    let smallest = Infinity, total = 0, times = 0;
-    for (let v = F.first[p]; v < F.first[p + 1]; v++) {
-      if (F.chain[v] !== 0 || F.kind[v] === DIRECTORY || F.change[v] === IMPLIED || F.change[v] === OPAQUE) continue;
-      const before = v > F.first[p] && isMarker(v) ? F.size[v - 1] : F.size[v];
-      times++; total += before; smallest = Math.min(smallest, before);
-    }
-    if (times) { least += smallest; all += total; }
-  }
-  return percent(all ? least : 1, all || 1);
 }
 function secretList() {
   const files = secretFiles(), found = [];
