@@ -137,6 +137,11 @@ def fish() -> str:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> str:
+    return tool("chromium")
+
+
+@pytest.fixture(scope="session")
 def groff() -> str:
     return tool("groff")
 

@@ -20,7 +20,7 @@ REGISTRY = "127.0.0.1:5000"
 FIXTURES = frozenset(
     (
         *("docker", "buildah", "podman", "skopeo", "umoci", "shared_registry", "registry_program", "sshd"),
-        *("zsh", "fish", "groff", "mandoc"),
+        *("zsh", "fish", "groff", "mandoc", "chromium"),
         *("users", "several"),  # ordinary users that root makes for the time of a run (useradd)
     )
 )

@@ -159,7 +159,9 @@ def _json_text(data: bytes, masker: Masker) -> tuple[str, list[str]]:
     if shown == document:
         return text, []
     names = {name for name, _ in assignments("\n".join(_strings(document)))}
-    names |= {each.partition("=")[0] for each in _strings(document) if is_secret_name(each.partition("=")[0])}
+    names |= {
+        name for each in _strings(document) if (name := each.partition("=")[0]).isidentifier() and is_secret_name(name)
+    }
     return json.dumps(shown, separators=(",", ":"), ensure_ascii=False), sorted(names or {""})
 
 
