@@ -6,11 +6,11 @@ const rows = new Map();
 
 function dockerfilePanel() {
   const list = h("ol.lines", { id: "lines" }, hasRecord ? dockerfileRows() : STEPS.map((_, at) => stepRow(at, stepTextLines(at))));
-  list.prepend(h("li.rail-holder", { role: "presentation" }, s("svg", { id: "rail", class: "rail", "aria-hidden": "true" })));
-  list.style.setProperty("--rail", laneX(Math.max(0, ...STEPS.map((step) => step.lane))) + MARGIN + 4 + "px");
+  const holder = h("div.lines-box", s("svg.rail", { id: "rail", "aria-hidden": "true" }), list);
+  holder.style.setProperty("--rail", laneX(Math.max(0, ...STEPS.map((step) => step.lane))) + MARGIN + 4 + "px");
   const legend = hasRecord && h("p.legend", ["hit", "ran", "base"].map((cache) => h("span", mark(cache), " ", t("cache_" + cache))));
   return h("div.panel.lines-panel", { "data-pane": "lines" }, h("div.panel-head", h("h3", hasRecord ? shown(M.dockerfile.name.split("/").pop()) : t("history")), legend),
-    !hasRecord && h("p.note", t("noRecord")), list);
+    !hasRecord && h("p.note", t("noRecord")), holder);
 }
 function dockerfileRows() {
   const lines = M.dockerfile.text.replace(/\n$/, "").split("\n"), made = [];
@@ -82,7 +82,7 @@ function drawRail() {
   const rail = byId("rail"), list = byId("lines");
   if (!list.offsetParent) return;
   const y = (at) => rows.get(at).offsetTop + 17;
-  rail.setAttribute("width", list.style.getPropertyValue("--rail"));
+  rail.setAttribute("width", list.parentNode.style.getPropertyValue("--rail"));
   rail.setAttribute("height", list.scrollHeight);
   const parts = [];
   for (const stage of stages) {
