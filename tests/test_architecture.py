@@ -39,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "sandbox": {"filesystem", "linux", "oci.run_options", "sandbox.network", "sandbox.process"},
     "cache": {"oci", "store"},
     "explain": {"filesystem", "layer", "oci"},
+    "explain.page": {"explain.model", "explain.union", "filesystem.entry", "oci.canonical"},
     "context": {"dockerfile.git_url", "filesystem", "layer", "oci", "store", "suggest", "web"},
     "snapshot": {"filesystem", "layer", "oci", "sandbox.namespace", "sandbox.spec", "store"},
     "image": {"dockerfile.values", "oci", "plan", "store", "truth"},
@@ -88,7 +89,15 @@ ROOMS["solve"] = {
 }
 ROOMS["engine"] = {
     *{"registry", "context", "dockerfile", "image", "lint", "linux", "oci", "plan", "snapshot", "store", "transport"},
-    *{"explain", "filesystem.entry", "layer.compression", "layer.index", "sandbox.choose", "sandbox.namespace"},
+    *{
+        "explain",
+        "explain.page",
+        "filesystem.entry",
+        "layer.compression",
+        "layer.index",
+        "sandbox.choose",
+        "sandbox.namespace",
+    },
     *{
         "solve",
         "solve.copy.timestamps",
@@ -133,7 +142,7 @@ ROOMS["cli.display"] = {
     "solve.pause",
 }
 ROOMS["cli.verbs"] = {
-    *{"cli", "cli.display", "containers", "course", "engine", "explain", "oci"},
+    *{"cli", "cli.display", "containers", "course", "engine", "explain", "explain.page.inputs", "oci"},
     *{"plan.outline", "plan.step", "solve.dry_run", "solve.event_json", "solve.events"},
     *{"solve.pause", "solve.run.failed"},
     *{"filesystem.unfinished", "image.disk_usage", "image.keepers", "image.prune_filter", "store.container_record"},

@@ -15,12 +15,10 @@ from builder.errors import PybuildError
 from builder.explain.dive import dive_score
 from builder.explain.model import FIRST_BUILD, ExplainedStep
 from builder.explain.page.inputs import MAX_BLOB_BYTES, Chain, PageInputs, StepFacts
-from builder.explain.page.write import LANGUAGES, page_bytes
+from builder.explain.page.write import page_bytes
 from builder.oci.digest import Digest
 from builder.solve.entry_line import described
 from builder.solve.reason.facts import Facts
-
-__all__ = ["LANGUAGES", "explain_page", "page_inputs"]
 
 _MAX_FILES = 2_000
 

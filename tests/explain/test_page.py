@@ -96,10 +96,14 @@ class Seen:
         self.requests: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", lambda message: self.faults.append(message.text))
-        self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", self._refuse)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
         self.page.wait_for_selector(READY)
+
+    def _refuse(self, dialog: Any) -> None:
+        self.faults.append(dialog.message)
+        dialog.dismiss()
 
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
@@ -259,15 +263,13 @@ def test_digests_are_computed_from_the_bytes(seen: Seen, browser: Any, root: str
 
 
 def test_the_container_says_what_pybuild_says(seen: Seen, root: str, capsys: pytest.CaptureFixture[str]) -> None:
-    act = lambda what: seen.page.click(f"[data-act={what}]")  # noqa: E731
-    act("run")
-    act("write")
-    act("rmi")
+    for act in ("run", "write", "rmi"):
+        seen.page.click(f"[data-act={act}]")
     played = seen.text("#terminal")
     identifier = re.search(r"container ([0-9a-f]{12}) is", played)
     assert identifier is not None
-    act("diff")
-    act("rm")
+    for act in ("diff", "rm"):
+        seen.page.click(f"[data-act={act}]")
     real = subprocess.run(
         [sys.executable, "-m", "builder", "create", "--name", "web", "shop:2"],
         env=os.environ | {"PYBUILD_ROOT": root}, capture_output=True, text=True, check=True, timeout=60,

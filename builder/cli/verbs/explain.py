@@ -26,7 +26,7 @@ from builder.cli.display.transfers import PULLED, LateTransferDisplay
 from builder.cli.display.why import foretold_lines, foretold_to_json, why_lines
 from builder.engine.build_record import BuildRecord
 from builder.engine.comparing import compare_images
-from builder.engine.explain_page import LANGUAGES, explain_page
+from builder.engine.explain_page import explain_page
 from builder.engine.explaining import Explained, open_explained, step_named
 from builder.engine.foretell import foretell
 from builder.engine.step_graph import StepNode, graph_of_record
@@ -34,6 +34,7 @@ from builder.engine.why import why
 from builder.errors import PybuildError, UsageError, counted
 from builder.explain.dive import dive_score
 from builder.explain.model import ExplainedStep
+from builder.explain.page.inputs import LANGUAGES
 from builder.filesystem.unfinished import written
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMGT]?B?)", re.IGNORECASE)

@@ -15,6 +15,9 @@ from builder.explain.union import PathStory
 MAX_BLOB_BYTES = 256 << 10
 """Largest layer that is put into a page, as the manifest names it: what a browser hashes at a key press."""
 
+LANGUAGES = ("en", "es")
+"""Those that messages.json has, in its order."""
+
 
 class Chain(NamedTuple):
     """Layers on top of one another, and what they make of each path."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from builder.errors import UsageError
 from builder.explain.page.document import page_document
-from builder.explain.page.inputs import PageInputs
+from builder.explain.page.inputs import LANGUAGES, PageInputs
 from builder.explain.page.paths import gather_paths
 from builder.oci.canonical import JsonObject
 
@@ -27,7 +27,6 @@ SCRIPTS = (
     "container", "shared", "quiz", "tour", "start",
 )  # fmt: skip
 """Parts of the script, in order; they share one scope."""
-LANGUAGES = ("en", "es")
 _PLAIN_BYTES = 24 << 10
 """Up to here paths are put in as plain JSON, which any browser and any reader can read."""
 _LEVEL = 6
