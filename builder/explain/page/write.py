@@ -62,9 +62,10 @@ def page_bytes(inputs: PageInputs) -> bytes:
 
 
 def page_script() -> str:
-    """Return the script, whole."""
-    parts = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}}})();\n'
+    """Return the script, whole, without comments and indentation."""
+    lines = (line.strip() for name in SCRIPTS for line in _asset(f"{name}.js").splitlines())
+    parts = "\n".join(line for line in lines if line and not line.startswith("//"))
+    return f'"use strict";\n(() => {{\n{parts}\n}})();\n'
 
 
 def load_messages(language: str) -> dict[str, Any]:

@@ -44,9 +44,9 @@ function start() {
   addEventListener("afterprint", () => { document.documentElement.classList.remove("printing"); drawRows(); });
   change({ step: S.step });
   fromAddress();
-  drawWhatIf();
-  drawLab();
   requestAnimationFrame(() => setTimeout(async () => {
+    drawWhatIf();
+    drawLab();
     try { await loadFiles(); } catch (problem) { put(byId("sums"), t("cannotUnpack", { why: String(problem.message) })); return; }
     if (S.path < 0 && F.secret.length && !place()) S.path = F.secret[0];
     change({ files: true });
