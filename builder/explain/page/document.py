@@ -20,7 +20,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
-from builder.explain.model import ExplainedLayer, ExplainedStep, Explanation
+from builder.explain.model import FIRST_BUILD, ExplainedLayer, ExplainedStep, Explanation
 from builder.explain.page.inputs import MAX_BLOB_BYTES, PageInputs, StepFacts
 from builder.explain.page.lanes import crossings, lanes, own_parents
 from builder.explain.page.paths import Paths, shared_layers
@@ -42,7 +42,7 @@ def page_document(inputs: PageInputs, paths: Paths) -> JsonObject:
     return {
         "version": VERSION,
         "pybuild": inputs.version,
-        "image": _image(explanation) | {"efficiency": inputs.efficiency},
+        "image": _image(explanation) | {"efficiency": inputs.efficiency, "first": FIRST_BUILD},
         "dockerfile": None if explanation.dockerfile is None else {
             "name": explanation.dockerfile[0], "text": masker.text(explanation.dockerfile[1]),
         },
@@ -59,7 +59,9 @@ def page_document(inputs: PageInputs, paths: Paths) -> JsonObject:
             }
             for number, chain in enumerate(inputs.chains)
         ],
-        "facts": {number: _facts(facts, masker) for number, facts in inputs.facts.items()},
+        "facts": {
+            number: _facts(facts, masker) for number, facts in inputs.facts.items() if _is_object(facts.preimage)
+        },
         "config": {"text": config, "masked": masked},
         "manifest": inputs.manifest.decode("utf-8", "replace"),
         "quiz": masker.json(quiz(explanation._replace(steps=steps), paths.lost)),
@@ -141,11 +143,19 @@ def _facts(facts: StepFacts, masker: Masker) -> JsonObject:
     was, was_masked = _json_text(facts.was, masker) if facts.was else ("", [])
     return {
         "preimage": now,
-        "was": was,
+        "was": was if _is_object(facts.was) else "",
         "why": [masker.text(line) for line in facts.why],
         "files": list(facts.files[:_MAX_FILES]),
         "masked": sorted({*masked, *was_masked}),
     }
+
+
+def _is_object(data: bytes) -> bool:
+    """Say whether it is what a key is made of: a record of others may hold anything."""
+    try:
+        return isinstance(json.loads(data), dict)
+    except ValueError:
+        return False
 
 
 def _json_text(data: bytes, masker: Masker) -> tuple[str, list[str]]:

@@ -31,7 +31,7 @@ def own_parents(steps: Sequence[ExplainedStep]) -> tuple[ExplainedStep, ...]:
             own = loads.get(step.stage)
             if own is not None and steps[own].layers == steps[parent].layers:
                 step = step._replace(parent=own)
-        if step.instruction == "FROM" and step.layers:
+        if step.instruction == "FROM" and parent is None:
             loads[step.stage] = number
         found.append(step)
     return tuple(found)

@@ -15,7 +15,7 @@ function verdict() {
   const ran = ranSteps(), roots = rootSteps();
   if (hasRecord && ran.length) {
     const all = STEPS.filter((step) => step.cache === "ran" || step.cache === "hit").length;
-    const causes = roots.filter((at) => STEPS[at].reason);
+    const causes = roots.filter((at, index) => STEPS[at].reason && STEPS[at].reason !== M.image.first && roots.findIndex((other) => STEPS[other].reason === STEPS[at].reason) === index);
     const some = link("why", "v ran", t("stepsRan", { n: ran.length, all: count(all) }));
     if (causes.length && causes.length < all) {
       const told = causes.slice(0, 2).map((at) =>
