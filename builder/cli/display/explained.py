@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from builder.cli.display.diagnostics import paint
 from builder.cli.display.text import clean, clipped, known_size, size_text
 from builder.errors import counted
-from builder.explain.model import FIRST_BUILD, ExplainedLayer, ExplainedStep, Explanation
+from builder.explain.model import FIRST_BUILD, ExplainedStep, Explanation
 from builder.oci.digest import short_digest
 
 DIM, BOLD, GREEN, YELLOW, RED = "2", "1", "32", "33", "31"
@@ -84,7 +84,7 @@ def row_of(explained: Explanation, step: ExplainedStep) -> tuple[str, ...]:
     return (
         str(step.number or ""),
         str(step.line or ""),
-        _names(layers) or "-",
+        layers_word(explained, step) or "-",
         *shown,
         known_size(size) if layers else "",
         size_text(counts[3]) if counts[3] else "",
@@ -104,8 +104,9 @@ def cache_word(step: ExplainedStep) -> str:
     return step.cache or ("" if step.layers or not step.line or step.instruction == "FROM" else "config")
 
 
-def _names(layers: Sequence[ExplainedLayer]) -> str:
-    """Return `L3`, `L1–L4`; layers of other stages bear no number of the image."""
+def layers_word(explained: Explanation, step: ExplainedStep) -> str:
+    """Return `L3`, `L1–L4`, "" for no layer; layers of other stages bear no number of the image."""
+    layers = [explained.layers[at] for at in step.layers]
     if not layers:
         return ""
     if not layers[0].in_image:

@@ -22,7 +22,7 @@ _WORDS = {
     "same": "written again as it was", "whiteout": "deleted (whiteout)", "opaque": "emptied (opaque)",
     "implied": "implied by what lies in it",
 }  # fmt: skip
-_HOW = {
+HOW = {
     "deleted": "deleted", "overwritten": "overwritten", "same content": "copied again with the same content",
     "merged": "goes on",
 }  # fmt: skip
@@ -41,12 +41,13 @@ class FileLine(NamedTuple):
 def changed_by(stories: Iterable[PathStory], layers: range) -> Iterator[FileLine]:
     """Yield what some layers (positions in their stack) did at each path, folders that they only repeat left out."""
     for story in stories:
-        line = _change(story.versions, layers)
+        line = change_of(story.versions, layers)
         if line is not None:
             yield line
 
 
-def _change(versions: Sequence[Version], layers: range) -> FileLine | None:
+def change_of(versions: Sequence[Version], layers: range) -> FileLine | None:
+    """Return what some layers did at one path; None for nothing."""
     own = [version for version in versions if version.layer in layers and not version.is_marker]
     last = own[-1] if own else None
     if last is not None and (last.hidden_by < 0 or last.hidden_by not in layers):
@@ -173,7 +174,7 @@ def _fate(version: Version) -> str:
     if version.hidden_by < 0:
         return "seen"
     return (
-        f"{_HOW[version.hidden]} by L{version.hidden_by + 1}"
+        f"{HOW[version.hidden]} by L{version.hidden_by + 1}"
         if version.hidden != "merged"
         else (f"goes on in L{version.hidden_by + 1}")
     )
@@ -211,7 +212,7 @@ def waste_lines(
 
 def _waste_row(file: HiddenFile) -> list[str]:
     return [
-        size_text(file.size), f"/{file.path}", f"L{file.layer + 1}", f"L{file.hidden_by + 1}", _HOW[file.how]
+        size_text(file.size), f"/{file.path}", f"L{file.layer + 1}", f"L{file.hidden_by + 1}", HOW[file.how]
     ]  # fmt: skip
 
 
