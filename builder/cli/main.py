@@ -119,7 +119,7 @@ def _dispatch(words: list[str]) -> int:
     verb, module, own = found
     if verb == "build":
         return _build(root + own)
-    command: Callable[[list[str]], int] = _command(module, verb)
+    command: Callable[[list[str]], int] = command_of(module, verb)
     return command(root + own)
 
 
@@ -149,7 +149,7 @@ def _build(words: list[str]) -> int:
     checks = arguments.check or arguments.call.partition(",")[0] not in ("", "build")
     is_attended = arguments.step or arguments.on_error
     verb = "check" if checks else "attended_build" if is_attended else "build"
-    command: Callable[[argparse.Namespace], int] = _command(verb, verb)
+    command: Callable[[argparse.Namespace], int] = command_of(verb, verb)
     return command(arguments)
 
 
@@ -159,7 +159,8 @@ def _leading_root(words: list[str]) -> tuple[list[str], list[str]]:
     return (words[:count], words[count:]) if len(words) > count else ([], words)
 
 
-def _command(module: str, verb: str) -> Any:
+def command_of(module: str, verb: str) -> Any:
+    """Return `<verb>_command` of a module of cli/verbs, which is imported now."""
     return getattr(import_module(f"builder.cli.verbs.{module}"), f"{verb}_command")
 
 

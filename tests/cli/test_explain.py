@@ -181,7 +181,7 @@ def _printed(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     return capsys.readouterr().out
 
 
-def _layer(*members: tuple[str, bytes]) -> bytes:
+def layer_of(*members: tuple[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, data in members:
@@ -233,7 +233,7 @@ RUN, NOP = {"created_by": "/bin/sh -c make"}, {"created_by": '/bin/sh -c #(nop) 
 def test_histories_that_do_not_fit_are_shown_as_what_they_are(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, history: list[dict[str, Any]], said: str
 ) -> None:
-    image = layout(tmp_path / "layout", [_layer(("a", b"1")), _layer(("b", b"22"))], history)
+    image = layout(tmp_path / "layout", [layer_of(("a", b"1")), layer_of(("b", b"22"))], history)
     text = explained(capsys, str(tmp_path / "store"), image)
     assert said in text
     assert "3B in 2 layers; all of it is seen" in text
@@ -243,7 +243,11 @@ def test_histories_that_do_not_fit_are_shown_as_what_they_are(
 def test_a_layer_that_is_not_there_is_said_and_the_others_are_shown(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    layers = [_layer(("a", b"1")), _layer(("gone", b"2")), _layer((".wh.a", b""), ("d/.wh..wh..opq", b""), ("c", b"3"))]
+    layers = [
+        layer_of(("a", b"1")),
+        layer_of(("gone", b"2")),
+        layer_of((".wh.a", b""), ("d/.wh..wh..opq", b""), ("c", b"3")),
+    ]
     image = layout(tmp_path / "layout", layers, [RUN, RUN, RUN], without=1)
     text = explained(capsys, str(tmp_path / "store"), image)
     assert "! layer 2: " in text

@@ -24,6 +24,7 @@ from builder.cli.display.explained_ids import comparison_lines, id_lines
 from builder.cli.display.text import clean, print_note, size_text
 from builder.cli.display.transfers import PULLED, LateTransferDisplay
 from builder.cli.display.why import foretold_lines, foretold_to_json, why_lines
+from builder.cli.verbs.interactive import check_interactive, look
 from builder.engine.build_record import BuildRecord
 from builder.engine.comparing import compare_images
 from builder.engine.explain_page import explain_page
@@ -51,6 +52,9 @@ def explain_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "other", nargs="?", metavar="STEP | IMAGE", help="the files of one step (3, STAGE:3, L2); or another image"
+    )
+    parser.add_argument(
+        "-i", "--interactive", action="store_true", help="steps and files on the terminal, with the keys of dive"
     )
     parser.add_argument("--file", metavar="PATH", help="every layer that touched a path, and which one is seen")
     parser.add_argument("--waste", action="store_true", help="hidden files, and who hides them")
@@ -90,8 +94,12 @@ def explain_command(argv: list[str]) -> int:
         raise UsageError(f"{' and '.join(chosen)} show different things", hint="Ask for one of them at a time.")
     _require_html(arguments)
     limits = _limits(arguments)
+    if arguments.interactive:
+        check_interactive([word for word in chosen if word != "STEP"], arguments.format)
     with _opened(arguments, arguments.image) as explained:
-        if arguments.html:
+        if arguments.interactive:
+            look(explained, arguments.other)
+        elif arguments.html:
             _write_page(arguments, explained)
         else:
             _print(_view(arguments, explained))
