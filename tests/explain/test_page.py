@@ -25,6 +25,8 @@ from builder.oci.canonical import encode
 from tests.support.busybox import BUSYBOX
 from tests.support.peers import is_required
 
+pytestmark = pytest.mark.xdist_group("browser")
+
 # Elsewhere what is not installed is skipped; in CI it is an error.
 load = importlib.import_module if is_required() else pytest.importorskip
 playwright: Any = load("playwright.sync_api")
