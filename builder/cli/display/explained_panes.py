@@ -9,10 +9,12 @@ from rich.cells import cell_len, set_cell_size
 
 from builder.cli.display.explained import cache_word, layers_word, text_of
 from builder.cli.display.explained_tree import ADDED, AGAIN, GHOST, MODIFIED, REMOVED, Row, View
-from builder.cli.display.text import clean, counted, known_size, short_digest, size_text
+from builder.cli.display.text import clean, known_size, size_text
+from builder.errors import counted
 from builder.explain.dive import DiveScore
 from builder.explain.model import ExplainedStep, Explanation
 from builder.filesystem.entry import FILE, Entry
+from builder.oci.digest import short_digest
 
 Part = tuple[str, str]
 Line = list[Part]
