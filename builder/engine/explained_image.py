@@ -43,8 +43,7 @@ def find_image(
     if isinstance(location, StoreLocation):
         top = find_descriptor(store, location.text)
         image = load_local(store, top) if wanted is None else load_image(store.blobs, top, wanted)
-        names = store.names.names_of(top.digest)
-        return _called(names, image), top, image, resolver.available(image)
+        return _called(location.text, store.names.names_of(top.digest), image), top, image, resolver.available(image)
     top, image, missing = resolver.look(location, wanted or host_platform())
     if isinstance(location, RegistryLocation):
         try:
@@ -63,7 +62,11 @@ def _take_record(store: Store, resolver: Resolver, name: Reference, digests: tup
             return
 
 
-def _called(names: Sequence[str], image: Image) -> str:
+def _called(text: str, names: Sequence[str], image: Image) -> str:
+    """Return the name that was asked for; of an ID, the first that there is."""
+    asked = reference_or_none(text)
+    if asked is not None and str(asked) in names:
+        return asked.familiar
     found = reference_or_none(names[0]) if names else None
     return found.familiar if found is not None else names[0] if names else str(image.id)
 

@@ -20,6 +20,8 @@ from builder.oci.config import History
 _TITLE = re.compile(r"\[(?:.* )?(\d+)/\d+\] (.*)", re.DOTALL)
 _SHELL = re.compile(r"(?:\|\d+ .*?)?/bin/sh -c (?P<nop>#\(nop\)\s+)?(?P<rest>.*)", re.DOTALL)
 _KEYWORD = re.compile(r"[A-Z]+")
+_FROM = re.compile(r"(?:--|[=,])from=([^\s,]+)", re.IGNORECASE)
+_MAKERS = ("RUN", "COPY", "ADD", "WORKDIR")
 
 
 class StepOfStack(NamedTuple):
@@ -29,47 +31,43 @@ class StepOfStack(NamedTuple):
     diff_id: str = ""
     is_base: bool = False
     same_as: int | None = None
-    """The step whose layers it shares: two stages FROM one image load it once."""
+    """The step whose layers it shares: what two stages do alike is done once."""
 
 
 def steps_of_record(record: BuildRecord, report: ImageReport, seconds: Mapping[str, float]) -> list[StepOfStack]:
     """Return the steps of a recorded build, stage by stage; `seconds` has the times of steps by their keys."""
-    recorded = [step for step in record.steps if step.platform == report.platform]
+    recorded = {step.step: step for step in record.steps if step.platform == report.platform}
     reports = {step.step: step for step in report.steps}
     in_image = _ancestors(recorded, dict(record.results).get(report.platform))
-    rows = list(_rows(record, recorded, reports))
-    at = {row.recorded.step: number for number, row in enumerate(rows) if row.recorded is not None}
+    stages = _stages(record)
+    rows = list(_rows(record, stages, recorded, reports))
+    at = {row.made: number for number, row in enumerate(rows) if row.made is not None}
+    chain = _chain(stages, record.target)
     # An instruction that makes no layer stands on what the one before it in its stage stands on.
     found: list[StepOfStack] = []
     last: dict[str, int] = {}
-    bases = _bases(recorded, reports)
-    image_stages = {reports[step].stage for step in in_image if step in reports} | {record.target}
+    numbers: dict[str, int] = {}
     for number, row in enumerate(rows):
-        if row.recorded is None or row.report is None:
+        if row.made is not None:
+            step = _made(row, recorded[row.made], reports[row.made], at, seconds, is_in_image=row.made in in_image)
+            found.append(StepOfStack(step, reports[row.made].layer, row.instruction == "FROM"))
+        else:
             # `FROM build AS test` makes nothing itself: it goes on where that stage has ended.
-            parent = last.get(_base(row.text) if row.instruction == "FROM" else row.stage)
+            parent = last.get(row.base if row.instruction == "FROM" else row.stage)
             step = ExplainedStep(
                 0, row.stage, row.instruction, row.text, row.line, row.last_line,
-                parent=parent, in_image=row.stage in image_stages,
+                parent=parent, in_image=row.stage in chain,
             )  # fmt: skip
-            same_as = at.get(bases.get(row.stage, -1)) if row.instruction == "FROM" and parent is None else None
-            if same_as is not None:
-                step = step._replace(number=1, cache="base")
-            found.append(StepOfStack(step, same_as=same_as))
-        else:
-            found.append(_made(row, row.recorded, row.report, at, seconds, is_in_image=row.recorded.step in in_image))
-        last[row.stage] = number
-    return found
-
-
-def _bases(recorded: Sequence[RecordedStep], reports: Mapping[int, StepReport]) -> dict[str, int]:
-    """Return for each stage the step that loads its image, which may be recorded for another stage."""
-    parents = {step.step: step.parent for step in recorded}
-    found: dict[str, int] = {}
-    for step in recorded:
-        below = parents[step.step]
-        if below is not None and parents.get(below) is None and not reports[below].layer:
-            found.setdefault(reports[step.step].stage, below)
+            if row.shared is not None:
+                below = recorded[row.shared].parent
+                step = step._replace(
+                    number=numbers.get(row.stage, 0) + 1, key=reports[row.shared].key,
+                    cache="base" if row.instruction == "FROM" else "", parent=None if below is None else at.get(below),
+                )  # fmt: skip
+            found.append(StepOfStack(step, same_as=None if row.shared is None else at.get(row.shared)))
+        if row.made is None or reports[row.made].stage:
+            last[row.stage] = number
+            numbers[row.stage] = max(found[-1].step.number, numbers.get(row.stage, 0))
     return found
 
 
@@ -79,8 +77,12 @@ class _Row(NamedTuple):
     text: str
     line: int
     last_line: int
-    recorded: RecordedStep | None = None
-    report: StepReport | None = None
+    made: int | None = None
+    """The step that it is, recorded at its line."""
+    shared: int | None = None
+    """The step that it is, recorded at the line of an instruction of another stage that does the same."""
+    base: str = ""
+    """Of a FROM, the stage that it goes on with."""
 
 
 def _made(
@@ -91,11 +93,10 @@ def _made(
     seconds: Mapping[str, float],
     *,
     is_in_image: bool,
-) -> StepOfStack:
+) -> ExplainedStep:
     title = _TITLE.fullmatch(report.title)
-    is_base = row.instruction == "FROM"
-    step = ExplainedStep(
-        int(title[1]) if title else recorded.step + 1,
+    return ExplainedStep(
+        int(title[1]) if title else 0,
         row.stage,
         row.instruction,
         row.text,
@@ -104,56 +105,136 @@ def _made(
         parent=None if recorded.parent is None else at.get(recorded.parent),
         reads=tuple(at[read] for read in recorded.reads if read in at),
         in_image=is_in_image,
-        cache="base" if is_base else "hit" if report.cached else "ran",
+        cache="base" if row.instruction == "FROM" else "hit" if report.cached else "ran",
         reason=report.reason,
         key=report.key,
         seconds=seconds.get(report.key) if report.cached else report.seconds,
     )
-    return StepOfStack(step, report.layer, is_base)
 
 
-def _rows(record: BuildRecord, recorded: Sequence[RecordedStep], reports: Mapping[int, StepReport]) -> Iterator[_Row]:
+def _rows(
+    record: BuildRecord,
+    stages: Mapping[str, _Stage],
+    recorded: Mapping[int, RecordedStep],
+    reports: Mapping[int, StepReport],
+) -> Iterator[_Row]:
     """Yield a row for each instruction of the stages that were built, in the order of the file."""
-    by_line: dict[int, list[RecordedStep]] = defaultdict(list)
-    for step in recorded:
-        by_line[step.line if step.file == record.dockerfile[0] else 0].append(step)
-    built = {report.stage for report in reports.values()} | {record.target}
+    by_line: dict[int, list[int]] = defaultdict(list)
+    for step in recorded.values():
+        by_line[step.line if step.file == record.dockerfile[0] else 0].append(step.step)
+    texts = {each.location.line: each.text for stage in stages.values() for each in stage.instructions}
+    named = {report.stage for report in reports.values()} | {record.target}
+    built = {needed for name in named for needed in _needed(stages, name)}
     shown: set[int] = set()
-    for stage, instruction in _instructions(record):
-        location = instruction.location
-        here = by_line.get(location.line, [])
-        for step in here:  # ONBUILD instructions of a base stand at the line of its FROM
-            report = reports[step.step]
-            shown.add(step.step)
-            yield _Row(
-                report.stage, *_words(report.title), location.line, max(location.line, location.end_line), step, report
-            )
-        if not here and stage in built:
-            text = " ".join(instruction.text.split())
-            last_line = max(location.line, location.end_line)
-            yield _Row(stage, instruction.keyword, text, location.line, last_line)
-    for step in recorded:
+    tips: dict[str, int | None] = {}
+    for name, stage in stages.items():
+        for instruction in stage.instructions if name in built else ():
+            line, last_line = instruction.location.line, max(instruction.location.line, instruction.location.end_line)
+            here = by_line.get(line, [])
+            for made in here:  # ONBUILD instructions of a base stand at the line of its FROM
+                shown.add(made)
+                yield _Row(name, *_words(reports[made].title), line, last_line, made=made)
+            own = [made for made in here if reports[made].stage]
+            shared = None
+            if own:
+                tips[name] = own[-1]
+            elif instruction.keyword == "FROM":
+                tips[name], shared = tips.get(stage.base), None
+                if stage.base not in stages and stage.base != "scratch":
+                    tips[name], shared = _loaded(name, stages, tips, recorded, reports)
+            elif instruction.keyword in _MAKERS:
+                shared = _alike(instruction, tips.get(name), recorded, reports, texts)
+                tips[name] = tips.get(name) if shared is None else shared
+            if not own:
+                text = " ".join(instruction.text.split())
+                yield _Row(name, instruction.keyword, text, line, last_line, shared=shared, base=stage.base)
+    for step in recorded.values():
         if step.step not in shown:
             report = reports[step.step]
-            yield _Row(report.stage, *_words(report.title), step.line, step.last_line, step, report)
+            yield _Row(report.stage, *_words(report.title), step.line, step.last_line, made=step.step)
 
 
-def _instructions(record: BuildRecord) -> Iterator[tuple[str, Instruction]]:
-    """Yield stage and instruction of all that follows the first FROM. The grammar has judged the file already."""
+def _loaded(
+    name: str,
+    stages: Mapping[str, _Stage],
+    tips: Mapping[str, int | None],
+    recorded: Mapping[int, RecordedStep],
+    reports: Mapping[int, StepReport],
+) -> tuple[int | None, int | None]:
+    """Return where the FROM of a stage ends, triggers of its image included, and the step that loads the image: both
+    are recorded for another stage from the same one.
+    """
+    for step in (each.step for each in recorded.values() if reports[each.step].stage == name):
+        way = _ancestors(recorded, step)
+        own = {each for each in way if reports[each].stage == name}
+        root = min(way)
+        if not reports[root].layer:
+            triggers = [each for each in way - own if reports[each].title.partition("] ")[2].startswith("ONBUILD ")]
+            return max([root, *triggers]), root
+    return None, None
+
+
+def _alike(
+    instruction: Instruction,
+    tip: int | None,
+    recorded: Mapping[int, RecordedStep],
+    reports: Mapping[int, StepReport],
+    texts: Mapping[int, str],
+) -> int | None:
+    """Return the step that does what an instruction without one of its own does: on the same file system, the same."""
+    children = [
+        each for each in recorded.values()
+        if each.parent == tip and _words(reports[each.step].title)[0] == instruction.keyword
+    ]  # fmt: skip
+    same = [each.step for each in children if texts.get(each.line) == instruction.text]
+    return same[0] if same else children[0].step if len(children) == 1 and instruction.keyword != "WORKDIR" else None
+
+
+class _Stage(NamedTuple):
+    base: str
+    """The image word of its FROM, as names of stages are compared."""
+    instructions: tuple[Instruction, ...]
+    """Its FROM and what follows."""
+
+
+def _stages(record: BuildRecord) -> dict[str, _Stage]:
+    """Return the stages of the Dockerfile by name. The grammar has judged the file already."""
     name, text = record.dockerfile
-    stage, number = "", -1
+    found: dict[str, _Stage] = {}
+    stage = ""
     for instruction in read_source(text, name).instructions:
         if instruction.keyword == "FROM":
-            number += 1
             words = [word.text for word in instruction.arguments]
-            stage = words[2].lower() if len(words) == 3 and words[1].upper() == "AS" else f"stage-{number}"
-        if number >= 0:
-            yield stage, instruction
+            stage = words[2].lower() if len(words) == 3 and words[1].upper() == "AS" else f"stage-{len(found)}"
+            found[stage] = _Stage(words[0].lower() if words else "", (instruction,))
+        elif found:
+            found[stage] = found[stage]._replace(instructions=(*found[stage].instructions, instruction))
+    return found
 
 
-def _base(text: str) -> str:
-    """Return the image word of a FROM, as names of stages are compared."""
-    return next((word.lower() for word in text.split()[1:] if not word.startswith("--")), "")
+def _chain(stages: Mapping[str, _Stage], name: str) -> set[str]:
+    """Return the stages that a stage stands on, and itself."""
+    found: set[str] = set()
+    while name in stages and name not in found:
+        found.add(name)
+        name = stages[name].base
+    return found
+
+
+def _needed(stages: Mapping[str, _Stage], name: str) -> set[str]:
+    """Return the stages that a stage needs, by FROM and by what it copies from or mounts, and itself."""
+    found: set[str] = set()
+    names = list(stages)
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name in stages and name not in found:
+            found.add(name)
+            waiting.append(stages[name].base)
+            for instruction in stages[name].instructions:
+                words = [word.lower() for word in _FROM.findall(instruction.text)]
+                waiting += [names[int(word)] if word.isdecimal() and int(word) < len(names) else word for word in words]
+    return found
 
 
 def _words(title: str) -> tuple[str, str]:
@@ -163,12 +244,11 @@ def _words(title: str) -> tuple[str, str]:
     return text.partition(" ")[0], text
 
 
-def _ancestors(recorded: Sequence[RecordedStep], result: int | None) -> set[int]:
-    parents = {step.step: step.parent for step in recorded}
+def _ancestors(recorded: Mapping[int, RecordedStep], result: int | None) -> set[int]:
     found: set[int] = set()
-    while result is not None and result not in found:
+    while result is not None and result in recorded and result not in found:
         found.add(result)
-        result = parents.get(result)
+        result = recorded[result].parent
     return found
 
 

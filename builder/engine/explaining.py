@@ -196,9 +196,6 @@ def _placed(
         count = base if found[number].is_base else 1
         steps[number] = steps[number]._replace(layers=tuple(range(at, at + count)))
         at += count
-    for number, one in enumerate(found):
-        if one.same_as is not None:
-            steps[number] = steps[number]._replace(layers=steps[one.same_as].layers)
     others: _Others = []
     for number, one in enumerate(found):
         if one.step.in_image or not one.diff_id:
@@ -219,6 +216,9 @@ def _placed(
             one.step.stage, in_image=False, missing=missing,
         )  # fmt: skip
         others.append((layer, index))
+    for number, one in enumerate(found):
+        if one.same_as is not None:
+            steps[number] = steps[number]._replace(layers=steps[one.same_as].layers)
     return steps, others
 
 

@@ -33,11 +33,14 @@ def explanation_lines(explained: Explanation, *, width: int = 0, colour: bool = 
     rows = [(step, row_of(explained, step)) for step in explained.steps]
     widths = [max(len(row[column]) for row in (_HEAD, *(row for _, row in rows))) for column in range(len(_HEAD))]
     yield paint(_line(_HEAD, widths) + "  INSTRUCTION", BOLD, colour)
+    stages = {
+        each.stage: any(one.in_image for one in explained.steps if one.stage == each.stage) for each in explained.steps
+    }
     stage = None
     for step, row in rows:
-        if step.stage != stage and len({each.stage for each in explained.steps}) > 1:
+        if step.stage != stage and len(stages) > 1:
             stage = step.stage
-            yield paint(f"— stage {clean(stage)}{'' if step.in_image else ': not in the image'}", DIM, colour)
+            yield paint(f"— stage {clean(stage)}{'' if stages[stage] else ': not in the image'}", DIM, colour)
         start = _line(row, widths)
         room = max(20, (width or _NO_WIDTH) - len(start) - 2)
         line = f"{start}  {clipped(text_of(step), room, 0)}"
@@ -84,7 +87,7 @@ def row_of(explained: Explanation, step: ExplainedStep) -> tuple[str, ...]:
     return (
         str(step.number or ""),
         str(step.line or ""),
-        layers_word(explained, step) or "-",
+        layer_names(layers) or "-",
         *shown,
         known_size(size) if layers else "",
         size_text(counts[3]) if counts[3] else "",
@@ -104,9 +107,8 @@ def cache_word(step: ExplainedStep) -> str:
     return step.cache or ("" if step.layers or not step.line or step.instruction == "FROM" else "config")
 
 
-def layers_word(explained: Explanation, step: ExplainedStep) -> str:
-    """Return `L3`, `L1–L4`, "" for no layer; layers of other stages bear no number of the image."""
-    layers = [explained.layers[at] for at in step.layers]
+def layer_names(layers: Sequence[ExplainedLayer]) -> str:
+    """Return `L3`, `L1–L4`; layers of other stages bear no number of the image."""
     if not layers:
         return ""
     if not layers[0].in_image:

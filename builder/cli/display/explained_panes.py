@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from builder.cli.display.explained import cache_word, layers_word, text_of
+from builder.cli.display.explained import cache_word, layer_names, text_of
 from builder.cli.display.explained_tree import ADDED, AGAIN, GHOST, MODIFIED, REMOVED, Row, View
 from builder.cli.display.text import clean, known_size, size_text
 from builder.errors import counted
@@ -87,7 +87,7 @@ def _cells(explained: Explanation, step: ExplainedStep) -> tuple[str, ...]:
     size = None if any(layer.size is None for layer in layers) else sum(layer.size or 0 for layer in layers)
     return (
         str(step.number or ""),
-        layers_word(explained, step),
+        layer_names([explained.layers[at] for at in step.layers]),
         known_size(size) if layers else "",
         *(str(count or "") for count in sums[:3]),
         size_text(sums[3]) if sums[3] else "",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from builder.cli.arguments import new_store_parser, root_of
-from builder.cli.display.explained import explanation_lines, markdown_lines, text_of
+from builder.cli.display.explained import explanation_lines, layer_names, markdown_lines, text_of
 from builder.cli.display.explained_files import (
     FileLine,
     changed_by,
@@ -186,16 +186,19 @@ def _step(arguments: argparse.Namespace, explained: Explained, step: ExplainedSt
     if arguments.format == "json":
         yield json.dumps([_file_json(line) for line in lines if line.letter], indent=2)
         return
-    names = ", ".join(f"L{explained.explanation.layers[at].number}" for at in step.layers[:3])
-    more = "…" if len(step.layers) > 3 else ""
     yield text_of(step)
     if not step.layers:
-        yield "it makes no layer: it only edits the config"
+        yield (
+            "the image of another stage, or one that is only copied from: its layers are no part of this image"
+            if step.cache == "base"
+            else "it makes no layer: it only edits the config"
+        )
         return
     missing = [layer.missing for at in step.layers if (layer := explained.explanation.layers[at]).missing]
     if missing:
         yield f"! {clean(missing[0])}"
-    yield f"{names}{more}: {counts_of(lines)}"
+    made = [explained.explanation.layers[at] for at in step.layers]
+    yield f"{layer_names(made) if made[0].in_image else 'a layer that is not in the image'}: {counts_of(lines)}"
     yield ""
     yield from tree_of_step(lines, depth=arguments.depth, colour=_colour())
 
