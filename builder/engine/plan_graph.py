@@ -16,12 +16,13 @@ from typing import Literal, NamedTuple, assert_never
 from builder.engine.build import dry_run
 from builder.engine.foretell import longest_ways
 from builder.engine.request import BuildRequest
-from builder.engine.step_graph import StepNode, graph_of_dry_run
+from builder.engine.step_graph import StepNode
 from builder.oci.digest import Digest
 from builder.plan.step import (
     BindMount,
     CacheMount,
     ContextSource,
+    ImageOp,
     Mount,
     Op,
     RunOp,
@@ -30,6 +31,8 @@ from builder.plan.step import (
     Step,
     StepSource,
     TmpfsMount,
+    does,
+    steps_read,
 )
 from builder.solve import events
 from builder.solve.dry_run import DryRun, Outcome
@@ -86,7 +89,7 @@ def plan_graphs(request: BuildRequest, sink: events.EventSink = events.ignore_ev
 
 def graph_of(store: Store, plan: DryRun) -> PlanGraph:
     """Return the graph of a dry run; the store says how long its steps took."""
-    nodes = graph_of_dry_run(plan)
+    nodes = _nodes_of(plan)
     seconds: dict[int, float | None] = {
         status.step.id: facts_from_bytes(store.facts.find(Digest(status.last_key))).seconds
         for status in plan.steps
@@ -166,3 +169,15 @@ def _source(source: ContextSource | StepSource) -> str:
     if isinstance(source, ContextSource):
         return f"context {source.name}:" if source.name else "context:"
     return "step:" if source.step is not None else "scratch:"
+
+
+def _nodes_of(dry_run: DryRun) -> tuple[StepNode, ...]:
+    platform = str(dry_run.plan.platform)
+    return tuple(
+        StepNode(
+            *(platform, status.step.id, status.step.title, status.step.label.stage, status.key),
+            *(status.step.parent, tuple(dict.fromkeys(steps_read(status.step))), does(status.step, ImageOp)),
+            status.step.label.location.line if status.step.label.location else 0,
+        )
+        for status in dry_run.steps
+    )

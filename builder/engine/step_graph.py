@@ -1,4 +1,4 @@
-"""The steps of a build and what each needs, of a record or of a plan alike."""
+"""The steps of a build and what each needs: of a record, and in the form that plans have as well."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 from typing import NamedTuple
 
 from builder.engine.build_record import BuildRecord
-from builder.plan.step import ImageOp, does, steps_read
-from builder.solve.dry_run import DryRun
 
 _NUMBERED = re.compile(r"\[(?:.* )?(\d+)/\d+\] (.*)", re.DOTALL)
 
@@ -64,16 +62,3 @@ def graph_of_record(record: BuildRecord) -> tuple[StepNode, ...]:
                 )
             )
     return tuple(found)
-
-
-def graph_of_dry_run(dry_run: DryRun) -> tuple[StepNode, ...]:
-    """Return the steps of a build that may be done."""
-    platform = str(dry_run.plan.platform)
-    return tuple(
-        StepNode(
-            *(platform, status.step.id, status.step.title, status.step.label.stage, status.key),
-            *(status.step.parent, tuple(dict.fromkeys(steps_read(status.step))), does(status.step, ImageOp)),
-            status.step.label.location.line if status.step.label.location else 0,
-        )
-        for status in dry_run.steps
-    )

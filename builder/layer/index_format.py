@@ -81,7 +81,8 @@ def decode_record(data: bytes | mmap, at: int) -> tuple[Entry, int, int]:
     raw_key = data[at:end]
     if length != FIXED_SIZE + key_size + link_size + xattrs_size or len(raw_key) != key_size:
         raise damaged("the lengths of a record do not add up")
-    path = fsdecode(raw_key.replace(b"\0", b"/"))
+    raw_path = raw_key.replace(b"\0", b"/")
+    path = raw_path.decode() if raw_path.isascii() else fsdecode(raw_path)
     link = fsdecode(data[end : end + link_size]) if link_size else ""
     xattrs = _decode_xattrs(data[end + link_size : end + link_size + xattrs_size]) if xattrs_size else ()
     text = digest.hex() if has_digest else ""
