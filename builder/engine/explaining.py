@@ -277,6 +277,9 @@ def step_named(explanation: Explanation, text: str) -> ExplainedStep | None:
         return None
     if not found:
         named = (f"{step.stage}:{step.number}" if step.stage else str(step.number) for step in steps if step.number)
-        known = ", ".join(dict.fromkeys(named))
-        raise ImageError(f"{explanation.name} has no step {text!r}", hint=f"There are: {known}; or a layer: L1, L2…")
+        count = len(explanation.own)
+        known = (*dict.fromkeys(named), "L1" if count == 1 else f"L1 to L{count}" if count else "")
+        raise ImageError(
+            f"{explanation.name} has no step {text!r}", hint=f"There are: {', '.join(filter(None, known)) or 'none'}."
+        )
     return found[-1]

@@ -21,6 +21,10 @@ from builder.oci.digest import short_digest
 DIM, BOLD, GREEN, YELLOW, RED = "2", "1", "32", "33", "31"
 _HEAD = ("STEP", "LINE", "LAYER", "ADDED", "MODIFIED", "DELETED", "SIZE", "HIDDEN", "CACHE")
 _RIGHT = (1, 3, 4, 5, 6, 7)
+_LEAST_FIRST = (1, 4, 5, 3, 7, 8)
+"""Columns of `_HEAD`, as narrow terminals do without them."""
+_LEAST_ROOM = 20
+"""Characters of an instruction."""
 _NO_WIDTH = 1 << 30
 _FOLLOWS = re.compile(r"follows step \d+( of \S+)?")
 _DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
@@ -32,6 +36,8 @@ def explanation_lines(explained: Explanation, *, width: int = 0, colour: bool = 
     yield ""
     rows = [(step, row_of(explained, step)) for step in explained.steps]
     widths = [max(len(row[column]) for row in (_HEAD, *(row for _, row in rows))) for column in range(len(_HEAD))]
+    for column in _dispensable([row for _, row in rows], widths, width):
+        widths[column] = 0
     yield paint(_line(_HEAD, widths) + "  INSTRUCTION", BOLD, colour)
     stages = {
         each.stage: any(one.in_image for one in explained.steps if one.stage == each.stage) for each in explained.steps
@@ -42,7 +48,7 @@ def explanation_lines(explained: Explanation, *, width: int = 0, colour: bool = 
             stage = step.stage
             yield paint(f"— stage {clean(stage)}{'' if stages[stage] else ': not in the image'}", DIM, colour)
         start = _line(row, widths)
-        room = max(20, (width or _NO_WIDTH) - len(start) - 2)
+        room = max(_LEAST_ROOM, (width or _NO_WIDTH) - len(start) - 2)
         line = f"{start}  {clipped(text_of(step), room, 0)}"
         yield paint(line, _colour_of(step), colour)
         if step.cache == "ran" and step.reason not in ("", FIRST_BUILD):
@@ -117,10 +123,22 @@ def layer_names(layers: Sequence[ExplainedLayer]) -> str:
     return f"L{first}" if first == last else f"L{first}–L{last}"
 
 
+def _dispensable(rows: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> Iterator[int]:
+    """Yield the columns that a narrow terminal is spared: those without anything in them, then what says least."""
+    room = (width or _NO_WIDTH) - sum(each + 2 for each in widths)
+    empty = [column for column in _LEAST_FIRST if not any(row[column] for row in rows)]
+    for column in dict.fromkeys((*empty, *_LEAST_FIRST)):
+        if room >= _LEAST_ROOM:
+            return
+        room += widths[column] + 2
+        yield column
+
+
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(
         cell.rjust(width) if column in _RIGHT else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(row, widths))
+        if width
     )
 
 
