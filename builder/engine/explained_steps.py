@@ -125,6 +125,10 @@ def _rows(
     texts = {each.location.line: each.text for stage in stages.values() for each in stage.instructions}
     named = {report.stage for report in reports.values()} | {record.target}
     built = {needed for name in named for needed in _needed(stages, name)}
+    loads: dict[str, tuple[int | None, int | None]] = {}
+    for instruction in (stage.instructions[0] for stage in stages.values()):
+        if here := [step for step in by_line.get(instruction.location.line, []) if reports[step].stage]:
+            loads[_image_of(instruction)] = here[-1], here[0]
     shown: set[int] = set()
     tips: dict[str, int | None] = {}
     for name, stage in stages.items():
@@ -141,7 +145,7 @@ def _rows(
             elif instruction.keyword == "FROM":
                 tips[name], shared = tips.get(stage.base), None
                 if stage.base not in stages and stage.base != "scratch":
-                    tips[name], shared = _loaded(name, stages, tips, recorded, reports)
+                    tips[name], shared = loads.get(_image_of(instruction)) or _loaded(name, recorded, reports)
             elif instruction.keyword in _MAKERS:
                 shared = _alike(instruction, tips.get(name), recorded, reports, texts)
                 tips[name] = tips.get(name) if shared is None else shared
@@ -154,12 +158,13 @@ def _rows(
             yield _Row(report.stage, *_words(report.title), step.line, step.last_line, made=step.step)
 
 
+def _image_of(instruction: Instruction) -> str:
+    """Return what a FROM says of the image, without the name that it gives to the stage."""
+    return re.split(r"\s+as\s+", " ".join(instruction.text.split()), maxsplit=1, flags=re.IGNORECASE)[0]
+
+
 def _loaded(
-    name: str,
-    stages: Mapping[str, _Stage],
-    tips: Mapping[str, int | None],
-    recorded: Mapping[int, RecordedStep],
-    reports: Mapping[int, StepReport],
+    name: str, recorded: Mapping[int, RecordedStep], reports: Mapping[int, StepReport]
 ) -> tuple[int | None, int | None]:
     """Return where the FROM of a stage ends, triggers of its image included, and the step that loads the image: both
     are recorded for another stage from the same one.

@@ -56,6 +56,8 @@ class Pushed(NamedTuple):
     name: Reference
     digest: Digest
     size: int
+    record_size: int = 0
+    """Bytes of the build record that was attached; 0 for none."""
 
 
 class Found(NamedTuple):
@@ -181,19 +183,21 @@ def push(
             top = push_image(
                 store, image, each, client, packing=packing, form=FORMS.get(form), report=events.report_to(sink)
             )
-            if record:
-                _attach_record(store, image, each, top, client)
-            yield Pushed(each, top.digest, top.size)
+            attached = _attach_record(store, image, each, top, client) if record else 0
+            yield Pushed(each, top.digest, top.size, attached)
 
 
-def _attach_record(store: Store, image: Descriptor, name: Reference, top: Descriptor, client: RegistryClient) -> None:
+def _attach_record(store: Store, image: Descriptor, name: Reference, top: Descriptor, client: RegistryClient) -> int:
+    """Attach the record of an image's build, and return its bytes."""
     found = record_of(store, image.digest)
     if found is None:
         raise StoreError(
             f"no record of the build of {name.familiar} is here",
             hint="The image is pushed; build it here for a record.",
         )
-    attach(client, name, top, ARTIFACT_TYPE, carried_to_bytes(store, found), format_timestamp(found.began))
+    data = carried_to_bytes(store, found)
+    attach(client, name, top, ARTIFACT_TYPE, data, format_timestamp(found.began))
+    return len(data)
 
 
 def _tags_of(store: Store, repository: Reference) -> list[Reference]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def test_a_record_is_read_where_the_image_was_not_built(
 ) -> None:
     registry.knows_referrers = knows
     name = pushed(registry, store, tmp_path, "--record")
+    assert re.search(r"1: build record attached \(\S+B\), with the Dockerfile's text", capsys.readouterr().out)
     here = explained(capsys, store, name)
     elsewhere = explained(capsys, str(tmp_path / "second"), f"docker://{name}")
     assert elsewhere["dockerfile"]["text"] == LINES

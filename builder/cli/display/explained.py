@@ -9,13 +9,12 @@ STEP   LINE  LAYER  ADDED  MODIFIED  DELETED   SIZE  HIDDEN  CACHE
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from builder.cli.display.diagnostics import paint
-from builder.cli.display.text import clean, clipped, known_size, size_text
+from builder.cli.display.text import clean, clipped, cut_digests, known_size, size_text
 from builder.errors import counted
-from builder.explain.model import FIRST_BUILD, ExplainedStep, Explanation
+from builder.explain.model import FIRST_BUILD, ExplainedLayer, ExplainedStep, Explanation
 from builder.oci.digest import short_digest
 
 DIM, BOLD, GREEN, YELLOW, RED = "2", "1", "32", "33", "31"
@@ -27,7 +26,6 @@ _LEAST_ROOM = 20
 """Characters of an instruction."""
 _NO_WIDTH = 1 << 30
 _FOLLOWS = re.compile(r"follows step \d+( of \S+)?")
-_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
 
 def explanation_lines(explained: Explanation, *, width: int = 0, colour: bool = False) -> Iterator[str]:
@@ -103,7 +101,7 @@ def row_of(explained: Explanation, step: ExplainedStep) -> tuple[str, ...]:
 
 def text_of(step: ExplainedStep) -> str:
     """Return an instruction as it is shown, digests in it cut."""
-    return _DIGEST.sub(r"\1…", clean(step.text)) or "(the history does not say)"
+    return cut_digests(clean(step.text)) or "(the history does not say)"
 
 
 def cache_word(step: ExplainedStep) -> str:
@@ -190,4 +188,4 @@ def _escaped(text: str) -> str:
 
 def _code(text: str) -> str:
     """Return text for a code span in a table: a bar would end the cell, and a back-tick the span."""
-    return clean(text).replace("\n", " ").replace("|", "\\|").replace("`", "'")
+    return cut_digests(clean(text)).replace("\n", " ").replace("|", "\\|").replace("`", "'")

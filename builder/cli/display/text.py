@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -12,6 +13,7 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if
 # Bidirectional overrides can make a line read as something else (Trojan Source, CVE-2021-42574).
 _CONTROL |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _LEAST_TITLE = 20
+_DIGEST = r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}"
 
 
 def clean(text: str) -> str:
@@ -40,6 +42,11 @@ def size_text(size: float) -> str:
 def known_size(size: int | None) -> str:
     """Return bytes as `size_text` does; N/A, docker's word, where nobody knows."""
     return "N/A" if size is None else size_text(size)
+
+
+def cut_digests(text: str) -> str:
+    """Return text with what is after the first 12 hex digits of a reference's digest left out."""
+    return re.sub(_DIGEST, r"\1…", text)
 
 
 def blob_line(digest: str, state: str, size: int, seconds: float) -> str:

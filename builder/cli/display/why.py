@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
-from builder.cli.display.text import clean
+from builder.cli.display.text import clean, cut_digests
 from builder.engine.foretell import Cost, Foretelling
 from builder.engine.step_graph import StepNode
 from builder.engine.why import StepWhy
@@ -20,7 +20,7 @@ def why_lines(steps: Sequence[StepWhy]) -> Iterator[str]:
     several = len({step.node.platform for step in steps}) > 1
     for step in steps:
         where = f"{step.node.platform} " if several else ""
-        yield f"{where}{clean(step.node.title)}{_fate(step)}"
+        yield f"{where}{cut_digests(clean(step.node.title))}{_fate(step)}"
         for difference in step.differences:
             yield f"  {clean(difference.words)}"
             yield from (f"    {clean(line)}" for line in _in_full(difference))
@@ -62,7 +62,7 @@ def foretold_lines(found: Sequence[Foretelling]) -> Iterator[str]:
                 yield f"{title}:"
             for step in steps:
                 took = "" if step.seconds is None else f"  {step.seconds:.1f}s"
-                yield f"  {clean(step.node.title)}{took}  ({clean(step.because)})"
+                yield f"  {cut_digests(clean(step.node.title))}{took}  ({clean(step.because)})"
         if not each.steps:
             yield "nothing would run again"
             continue

@@ -7,7 +7,7 @@ import getpass
 import sys
 
 from builder.cli.arguments import add_root, new_parser, new_store_parser, root_of
-from builder.cli.display.text import clean, print_note, table_lines
+from builder.cli.display.text import clean, print_note, size_text, table_lines
 from builder.cli.display.transfers import PULLED, PUSHED, TransferDisplay
 from builder.cli.verbs.transfer_flags import add_transfer_flags, check_digest_file, write_digest
 from builder.engine import transfers
@@ -119,6 +119,9 @@ def push_command(argv: list[str]) -> int:
             write_digest(arguments, pushed.digest)
             said = f"{pushed.name.tag}: digest: {pushed.digest} size: {pushed.size}"
             display.say(str(pushed.name) if arguments.quiet else said)
+            if pushed.record_size and not arguments.quiet:
+                attached = f"build record attached ({size_text(pushed.record_size)}), with the Dockerfile's text in it"
+                display.say(f"{pushed.name.tag}: {attached}")
     return 0
 
 
