@@ -191,8 +191,17 @@ def _alike(
         each for each in recorded.values()
         if each.parent == tip and _words(reports[each.step].title)[0] == instruction.keyword
     ]  # fmt: skip
-    same = [each.step for each in children if texts.get(each.line) == instruction.text]
+    said = _normalized(instruction.text)
+    same = [
+        each.step for each in children
+        if said in (_normalized(texts.get(each.line, "")), _normalized(_words(reports[each.step].title)[1]))
+    ]  # fmt: skip
     return same[0] if same else children[0].step if len(children) == 1 and instruction.keyword != "WORKDIR" else None
+
+
+def _normalized(text: str) -> str:
+    keyword, _, rest = " ".join(text.split()).partition(" ")
+    return f"{keyword.upper()} {rest}"
 
 
 class _Stage(NamedTuple):
@@ -289,7 +298,7 @@ def instruction_of(created_by: str) -> tuple[str, str]:
 
     Docker's classic builder wrote `/bin/sh -c #(nop) CMD …`, BuildKit writes `RUN /bin/sh -c … # buildkit`.
     """
-    text = " ".join(created_by.removesuffix(" # buildkit").split())
+    text = " ".join(created_by.removesuffix(" # buildkit").removesuffix(" # pybuild").split())
     shell = _SHELL.fullmatch(text)
     if shell is not None:
         rest = shell["rest"].strip()

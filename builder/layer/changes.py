@@ -88,7 +88,7 @@ def _written(entry: Entry, below: MergedView, *, is_implied: bool) -> Iterator[L
     if found is None:
         yield LayerChange("added", entry.path, entry.size, entry.kind, tuple(_leads_to(entry)))
         return
-    words = tuple(_differences(found.entry, entry))
+    words = tuple(differences_between(found.entry, entry))
     if words or entry.kind != DIRECTORY:
         yield LayerChange("changed", entry.path, entry.size, entry.kind, words or ("written again",))
 
@@ -100,7 +100,7 @@ def _leads_to(entry: Entry) -> Iterator[str]:
         yield f"a name of /{entry.link}"
 
 
-def _differences(was: Entry, now: Entry) -> Iterator[str]:
+def differences_between(was: Entry, now: Entry) -> Iterator[str]:
     """Yield what is another between two entries of one path."""
     if _kind(was) != _kind(now):
         yield f"{_kind(was)} → {_kind(now)}"

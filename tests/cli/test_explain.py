@@ -92,7 +92,9 @@ def test_a_step_shows_its_files_as_a_tree(capsys: pytest.CaptureFixture[str], ro
     assert explained(capsys, root, "shop:1", "2").splitlines()[1:] == [
         "L2: 2 added", "", "A  srv/", "A    src/", "A      x  1B", "A      y  1B",
     ]  # fmt: skip
-    assert "L4: 1 modified" in explained(capsys, root, "shop:1", "L4")
+    modified = explained(capsys, root, "shop:1", "L4")
+    assert "L4: 1 modified" in modified
+    assert "M    words  4B  mode 0644 → 0600" in modified
     assert "L5: 1 stored again unchanged" in explained(capsys, root, "shop:1", "L5")
     assert "A  sdk  5kB" in explained(capsys, root, "shop:1", "tools:1")
     assert [row["path"] for row in as_json(capsys, root, "shop:1", "2")] == ["srv", "srv/src", "srv/src/x", "srv/src/y"]
@@ -171,7 +173,7 @@ def test_an_image_of_another_place_is_explained_by_its_history(
     other = str(tmp_path / "store")
     text = explained(capsys, other, f"docker-archive:{archive}")
     assert "no record of its build is here" in text
-    assert "COPY --chmod=600 words /w/words" in text
+    assert "COPY --chmod=600 words /w/words\n" in text, "without what the history says of its writer"
     assert "7B hidden" in text or "5B hidden" in text
     assert not json.loads(_printed(capsys, ["images", "--root", other, "--json"]))  # nothing of it gets a name
 

@@ -21,7 +21,7 @@ FROM base AS one
 COPY a /a
 COPY b /b
 FROM base AS two
-COPY a /a
+copy  a /a
 WORKDIR /w
 FROM two AS three
 COPY --from=one /b /c
@@ -36,7 +36,8 @@ ALIASES = "FROM base AS b\nFROM b AS c\nFROM c\nUSER 3\n"
 ONBUILD = "FROM triggers AS one\nCOPY b /b\nFROM triggers\nCOPY a /c\nCOPY --from=one /b /\n"
 # The second stage does nothing of its own: all it does the first has done.
 PREFIX = (
-    "FROM base AS target\nCOPY a /a\nCOPY b /b\nFROM base AS prefix\nCOPY a /a\nFROM target\nCOPY --from=prefix /a /x\n"
+    "FROM base AS target\nworkdir /a\nCOPY b /b\nFROM base AS prefix\nWORKDIR /a\n"
+    "FROM target\nCOPY --from=prefix /base /x\n"
 )
 ALIEN = "FROM base AS it\nCOPY --from=triggers /triggered* /base /t/\n"
 
@@ -92,7 +93,7 @@ OF_ONBUILD: Rows = [
     ("stage-1", 4, 5, "ran", ["L5"]),
 ]  # fmt: skip
 OF_PREFIX: Rows = [
-    ("target", 1, 1, "base", ["L1", "L2"]), ("target", 2, 2, "hit", ["L3"]), ("target", 3, 3, "hit", ["L4"]),
+    ("target", 1, 1, "base", ["L1", "L2"]), ("target", 2, 2, "ran", ["L3"]), ("target", 3, 3, "ran", ["L4"]),
     ("prefix", 1, 4, "base", ["L1", "L2"]), ("prefix", 2, 5, "", ["L3"]),
     ("stage-2", 0, 6, "", []), ("stage-2", 1, 7, "ran", ["L5"]),
 ]  # fmt: skip

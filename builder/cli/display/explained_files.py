@@ -14,6 +14,7 @@ from builder.explain.model import Explanation
 from builder.explain.totals import HiddenFile, Totals
 from builder.explain.union import PathStory, Version
 from builder.filesystem.entry import DIRECTORY, FILE, SYMLINK, Entry
+from builder.layer.changes import differences_between
 
 _MOST_LINES = 200
 """Of a tree without --depth; what lies deeper is then counted."""
@@ -36,6 +37,8 @@ class FileLine(NamedTuple):
     """A, M, D; = for a file that is stored once more and unchanged, "" for a folder on the way."""
     path: str
     entry: Entry
+    words: tuple[str, ...] = ()
+    """What of it was modified: content, mode 0644 → 0755…"""
 
 
 def changed_by(stories: Iterable[PathStory], layers: range) -> Iterator[FileLine]:
@@ -57,7 +60,9 @@ def change_of(versions: Sequence[Version], layers: range) -> FileLine | None:
             version.layer < layers.start and version.hidden_by in layers for version in versions
         )
         letter = "A" if not was_there else "=" if last.change in ("same", "touched") else "M"
-        return FileLine(letter, last.entry.path, last.entry)
+        before = next((v for v in reversed(versions) if v.layer < layers.start and not v.is_marker), None)
+        words = () if letter != "M" or before is None else tuple(differences_between(before.entry, last.entry))
+        return FileLine(letter, last.entry.path, last.entry, words)
     gone = next(
         (v for v in versions if v.layer < layers.start and v.hidden == "deleted" and v.hidden_by in layers), None
     )
@@ -114,6 +119,8 @@ def _tree_line(path: str, row: FileLine | None, folded: list[int] | None, colour
         text += f" → {clean(row.entry.link)}"
     elif row is not None and row.entry.kind == FILE and letter != "D":
         text += f"  {size_text(row.entry.size)}"
+    if row is not None and row.words and row.words != ("content",):
+        text += f"  {clean(', '.join(row.words))}"
     if folded is not None and folded[0]:
         text += f"  … {counted(folded[0], 'file')}, {size_text(folded[1])}"
     return paint(text, _LETTERS.get(letter, DIM if letter in ("", "=") else ""), colour)

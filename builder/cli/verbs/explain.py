@@ -208,7 +208,7 @@ def _file_json(line: FileLine) -> dict[str, object]:
     return {
         "path": line.path, "change": {"A": "added", "M": "modified", "D": "deleted", "=": "same"}[line.letter],
         "kind": entry.kind, "mode": f"{entry.mode:04o}", "uid": entry.uid, "gid": entry.gid, "size": entry.size,
-        "link": entry.link,
+        "link": entry.link, "differences": list(line.words),
     }  # fmt: skip
 
 
