@@ -119,6 +119,11 @@ class Explanation(NamedTuple):
         return tuple(layer for layer in self.layers if layer.in_image)
 
     @property
+    def unknown(self) -> tuple[ExplainedLayer, ...]:
+        """Those of them that nobody can look into: all sums are without these."""
+        return tuple(layer for layer in self.own if layer.missing)
+
+    @property
     def stored(self) -> int:
         """Bytes of the files in all of the image's layers."""
         return sum(layer.size or 0 for layer in self.own)

@@ -253,5 +253,15 @@ def test_a_layer_that_is_not_there_is_said_and_the_others_are_shown(
     image = layout(tmp_path / "layout", layers, [RUN, RUN, RUN], without=1)
     text = explained(capsys, str(tmp_path / "store"), image)
     assert "! layer 2: " in text
-    assert "2B in 3 layers; 1B are seen, 1B hidden (50%)" in text
-    assert "L3: 1 added, 1 deleted" in explained(capsys, str(tmp_path / "store"), image, "3")
+    assert "L2 cannot be looked into; of the others: 2B in 2 layers; 1B are seen, 1B hidden (50%)" in text
+    store = str(tmp_path / "store")
+    assert "L3: 1 added, 1 deleted" in explained(capsys, store, image, "3")
+    assert "no files" not in explained(capsys, store, image, "2")
+    for words in (["--waste"], ["--file", "a"], [image]):
+        assert "! layer 2: " in explained(capsys, store, image, *words)
+    assert as_json(capsys, store, image, "--waste")["unknown_layers"] == [2]
+    assert "hint: L2 cannot be looked into" in explained(capsys, store, image, "--file", "gone", code=1)
+    assert "so no limit holds for it" in explained(capsys, store, image, "--max-waste", "1GB", code=1)
+    only = layout(tmp_path / "only", [_layer(("gone", b"2"))], [RUN], without=0)
+    assert "L1 cannot be looked into\n" in explained(capsys, store, only)
+    assert "of this image" not in explained(capsys, store, only, "--waste")

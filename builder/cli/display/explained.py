@@ -147,9 +147,13 @@ def _colour_of(step: ExplainedStep) -> str:
 def summary_lines(explained: Explanation, *, colour: bool = False) -> Iterator[str]:
     """Yield what all layers come to, who hides most, and what would give it back."""
     stored, hidden = explained.stored, explained.hidden
-    seen = f"{size_text(stored)} in {counted(len(explained.own), 'layer')}"
+    known = len(explained.own) - len(explained.unknown)
+    seen = f"{size_text(stored)} in {counted(known, 'layer')}"
+    if explained.unknown:
+        names = ", ".join(f"L{layer.number}" for layer in explained.unknown)
+        seen = f"{names} cannot be looked into; of the others: {seen}"
     if not hidden:
-        yield f"{seen}; all of it is seen"
+        yield f"{seen}; all of it is seen" if known or not explained.own else seen.partition(";")[0]
         return
     share = f"{100 * hidden / stored:.0f}%" if stored else "0%"
     yield f"{seen}; {size_text(stored - hidden)} are seen, " + paint(
@@ -161,6 +165,12 @@ def summary_lines(explained: Explanation, *, colour: bool = False) -> Iterator[s
         f"hint: L{hider.number} ({clipped(text_of(step), 50, 0)}) hides"
         f" {size_text(hider.hides)} of layers below, which stay in the image; `--waste` names the files"
     )
+
+
+def unknown_lines(explained: Explanation, *, colour: bool = False) -> Iterator[str]:
+    """Yield why layers cannot be looked into: what is said of the others may not be all."""
+    for layer in explained.unknown:
+        yield paint(f"! layer {layer.number}: {clean(layer.missing)}", RED, colour)
 
 
 def markdown_lines(explained: Explanation) -> Iterator[str]:

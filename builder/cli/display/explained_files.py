@@ -192,7 +192,7 @@ def waste_lines(
 ) -> Iterator[str]:
     """Yield the hidden files, the largest first, by whom they are hidden, and the sums by kind."""
     if not totals.hidden:
-        yield "no bytes of this image are hidden"
+        yield f"no bytes of {'the other layers' if explained.unknown else 'this image'} are hidden"
         return
     rows = [_waste_row(file) for file in totals.hidden[:most]]
     for number, line in enumerate(table_lines(["SIZE", "PATH", "IN", "HIDDEN BY", "HOW"], rows, right=frozenset({0}))):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from builder.cli.arguments import new_store_parser, root_of
-from builder.cli.display.explained import explanation_lines, layer_names, markdown_lines, text_of
+from builder.cli.display.explained import explanation_lines, layer_names, markdown_lines, text_of, unknown_lines
 from builder.cli.display.explained_files import (
     FileLine,
     changed_by,
@@ -197,6 +197,8 @@ def _step(arguments: argparse.Namespace, explained: Explained, step: ExplainedSt
     missing = [layer.missing for at in step.layers if (layer := explained.explanation.layers[at]).missing]
     if missing:
         yield f"! {clean(missing[0])}"
+        if len(missing) == len(step.layers):
+            return
     made = [explained.explanation.layers[at] for at in step.layers]
     yield f"{layer_names(made) if made[0].in_image else 'a layer that is not in the image'}: {counts_of(lines)}"
     yield ""
@@ -215,9 +217,13 @@ def _file_json(line: FileLine) -> dict[str, object]:
 def _file(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
     path = os.path.normpath("/" + arguments.file).strip("/")
     story = next((story for story in explained.stories() if story.path == path), None)
+    unknown = explained.explanation.unknown
     if story is None:
         raise PybuildError(
-            f"no layer of {explained.explanation.name} has /{path}", hint="A folder on the way may be a symbolic link."
+            f"no layer of {explained.explanation.name} has /{path}",
+            hint=f"L{unknown[0].number} cannot be looked into: {unknown[0].missing}"
+            if unknown
+            else "A folder on the way may be a symbolic link.",
         )
     if arguments.format == "json":
         rows = [
@@ -227,6 +233,7 @@ def _file(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]:
         ]
         yield json.dumps(rows, indent=2)
         return
+    yield from unknown_lines(explained.explanation, colour=_colour())
     yield from story_lines(explained.explanation, story, width=_width(), colour=_colour())
 
 
@@ -276,9 +283,17 @@ def _waste(arguments: argparse.Namespace, explained: Explained) -> Iterator[str]
         totals = explained.totals
         files = [file._asdict() | {"layer": file.layer + 1, "hidden_by": file.hidden_by + 1} for file in totals.hidden]
         yield json.dumps(
-            {"stored": totals.stored, "hidden": totals.wasted, "files": files} | {"dive": dive._asdict()}, indent=2
+            {
+                "stored": totals.stored,
+                "hidden": totals.wasted,
+                "files": files,
+                "dive": dive._asdict(),
+                "unknown_layers": [layer.number for layer in explained.explanation.unknown],
+            },
+            indent=2,
         )
         return
+    yield from unknown_lines(explained.explanation, colour=_colour())
     most = sys.maxsize if not sys.stdout.isatty() else _MOST_WASTE
     yield from waste_lines(explained.explanation, explained.totals, dive, most=most, width=_width(), colour=_colour())
 
@@ -300,6 +315,8 @@ def _comparison(arguments: argparse.Namespace, first: Explained, second: Explain
     if arguments.format == "json":
         yield json.dumps(found.to_json(), indent=2)
         return
+    for each in (first.explanation, second.explanation):
+        yield from unknown_lines(each, colour=_colour())
     yield from comparison_lines(first.explanation, second.explanation, found, colour=_colour())
 
 
@@ -331,6 +348,11 @@ def _judged(explained: Explained, waste: float | None, percent: float | None, la
     explanation = explained.explanation
     hidden, stored = explanation.hidden, explanation.stored
     faults = []
+    if (waste, percent, layer) != (None, None, None):
+        faults += [
+            f"L{each.number} cannot be looked into, so no limit holds for it: {clean(each.missing)}"
+            for each in explanation.unknown
+        ]
     if (waste is not None and hidden > waste) or (percent is not None and stored and 100 * hidden / stored > percent):
         most = size_text(waste) if waste is not None else f"{percent:g}%"
         faults.append(f"{size_text(hidden)} of {size_text(stored)} are hidden; --max-waste allows {most}")
@@ -343,6 +365,4 @@ def _judged(explained: Explained, waste: float | None, percent: float | None, la
     ]
     for fault in faults:
         print(f"pybuild: {fault}", file=sys.stderr)
-    if faults:
-        print(f"pybuild: {counted(len(faults), 'limit')} exceeded", file=sys.stderr)
     return 1 if faults else 0
