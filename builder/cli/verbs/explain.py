@@ -32,7 +32,7 @@ from builder.engine.explaining import Explained, open_explained, step_named
 from builder.engine.foretell import foretell
 from builder.engine.step_graph import StepNode, graph_of_record
 from builder.engine.why import why
-from builder.errors import PybuildError, UsageError, counted
+from builder.errors import PybuildError, UsageError
 from builder.explain.dive import dive_score
 from builder.explain.model import ExplainedStep
 from builder.explain.page.inputs import LANGUAGES
