@@ -153,7 +153,7 @@ def test_two_images_part_at_a_step_and_for_a_reason(capsys: pytest.CaptureFixtur
         (["--max-waste", "4"], 1, "--max-waste allows 4B"),
         (["--max-layer", "1kB"], 1, "L3 has 5kB; --max-layer allows 1kB"),
         (["--max-layer", "5%"], 2, "a layer has a size"),
-        (["--max-waste", "much"], 2, "is no size"),
+        (["--max-waste", "much"], 2, "is not a size"),
         (["--waste", "--ids"], 2, "show different things"),
         (["shop:7"], 1, "no such image: shop:7"),
     ],
@@ -262,6 +262,6 @@ def test_a_layer_that_is_not_there_is_said_and_the_others_are_shown(
     assert as_json(capsys, store, image, "--waste")["unknown_layers"] == [2]
     assert "hint: L2 cannot be looked into" in explained(capsys, store, image, "--file", "gone", code=1)
     assert "so no limit holds for it" in explained(capsys, store, image, "--max-waste", "1GB", code=1)
-    only = layout(tmp_path / "only", [_layer(("gone", b"2"))], [RUN], without=0)
+    only = layout(tmp_path / "only", [layer_of(("gone", b"2"))], [RUN], without=0)
     assert "L1 cannot be looked into\n" in explained(capsys, store, only)
     assert "of this image" not in explained(capsys, store, only, "--waste")

@@ -9,6 +9,7 @@ STEP   LINE  LAYER  ADDED  MODIFIED  DELETED   SIZE  HIDDEN  CACHE
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from builder.cli.display.diagnostics import paint

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from builder.cli.display.explained_ids import comparison_lines, id_lines
 from builder.cli.display.text import clean, print_note, size_text
 from builder.cli.display.transfers import PULLED, LateTransferDisplay
 from builder.cli.display.why import foretold_lines, foretold_to_json, why_lines
+from builder.cli.verbs.explain_limits import limits_of
 from builder.cli.verbs.interactive import check_interactive, look
 from builder.engine.build_record import BuildRecord
 from builder.engine.comparing import compare_images
@@ -38,8 +38,6 @@ from builder.explain.model import ExplainedStep
 from builder.explain.page.inputs import LANGUAGES
 from builder.filesystem.unfinished import written
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMGT]?B?)", re.IGNORECASE)
-_UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _MOST_WASTE = 30
 
 
@@ -93,7 +91,7 @@ def explain_command(argv: list[str]) -> int:
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} show different things", hint="Ask for one of them at a time.")
     _require_html(arguments)
-    limits = _limits(arguments)
+    limits = limits_of(arguments)
     if arguments.interactive:
         check_interactive([word for word in chosen if word != "STEP"], arguments.format)
     with _opened(arguments, arguments.image) as explained:
@@ -103,7 +101,10 @@ def explain_command(argv: list[str]) -> int:
             _write_page(arguments, explained)
         else:
             _print(_view(arguments, explained))
-        return _judged(explained, *limits)
+        faults = list(limits.exceeded(explained.explanation))
+    for fault in faults:
+        print(f"pybuild: {fault}", file=sys.stderr)
+    return 1 if faults else 0
 
 
 def _require_html(arguments: argparse.Namespace) -> None:
@@ -318,51 +319,3 @@ def _comparison(arguments: argparse.Namespace, first: Explained, second: Explain
     for each in (first.explanation, second.explanation):
         yield from unknown_lines(each, colour=_colour())
     yield from comparison_lines(first.explanation, second.explanation, found, colour=_colour())
-
-
-def _limits(arguments: argparse.Namespace) -> tuple[float | None, float | None, float | None]:
-    """Return the most waste in bytes and in percent, and the most bytes of a layer. Raises UsageError."""
-    waste = percent = layer = None
-    if arguments.max_waste is not None:
-        number, unit = _parsed("--max-waste", arguments.max_waste)
-        if unit == "%":
-            percent = number
-        else:
-            waste = number
-    if arguments.max_layer is not None:
-        layer, unit = _parsed("--max-layer", arguments.max_layer)
-        if unit == "%":
-            raise UsageError(f"--max-layer {arguments.max_layer}: a layer has a size", hint="For example 100MB.")
-    return waste, percent, layer
-
-
-def _parsed(flag: str, text: str) -> tuple[float, str]:
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise UsageError(f"{flag} {text!r} is no size", hint="For example 10MB, or for waste 5%.")
-    unit = found[2].upper()
-    return (float(found[1]), "%") if unit == "%" else (float(found[1]) * _UNITS[unit.rstrip("B")], "")
-
-
-def _judged(explained: Explained, waste: float | None, percent: float | None, layer: float | None) -> int:
-    explanation = explained.explanation
-    hidden, stored = explanation.hidden, explanation.stored
-    faults = []
-    if (waste, percent, layer) != (None, None, None):
-        faults += [
-            f"L{each.number} cannot be looked into, so no limit holds for it: {clean(each.missing)}"
-            for each in explanation.unknown
-        ]
-    if (waste is not None and hidden > waste) or (percent is not None and stored and 100 * hidden / stored > percent):
-        most = size_text(waste) if waste is not None else f"{percent:g}%"
-        faults.append(f"{size_text(hidden)} of {size_text(stored)} are hidden; --max-waste allows {most}")
-    large = [
-        each for each in explanation.own
-        if layer is not None and (each.size or 0) > layer and explanation.steps[each.step].instruction != "FROM"
-    ]  # fmt: skip
-    faults += [
-        f"L{each.number} has {size_text(each.size or 0)}; --max-layer allows {size_text(layer or 0)}" for each in large
-    ]
-    for fault in faults:
-        print(f"pybuild: {fault}", file=sys.stderr)
-    return 1 if faults else 0
