@@ -25,7 +25,7 @@ from builder.oci.canonical import encode
 from tests.support.busybox import BUSYBOX
 from tests.support.peers import is_required
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = pytest.mark.alone  # one browser for all
 
 # Elsewhere what is not installed is skipped; in CI it is an error.
 load = importlib.import_module if is_required() else pytest.importorskip
