@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("pybuild")
     config.addinivalue_line("markers", "rule(id): the rule of the Dockerfile language that this test proves")
     config.addinivalue_line(
-        "markers", "alone: this test compares times, or shares a browser, and runs when no other does"
+        "markers", "alone: this test compares times, or shares a browser; it runs when no other does"
     )
     config.addinivalue_line(
         "markers", "peers: this test needs what `make test-peers` installs or makes; set by fixture"
