@@ -14,6 +14,7 @@ preimage, and the facts beside it, are kept under the step's key. Records go whe
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from builder.engine.result import ImageReport, StepReport
@@ -65,9 +66,25 @@ class BuildRecord(NamedTuple):
             and set(other.warnings()) == set(self.warnings())
         )
 
+    def steps_for(self, platform: str) -> dict[int, RecordedStep]:
+        """Return the steps of the plan for a platform, by number."""
+        return {step.step: step for step in self.steps if step.platform == platform}
+
     def warnings(self) -> tuple[Warned, ...]:
         """Return what was warned of."""
         return tuple(_warning(event) for _, event in self.events if event["event"] == "warning")
+
+
+def steps_below(recorded: Mapping[int, RecordedStep], step: int | None) -> tuple[int, ...]:
+    """Return a step and those whose file systems it stands on, one upon the other; `recorded` is by number.
+
+    None stands on nothing. A way that leads in a circle ends where it begins anew.
+    """
+    found: dict[int, None] = {}
+    while step is not None and step in recorded and step not in found:
+        found[step] = None
+        step = recorded[step].parent
+    return tuple(found)
 
 
 def find_record(store: Store, digest: Digest) -> BuildRecord | None:

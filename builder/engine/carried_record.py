@@ -15,14 +15,14 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from builder.engine.build_record import BuildRecord, record_from_json
+from builder.engine.build_record import BuildRecord, record_from_json, steps_below
 from builder.engine.typed import is_typed
 from builder.oci.canonical import JsonObject, encode
 from builder.oci.digest import Digest, digest_of
 from builder.solve.difference import Difference
 from builder.solve.event_json import event_from_json, event_to_json
 from builder.solve.events import Event, StepStarted
-from builder.solve.reason.facts import facts_from_bytes
+from builder.solve.reason.facts import find_facts
 from builder.store import formats
 from builder.store.store import Store
 
@@ -50,7 +50,7 @@ def carried_to_bytes(store: Store, record: BuildRecord) -> bytes:
     for key in sorted(keys):
         if key in shown and (preimage := store.records.preimage(Digest(key))) is not None:
             preimages[key] = preimage.decode("utf-8", "surrogatepass")
-        if (took := facts_from_bytes(store.facts.find(Digest(key))).seconds) is not None:
+        if (took := find_facts(store, key).seconds) is not None:
             seconds[key] = took
     document = {
         "format": formats.RECORD,
@@ -63,13 +63,11 @@ def carried_to_bytes(store: Store, record: BuildRecord) -> bytes:
 
 def _keys_in_image(record: BuildRecord) -> set[str]:
     """Return the cache keys of the steps that the images are made of, and not only something they copy from."""
-    parents = {(step.platform, step.step): step.parent for step in record.steps}
-    keys = {(image.platform, step.step): step.key for image in record.images for step in image.steps}
-    found = set()
-    for platform, step in record.results:
-        while step is not None:
-            found.add(keys.get((platform, step), ""))
-            step = parents.get((platform, step))
+    results = dict(record.results)
+    found: set[str] = set()
+    for image in record.images:
+        in_image = set(steps_below(record.steps_for(image.platform), results.get(image.platform)))
+        found.update(step.key for step in image.steps if step.step in in_image)
     return found
 
 

@@ -13,10 +13,11 @@ from builder.engine.explaining import Explained
 from builder.engine.why import why
 from builder.errors import PybuildError
 from builder.explain.dive import dive_score
-from builder.explain.model import FIRST_BUILD, ExplainedStep
+from builder.explain.model import ExplainedStep
 from builder.explain.page.inputs import MAX_BLOB_BYTES, Chain, PageInputs, StepFacts
 from builder.explain.page.write import page_bytes
 from builder.oci.digest import Digest
+from builder.solve.difference import FIRST_BUILD
 from builder.solve.entry_line import described
 from builder.solve.reason.facts import Facts
 
@@ -46,6 +47,7 @@ def page_inputs(
         contents=contents,
         other=None if other is None else other.explanation,
         efficiency=dive_score(explained.stories()).efficiency,
+        first_build=FIRST_BUILD,
         language=language,
         version=__version__,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from builder.engine.build_record import BuildRecord, record_of
+from builder.engine.build_record import BuildRecord, record_of, steps_below
 from builder.engine.carried_record import ARTIFACT_TYPE, CarriedRecord, find_carried, keep_carried
 from builder.engine.result import ImageReport
 from builder.errors import PybuildError
@@ -84,17 +84,17 @@ def find_recorded(store: Store, top: Descriptor, image: Image) -> Recorded | Non
 
 def _tells_of(record: BuildRecord, report: ImageReport, image: Image) -> bool:
     """Say whether the layers that a record tells of are those of the image: one that came along is anybody's."""
-    # As in any plan, a step stands on earlier ones: no way through them goes in circles.
-    if any(needed >= step.step for step in record.steps for needed in (*step.reads, step.parent or 0) if needed):
-        return False
-    parents = {step.step: step.parent for step in record.steps if step.platform == report.platform}
+    steps = record.steps_for(report.platform)
+    result = dict(record.results).get(report.platform)
     made = {step.step: step.layer for step in report.steps}
-    layers: list[str] = []
-    at = dict(record.results).get(report.platform)
-    while at is not None and at in made and len(layers) <= len(made):
-        layers += [made[at]] if made[at] else []
-        at = parents.get(at)
-    ids = [str(diff_id) for diff_id in image.config.diff_ids]
-    return (
-        at is None and layers[::-1] == ids[len(ids) - len(layers) :] and {s.step for s in record.steps} <= made.keys()
+    # As in any plan, a step stands on earlier ones: no way through them goes in circles.
+    is_plan = all(
+        needed in steps and needed < step.step
+        for step in steps.values()
+        for needed in (*step.reads, *(() if step.parent is None else (step.parent,)))
     )
+    if not is_plan or not steps.keys() <= made.keys() or (result is not None and result not in steps):
+        return False
+    layers = [made[at] for at in steps_below(steps, result) if made[at]]
+    ids = [str(diff_id) for diff_id in image.config.diff_ids]
+    return layers[::-1] == ids[len(ids) - len(layers) :]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from builder.dockerfile.instructions import Instruction
 from builder.dockerfile.reader import KEYWORDS, read_source
-from builder.engine.build_record import BuildRecord, RecordedStep
+from builder.engine.build_record import BuildRecord, RecordedStep, steps_below
 from builder.engine.result import ImageReport, StepReport
 from builder.explain.model import ExplainedStep
 from builder.oci.config import History
@@ -36,9 +36,9 @@ class StepOfStack(NamedTuple):
 
 def steps_of_record(record: BuildRecord, report: ImageReport, seconds: Mapping[str, float]) -> list[StepOfStack]:
     """Return the steps of a recorded build, stage by stage; `seconds` has the times of steps by their keys."""
-    recorded = {step.step: step for step in record.steps if step.platform == report.platform}
+    recorded = record.steps_for(report.platform)
     reports = {step.step: step for step in report.steps}
-    in_image = _ancestors(recorded, dict(record.results).get(report.platform))
+    in_image = set(steps_below(recorded, dict(record.results).get(report.platform)))
     stages = _stages(record)
     rows = list(_rows(record, stages, recorded, reports))
     at = {row.made: number for number, row in enumerate(rows) if row.made is not None}
@@ -170,7 +170,7 @@ def _loaded(
     are recorded for another stage from the same one.
     """
     for step in (each.step for each in recorded.values() if reports[each.step].stage == name):
-        way = _ancestors(recorded, step)
+        way = set(steps_below(recorded, step))
         own = {each for each in way if reports[each].stage == name}
         root = min(way)
         if not reports[root].layer:
@@ -256,14 +256,6 @@ def _words(title: str) -> tuple[str, str]:
     found = _TITLE.fullmatch(title)
     text = found[2] if found else title
     return text.partition(" ")[0], text
-
-
-def _ancestors(recorded: Mapping[int, RecordedStep], result: int | None) -> set[int]:
-    found: set[int] = set()
-    while result is not None and result in recorded and result not in found:
-        found.add(result)
-        result = recorded[result].parent
-    return found
 
 
 def steps_of_history(history: Sequence[History], layers: int) -> tuple[list[StepOfStack], tuple[str, ...]]:

@@ -27,7 +27,7 @@ from builder.oci.canonical import MAX_DOCUMENT_BYTES
 from builder.oci.descriptor import Descriptor
 from builder.oci.digest import ChainID, DiffID, Digest, chain_ids
 from builder.solve import events
-from builder.solve.reason.facts import Facts, facts_from_bytes
+from builder.solve.reason.facts import Facts, find_facts
 from builder.store.layers import LayerRecord
 from builder.store.store import Notify, Store, open_store
 from builder.transport.layer_index import open_layer_index
@@ -80,7 +80,7 @@ class Explained:
 
     def facts(self, step: ExplainedStep) -> Facts:
         """Return what is kept beside the record of a step."""
-        return facts_from_bytes(self.store.facts.find(Digest(step.key)) if step.key else None)
+        return find_facts(self.store, step.key)
 
     def preimage(self, step: ExplainedStep) -> bytes | None:
         """Return what the cache key of a step is the digest of, byte for byte; None when it is gone."""
@@ -174,7 +174,7 @@ def _seconds(store: Store, report: ImageReport) -> dict[str, float]:
     found = {}
     for step in report.steps:
         if step.cached and step.key:
-            seconds = facts_from_bytes(store.facts.find(Digest(step.key))).seconds
+            seconds = find_facts(store, step.key).seconds
             if seconds is not None:
                 found[step.key] = seconds
     return found

@@ -26,7 +26,7 @@ from builder.layer.index import LayerIndex
 from builder.oci.canonical import JsonObject
 from builder.oci.digest import DiffID, Digest
 from builder.solve.entry_line import described
-from builder.solve.reason.facts import NO_FACTS, Facts, facts_from_bytes
+from builder.solve.reason.facts import NO_FACTS, Facts, find_facts
 from builder.solve.seen import Seen
 from builder.store.store import Store
 
@@ -138,7 +138,7 @@ def foretell(
 def _known(store: Store, node: StepNode) -> _Known:
     record = store.records.find(Digest(node.key))
     preimage = store.records.preimage(Digest(node.key))
-    facts = facts_from_bytes(store.facts.find(Digest(node.key)))
+    facts = find_facts(store, node.key)
     layer = record.layer.diff_id if record is not None and record.layer is not None else ""
     # A layer that is to be fetched has no index yet.
     layer = layer if layer and os.path.exists(store.layers.index_path(DiffID(layer))) else ""

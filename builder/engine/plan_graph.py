@@ -17,7 +17,6 @@ from builder.engine.build import dry_run
 from builder.engine.foretell import longest_ways
 from builder.engine.request import BuildRequest
 from builder.engine.step_graph import StepNode
-from builder.oci.digest import Digest
 from builder.plan.step import (
     BindMount,
     CacheMount,
@@ -36,7 +35,7 @@ from builder.plan.step import (
 )
 from builder.solve import events
 from builder.solve.dry_run import DryRun, Outcome
-from builder.solve.reason.facts import facts_from_bytes
+from builder.solve.reason.facts import find_facts
 from builder.store.store import Store, open_store
 
 Relation = Literal["stands on", "copies from", "mounts"]
@@ -91,9 +90,7 @@ def graph_of(store: Store, plan: DryRun) -> PlanGraph:
     """Return the graph of a dry run; the store says how long its steps took."""
     nodes = _nodes_of(plan)
     seconds: dict[int, float | None] = {
-        status.step.id: facts_from_bytes(store.facts.find(Digest(status.last_key))).seconds
-        for status in plan.steps
-        if status.last_key
+        status.step.id: find_facts(store, status.last_key).seconds for status in plan.steps if status.last_key
     }
     ways = longest_ways(nodes, seconds)
     critical = _critical(nodes, ways)

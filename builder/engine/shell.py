@@ -20,7 +20,7 @@ from builder.oci.digest import DiffID, Digest
 from builder.oci.platform import host_platform, parse_platform
 from builder.oci.reference import reference_or_none
 from builder.solve.events import ignore_events
-from builder.solve.reason.facts import Facts, facts_from_bytes
+from builder.solve.reason.facts import Facts, find_facts
 from builder.solve.results import Stack, stack_of
 from builder.solve.shell import Streams, Surroundings, find_shell, run_in_tree, surroundings, surroundings_of
 from builder.solve.views import Views
@@ -188,7 +188,7 @@ class _RecordedSteps:
         return Digest(base[1]) if base is not None and self._store.blobs.has(Digest(base[1])) else None
 
     def _facts(self, step: StepReport) -> Facts:
-        return facts_from_bytes(self._store.facts.find(Digest(step.key)))
+        return find_facts(self._store, step.key)
 
     def _is_link(self, step: StepReport) -> bool:
         preimage = self._store.records.preimage(Digest(step.key))

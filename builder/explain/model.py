@@ -11,9 +11,6 @@ from typing import Literal, NamedTuple
 
 from builder.oci.canonical import JsonObject
 
-FIRST_BUILD = "not built here before"
-"""The reason of a step that has nothing to be compared with (builder.solve.reason.compare)."""
-
 Cache = Literal["", "base", "hit", "ran"]
 """What a build did about a step: its image was there, the cache had it, it ran; "" where nobody recorded it."""
 

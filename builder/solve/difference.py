@@ -29,6 +29,9 @@ Kind = Literal[
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+FIRST_BUILD = "not built here before"
+"""The words for a step that has nothing to be compared with."""
+
 MOST = 200
 """Differences that are kept of one step."""
 LONGEST = 2000

@@ -116,6 +116,7 @@ HOSTILE = {
     "no list": _set("record.steps", 5), "no step": _set("record.steps.0", 5),
     "no text": _set("record.dockerfile.1", None),
     "other layers": _set("record.images.0.4.1.5", "sha256:" + "0" * 64), "a circle": _set("record.steps.1.5", 1),
+    "a circle of one": _set("record.steps.0.5", 0), "a step that is none": _set("record.results.0.1", 77),
     "other image": _set("record.images.0.1", "sha256:" + "0" * 64), "unknown step": _set("record.steps.1.6", [77]),
     "no preimages": _set("preimages", [1]), "nested": _set("record.events", [[1, [[]]]]),
     "no differences": _set("record.events.1.1.differences", [{"kind": "none", "words": 1}]),

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from builder.cli.display.diagnostics import paint
 from builder.cli.display.text import clean, clipped, cut_digests, known_size, size_text
 from builder.errors import counted
-from builder.explain.model import FIRST_BUILD, ExplainedLayer, ExplainedStep, Explanation
+from builder.explain.model import ExplainedLayer, ExplainedStep, Explanation
 from builder.oci.digest import short_digest
+from builder.solve.difference import FIRST_BUILD
 
 DIM, BOLD, GREEN, YELLOW, RED = "2", "1", "32", "33", "31"
 _HEAD = ("STEP", "LINE", "LAYER", "ADDED", "MODIFIED", "DELETED", "SIZE", "HIDDEN", "CACHE")

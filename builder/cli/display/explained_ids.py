@@ -86,7 +86,8 @@ def comparison_lines(
             yield paint(f"  … and {len(found.files) - _MOST_FILES} more; --format json has all", DIM, colour)
         total = sum(file.growth for file in found.files)
         more = f"{size_text(abs(total))} {'larger' if total > 0 else 'smaller'}" if total else "as large"
-        yield f"  {counted(len(found.files), 'path')} differ; {names[1]} is {more}"
+        differ = "path differs" if len(found.files) == 1 else "paths differ"
+        yield f"  {len(found.files)} {differ}; {names[1]} is {more}"
 
 
 def _step(step: ExplainedStep | None) -> str:

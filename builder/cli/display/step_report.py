@@ -21,6 +21,7 @@ from builder.filesystem.entry import DIRECTORY, FILE
 from builder.layer.changes import LayerChange
 from builder.oci.digest import short_digest
 from builder.plan.step import ImageOp
+from builder.solve.difference import FIRST_BUILD
 from builder.solve.pause import PausedStep
 
 _LETTERS = {"added": "A", "changed": "C", "deleted": "D"}
@@ -79,7 +80,7 @@ def _origin(step: PausedStep) -> Iterator[str]:
     if result.cached:
         why = f"hit: the same was made {age_text(time.time() - result.created / 1e9)}"
     else:
-        why = f"miss: {result.reason or 'not built here before'}, made in {result.seconds:.1f}s"
+        why = f"miss: {result.reason or FIRST_BUILD}, made in {result.seconds:.1f}s"
     yield f"  key    {short_digest(result.key)}  {clean(why)}"
 
 

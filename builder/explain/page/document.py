@@ -20,7 +20,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 
-from builder.explain.model import FIRST_BUILD, ExplainedLayer, ExplainedStep, Explanation
+from builder.explain.model import ExplainedLayer, ExplainedStep, Explanation
 from builder.explain.page.inputs import MAX_BLOB_BYTES, PageInputs, StepFacts
 from builder.explain.page.lanes import crossings, lanes, own_parents
 from builder.explain.page.paths import Paths, shared_layers
@@ -42,7 +42,7 @@ def page_document(inputs: PageInputs, paths: Paths) -> JsonObject:
     return {
         "version": VERSION,
         "pybuild": inputs.version,
-        "image": _image(explanation) | {"efficiency": inputs.efficiency, "first": FIRST_BUILD},
+        "image": _image(explanation) | {"efficiency": inputs.efficiency, "first": inputs.first_build},
         "dockerfile": None if explanation.dockerfile is None else {
             "name": explanation.dockerfile[0], "text": masker.text(explanation.dockerfile[1]),
         },

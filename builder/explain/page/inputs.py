@@ -59,6 +59,8 @@ class PageInputs(NamedTuple):
     """A second image, to be compared with."""
     efficiency: float = 1.0
     """As dive computes it."""
+    first_build: str = ""
+    """The reason of a step that had nothing to be compared with."""
     language: str = "en"
     version: str = ""
     """Of pybuild."""

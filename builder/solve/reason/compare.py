@@ -24,7 +24,6 @@ from builder.solve.reason.mounts import mount_changes
 from builder.solve.reason.words import change, changed, instruction, step_changes
 from builder.solve.seen import Seen
 
-FIRST_BUILD = "not built here before"
 NO_CACHE = "--no-cache"
 PRUNED = "its record was removed from the cache"
 LAYER_GONE = "its layer is no longer in the store"

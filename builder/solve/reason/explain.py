@@ -19,10 +19,9 @@ from builder.oci.digest import DiffID, Digest
 from builder.plan.plan import Plan
 from builder.plan.step import ContextSource, CopyOp, LayerStep, RunOp, StepID, WorkdirOp, does, makes_layer
 from builder.solve.cache_key import shape_of_op, shape_of_preimage
-from builder.solve.difference import Difference, Reasons, only, reasons_of
+from builder.solve.difference import FIRST_BUILD, Difference, Reasons, only, reasons_of
 from builder.solve.reason.below import base_of, changes_below, label, titles_below
 from builder.solve.reason.compare import (
-    FIRST_BUILD,
     LAYER_GONE,
     NO_CACHE,
     PRUNED,
@@ -31,7 +30,7 @@ from builder.solve.reason.compare import (
     differences,
     read_look,
 )
-from builder.solve.reason.facts import Facts, facts_from_bytes, facts_to_bytes
+from builder.solve.reason.facts import Facts, facts_to_bytes, find_facts
 from builder.solve.reason.last_build import last_key, place_names
 from builder.solve.results import stack_of
 from builder.solve.seen import Seen
@@ -151,7 +150,7 @@ class Explainer:
 
     def _look(self, key: Digest) -> Look | None:
         preimage = self.context.cache.preimage(key)
-        return None if preimage is None else read_look(preimage, facts_from_bytes(self.context.store.facts.find(key)))
+        return None if preimage is None else read_look(preimage, find_facts(self.context.store, key))
 
     # --- what is asked while comparing ----------------------------------------------------------------------------
 

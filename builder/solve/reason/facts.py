@@ -16,9 +16,10 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from builder.oci.canonical import JsonObject, JsonValue
+from builder.oci.digest import Digest
 from builder.solve.seen import Seen
 
 _QUICKLY = 1
@@ -49,6 +50,19 @@ class Facts(NamedTuple):
 NO_FACTS = Facts()
 
 
+class FactsTable(Protocol):
+    """The facts of records by key (builder.store.records.Facts)."""
+
+    def find(self, key: Digest) -> bytes | None: ...
+
+
+class HasFacts(Protocol):
+    """A store."""
+
+    @property
+    def facts(self) -> FactsTable: ...
+
+
 def facts_to_bytes(facts: Facts) -> bytes:
     """Return facts as they are kept."""
     head = facts._asdict() | {
@@ -58,6 +72,11 @@ def facts_to_bytes(facts: Facts) -> bytes:
     # Lines lie behind the text and not in it: there may be tens of thousands, and JSON would escape each NUL of them.
     text = json.dumps(head, separators=(",", ":")).encode("ascii")
     return zlib.compress(b"".join([text, b"\n", *(seen.lines for seen in facts.seen)]), _QUICKLY)
+
+
+def find_facts(store: HasFacts, key: str) -> Facts:
+    """Return what is kept beside the record of a key; none for no key."""
+    return facts_from_bytes(store.facts.find(Digest(key))) if key else NO_FACTS
 
 
 def facts_from_bytes(data: bytes | None) -> Facts:
